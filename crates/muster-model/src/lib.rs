@@ -1,0 +1,16 @@
+//! The words and the wire of Muster: ids, inventory classes, policy, status, API types.
+//!
+//! Pure: no clock, no I/O, no randomness. Everything that crosses a process boundary has its shape here, once.
+
+pub mod api;
+pub mod application;
+pub mod catalogue;
+pub mod enrol;
+pub mod id;
+pub mod inventory;
+pub mod limits;
+pub mod policy;
+pub mod problem;
+pub mod report;
+pub mod status;
+pub mod time;

@@ -1,0 +1,53 @@
+//! Every byte, row and nesting that comes from outside has its limit here, with the reason for the number.
+
+/// What a site takes from outside. One value for the whole process; an administrator may lower or raise each.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a request to enrol or to poll an enrolment. A CSR with a P-256 key has about 500.
+    pub enrol_bytes: usize,
+    /// Bytes of one report envelope as sent (compressed). A full inventory of 1,500 packages has 30 KB.
+    pub report_bytes: usize,
+    /// Bytes of one report envelope after decompression; the decoder stops here.
+    pub report_decoded_bytes: usize,
+    /// Messages in one report envelope.
+    pub report_messages: usize,
+    /// Rows in one inventory section.
+    pub section_rows: usize,
+    /// Bytes of one text value in an inventory row.
+    pub value_bytes: usize,
+    /// Elements of one list value in an inventory row.
+    pub list_values: usize,
+    /// Bytes of captured installer output in one message.
+    pub output_bytes: usize,
+    /// Bytes of a request to the administrators' API.
+    pub api_bytes: usize,
+    /// Bytes of one content file.
+    pub content_bytes: u64,
+    /// Bytes of one signed object (application, trust bundle, assignment) or policy body.
+    pub object_bytes: usize,
+    /// Quarantined items kept per device; the oldest goes first.
+    pub quarantine_items: usize,
+    /// Rows of one page of a list.
+    pub page_rows: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            enrol_bytes: 16 << 10,
+            report_bytes: 4 << 20,
+            report_decoded_bytes: 32 << 20,
+            report_messages: 1_000,
+            section_rows: 20_000,
+            value_bytes: 4 << 10,
+            list_values: 256,
+            output_bytes: 16 << 10,
+            api_bytes: 1 << 20,
+            content_bytes: 8 << 30,
+            object_bytes: 256 << 10,
+            quarantine_items: 20,
+            page_rows: 500,
+        }
+    }
+}

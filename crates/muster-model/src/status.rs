@@ -1,0 +1,244 @@
+//! Status messages: what happened on a client, as Configuration Manager has them (component, id, severity, typed values).
+
+use crate::{
+    id::{DeploymentId, Hash},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How serious a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Severity {
+    /// For the record.
+    Information,
+    /// Something to look at; the work goes on.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+impl Severity {
+    /// The stable text, as on the wire and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Information => "information",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a client says happened. The sender is the connection's device; the message cannot name one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusMessage {
+    /// The part of the agent that speaks.
+    pub component: Component,
+    /// What happened; see [`MessageId`].
+    pub id: MessageId,
+    /// How serious it is.
+    pub severity: Severity,
+    /// Values for the message's sentence, by name; at most 16, each of at most 1,024 bytes.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+}
+
+/// Parts of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// Start, stop, identity.
+    Agent,
+    /// Policy download and verification.
+    Policy,
+    /// Inventory collection.
+    Inventory,
+    /// Content download and verification.
+    Content,
+    /// Application installation.
+    Deployment,
+    /// The outbox and the connection to the site.
+    Transport,
+}
+
+impl Component {
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Policy => "policy",
+            Self::Inventory => "inventory",
+            Self::Content => "content",
+            Self::Deployment => "deployment",
+            Self::Transport => "transport",
+        }
+    }
+}
+
+macro_rules! messages {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $sentence:literal;)+) => {
+        /// What a status message can say. Closed: a client cannot invent a kind of message.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum MessageId { $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+ }
+        impl MessageId {
+            /// Every message there is.
+            pub const ALL: &[MessageId] = &[$(MessageId::$name,)+];
+            /// The stable text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(MessageId::$name => $text,)+ } }
+            /// The sentence shown to people; `{name}` stands for a value.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str { match self { $(MessageId::$name => $sentence,)+ } }
+        }
+    };
+}
+
+messages! {
+    /// The agent started.
+    AgentStarted = "agent_started", "The agent {version} started.";
+    /// The agent stopped on request.
+    AgentStopped = "agent_stopped", "The agent stopped.";
+    /// The client certificate was renewed.
+    CertificateRenewed = "certificate_renewed", "The client certificate was renewed; it is valid until {expires}.";
+    /// The clock of the client is wrong.
+    ClockWrong = "clock_wrong", "The clock differs from the site's by {seconds} seconds.";
+    /// A policy was accepted.
+    PolicyAccepted = "policy_accepted", "Policy version {version} was accepted.";
+    /// A policy was refused; `reason` is one of the policy refusals.
+    PolicyRefused = "policy_refused", "A policy was refused: {reason}.";
+    /// A part of the inventory could not be read.
+    InventoryUnreadable = "inventory_unreadable", "{class} could not be read: {reason}.";
+    /// Content did not have the bytes that its hash names, and was thrown away.
+    ContentAltered = "content_altered", "Content {hash} was not what its hash names; it was thrown away.";
+    /// Messages were lost with the outbox.
+    OutboxLost = "outbox_lost", "Messages {from} to {to} were lost with the outbox of the client.";
+    /// The outbox is full; the oldest messages of low value were dropped and counted.
+    OutboxFull = "outbox_full", "The outbox was full; {count} messages were not kept.";
+}
+
+/// Where a deployment stands on one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum DeploymentState {
+    /// Targeted, and the client has not spoken of it yet. Set by the site.
+    Targeted,
+    /// The client has the policy and waits for its time.
+    Waiting,
+    /// The client fetches the content.
+    Downloading,
+    /// The installer runs.
+    Installing,
+    /// The detection rule finds the application.
+    Succeeded,
+    /// It did not work; `reason` says why.
+    Failed,
+}
+
+impl DeploymentState {
+    /// Every state, in the order a deployment goes through them.
+    pub const ALL: &[Self] =
+        &[Self::Targeted, Self::Waiting, Self::Downloading, Self::Installing, Self::Succeeded, Self::Failed];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Targeted => "targeted",
+            Self::Waiting => "waiting",
+            Self::Downloading => "downloading",
+            Self::Installing => "installing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a deployment failed on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum FailureReason {
+    /// No signature of an author that the trust bundle names.
+    NotSigned,
+    /// The content could not be fetched.
+    ContentUnavailable,
+    /// The content is not what its hash names.
+    ContentAltered,
+    /// The install command could not be started.
+    CannotStart,
+    /// The install command ended with an exit code that means failure.
+    ExitCode,
+    /// The install command ran over its maximum run time and was ended.
+    TimedOut,
+    /// The install command said success and the detection rule does not find the application.
+    NotDetected,
+    /// The detection rule itself failed.
+    DetectionFailed,
+    /// The agent was stopped in the middle of the installation and did not find the application afterwards.
+    Interrupted,
+    /// The disk is full.
+    DiskFull,
+}
+
+impl FailureReason {
+    /// Every reason.
+    pub const ALL: &[Self] = &[
+        Self::NotSigned,
+        Self::ContentUnavailable,
+        Self::ContentAltered,
+        Self::CannotStart,
+        Self::ExitCode,
+        Self::TimedOut,
+        Self::NotDetected,
+        Self::DetectionFailed,
+        Self::Interrupted,
+        Self::DiskFull,
+    ];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSigned => "not_signed",
+            Self::ContentUnavailable => "content_unavailable",
+            Self::ContentAltered => "content_altered",
+            Self::CannotStart => "cannot_start",
+            Self::ExitCode => "exit_code",
+            Self::TimedOut => "timed_out",
+            Self::NotDetected => "not_detected",
+            Self::DetectionFailed => "detection_failed",
+            Self::Interrupted => "interrupted",
+            Self::DiskFull => "disk_full",
+        }
+    }
+}
+
+/// One step of a deployment on the device that reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentReport {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Digest of the signed application object that was acted upon.
+    pub application: Hash,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// With `failed`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureReason>,
+    /// Exit code of the install command, where it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The end of what the install command printed, at most `Limits::output_bytes`; control characters removed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// With `waiting`: when the client will start, as it knows now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<UnixMillis>,
+}
