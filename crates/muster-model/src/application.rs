@@ -1,1 +1,285 @@
-//! application
+//! Applications: content, install command, detection rule. Written and signed by an author; the site only distributes them.
+
+use crate::id::{ApplicationId, Hash, Name};
+use serde::{Deserialize, Serialize};
+
+/// Content type of a signed application object, a `COSE_Sign` by author keys.
+pub const APPLICATION_TYPE: &str = "application/vnd.muster.application+json";
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Application {
+    /// Stays the same over all versions.
+    pub id: ApplicationId,
+    /// The name that people see.
+    pub name: Name,
+    /// The version that people see.
+    pub version: String,
+    /// Which systems it is for.
+    pub platform: Platform,
+    /// The files; the install command finds them, under their names, in its working directory.
+    pub content: Vec<ContentFile>,
+    /// How it is installed.
+    pub install: Command,
+    /// How to tell whether it is there.
+    pub detection: Detection,
+    /// Seconds that the install command may run; then it is ended with everything that it started. 1 to 86,400.
+    pub max_run_seconds: u32,
+}
+
+impl crate::Signed for Application {
+    const TYPE: &'static str = APPLICATION_TYPE;
+}
+
+/// Systems an application is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Platform {
+    /// Linux.
+    Linux,
+    /// Windows.
+    Windows,
+    /// macOS.
+    Macos,
+}
+
+/// One file of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContentFile {
+    /// A plain file name: letters, digits, `.`, `_`, `-`, `+`, `~`; at most 100; not starting with a dot.
+    pub name: FileName,
+    /// SHA-256 of the bytes.
+    pub hash: Hash,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// A command: program and arguments, handed to the system as they are. There is no shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Command {
+    /// An absolute path on the client, or `content/<name>` for a file of the application.
+    pub program: String,
+    /// The arguments, at most 64 of at most 4,096 bytes. `content/<name>` stands for the path of a file of the application.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Exit codes that mean success. Default: only 0.
+    #[serde(default = "zero")]
+    pub success_codes: Vec<i32>,
+}
+
+fn zero() -> Vec<i32> {
+    vec![0]
+}
+
+/// How to tell whether an application is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Detection {
+    /// The system's package database has this package, in this version or a later one.
+    Package {
+        /// Package name.
+        name: String,
+        /// Least version, compared as the system's packages compare; none: any version.
+        #[serde(default)]
+        version: Option<String>,
+    },
+    /// This file is there.
+    File {
+        /// Absolute path.
+        path: String,
+        /// With these bytes; none: any.
+        #[serde(default)]
+        hash: Option<Hash>,
+    },
+    /// This command ends with a success code.
+    Command {
+        /// The command; it may run for 60 seconds.
+        command: Command,
+    },
+}
+
+/// What is wrong with an application.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplicationError {
+    /// The version is empty, too long, or has control characters.
+    #[error("the version must have 1 to 100 printable characters")]
+    Version,
+    /// The run time is out of range.
+    #[error("max_run_seconds must be from 1 to 86400")]
+    RunTime,
+    /// Too many files, or two of one name.
+    #[error("content must have at most 64 files, each with a name of its own")]
+    Content,
+    /// A command is not well-formed.
+    #[error("{0}")]
+    Command(&'static str),
+    /// A path in the detection rule is not absolute.
+    #[error("the detection rule's path must be absolute, without `..`")]
+    DetectionPath,
+}
+
+impl Application {
+    /// Whether everything obeys its rules. Author, site and client all call it.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ApplicationError> {
+        if self.version.is_empty() || self.version.len() > 100 || self.version.chars().any(char::is_control) {
+            return Err(ApplicationError::Version);
+        }
+        if !(1..=86_400).contains(&self.max_run_seconds) {
+            return Err(ApplicationError::RunTime);
+        }
+        let names: std::collections::HashSet<_> = self.content.iter().map(|f| f.name.as_str()).collect();
+        if self.content.len() > 64 || names.len() != self.content.len() {
+            return Err(ApplicationError::Content);
+        }
+        self.install.check(&names)?;
+        match &self.detection {
+            Detection::Package { name, version } => {
+                let ok =
+                    |text: &str| !text.is_empty() && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_graphic());
+                if !ok(name) || version.as_deref().is_some_and(|v| !ok(v)) {
+                    return Err(ApplicationError::Command("a package name or version must be printable ASCII"));
+                }
+                Ok(())
+            }
+            Detection::File { path, .. } if !is_absolute(path) => Err(ApplicationError::DetectionPath),
+            Detection::File { .. } => Ok(()),
+            Detection::Command { command } => command.check(&names),
+        }
+    }
+}
+
+impl Command {
+    fn check(&self, names: &std::collections::HashSet<&str>) -> Result<(), ApplicationError> {
+        let bad = |text: &str| text.len() > 4096 || text.contains('\0');
+        if self.arguments.len() > 64 || self.arguments.iter().any(|a| bad(a)) || bad(&self.program) {
+            return Err(ApplicationError::Command(
+                "a command has at most 64 arguments of at most 4096 bytes, without NUL",
+            ));
+        }
+        if self.success_codes.is_empty() || self.success_codes.len() > 64 {
+            return Err(ApplicationError::Command("a command names 1 to 64 success codes"));
+        }
+        let known = |text: &str| text.strip_prefix("content/").is_none_or(|name| names.contains(name));
+        if !self.arguments.iter().all(|a| known(a)) || !known(&self.program) {
+            return Err(ApplicationError::Command("content/<name> must name a file of the application"));
+        }
+        if !self.program.starts_with("content/") && !is_absolute(&self.program) {
+            return Err(ApplicationError::Command("the program must be an absolute path or content/<name>"));
+        }
+        Ok(())
+    }
+}
+
+fn is_absolute(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let windows = bytes.len() > 3 && bytes[0].is_ascii_alphabetic() && &bytes[1..3] == b":\\";
+    (path.starts_with('/') && !path.starts_with("//") || windows)
+        && path.len() <= 4096
+        && !path.contains('\0')
+        && !path.split(['/', '\\']).any(|part| part == "..")
+}
+
+/// A file name that is a name and never a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+pub struct FileName(String);
+
+impl FileName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for FileName {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-+~".contains(&b);
+        if text.is_empty()
+            || text.len() > 100
+            || text.starts_with('.')
+            || text.ends_with('.')
+            || !text.bytes().all(plain)
+        {
+            return Err("a file name has 1 to 100 of A-Z a-z 0-9 . _ - + ~ and neither starts nor ends with a dot");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+impl<'de> Deserialize<'de> for FileName {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_never_a_path() {
+        for good in ["a", "muster_1.0+b~1-2.deb", "A.TAR.GZ"] {
+            assert!(good.parse::<FileName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../a",
+            "/a",
+            "a/b",
+            "a\\b",
+            "C:a",
+            "a\0",
+            "a ",
+            "a.",
+            ".bashrc",
+            "\u{202e}a",
+            &"x".repeat(101),
+        ] {
+            assert!(bad.parse::<FileName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_names_what_it_has() {
+        let app = |program: &str, arguments: &[&str]| Application {
+            id: ApplicationId(uuid::Uuid::nil()),
+            name: "x".parse().unwrap(),
+            version: "1".into(),
+            platform: Platform::Linux,
+            content: vec![ContentFile { name: "setup".parse().unwrap(), hash: Hash([0; 32]), size: 1 }],
+            install: Command {
+                program: program.into(),
+                arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+                success_codes: vec![0],
+            },
+            detection: Detection::File { path: "/x".into(), hash: None },
+            max_run_seconds: 1,
+        };
+        assert_eq!(app("content/setup", &["content/setup"]).check(), Ok(()));
+        assert_eq!(app("/usr/bin/dpkg", &["-i", "; rm -rf /"]).check(), Ok(()), "arguments are not interpreted");
+        for (program, arguments) in [
+            ("setup", &[][..]),
+            ("content/other", &[]),
+            ("/bin/../x", &[]),
+            ("//host/share", &[]),
+            ("/x", &["content/other"]),
+        ] {
+            assert!(app(program, arguments).check().is_err(), "{program} {arguments:?}");
+        }
+    }
+}

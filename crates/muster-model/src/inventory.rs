@@ -1,12 +1,16 @@
 //! Hardware and software inventory as a client reports it: sections by class, full or as a difference.
 
 use crate::id::Hash;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
 use std::collections::BTreeMap;
 
 /// One value of an attribute. Which variants an attribute takes is said by the class catalogue.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Value {
     /// `Boolean`.
     Bool(bool),
@@ -18,6 +22,44 @@ pub enum Value {
     Text(String),
     /// An array type: texts, or numbers written as texts.
     List(Vec<String>),
+}
+
+// Written out because the derived one for untagged enums copies each value first, and an inventory has 20,000 of them.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a boolean, a number, a text or a list of texts")
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        i64::try_from(value).map(Value::Int).map_err(|_| E::custom("an integer over 2^63 - 1"))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Real(value))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
+        Deserialize::deserialize(de::value::SeqAccessDeserializer::new(seq)).map(Value::List)
+    }
 }
 
 /// One instance of a class: attribute name to value. An attribute that is not known is absent, never null.
@@ -44,13 +86,12 @@ pub struct Section {
     /// serialisation; the site keeps it and compares it, and never recomputes it.
     pub digest: Hash,
     /// The rows, whole or as a difference.
-    #[serde(flatten)]
     pub change: Change,
 }
 
 /// How a section carries its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
     /// All rows; replaces what the site has.
     Full {

@@ -14,3 +14,10 @@ pub mod problem;
 pub mod report;
 pub mod status;
 pub mod time;
+
+/// A payload that travels signed. The content type stands in the signed header, so that a signature over one kind of
+/// payload is never taken for another kind.
+pub trait Signed {
+    /// The media type.
+    const TYPE: &'static str;
+}

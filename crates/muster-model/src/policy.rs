@@ -1,1 +1,179 @@
-//! policy
+//! Policy: immutable bodies by hash, and one signed assignment per device that lists them.
+
+use crate::{
+    id::{DeploymentId, DeviceId, EnrolmentId, Hash, SiteCode},
+    time::{DAY, HOUR, UnixMillis},
+};
+use serde::{Deserialize, Serialize};
+
+/// Content type of a signed assignment.
+pub const ASSIGNMENT_TYPE: &str = "application/vnd.muster.assignment+json";
+
+/// How long an assignment is believed after it was issued; the site signs a new one at half of that.
+pub const ASSIGNMENT_LIFETIME: i64 = 7 * DAY;
+
+/// Payload of the assignment, a `COSE_Sign1` by a policy key of the trust bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// The site that speaks.
+    pub site: SiteCode,
+    /// The device that is meant, and no other.
+    pub recipient: Recipient,
+    /// Grows with every change of this device's assignment; a client never goes back.
+    pub version: u64,
+    /// When it was signed.
+    pub issued: UnixMillis,
+    /// When it stops being believed.
+    pub expires: UnixMillis,
+    /// The least version of the trust bundle that the client must have.
+    pub trust_version: u64,
+    /// What the device shall have. Empty for a device that is not approved.
+    pub bodies: Vec<BodyRef>,
+}
+
+impl crate::Signed for Assignment {
+    const TYPE: &'static str = ASSIGNMENT_TYPE;
+}
+
+/// Whom an assignment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipient {
+    /// A device with a certificate.
+    Device(DeviceId),
+    /// A request that is not approved yet; its assignment is always empty.
+    Enrolment(EnrolmentId),
+}
+
+/// One entry of an assignment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodyRef {
+    /// What kind of body it is.
+    pub kind: BodyKind,
+    /// SHA-256 of its bytes; the address to fetch it from.
+    pub hash: Hash,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// Kinds of policy bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyKind {
+    /// JSON of [`ClientSettings`]. At most one.
+    Settings,
+    /// JSON of [`DeploymentPolicy`].
+    Deployment,
+    /// A signed application object (`COSE_Sign` by authors), exactly as the author made it.
+    Application,
+}
+
+impl BodyKind {
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Deployment => "deployment",
+            Self::Application => "application",
+        }
+    }
+}
+
+/// Client settings: how often the client does what. Lengths in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClientSettings {
+    /// Client policy polling interval. Default 60 minutes, as in Configuration Manager.
+    pub policy_poll: i64,
+    /// Hardware inventory interval. Default 7 days.
+    pub inventory: i64,
+    /// Heartbeat discovery interval. Default 7 days.
+    pub heartbeat: i64,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self { policy_poll: HOUR, inventory: 7 * DAY, heartbeat: 7 * DAY }
+    }
+}
+
+/// A deployment as the client sees it: which signed application, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentPolicy {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// SHA-256 of the signed application object; it is in the same assignment.
+    pub application: Hash,
+    /// Not before.
+    pub available: UnixMillis,
+    /// Required: the client starts by itself at this moment.
+    pub deadline: UnixMillis,
+}
+
+/// Why a client refused a policy. Reported in `policy_refused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyRefusal {
+    /// Not an envelope of the expected form, or its payload does not parse.
+    Malformed,
+    /// Over its limit.
+    TooLarge,
+    /// The signature is wrong, or by a key that the trust bundle does not name for policy.
+    SignatureInvalid,
+    /// For another site.
+    ForeignSite,
+    /// For another device.
+    ForeignDevice,
+    /// Older than the one in force.
+    Older,
+    /// The same version as the one in force, with other bytes: two histories.
+    Fork,
+    /// Past its expiry, or issued in the future, by the client's clock.
+    Expired,
+    /// A body's bytes are not those that its hash names.
+    BodyAltered,
+    /// A body could not be fetched.
+    BodyMissing,
+    /// The client's trust bundle is older than the assignment wants, and a newer one could not be had.
+    TrustTooOld,
+}
+
+impl PolicyRefusal {
+    /// Every reason.
+    pub const ALL: &[Self] = &[
+        Self::Malformed,
+        Self::TooLarge,
+        Self::SignatureInvalid,
+        Self::ForeignSite,
+        Self::ForeignDevice,
+        Self::Older,
+        Self::Fork,
+        Self::Expired,
+        Self::BodyAltered,
+        Self::BodyMissing,
+        Self::TrustTooOld,
+    ];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::ForeignSite => "foreign_site",
+            Self::ForeignDevice => "foreign_device",
+            Self::Older => "older",
+            Self::Fork => "fork",
+            Self::Expired => "expired",
+            Self::BodyAltered => "body_altered",
+            Self::BodyMissing => "body_missing",
+            Self::TrustTooOld => "trust_too_old",
+        }
+    }
+}

@@ -6,9 +6,9 @@ use std::fmt;
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $status:literal;)+) => {
         /// Why something was refused. The text is stable: clients, scripts and tests may compare it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
-        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum Code { $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+ }
 
         impl Code {
             /// Every code there is.
@@ -93,22 +93,6 @@ impl fmt::Display for Code {
         f.write_str(self.as_str())
     }
 }
-impl Serialize for Code {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(self.as_str())
-    }
-}
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|c| c.as_str() == text)
-            .ok_or_else(|| serde::de::Error::custom("unknown problem code"))
-    }
-}
-
 /// A refusal as sent: RFC 9457 with Muster's `code`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,1 +1,133 @@
-//! report
+//! Reports: how everything that a client says reaches the site, once, in order, signed.
+//!
+//! A client keeps each message on disk with a sequence number until the site acknowledged it. It sends messages in
+//! batches. A batch is the payload of a `COSE_Sign1` by the device's key, compressed with zstd.
+//!
+//! Messages of one device and channel form a hash chain: `head(0)` is 32 zero bytes,
+//! `head(n) = SHA-256(head(n-1) || SHA-256(message n))` over the message's exact JSON bytes. The site keeps the last
+//! sequence number and its head. A batch that begins at or before that number and arrives at the same head is a
+//! retransmission; one that arrives at another head is a second history of the same device (a clone, a restored image).
+
+use crate::{
+    enrol::DeviceClaims,
+    id::{Hash, SiteCode},
+    inventory::InventoryReport,
+    status::{DeploymentReport, StatusMessage},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Content type of a report envelope: zstd-compressed JSON of a [`Batch`].
+pub const REPORT_TYPE: &str = "application/vnd.muster.report+json+zstd";
+/// Content type of an enrolment poll: JSON of [`crate::enrol::EnrolPoll`].
+pub const POLL_TYPE: &str = "application/vnd.muster.poll+json";
+
+/// Independent streams of messages of one device, so that a large inventory never delays an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Status messages, deployment states, heartbeats.
+    Status,
+    /// Inventory.
+    Inventory,
+}
+
+impl Channel {
+    /// Every channel.
+    pub const ALL: &[Self] = &[Self::Status, Self::Inventory];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Inventory => "inventory",
+        }
+    }
+}
+
+/// Payload of a report envelope.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// The site it is for.
+    pub site: SiteCode,
+    /// The channel.
+    pub channel: Channel,
+    /// When the batch was made, by the client's clock.
+    pub time: UnixMillis,
+    /// Sequence number of the first message; the first of a channel is 1.
+    pub first: u64,
+    /// Chain head before the first message.
+    pub previous: Hash,
+    /// The client says that everything before `first` that the site does not have is lost (its disk was): go on from here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume_after_loss: bool,
+    /// JSON of [`Message`]s, in order, without gap. The chain is over these exact bytes.
+    pub messages: Vec<Box<RawValue>>,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// When it happened, by the client's clock.
+    pub time: UnixMillis,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a message can say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// Something happened.
+    Status(StatusMessage),
+    /// A step of a deployment.
+    Deployment(DeploymentReport),
+    /// The client is there, and this is what it is (heartbeat discovery).
+    Heartbeat(DeviceClaims),
+    /// What is on the device.
+    Inventory(InventoryReport),
+}
+
+impl Body {
+    /// The channel this kind of message belongs to.
+    #[must_use]
+    pub const fn channel(&self) -> Channel {
+        match self {
+            Self::Inventory(_) => Channel::Inventory,
+            Self::Status(_) | Self::Deployment(_) | Self::Heartbeat(_) => Channel::Status,
+        }
+    }
+}
+
+/// The site's answer to a report: all messages up to `acknowledged` are committed; the client may forget them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportAnswer {
+    /// Last committed sequence number of the channel.
+    pub acknowledged: u64,
+    /// Chain head at that number.
+    pub head: Hash,
+    /// Inventory classes of which the site wants all rows again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resync: Vec<String>,
+    /// What was refused of the messages and put aside: sequence number and reason. It is not to be sent again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// A message, or one section of an inventory, that the site did not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantined {
+    /// Sequence number of the message.
+    pub sequence: u64,
+    /// The class, where only a section was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// One sentence.
+    pub reason: String,
+}
