@@ -1,0 +1,238 @@
+//! The trust bundle: what the root key says about every other key. Versioned, expiring, replaced only by the rules below.
+//!
+//! Rules as The Update Framework has them for its root: a new bundle is signed by a threshold of the roots of the bundle in
+//! force *and* by a threshold of its own; its version is higher; it is not expired; and it is kept only after all of that.
+
+use crate::{
+    PublicKey, Verified,
+    envelope::{self, EnvelopeError},
+    key::KeyError,
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use muster_model::{
+    Signed,
+    id::{Hash, SiteCode},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Content type of a signed trust bundle.
+pub const BUNDLE_TYPE: &str = "application/vnd.muster.trust-bundle+json";
+
+/// A public key in a bundle, with the name that its holder is known by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedKey {
+    /// Who holds it.
+    pub name: String,
+    /// `SubjectPublicKeyInfo`, DER, base64.
+    pub key: String,
+}
+
+impl NamedKey {
+    /// A named key.
+    #[must_use]
+    pub fn new(name: &str, key: &PublicKey) -> Self {
+        Self { name: name.to_owned(), key: BASE64.encode(key.spki()) }
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn public(&self) -> Result<PublicKey, KeyError> {
+        PublicKey::from_spki(&BASE64.decode(&self.key).map_err(|_| KeyError::Malformed)?)
+    }
+}
+
+/// Keys for one purpose, and how many of them must sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySet {
+    /// How many different keys must sign; at least 1.
+    pub threshold: u32,
+    /// The keys.
+    pub keys: Vec<NamedKey>,
+}
+
+impl KeySet {
+    fn ids(&self) -> Result<BTreeSet<Hash>, KeyError> {
+        self.keys.iter().map(|k| k.public().map(|p| p.id())).collect()
+    }
+
+    fn find(&self, id: &Hash) -> Option<PublicKey> {
+        self.keys.iter().filter_map(|k| k.public().ok()).find(|k| k.id() == *id)
+    }
+}
+
+/// Payload of the trust bundle, a `COSE_Sign` by root keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustBundle {
+    /// The site.
+    pub site: SiteCode,
+    /// Grows by at least one with each bundle.
+    pub version: u64,
+    /// When it was signed.
+    pub issued: UnixMillis,
+    /// When it stops being believed.
+    pub expires: UnixMillis,
+    /// The trusted root keys.
+    pub root: KeySet,
+    /// X.509 certificate of the root key, DER, base64.
+    pub root_certificate: String,
+    /// Certificates of the issuing CAs, DER, base64.
+    pub issuing: Vec<String>,
+    /// Keys that sign policy assignments; any one of them is enough.
+    pub policy: Vec<NamedKey>,
+    /// Keys that sign what runs on clients.
+    pub authors: KeySet,
+    /// Key ids that are believed for nothing, whatever else names them.
+    pub revoked: Vec<Hash>,
+}
+
+impl Signed for TrustBundle {
+    const TYPE: &'static str = BUNDLE_TYPE;
+}
+
+/// Why a bundle is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// The signatures do not hold.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// None of its root keys is the pinned one.
+    #[error("the trust bundle is not signed by the pinned root key")]
+    NotPinned,
+    /// For another site.
+    #[error("the trust bundle is for another site")]
+    ForeignSite,
+    /// Older than the one in force.
+    #[error("the trust bundle is older than the one in force")]
+    Older,
+    /// The same version as the one in force with other content.
+    #[error("two trust bundles have the same version and different content")]
+    Fork,
+    /// Past its expiry.
+    #[error("the trust bundle is expired; the root key must sign a new one")]
+    Expired,
+    /// It cannot work: a threshold of 0 or over the number of keys, a key twice, a certificate that does not parse.
+    #[error("the trust bundle contradicts itself")]
+    Unsatisfiable,
+}
+
+impl TrustBundle {
+    /// Takes a first bundle, by the pinned fingerprint of the trusted root key.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn first(envelope: &[u8], pin: &Hash, site: SiteCode, now: UnixMillis) -> Result<Verified<Self>, BundleError> {
+        // The pinned key must be one of the bundle's own roots; its signature is what everything else rests on.
+        let claimed: Self =
+            serde_json::from_slice(&envelope::unverified_payload(envelope)?).map_err(|_| EnvelopeError::Malformed)?;
+        let pinned = claimed.root.find(pin).ok_or(BundleError::NotPinned)?;
+        envelope::open(envelope, BUNDLE_TYPE, 1, |id| (id == pin).then(|| pinned.clone()))?;
+        let bundle = claimed.opened_by_own_root(envelope)?;
+        bundle.value().check(site, now)?;
+        Ok(bundle)
+    }
+
+    /// Takes the bundle that a client has on its disk. It was verified when it came; its expiry is not looked at, so that
+    /// an old one can still verify its successor.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn kept(envelope: &[u8], pin: &Hash, site: SiteCode) -> Result<Verified<Self>, BundleError> {
+        Self::first(envelope, pin, site, UnixMillis(i64::MIN))
+    }
+
+    /// Takes the successor of this bundle.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn next(&self, envelope: &[u8], now: UnixMillis) -> Result<Verified<Self>, BundleError> {
+        let claimed = envelope::open_json::<Self>(envelope, self.root.threshold as usize, |id| {
+            self.root.find(id).filter(|_| !self.revoked.contains(id))
+        })?;
+        let bundle = claimed.value().opened_by_own_root(envelope)?;
+        if bundle.value().version < self.version {
+            return Err(BundleError::Older);
+        }
+        if bundle.value().version == self.version && bundle.value() != self {
+            return Err(BundleError::Fork);
+        }
+        bundle.value().check(self.site, now)?;
+        Ok(bundle)
+    }
+
+    fn opened_by_own_root(&self, envelope: &[u8]) -> Result<Verified<Self>, BundleError> {
+        let bundle = envelope::open_json::<Self>(envelope, self.root.threshold as usize, |id| {
+            self.root.find(id).filter(|_| !self.revoked.contains(id))
+        })?;
+        Ok(bundle)
+    }
+
+    /// Whether the bundle makes sense, is for this site, and is in time.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn check(&self, site: SiteCode, now: UnixMillis) -> Result<(), BundleError> {
+        if self.site != site {
+            return Err(BundleError::ForeignSite);
+        }
+        if now >= self.expires {
+            return Err(BundleError::Expired);
+        }
+        for set in [&self.root, &self.authors] {
+            let ids = set.ids().map_err(|_| BundleError::Unsatisfiable)?;
+            let usable = ids.iter().filter(|id| !self.revoked.contains(id)).count();
+            if set.threshold == 0 || set.threshold as usize > usable || ids.len() != set.keys.len() {
+                return Err(BundleError::Unsatisfiable);
+            }
+        }
+        let policy_parses = self.policy.iter().all(|k| k.public().is_ok());
+        let certificates_parse = self.issuing_certificates().is_ok() && self.root_certificate().is_ok();
+        if self.policy.is_empty() || !policy_parses || !certificates_parse {
+            return Err(BundleError::Unsatisfiable);
+        }
+        Ok(())
+    }
+
+    /// The policy key of that id, unless it is revoked.
+    #[must_use]
+    pub fn policy_key(&self, id: &Hash) -> Option<PublicKey> {
+        if self.revoked.contains(id) {
+            return None;
+        }
+        self.policy.iter().filter_map(|k| k.public().ok()).find(|k| k.id() == *id)
+    }
+
+    /// The author key of that id, unless it is revoked.
+    #[must_use]
+    pub fn author_key(&self, id: &Hash) -> Option<PublicKey> {
+        self.authors.find(id).filter(|_| !self.revoked.contains(id))
+    }
+
+    /// How many authors must sign.
+    #[must_use]
+    pub fn author_threshold(&self) -> usize {
+        self.authors.threshold as usize
+    }
+
+    /// The root's certificate, DER.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn root_certificate(&self) -> Result<Vec<u8>, KeyError> {
+        BASE64.decode(&self.root_certificate).map_err(|_| KeyError::Malformed)
+    }
+
+    /// The issuing CAs' certificates, DER.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn issuing_certificates(&self) -> Result<Vec<Vec<u8>>, KeyError> {
+        self.issuing.iter().map(|c| BASE64.decode(c).map_err(|_| KeyError::Malformed)).collect()
+    }
+}

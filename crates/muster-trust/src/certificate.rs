@@ -1,0 +1,331 @@
+//! X.509: the root's and the issuing CA's certificates, server and client certificates, signing requests.
+//!
+//! A certificate says only what the issuer decides. Of a signing request nothing is taken but the public key.
+
+use crate::{PrivateKey, PublicKey, key::KeyError};
+use muster_model::{
+    id::{DeviceId, SiteCode},
+    time::{DAY, UnixMillis},
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, Issuer,
+    KeyIdMethod, KeyUsagePurpose as Usage, SanType, SerialNumber, SubjectPublicKeyInfo,
+};
+use rustls::pki_types::CertificateDer;
+use std::net::IpAddr;
+use x509_parser::{
+    certificate::X509Certificate, certification_request::X509CertificationRequest, extensions::GeneralName,
+    oid_registry::OID_SIG_ECDSA_WITH_SHA256, prelude::FromDer,
+};
+
+/// Life of the root's certificate.
+pub const ROOT_LIFETIME: i64 = 20 * 365 * DAY;
+/// Life of an issuing CA's certificate.
+pub const ISSUING_LIFETIME: i64 = 5 * 365 * DAY;
+/// Life of a server certificate; renewed at every start of the server and at two thirds.
+pub const SERVER_LIFETIME: i64 = 90 * DAY;
+/// Life of a client certificate; renewed by the client at two thirds.
+pub const CLIENT_LIFETIME: i64 = 30 * DAY;
+/// How far a new certificate reaches back, for clients whose clocks are slow.
+const BACKDATE: i64 = DAY;
+
+/// Why a certificate or signing request is not taken, or could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not a certificate or request of the expected form.
+    #[error("not a certificate or signing request of the expected form")]
+    Malformed,
+    /// The request is not signed by the key that it names.
+    #[error("the signing request is not signed by its own key")]
+    NotPossessed,
+    /// The certificate does not name a device of a site.
+    #[error("the certificate does not name a device of this site")]
+    NotADevice,
+    /// A key failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A server name is neither a DNS name nor an IP address.
+    #[error("{0:?} is neither a DNS name nor an IP address")]
+    ServerName(String),
+}
+
+/// What a client certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The site.
+    pub site: SiteCode,
+    /// The device.
+    pub device: DeviceId,
+    /// The device's key.
+    pub key: PublicKey,
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// When the certificate ends.
+    pub expires: UnixMillis,
+}
+
+/// A new certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// DER.
+    pub der: Vec<u8>,
+    /// Serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// When it ends.
+    pub expires: UnixMillis,
+}
+
+/// The issuing CA at work: its certificate and its key.
+pub struct IssuingCa {
+    certificate: Vec<u8>,
+    issuer: Issuer<'static, rcgen::KeyPair>,
+}
+
+impl std::fmt::Debug for IssuingCa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IssuingCa")
+    }
+}
+
+/// The self-signed certificate of the root key.
+///
+/// # Errors
+/// When the random source fails.
+pub fn root(site: SiteCode, key: &PrivateKey, now: UnixMillis) -> Result<Vec<u8>, CertificateError> {
+    let mut params = params(&format!("Muster site {site} trusted root"), now, ROOT_LIFETIME)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    params.key_usages = vec![Usage::KeyCertSign, Usage::CrlSign];
+    let certificate = params.self_signed(&key.issuer_key()?).map_err(|_| CertificateError::Malformed)?;
+    Ok(certificate.der().to_vec())
+}
+
+/// A certificate for an issuing CA, signed by the root. It can issue for TLS servers and clients, and no further CA.
+///
+/// # Errors
+/// When a key or the root's certificate is not usable.
+pub fn issuing(
+    site: SiteCode,
+    root_certificate: &[u8],
+    root_key: &PrivateKey,
+    key: &PublicKey,
+    now: UnixMillis,
+) -> Result<Vec<u8>, CertificateError> {
+    let mut params = params(&format!("Muster site {site} issuing CA"), now, ISSUING_LIFETIME)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![Usage::KeyCertSign, Usage::CrlSign];
+    params.extended_key_usages = vec![Eku::ServerAuth, Eku::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    let root = IssuingCa::new(root_certificate.to_vec(), root_key)?;
+    root.sign(&params, key)
+}
+
+impl IssuingCa {
+    /// From the CA's certificate (DER) and key.
+    ///
+    /// # Errors
+    /// When the certificate does not parse.
+    pub fn new(certificate: Vec<u8>, key: &PrivateKey) -> Result<Self, CertificateError> {
+        let der = CertificateDer::from(certificate.clone());
+        let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| CertificateError::Malformed)?;
+        if parsed.public_key().raw != key.public().spki() {
+            return Err(CertificateError::Malformed);
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, key.issuer_key()?).map_err(|_| CertificateError::Malformed)?;
+        Ok(Self { certificate, issuer })
+    }
+
+    /// The CA's own certificate, DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    fn sign(&self, params: &CertificateParams, key: &PublicKey) -> Result<Vec<u8>, CertificateError> {
+        let public = SubjectPublicKeyInfo::from_der(&key.spki()).map_err(|_| CertificateError::Malformed)?;
+        let certificate = params.signed_by(&public, &self.issuer).map_err(|_| CertificateError::Malformed)?;
+        Ok(certificate.der().to_vec())
+    }
+
+    /// A server certificate for these DNS names and IP addresses.
+    ///
+    /// # Errors
+    /// [`CertificateError::ServerName`].
+    pub fn server(&self, names: &[String], key: &PublicKey, now: UnixMillis) -> Result<Issued, CertificateError> {
+        let mut params = params(names.first().map_or("muster", String::as_str), now, SERVER_LIFETIME)?;
+        for name in names {
+            let bad = || CertificateError::ServerName(name.clone());
+            params.subject_alt_names.push(match name.parse::<IpAddr>() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(name.clone().try_into().map_err(|_| bad())?),
+            });
+        }
+        params.extended_key_usages = vec![Eku::ServerAuth];
+        self.leaf(params, key)
+    }
+
+    /// A client certificate. The device id and the key are all that is said; both are the caller's decision.
+    ///
+    /// # Errors
+    /// When the random source fails.
+    pub fn client(
+        &self,
+        site: SiteCode,
+        device: DeviceId,
+        key: &PublicKey,
+        now: UnixMillis,
+    ) -> Result<Issued, CertificateError> {
+        let mut params = params(&device.to_string(), now, CLIENT_LIFETIME)?;
+        let uri = format!("urn:muster:{site}:device:{device}");
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(|_| CertificateError::Malformed)?)];
+        params.extended_key_usages = vec![Eku::ClientAuth];
+        self.leaf(params, key)
+    }
+
+    fn leaf(&self, mut params: CertificateParams, key: &PublicKey) -> Result<Issued, CertificateError> {
+        params.key_usages = vec![Usage::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let serial = params.serial_number.as_ref().map(|s| hex(&s.to_bytes())).unwrap_or_default();
+        let expires = UnixMillis(params.not_after.unix_timestamp() * 1_000);
+        Ok(Issued { der: self.sign(&params, key)?, serial, expires })
+    }
+}
+
+fn params(common_name: &str, now: UnixMillis, lifetime: i64) -> Result<CertificateParams, CertificateError> {
+    let moment = |at: UnixMillis| {
+        time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1_000)).map_err(|_| CertificateError::Malformed)
+    };
+    let mut serial = [0; 16];
+    crate::random(&mut serial)?;
+    // Positive, and of full length, so that two spellings of one serial number do not exist.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    let mut params = CertificateParams::default();
+    params.not_before = moment(now.plus(-BACKDATE))?;
+    params.not_after = moment(now.plus(lifetime))?;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.distinguished_name = name;
+    params.key_identifier_method = KeyIdMethod::Sha256;
+    Ok(params)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Reads what a client certificate says. Whether it is to be believed was decided by the TLS handshake.
+///
+/// # Errors
+/// [`CertificateError::NotADevice`] when it is not a client certificate of this kind.
+pub fn client_identity(der: &[u8]) -> Result<ClientIdentity, CertificateError> {
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(CertificateError::Malformed);
+    }
+    let names = certificate.subject_alternative_name().ok().flatten().ok_or(CertificateError::NotADevice)?;
+    let [GeneralName::URI(uri)] = names.value.general_names[..] else { return Err(CertificateError::NotADevice) };
+    let mut parts = uri.strip_prefix("urn:muster:").ok_or(CertificateError::NotADevice)?.split(':');
+    let (site, class, device) = (parts.next(), parts.next(), parts.next());
+    if class != Some("device") || parts.next().is_some() {
+        return Err(CertificateError::NotADevice);
+    }
+    Ok(ClientIdentity {
+        site: site.and_then(|s| s.parse().ok()).ok_or(CertificateError::NotADevice)?,
+        device: device.and_then(|d| d.parse().ok()).ok_or(CertificateError::NotADevice)?,
+        key: PublicKey::from_spki(certificate.public_key().raw)?,
+        serial: hex(certificate.raw_serial()),
+        expires: UnixMillis(certificate.validity().not_after.timestamp() * 1_000),
+    })
+}
+
+/// The public key of any certificate with a P-256 key.
+///
+/// # Errors
+/// [`CertificateError::Malformed`].
+pub fn public_key(der: &[u8]) -> Result<PublicKey, CertificateError> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+    Ok(PublicKey::from_spki(certificate.public_key().raw)?)
+}
+
+/// A signing request: proof that the caller has the key. It asks for nothing else.
+///
+/// # Errors
+/// When the random source fails.
+pub fn signing_request(key: &PrivateKey) -> Result<Vec<u8>, CertificateError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key.issuer_key()?).map_err(|_| CertificateError::Malformed)?;
+    Ok(request.der().to_vec())
+}
+
+/// The public key of a signing request that is signed by that key. Everything else in the request is ignored.
+///
+/// # Errors
+/// [`CertificateError::Malformed`] or [`CertificateError::NotPossessed`].
+pub fn signing_request_key(der: &[u8]) -> Result<PublicKey, CertificateError> {
+    let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| CertificateError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(CertificateError::Malformed);
+    }
+    if der.first() != Some(&0x30) || request.signature_algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA256 {
+        return Err(CertificateError::Malformed);
+    }
+    let info = &request.certification_request_info;
+    let key = PublicKey::from_spki(info.subject_pki.raw)?;
+    let verifier = aws_lc_rs::signature::UnparsedPublicKey::new(
+        &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1,
+        &info.subject_pki.subject_public_key.data,
+    );
+    verifier.verify(info.raw, &request.signature_value.data).map_err(|_| CertificateError::NotPossessed)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+    fn site() -> SiteCode {
+        "ABC".parse().unwrap()
+    }
+
+    #[test]
+    fn a_client_certificate_says_what_the_issuer_decided() {
+        let (root_key, ca_key, device_key) =
+            (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+        let root_certificate = root(site(), &root_key, NOW).unwrap();
+        let ca_certificate = issuing(site(), &root_certificate, &root_key, ca_key.public(), NOW).unwrap();
+        let ca = IssuingCa::new(ca_certificate, &ca_key).unwrap();
+        let device: DeviceId = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab".parse().unwrap();
+        let issued = ca.client(site(), device, device_key.public(), NOW).unwrap();
+        let identity = client_identity(&issued.der).unwrap();
+        assert_eq!((identity.site, identity.device, &identity.key), (site(), device, device_key.public()));
+        assert_eq!((&identity.serial, identity.expires), (&issued.serial, issued.expires));
+        let server = ca.server(&["localhost".into(), "127.0.0.1".into()], ca_key.public(), NOW).unwrap();
+        assert_eq!(client_identity(&server.der), Err(CertificateError::NotADevice));
+        assert!(matches!(ca.server(&["b\u{fc}ro".into()], ca_key.public(), NOW), Err(CertificateError::ServerName(_))));
+    }
+
+    #[test]
+    fn a_signing_request_proves_possession_and_nothing_else_is_read() {
+        let key = PrivateKey::generate().unwrap();
+        let request = signing_request(&key).unwrap();
+        assert_eq!(signing_request_key(&request).unwrap(), *key.public());
+        let spki = key.public().spki();
+        let key_at = request.windows(spki.len()).position(|window| window == spki).unwrap();
+        for at in (key_at..key_at + spki.len()).chain(request.len() - 40..request.len()) {
+            let mut altered = request.clone();
+            altered[at] ^= 0x20;
+            assert_ne!(signing_request_key(&altered).as_ref(), Ok(key.public()), "byte {at}");
+        }
+        // Hostile wishes in the request change nothing about the key that is taken.
+        let mut params = CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.extended_key_usages = vec![Eku::Any];
+        let hostile = params.serialize_request(&key.issuer_key().unwrap());
+        if let Ok(hostile) = hostile {
+            assert_eq!(signing_request_key(hostile.der()).unwrap(), *key.public());
+        }
+    }
+}
