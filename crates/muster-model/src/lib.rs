@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod limits;
 pub mod policy;
 pub mod problem;
+pub mod profile;
 pub mod report;
 pub mod status;
 pub mod time;
