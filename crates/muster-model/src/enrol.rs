@@ -4,7 +4,13 @@ use crate::{
     id::{DeviceId, EnrolmentId, Hash, SiteCode},
     time::UnixMillis,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use serde::{Deserialize, Serialize};
+
+/// What a token's text begins with.
+const TOKEN_PREFIX: &str = "muster1.";
+/// Bytes of a token's text; a real one has about 300.
+const TOKEN_BYTES: usize = 2048;
 
 /// What `muster token create` prints and a client is started with. One text, `muster1.<base64url of this JSON>`.
 ///
@@ -26,6 +32,68 @@ impl std::fmt::Debug for EnrolmentToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EnrolmentToken").field("site", &self.site).field("enrol", &self.enrol).finish_non_exhaustive()
     }
+}
+
+/// Why a text is not an enrolment token. Says nothing of the text itself, which may be a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenTextError {
+    /// It does not begin as a token does.
+    #[error("an enrolment token begins with `muster1.`; take the whole line that `muster token create` printed")]
+    Prefix,
+    /// Cut, or altered.
+    #[error("the enrolment token is cut or altered; take the whole line that `muster token create` printed")]
+    Malformed,
+    /// The address is not `https://host:port`.
+    #[error("the enrolment token names an address that is not https://host:port")]
+    Address,
+    /// The secret is not 32 bytes in base64url.
+    #[error("the enrolment token's secret does not have 32 bytes")]
+    Secret,
+}
+
+impl EnrolmentToken {
+    /// The one text that is handed out: `muster1.<base64url of the JSON>`. It holds the secret.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!("{TOKEN_PREFIX}{}", BASE64URL.encode(serde_json::to_vec(self).unwrap_or_default()))
+    }
+}
+
+impl std::str::FromStr for EnrolmentToken {
+    type Err = TokenTextError;
+    /// Blanks and a line end around the text are allowed.
+    fn from_str(text: &str) -> Result<Self, TokenTextError> {
+        let encoded = text.trim().strip_prefix(TOKEN_PREFIX).ok_or(TokenTextError::Prefix)?;
+        if encoded.len() > TOKEN_BYTES {
+            return Err(TokenTextError::Malformed);
+        }
+        let json = BASE64URL.decode(encoded).map_err(|_| TokenTextError::Malformed)?;
+        let token: Self = serde_json::from_slice(&json).map_err(|_| TokenTextError::Malformed)?;
+        if !is_https_authority(&token.enrol) {
+            return Err(TokenTextError::Address);
+        }
+        if BASE64URL.decode(&token.secret).map_or(0, |secret| secret.len()) != 32 {
+            return Err(TokenTextError::Secret);
+        }
+        Ok(token)
+    }
+}
+
+/// Whether a text is `https://host` or `https://host:port` and nothing more: no user, no path, no query.
+#[must_use]
+pub fn is_https_authority(text: &str) -> bool {
+    let Some(authority) = text.strip_prefix("https://") else { return false };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
+    let v6 = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let host_ok = match v6 {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.len() <= 253 && host.bytes().all(plain),
+    };
+    host_ok && port.is_none_or(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok_and(|p| p != 0))
 }
 
 /// `POST /enrol/v1/requests`: a client asks to be enrolled.
@@ -130,4 +198,64 @@ pub struct RenewAnswer {
     pub certificates: Vec<String>,
     /// Addresses of management points, as known now.
     pub management_points: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> EnrolmentToken {
+        EnrolmentToken {
+            site: "ABC".parse().unwrap(),
+            root: Hash([7; 32]),
+            enrol: "https://site.example:8441".into(),
+            secret: BASE64URL.encode([9; 32]),
+        }
+    }
+
+    #[test]
+    fn a_token_survives_its_text_and_a_cut_one_is_refused() {
+        let text = token().to_text();
+        assert_eq!(format!(" {text}\n").parse::<EnrolmentToken>(), Ok(token()));
+        for at in 0..text.len() {
+            let error = text[..at].parse::<EnrolmentToken>().unwrap_err();
+            assert!(!error.to_string().contains(&token().secret), "{error}");
+        }
+        let altered = |change: fn(&mut EnrolmentToken)| {
+            let mut other = token();
+            change(&mut other);
+            other.to_text().parse::<EnrolmentToken>()
+        };
+        assert_eq!(altered(|t| t.enrol = "http://site.example".into()), Err(TokenTextError::Address));
+        assert_eq!(altered(|t| t.secret = "c2hvcnQ".into()), Err(TokenTextError::Secret));
+        assert_eq!("x".repeat(3000).parse::<EnrolmentToken>(), Err(TokenTextError::Prefix));
+        assert_eq!(format!("muster1.{}", "x".repeat(3000)).parse::<EnrolmentToken>(), Err(TokenTextError::Malformed));
+        assert!(!format!("{:?}", token()).contains(&token().secret));
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for good in ["https://a", "https://a.example:443", "https://127.0.0.1:1", "https://[::1]:8443", "https://[::1]"]
+        {
+            assert!(is_https_authority(good), "{good}");
+        }
+        for bad in [
+            "http://a",
+            "https://",
+            "https://a/",
+            "https://a:0",
+            "https://a:65536",
+            "https://a:+1",
+            "https://u@a",
+            "https://a?x",
+            "https://::1",
+            "https://[x]",
+            "https://a:",
+            "https://a b",
+            "HTTPS://a",
+            "file:///etc/passwd",
+        ] {
+            assert!(!is_https_authority(bad), "{bad}");
+        }
+    }
 }

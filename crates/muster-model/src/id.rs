@@ -85,6 +85,11 @@ uuid_id!(
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Hash(pub [u8; 32]);
 
+impl Hash {
+    /// 32 zero bytes: the head of a message chain before its first message.
+    pub const ZERO: Self = Self([0; 32]);
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0_u8; 64];

@@ -106,7 +106,7 @@ pub struct Problem {
     pub code: Code,
     /// One sentence: what happened, and what to do next.
     pub detail: String,
-    /// With `sequence_gap`: the sequence number the site wants next.
+    /// With `sequence_gap` and `sequence_fork`: the sequence number the site wants next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
 }

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod envelope;
 pub mod key;
+pub mod sequence;
 pub mod tls;
 
 pub use bundle::TrustBundle;

@@ -1,0 +1,179 @@
+//! The rule of the message chain, as the site applies it: what a batch adds to what is committed, and when it is refused.
+//!
+//! Pure: the site gives the last committed sequence number and its head, and commits what it is told is new.
+
+use crate::chain;
+use muster_model::{id::Hash, report::Batch};
+use std::ops::RangeInclusive;
+
+/// What a batch adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// So many messages at the beginning are committed already (a retransmission); take the rest.
+    pub skip: usize,
+    /// Sequence number of the first message after those that are skipped.
+    pub next: u64,
+    /// The head after each of the messages that are new, in order. Empty when the whole batch is a retransmission.
+    pub head_after: Vec<Hash>,
+    /// Sequence numbers that the client says it lost and the site never had. Only with `resume_after_loss`.
+    pub lost: Option<RangeInclusive<u64>>,
+}
+
+impl Accepted {
+    /// Last sequence number and its head after this batch is committed.
+    #[must_use]
+    pub fn after(&self, last: u64, head: Hash) -> (u64, Hash) {
+        match self.head_after.last() {
+            Some(new) => (self.next + (self.head_after.len() as u64 - 1), *new),
+            None => (last, head),
+        }
+    }
+}
+
+/// Why a batch is not taken. Nothing of it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SequenceError {
+    /// No messages, or numbers that cannot be.
+    #[error("the batch has no messages, or sequence numbers that cannot be")]
+    Malformed,
+    /// It starts after the next expected number (or, after a loss, anywhere else than there).
+    #[error("the batch does not start at sequence number {expected}")]
+    Gap {
+        /// What the site wants next.
+        expected: u64,
+    },
+    /// It does not continue the history that the site has: a clone, or a restored image.
+    #[error("the batch is of another history than the one that was committed; sequence number {expected} is next")]
+    Fork {
+        /// What the site wants next, of the one history.
+        expected: u64,
+    },
+}
+
+/// What `batch` adds to a channel whose last committed message is `last` (0: none) with chain head `head`.
+///
+/// A client that lost its outbox sets `resume_after_loss` and starts anywhere: it is told the expected number (`Gap`) and
+/// begins a new chain there with the `previous` that it names. Everyone else must continue the chain exactly.
+///
+/// # Errors
+/// See [`SequenceError`].
+pub fn accept(last: u64, head: Hash, batch: &Batch) -> Result<Accepted, SequenceError> {
+    let count = batch.messages.len() as u64;
+    if count == 0 || batch.first == 0 {
+        return Err(SequenceError::Malformed);
+    }
+    let end = batch.first.checked_add(count - 1).ok_or(SequenceError::Malformed)?;
+    let expected = last.checked_add(1).ok_or(SequenceError::Malformed)?;
+    if batch.first > expected && !batch.resume_after_loss {
+        return Err(SequenceError::Gap { expected });
+    }
+    let mut heads = Vec::with_capacity(batch.messages.len());
+    let mut running = batch.previous;
+    for message in &batch.messages {
+        running = chain(running, message.get().as_bytes());
+        heads.push(running);
+    }
+    if batch.first >= expected {
+        if batch.previous != head && !batch.resume_after_loss {
+            return Err(SequenceError::Fork { expected });
+        }
+        let lost = (batch.first > expected).then(|| expected..=batch.first - 1);
+        return Ok(Accepted { skip: 0, next: batch.first, head_after: heads, lost });
+    }
+    // It begins at or before the last committed message: a retransmission if it comes by the same head.
+    let at = usize::try_from(last - batch.first).map_err(|_| SequenceError::Malformed)?;
+    if end >= last && heads.get(at) == Some(&head) {
+        return Ok(Accepted { skip: at + 1, next: expected, head_after: heads.split_off(at + 1), lost: None });
+    }
+    Err(if batch.resume_after_loss { SequenceError::Gap { expected } } else { SequenceError::Fork { expected } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::{report::Channel, time::UnixMillis};
+
+    fn batch(first: u64, previous: Hash, messages: &[&str]) -> Batch {
+        Batch {
+            site: "ABC".parse().unwrap(),
+            channel: Channel::Status,
+            time: UnixMillis(0),
+            first,
+            previous,
+            resume_after_loss: false,
+            messages: messages.iter().map(|m| serde_json::from_str(&format!("\"{m}\"")).unwrap()).collect(),
+        }
+    }
+
+    fn resumed(first: u64, messages: &[&str]) -> Batch {
+        Batch { resume_after_loss: true, ..batch(first, Hash::ZERO, messages) }
+    }
+
+    /// State after `messages` were committed one by one.
+    fn after(messages: &[&str]) -> (u64, Hash) {
+        messages.iter().fold((0, Hash::ZERO), |(last, head), message| {
+            accept(last, head, &batch(last + 1, head, &[message])).unwrap().after(last, head)
+        })
+    }
+
+    #[test]
+    fn however_messages_are_cut_into_batches_the_head_is_the_same() {
+        let (last, head) = after(&["a", "b", "c"]);
+        let whole = accept(0, Hash::ZERO, &batch(1, Hash::ZERO, &["a", "b", "c"])).unwrap();
+        assert_eq!((whole.skip, whole.after(0, Hash::ZERO)), (0, (last, head)));
+        assert_eq!(whole.head_after.len(), 3);
+    }
+
+    #[test]
+    fn a_retransmission_adds_only_what_is_new() {
+        let (last, head) = after(&["a", "b"]);
+        let again = accept(last, head, &batch(1, Hash::ZERO, &["a", "b"])).unwrap();
+        assert_eq!((again.skip, again.after(last, head)), (2, (last, head)));
+        let longer = accept(last, head, &batch(2, after(&["a"]).1, &["b", "c"])).unwrap();
+        assert_eq!((longer.skip, longer.next, longer.after(last, head)), (1, 3, after(&["a", "b", "c"])));
+    }
+
+    #[test]
+    fn another_history_is_a_fork() {
+        let (last, head) = after(&["a", "b"]);
+        let fork = Err(SequenceError::Fork { expected: 3 });
+        assert_eq!(accept(last, head, &batch(1, Hash::ZERO, &["a", "x"])), fork, "another message");
+        assert_eq!(accept(last, head, &batch(1, Hash::ZERO, &["a", "x", "c"])), fork, "another message, then more");
+        assert_eq!(accept(last, head, &batch(3, after(&["a", "x"]).1, &["c"])), fork, "another past");
+        assert_eq!(accept(last, head, &batch(1, Hash::ZERO, &["a"])), fork, "a client that was set back");
+        assert_eq!(accept(last, head, &batch(2, Hash::ZERO, &["b"])), fork, "a chain cut off");
+    }
+
+    #[test]
+    fn a_gap_says_what_is_expected() {
+        let (last, head) = after(&["a"]);
+        assert_eq!(accept(last, head, &batch(3, head, &["c"])), Err(SequenceError::Gap { expected: 2 }));
+        assert_eq!(accept(0, Hash::ZERO, &batch(2, Hash::ZERO, &["b"])), Err(SequenceError::Gap { expected: 1 }));
+    }
+
+    #[test]
+    fn after_a_loss_the_client_is_told_where_to_go_on_and_goes_on_there() {
+        let (last, head) = after(&["a", "b", "c"]);
+        // The outbox is gone: the client starts at 1, and hears what is expected.
+        assert_eq!(accept(last, head, &resumed(1, &["n"])), Err(SequenceError::Gap { expected: 4 }));
+        let on = accept(last, head, &resumed(4, &["n"])).unwrap();
+        assert_eq!((on.skip, on.lost.clone()), (0, None));
+        let (last, head) = on.after(last, head);
+        assert_eq!((last, head), (4, chain(Hash::ZERO, b"\"n\"")));
+        // The answer was lost: the same batch again, then more on the new chain.
+        assert_eq!(accept(last, head, &resumed(4, &["n"])).unwrap().skip, 1);
+        assert_eq!(accept(last, head, &batch(5, head, &["o"])).unwrap().after(last, head).0, 5);
+        // The site lost messages (a restored database) that the client has forgotten: it says so.
+        let on = accept(last, head, &resumed(8, &["p"])).unwrap();
+        assert_eq!((on.lost.clone(), on.after(last, head).0), (Some(5..=7), 8));
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused() {
+        let malformed = Err(SequenceError::Malformed);
+        assert_eq!(accept(0, Hash::ZERO, &batch(1, Hash::ZERO, &[])), malformed);
+        assert_eq!(accept(0, Hash::ZERO, &batch(0, Hash::ZERO, &["a"])), malformed);
+        assert_eq!(accept(0, Hash::ZERO, &resumed(u64::MAX, &["a", "b"])), malformed);
+        assert_eq!(accept(u64::MAX, Hash::ZERO, &resumed(1, &["a"])), malformed);
+    }
+}
