@@ -9,6 +9,7 @@ mod documents;
 mod fences;
 mod headers;
 mod matrix;
+mod seeds;
 mod source;
 mod tree;
 mod wings;

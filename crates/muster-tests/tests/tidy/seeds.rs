@@ -1,0 +1,200 @@
+//! Every fuzz target has seeds to begin from, and the seeds are what the code of today understands.
+//!
+//! `MUSTER_BLESS=1 cargo nextest run -p muster-tests --test tidy seeds` writes them anew.
+
+use muster_model::application::{Application, Command, ContentFile, Detection, Platform};
+use muster_model::enrol::{DeviceClaims, EnrolPoll, EnrolRequest, EnrolmentToken};
+use muster_model::id::Hash;
+use muster_model::inventory::{Change, InventoryReport, Row, Section, Value};
+use muster_model::policy::{Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, Recipient};
+use muster_model::report::{Batch, Body, Channel, Message};
+use muster_model::status::{DeploymentReport, DeploymentState};
+use muster_model::time::UnixMillis;
+use muster_trust::bundle::{KeySet, NamedKey};
+use muster_trust::{PrivateKey, TrustBundle, certificate, envelope};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use crate::tree::{read, report, root};
+
+const ID: &str = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab";
+const NOW: UnixMillis = UnixMillis(1_780_000_000_000);
+
+/// Target, name of the seed, bytes.
+type Seed = (&'static str, &'static str, Vec<u8>);
+
+fn json(target: &'static str, name: &'static str, value: &impl Serialize) -> Seed {
+    (target, name, serde_json::to_vec(value).unwrap())
+}
+
+fn id<T: std::str::FromStr>() -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    ID.parse().unwrap()
+}
+
+fn application() -> Application {
+    Application {
+        id: id(),
+        name: "Seven tools".parse().unwrap(),
+        version: "7.1".into(),
+        platform: Platform::Linux,
+        content: vec![ContentFile { name: "tools.deb".parse().unwrap(), hash: Hash([7; 32]), size: 1_024 }],
+        install: Command {
+            program: "/usr/bin/dpkg".into(),
+            arguments: vec!["-i".into(), "content/tools.deb".into()],
+            success_codes: vec![0],
+        },
+        detection: Detection::Package { name: "tools".into(), version: Some("7.1".into()) },
+        max_run_seconds: 600,
+    }
+}
+
+fn claims() -> DeviceClaims {
+    DeviceClaims {
+        host_name: "pc-7".into(),
+        operating_system: "Debian GNU/Linux 12 (bookworm)".into(),
+        agent_version: "0.1.0".into(),
+        hardware_id: Hash([1; 32]),
+    }
+}
+
+fn batches() -> [Batch; 2] {
+    let row = Row::from([
+        ("DeviceID".to_owned(), Value::Text("sda1".into())),
+        ("Size".to_owned(), Value::Int(512)),
+        ("Compressed".to_owned(), Value::Bool(false)),
+    ]);
+    let change = Change::Full { rows: vec![row.clone()] };
+    let delta = Change::Delta { base: Hash([2; 32]), upsert: vec![row.clone()], remove: vec![row] };
+    let section = |change| Section { class: "LOGICAL_DISK".into(), digest: Hash([3; 32]), change };
+    let inventory = InventoryReport { sections: vec![section(change), section(delta)], unread: vec![] };
+    let deployment = DeploymentReport {
+        deployment: id(),
+        application: Hash([4; 32]),
+        state: DeploymentState::Succeeded,
+        reason: None,
+        exit_code: Some(0),
+        output: "done".into(),
+        starts: None,
+    };
+    let batch = |channel, bodies: Vec<Body>| Batch {
+        site: "LAB".parse().unwrap(),
+        channel,
+        time: NOW,
+        first: 1,
+        previous: Hash::ZERO,
+        resume_after_loss: false,
+        messages: bodies.into_iter().map(|body| to_raw_value(&Message { time: NOW, body }).unwrap()).collect(),
+    };
+    [
+        batch(Channel::Inventory, vec![Body::Inventory(inventory)]),
+        batch(Channel::Status, vec![Body::Heartbeat(claims()), Body::Deployment(deployment)]),
+    ]
+}
+
+fn wire() -> Vec<Seed> {
+    let site = "LAB".parse().unwrap();
+    let token =
+        EnrolmentToken { site, root: Hash([5; 32]), enrol: "https://site.example:8444".into(), secret: "A".repeat(43) };
+    let bodies = [BodyKind::Settings, BodyKind::Deployment, BodyKind::Application].map(|kind| BodyRef {
+        kind,
+        hash: Hash([6; 32]),
+        size: 100,
+    });
+    let assignment = Assignment {
+        site,
+        recipient: Recipient::Device(id()),
+        version: 3,
+        issued: NOW,
+        expires: UnixMillis(NOW.0 + 1),
+        trust_version: 1,
+        bodies: bodies.into(),
+    };
+    let deployment = DeploymentPolicy { deployment: id(), application: Hash([4; 32]), available: NOW, deadline: NOW };
+    let request = EnrolRequest { secret: "A".repeat(43), csr: "MIIB".into(), claims: claims() };
+    let [inventory, status] = batches();
+    vec![
+        json("report_batch", "inventory.json", &inventory),
+        json("report_batch", "status.json", &status),
+        json("assignment", "assignment.json", &assignment),
+        json("assignment", "settings.json", &ClientSettings::default()),
+        json("assignment", "deployment.json", &deployment),
+        json("application", "application.json", &application()),
+        json("enrolment", "request.json", &request),
+        json("enrolment", "poll.json", &EnrolPoll { site, enrolment: id(), time: NOW }),
+        ("token", "token.txt", token.to_text().into_bytes()),
+    ]
+}
+
+/// Seeds with keys and signatures: other bytes at each writing.
+fn signed() -> Vec<Seed> {
+    let site = "LAB".parse().unwrap();
+    let key = PrivateKey::generate().unwrap();
+    let root = certificate::root(site, &key, NOW).unwrap();
+    let named = NamedKey::new("first", key.public());
+    let encode = |der: &[u8]| {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(der)
+    };
+    let set = KeySet { threshold: 1, keys: vec![named.clone()] };
+    let bundle = TrustBundle {
+        site,
+        version: 1,
+        issued: NOW,
+        expires: UnixMillis(NOW.0 + 1),
+        root: set.clone(),
+        root_certificate: encode(&root),
+        issuing: vec![encode(&root)],
+        policy: vec![named],
+        authors: set,
+        revoked: vec![],
+    };
+    let one = envelope::sign1(&key, muster_model::report::REPORT_TYPE, b"payload".to_vec()).unwrap();
+    let several = envelope::sign_json(&[&key], &application()).unwrap();
+    vec![
+        ("envelope", "one.cose", one),
+        ("envelope", "several.cose", several),
+        json("trust_bundle", "bundle.json", &bundle),
+        ("trust_bundle", "bundle.cose", envelope::sign_json(&[&key], &bundle).unwrap()),
+        ("certificate", "root.der", root),
+        ("certificate", "request.der", certificate::signing_request(&key).unwrap()),
+        ("key", "public.der", key.public().spki()),
+        ("key", "public.pem", key.public().pem().into_bytes()),
+    ]
+}
+
+fn targets() -> Vec<String> {
+    let manifest: toml::Table = read("fuzz/Cargo.toml").parse().unwrap();
+    manifest["bin"].as_array().unwrap().iter().map(|b| b["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_fuzz_target_has_seeds_that_are_understood() {
+    let (wire, signed) = (wire(), signed());
+    let place = |seed: &Seed| root().join("fuzz/seeds").join(seed.0).join(seed.1);
+    if std::env::var_os("MUSTER_BLESS").is_some() {
+        for seed in wire.iter().chain(&signed) {
+            std::fs::create_dir_all(place(seed).parent().unwrap()).unwrap();
+            std::fs::write(place(seed), &seed.2).unwrap();
+        }
+    }
+    let mut found = Vec::new();
+    for seed in &wire {
+        if std::fs::read(place(seed)).ok().as_ref() != Some(&seed.2) {
+            found.push(format!("{}: not what the code writes today", place(seed).display()));
+        }
+    }
+    found.extend(signed.iter().filter(|s| !place(s).exists()).map(|s| format!("{}: missing", place(s).display())));
+    for target in targets() {
+        let seeded = wire.iter().chain(&signed).any(|s| s.0 == target);
+        let source = root().join(format!("fuzz/fuzz_targets/{target}.rs"));
+        if !seeded || !source.exists() {
+            found.push(format!(
+                "fuzz target {target} lacks its source or its seeds (crates/muster-tests/tests/tidy/seeds.rs)"
+            ));
+        }
+    }
+    report("fuzz seeds (MUSTER_BLESS=1 writes them)", &found);
+}

@@ -1,0 +1,17 @@
+//! A trust bundle: its JSON, its consistency, and its envelope under a pin that nobody holds.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use muster_model::{id::Hash, time::UnixMillis};
+use muster_trust::TrustBundle;
+
+fuzz_target!(|bytes: &[u8]| {
+    let site = "LAB".parse().expect("a site code");
+    assert!(TrustBundle::first(bytes, &Hash::ZERO, site, UnixMillis(0)).is_err(), "a forged trust bundle was believed");
+    if let Ok(bundle) = serde_json::from_slice::<TrustBundle>(bytes) {
+        let _ = bundle.check(site, UnixMillis(0));
+        let _ = bundle.next(bytes, UnixMillis(0));
+        let _ = bundle.policy_key(&Hash::ZERO);
+        let _ = bundle.author_key(&Hash::ZERO);
+    }
+});
