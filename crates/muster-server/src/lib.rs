@@ -1,1 +1,3 @@
-//! server
+//! The site server: configuration, listeners, HTTP, console, background work.
+
+mod console;
