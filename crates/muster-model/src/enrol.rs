@@ -97,6 +97,9 @@ pub fn is_https_authority(text: &str) -> bool {
 }
 
 /// `POST /enrol/v1/requests`: a client asks to be enrolled.
+///
+/// The token is bound to the key of the first request that used it. The same token with the same key is the same request
+/// again (its answer was lost, or the client was killed before it kept it) and is answered with that enrolment's state now.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolRequest {

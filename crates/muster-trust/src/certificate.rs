@@ -41,6 +41,9 @@ pub enum CertificateError {
     /// The certificate does not name a device of a site.
     #[error("the certificate does not name a device of this site")]
     NotADevice,
+    /// No issuing CA of the trust bundle signed it for TLS clients, or it is not valid at this time.
+    #[error("the certificate was not issued by this site for a client, or is not valid at this time")]
+    NotIssued,
     /// A key failed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -238,6 +241,25 @@ pub fn client_identity(der: &[u8]) -> Result<ClientIdentity, CertificateError> {
     })
 }
 
+/// What a client certificate says, after checking what a client checks of its own new one: issued by one of `issuing` (DER)
+/// for TLS clients, and valid at `now`.
+///
+/// # Errors
+/// [`CertificateError::NotIssued`], or as [`client_identity`].
+pub fn issued_client(der: &[u8], issuing: &[Vec<u8>], now: UnixMillis) -> Result<ClientIdentity, CertificateError> {
+    let identity = client_identity(der)?;
+    let issuers: Vec<CertificateDer<'_>> = issuing.iter().map(|c| CertificateDer::from(c.as_slice())).collect();
+    let anchors: Vec<_> = issuers.iter().filter_map(|c| webpki::anchor_from_trusted_cert(c).ok()).collect();
+    let leaf = CertificateDer::from(der);
+    let leaf = webpki::EndEntityCert::try_from(&leaf).map_err(|_| CertificateError::Malformed)?;
+    let seconds = u64::try_from(now.0.div_euclid(1_000)).map_err(|_| CertificateError::NotIssued)?;
+    let at = rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+    let usage = webpki::KeyUsage::client_auth();
+    leaf.verify_for_usage(&[webpki::aws_lc_rs::ECDSA_P256_SHA256], &anchors, &[], at, usage, None, None)
+        .map_err(|_| CertificateError::NotIssued)?;
+    Ok(identity)
+}
+
 /// The public key of any certificate with a P-256 key.
 ///
 /// # Errors
@@ -290,6 +312,10 @@ mod tests {
         "ABC".parse().unwrap()
     }
 
+    fn issuing_of(root_key: &PrivateKey, key: &PrivateKey) -> Vec<u8> {
+        issuing(site(), &root(site(), root_key, NOW).unwrap(), root_key, key.public(), NOW).unwrap()
+    }
+
     #[test]
     fn a_client_certificate_says_what_the_issuer_decided() {
         let (root_key, ca_key, device_key) =
@@ -302,6 +328,15 @@ mod tests {
         let identity = client_identity(&issued.der).unwrap();
         assert_eq!((identity.site, identity.device, &identity.key), (site(), device, device_key.public()));
         assert_eq!((&identity.serial, identity.expires), (&issued.serial, issued.expires));
+        let issuing = [ca.certificate().to_vec()];
+        assert_eq!(issued_client(&issued.der, &issuing, NOW).as_ref(), Ok(&identity));
+        for at in [NOW.plus(-2 * DAY), NOW.plus(CLIENT_LIFETIME + DAY)] {
+            assert_eq!(issued_client(&issued.der, &issuing, at), Err(CertificateError::NotIssued));
+        }
+        let other = issuing_of(&PrivateKey::generate().unwrap(), &ca_key);
+        assert_eq!(issued_client(&issued.der, &[other], NOW).as_ref(), Ok(&identity), "the CA's key decides");
+        let stranger = issuing_of(&root_key, &PrivateKey::generate().unwrap());
+        assert_eq!(issued_client(&issued.der, &[stranger], NOW), Err(CertificateError::NotIssued));
         let server = ca.server(&["localhost".into(), "127.0.0.1".into()], ca_key.public(), NOW).unwrap();
         assert_eq!(client_identity(&server.der), Err(CertificateError::NotADevice));
         assert!(matches!(ca.server(&["b\u{fc}ro".into()], ca_key.public(), NOW), Err(CertificateError::ServerName(_))));
