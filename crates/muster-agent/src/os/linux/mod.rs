@@ -1,0 +1,149 @@
+//! Linux: every fact comes from files below a root (`/`, or a recorded tree) and a few answers of the kernel.
+
+pub mod apk;
+pub mod assignments;
+pub mod block;
+pub mod cpu;
+pub mod dpkg;
+pub mod files;
+pub mod firmware;
+pub mod identity;
+pub mod kernel;
+pub mod logons;
+pub mod net;
+pub mod proc;
+pub mod rpm;
+pub mod sqlite;
+pub mod systemd;
+pub mod sysv;
+pub mod unit;
+
+use crate::os::{
+    facts::{
+        Adapter, ConsoleUser, Disk, Gaps, Memory, OperatingSystem, Package, Processor, Resolver, Service, System,
+        Volume,
+    },
+    smbios::Smbios,
+};
+use files::{Files, TABLE_BYTES, unread};
+use kernel::Kernel;
+use std::{collections::BTreeSet, io, path::Path};
+
+/// A Linux machine that can be asked. `None` from a method means: could not be read, and the gaps say why.
+#[derive(Debug)]
+pub struct Machine {
+    files: Files,
+    kernel: Kernel,
+}
+
+impl Machine {
+    /// The machine whose files lie below `root`; `/` is this one.
+    ///
+    /// # Errors
+    /// When `root` cannot be opened.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        Ok(Self { files: Files::open(root)?, kernel: Kernel::of(root) })
+    }
+
+    /// Who the machine is. `now` in Unix milliseconds decides whether daylight saving time is in effect.
+    #[must_use]
+    pub fn system(&self, now: i64) -> System {
+        identity::system(&self.files, &self.kernel, now)
+    }
+
+    /// The operating system.
+    #[must_use]
+    pub fn operating_system(&self, gaps: &mut Gaps) -> Option<OperatingSystem> {
+        identity::operating_system(&self.files, gaps)
+    }
+
+    /// Firmware, product and enclosure.
+    #[must_use]
+    pub fn firmware(&self, gaps: &mut Gaps) -> Option<Smbios> {
+        firmware::firmware(&self.files, gaps)
+    }
+
+    /// Memory.
+    #[must_use]
+    pub fn memory(&self, gaps: &mut Gaps) -> Option<Memory> {
+        match self.files.bytes("/proc/meminfo", TABLE_BYTES) {
+            Ok(bytes) => proc::parse_meminfo(&bytes),
+            Err(error) => {
+                gaps.push(unread("The size of the memory is not known", "/proc/meminfo", &error));
+                None
+            }
+        }
+    }
+
+    /// Processor packages.
+    #[must_use]
+    pub fn processors(&self, gaps: &mut Gaps) -> Option<Vec<Processor>> {
+        cpu::processors(&self.files, gaps)
+    }
+
+    /// Disks with their partitions.
+    #[must_use]
+    pub fn disks(&self, gaps: &mut Gaps) -> Option<Vec<Disk>> {
+        block::disks(&self.files, gaps)
+    }
+
+    /// Mounted volumes.
+    #[must_use]
+    pub fn volumes(&self, gaps: &mut Gaps) -> Option<Vec<Volume>> {
+        block::volumes(&self.files, &self.kernel, gaps)
+    }
+
+    /// Network adapters.
+    #[must_use]
+    pub fn adapters(&self, gaps: &mut Gaps) -> Option<Vec<Adapter>> {
+        net::adapters(&self.files, &self.kernel, gaps)
+    }
+
+    /// Name resolution.
+    #[must_use]
+    pub fn resolver(&self) -> Resolver {
+        net::resolver(&self.files)
+    }
+
+    /// Installed packages. When one of several package databases cannot be read this time, none is reported: the half
+    /// would look as if everything else had been removed.
+    #[must_use]
+    pub fn packages(&self, gaps: &mut Gaps) -> Option<Vec<Package>> {
+        let before = gaps.len();
+        let sources = [dpkg::packages(&self.files), rpm::packages(&self.files, gaps), apk::packages(&self.files)];
+        let (mut found, mut failed) = (None, false);
+        for source in sources {
+            match source {
+                Ok(Some(packages)) => found.get_or_insert_with(Vec::new).extend(packages),
+                Ok(None) => {}
+                Err(reason) => {
+                    failed = true;
+                    gaps.push(reason);
+                }
+            }
+        }
+        if found.is_none() && gaps.len() == before {
+            gaps.push("No package database of dpkg, rpm or apk was found.".to_owned());
+        }
+        found.filter(|_| !failed)
+    }
+
+    /// Services.
+    #[must_use]
+    pub fn services(&self, gaps: &mut Gaps) -> Option<Vec<Service>> {
+        let systemd = systemd::services(&self.files, gaps);
+        let known = systemd.as_ref().map_or_else(BTreeSet::new, |found| found.names.clone());
+        let scripts = sysv::services(&self.files, &known);
+        if systemd.is_none() && scripts.is_empty() {
+            gaps.push("No services of systemd, System V init or OpenRC were found.".to_owned());
+            return None;
+        }
+        Some(systemd.map(|found| found.services).unwrap_or_default().into_iter().chain(scripts).collect())
+    }
+
+    /// Who used the console.
+    #[must_use]
+    pub fn console_users(&self, gaps: &mut Gaps) -> Option<Vec<ConsoleUser>> {
+        logons::console_users(&self.files, &self.kernel.machine(), gaps)
+    }
+}

@@ -1,0 +1,10 @@
+//! What differs between operating systems. Each system has a folder with a `Machine` of the same methods, which return
+//! the portable [`facts`]; nothing outside this folder knows where a fact came from.
+
+pub mod facts;
+pub mod smbios;
+
+#[cfg(target_os = "linux")]
+pub mod linux;
+#[cfg(target_os = "linux")]
+pub use linux::Machine;
