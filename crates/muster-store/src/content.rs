@@ -1,0 +1,1 @@
+//! Content files, by hash.

@@ -1,0 +1,40 @@
+//! Schema versions: applied in order, each in a transaction of its own, never changed afterwards.
+
+use super::{Store, StoreError};
+use crate::transaction;
+use sqlx::Executor;
+
+/// The migrations, oldest first. Only ever added to. `{bytes}` and `{serial}` are the dialect's words.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/0001_site.sql"))];
+
+/// Brings the schema up to date.
+pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    transaction!(store, "schema_create", |tx| {
+        let statement = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)";
+        tx.conn().execute(statement).await?;
+        Ok::<_, StoreError>(())
+    })?;
+    let found: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(&store.write).await?;
+    if found > known {
+        return Err(StoreError::SchemaTooNew { found, known });
+    }
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        tracing::info!(version, "The database schema is brought to a new version.");
+        transaction!(store, "schema_migrate", |tx| {
+            let text = tx.dialect().schema(text);
+            for statement in split(&text) {
+                tx.conn().execute(sqlx::AssertSqlSafe(statement.to_owned())).await?;
+            }
+            sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version).execute(tx.conn()).await?;
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Statements end with a semicolon at the end of a line; no text of ours has one inside.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+}

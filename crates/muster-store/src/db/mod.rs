@@ -1,0 +1,257 @@
+//! The database: SQLite or PostgreSQL, chosen by its URL, with the same statements. One file per noun.
+//!
+//! Statements are constants, written once for both databases; what must differ stands in [`dialect`]. Parameters are
+//! `$1`, `$2`, ... in both. Sums need `CAST(... AS BIGINT)`, because PostgreSQL widens them to a type the driver does not pass on.
+
+pub mod dialect;
+mod migrate;
+pub mod setting;
+
+pub use dialect::Dialect;
+
+use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions, pool::PoolConnection};
+use std::time::Duration;
+
+/// What a caller of the store can do something about.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row is not there.
+    #[error("not found")]
+    NotFound,
+    /// A row with this key is there already.
+    #[error("there is one already")]
+    Exists,
+    /// The disk of the database is full. Nothing was changed; free some space and it goes on.
+    #[error("the disk of the database is full; free some space, the work goes on by itself")]
+    DiskFull,
+    /// The database cannot be reached, or is busy with others. Nothing was changed; try again.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// The schema was written by a newer Muster.
+    #[error("the database has schema {found}, and this Muster knows schemas up to {known}; start a newer Muster")]
+    SchemaTooNew {
+        /// The schema of the database.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// The URL is not one of a database that Muster speaks.
+    #[error("{0:?} is not a database URL; use sqlite:<path> or postgres://...")]
+    Url(String),
+    /// What is stored is not what this program writes.
+    #[error("the database holds something that is not well-formed: {0}")]
+    Corrupt(String),
+    /// Anything else that the database said.
+    #[error("the database refused a statement: {0}")]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        match &error {
+            sqlx::Error::RowNotFound => Self::NotFound,
+            sqlx::Error::Database(inner) if inner.kind() == ErrorKind::UniqueViolation => Self::Exists,
+            // 13: SQLITE_FULL; 53100: PostgreSQL's disk_full.
+            sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("13" | "53100")) => Self::DiskFull,
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the same transaction may work when it is run again at once.
+    fn is_transient(&self) -> bool {
+        // 5, 6: SQLITE_BUSY, SQLITE_LOCKED (517: BUSY_SNAPSHOT); 40001, 40P01: serialization failure, deadlock.
+        const CODES: &[&str] = &["5", "6", "261", "517", "40001", "40P01"];
+        match self {
+            Self::Database(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| CODES.contains(&&*code)),
+            _ => false,
+        }
+    }
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    write: AnyPool,
+    read: AnyPool,
+    dialect: Dialect,
+}
+
+/// A transaction. Everything in it is committed together, or not at all.
+pub struct Tx {
+    inner: Transaction<'static, Any>,
+    dialect: Dialect,
+}
+
+impl Tx {
+    /// The connection, for a statement.
+    pub(crate) fn conn(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+}
+
+/// How often a transaction is run before its transient error is the caller's.
+const ATTEMPTS: u32 = 5;
+
+impl Store {
+    /// Opens the database at `url` (`sqlite:<path>` or `postgres://...`), makes it where it is SQLite and not there, and
+    /// brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or its schema is newer than this program.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let store = Self::connect(url).await?;
+        migrate::run(&store).await?;
+        Ok(store)
+    }
+
+    async fn connect(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let dialect =
+            Dialect::of_url(url).ok_or_else(|| StoreError::Url(url.split('@').next_back().unwrap_or("").to_owned()))?;
+        let url = dialect.connect_url(url);
+        // SQLite has one writer at a time; to queue for it here is fair and never fails with "busy".
+        let (writers, readers) = match dialect {
+            Dialect::Sqlite => (1, 8),
+            Dialect::Postgres => (16, 16),
+        };
+        let options = |max| {
+            AnyPoolOptions::new()
+                .max_connections(max)
+                .acquire_timeout(Duration::from_secs(30))
+                .max_lifetime(None)
+                .after_connect(move |conn, _| Box::pin(async move { dialect.prepare(conn).await }))
+        };
+        let write = options(writers).connect(&url).await?;
+        let read = options(readers).connect_lazy(&url)?;
+        Ok(Self { write, read, dialect })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Begins a transaction. Use [`transaction!`](crate::transaction), which ends it and runs it again where that helps.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let inner = self.write.begin_with(self.dialect.begin()).await?;
+        Ok(Tx { inner, dialect: self.dialect })
+    }
+
+    /// Ends a transaction: commits it when `result` is `Ok`, else rolls it back. `None`: run it again.
+    ///
+    /// The other half of [`transaction!`](crate::transaction).
+    #[doc(hidden)]
+    pub async fn end<T, E>(
+        &self,
+        name: &'static str,
+        tx: Tx,
+        result: Result<T, E>,
+        attempt: &mut u32,
+    ) -> Option<Result<T, E>>
+    where
+        E: From<StoreError> + AsStoreError,
+    {
+        let result = match result {
+            Ok(value) => tx.inner.commit().await.map(|()| value).map_err(|error| StoreError::from(error).into()),
+            Err(error) => {
+                // A transaction that is dropped is rolled back.
+                drop(tx);
+                Err(error)
+            }
+        };
+        *attempt += 1;
+        if let Err(error) = &result
+            && *attempt < ATTEMPTS
+            && error.as_store_error().is_some_and(StoreError::is_transient)
+        {
+            metrics::counter!("muster_store_retries_total", "transaction" => name).increment(1);
+            tokio::time::sleep(Duration::from_millis(5 << *attempt)).await;
+            return None;
+        }
+        let outcome = if result.is_ok() { "commit" } else { "rollback" };
+        metrics::counter!("muster_store_transactions_total", "transaction" => name, "outcome" => outcome).increment(1);
+        Some(result)
+    }
+
+    /// A connection for reading outside of a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn reader(&self) -> Result<PoolConnection<Any>, StoreError> {
+        Ok(self.read.acquire().await?)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.read).await?;
+        Ok(())
+    }
+
+    /// Closes all connections, after what runs has ended.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+/// Errors that may carry a store error, so that a transaction can be run again where that helps.
+pub trait AsStoreError {
+    /// The store error inside, where there is one.
+    fn as_store_error(&self) -> Option<&StoreError>;
+}
+
+impl AsStoreError for StoreError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+/// Runs a block in one transaction: committed when it yields `Ok`, rolled back when it yields `Err`; the value is that `Result`.
+///
+/// The block may run several times, when the database says that two transactions collided. It must change nothing outside of
+/// the transaction. A macro because a closure that borrows and is sent between threads cannot be written down yet.
+///
+/// ```ignore
+/// transaction!(store, "token_create", |tx| {
+///     token::insert(tx, &token).await?;
+///     audit::append(tx, &entry).await
+/// })
+/// ```
+#[macro_export]
+macro_rules! transaction {
+    ($store:expr, $name:literal, |$tx:ident| $work:block) => {{
+        let mut attempt = 0;
+        loop {
+            let mut transaction = match $store.begin().await {
+                Ok(transaction) => transaction,
+                Err(error) => break Err(error.into()),
+            };
+            let result = {
+                let $tx = &mut transaction;
+                async { $work }.await
+            };
+            if let Some(result) = $store.end($name, transaction, result, &mut attempt).await {
+                break result;
+            }
+        }
+    }};
+}

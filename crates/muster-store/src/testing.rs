@@ -1,0 +1,61 @@
+//! A private database for a test. A story runs on SQLite, and on PostgreSQL where `MUSTER_TEST_POSTGRES` names a server.
+
+use crate::db::Store;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tempfile::TempDir;
+
+/// A store of one test's own; its files go when it is dropped.
+#[derive(Debug)]
+pub struct TestStore {
+    /// The store.
+    pub store: Store,
+    /// Its URL, to open it again.
+    pub url: String,
+    /// Where content and other files of the test may go.
+    pub directory: TempDir,
+}
+
+/// Opens a new, empty store on each database that this machine has.
+///
+/// # Panics
+/// When a database cannot be made: the test cannot run then. With `CI=true`, also when PostgreSQL is missing.
+#[expect(clippy::expect_used, reason = "a test without its database has to stop")]
+pub async fn stores() -> Vec<TestStore> {
+    let mut stores = vec![sqlite().await];
+    match std::env::var("MUSTER_TEST_POSTGRES") {
+        Ok(server) => stores.push(postgres(&server).await),
+        Err(_) => {
+            assert!(
+                std::env::var("CI").is_err(),
+                "MUSTER_TEST_POSTGRES is not set: run the tests through scripts/with-postgres"
+            );
+            tracing::warn!("SKIPPED on PostgreSQL: MUSTER_TEST_POSTGRES is not set; scripts/with-postgres sets it");
+        }
+    }
+    return stores;
+
+    async fn postgres(server: &str) -> TestStore {
+        sqlx::any::install_default_drivers();
+        let name = format!("muster_{}", uuid::Uuid::new_v4().simple());
+        let mut admin = sqlx::AnyConnection::connect(server).await.expect("MUSTER_TEST_POSTGRES can be reached");
+        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database can be made");
+        admin.close().await.expect("the connection closes");
+        let (base, query) = server.split_once('?').map_or((server, ""), |(base, query)| (base, query));
+        let root = base.rsplit_once('/').map_or(base, |(root, _)| root);
+        let url = format!("{root}/{name}{}{query}", if query.is_empty() { "" } else { "?" });
+        let store = Store::open(&url).await.expect("the store opens");
+        TestStore { store, url, directory: TempDir::new().expect("a temporary directory") }
+    }
+}
+
+/// Opens a new, empty SQLite store.
+///
+/// # Panics
+/// When it cannot be made.
+#[expect(clippy::expect_used, reason = "a test without its database has to stop")]
+pub async fn sqlite() -> TestStore {
+    let directory = TempDir::new().expect("a temporary directory");
+    let url = format!("sqlite:{}", directory.path().join("site.db").display());
+    let store = Store::open(&url).await.expect("the store opens");
+    TestStore { store, url, directory }
+}
