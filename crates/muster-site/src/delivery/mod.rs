@@ -1,0 +1,1 @@
+//! What the devices shall run: policy, settings, content, applications, deployments.

@@ -1,0 +1,1 @@
+//! Who may talk: enrolment, approval, blocking, administrators, sessions, the trust bundle.

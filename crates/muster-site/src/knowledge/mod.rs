@@ -1,0 +1,1 @@
+//! What is on the devices: inventory and the devices themselves.

@@ -1,0 +1,1 @@
+//! What happened: reports, status messages, audit, the dashboard.
