@@ -6,6 +6,7 @@ use muster_model::{
     id::Hash,
     inventory::{Change, InventoryReport, Row, Section, section_bytes},
 };
+use muster_trust::sha256;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,11 +111,4 @@ pub fn key_of(class: &Class, row: &Row) -> String {
 
 fn size(rows: &[Row]) -> usize {
     rows.iter().map(|row| serde_json::to_vec(row).map_or(0, |text| text.len())).sum()
-}
-
-fn sha256(bytes: &[u8]) -> Hash {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest.as_ref());
-    Hash(hash)
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::os::facts::{Gaps, OperatingSystem, System};
 use jiff::{Timestamp, tz::TimeZone};
+use muster_trust::sha256;
 use std::collections::BTreeMap;
 
 /// Bytes of a compiled time zone.
@@ -146,15 +147,24 @@ fn installation_id(files: &Files) -> Option<String> {
 /// The id of an installation from the text of its `machine-id`; `None` when that is not 32 hexadecimal digits.
 #[must_use]
 pub fn derive_installation_id(machine_id: &[u8]) -> Option<String> {
-    use aws_lc_rs::hmac;
     let text = std::str::from_utf8(machine_id).ok()?.trim();
     let secret = u128::from_str_radix(text, 16).ok().filter(|id| text.len() == 32 && *id != 0)?.to_be_bytes();
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), &APPLICATION);
-    let mut id = *tag.as_ref().first_chunk::<16>()?;
+    let mut id = *hmac_sha256(&secret, &APPLICATION).first_chunk::<16>()?;
     // A UUID of version 4, as systemd makes it.
     id[6] = id[6] & 0x0f | 0x40;
     id[8] = id[8] & 0x3f | 0x80;
     Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// RFC 2104 over the one digest that the trust layer gives, for a key of 16 bytes.
+fn hmac_sha256(key: &[u8; 16], message: &[u8]) -> [u8; 32] {
+    let pad = |with: u8| {
+        let mut block = [with; 64];
+        block.iter_mut().zip(key).for_each(|(b, k)| *b ^= k);
+        block
+    };
+    let inner = sha256(&[pad(0x36).as_slice(), message].concat());
+    sha256(&[pad(0x5c).as_slice(), inner.0.as_slice()].concat()).0
 }
 
 #[cfg(test)]
@@ -171,6 +181,17 @@ mod tests {
         for other in ["", "uninitialized", "0123", &"0".repeat(32)] {
             assert_eq!(derive_installation_id(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_keyed_digest_is_that_of_the_standard() {
+        // RFC 4231 has no key of 16 bytes; this one was computed with OpenSSL 3.0.
+        let digest = hmac_sha256(&[0x0b; 16], b"Hi There");
+        assert_eq!(hex(&digest[..8]), "492ce020fe2534a5");
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[test]
