@@ -82,7 +82,7 @@ pub struct InventoryReport {
 pub struct Section {
     /// The class, as in `SMS_G_System_<CLASS>`.
     pub class: String,
-    /// [`section_digest`] over all rows as they are after this section is applied. Computed by the client's own
+    /// SHA-256 of [`section_bytes`] over all rows as they are after this section is applied. Computed by the client's own
     /// serialisation; the site keeps it and compares it, and never recomputes it.
     pub digest: Hash,
     /// The rows, whole or as a difference.

@@ -1,0 +1,122 @@
+//! Applications and deployments.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    application::Application,
+    id::{ApplicationId, DeploymentId, DeviceId, Hash, Name},
+    status::{DeploymentState, FailureReason},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+api! {
+    /// An application that the site distributes.
+    struct ApplicationInfo {
+        /// SHA-256 of the signed object: this exact version with these exact signatures.
+        hash: Hash,
+        /// What the author wrote.
+        application: Application,
+        /// Key ids of the authors whose signatures are valid.
+        authors: Vec<Hash>,
+        /// When it was added.
+        created: UnixMillis,
+        /// Bytes of all its content.
+        content_size: u64,
+    }
+}
+/// Whom a deployment is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Target {
+    /// Every active device.
+    AllSystems,
+    /// One device.
+    Device {
+        /// The device.
+        device: DeviceId,
+    },
+}
+api! {
+    /// `POST /api/v1/deployments`.
+    struct DeploymentCreate {
+        /// The name; default: the application's name and version.
+        #[serde(default)] name: Option<Name>,
+        /// Which signed application.
+        application: Hash,
+        /// For whom.
+        target: Target,
+        /// Not before; default: now.
+        #[serde(default)] available: Option<UnixMillis>,
+        /// When clients start by themselves; default: now.
+        #[serde(default)] deadline: Option<UnixMillis>,
+    }
+}
+api! {
+    /// `POST /api/v1/deployments/preview`: what `create` would do.
+    struct DeploymentPreview {
+        /// How many devices get it.
+        devices: u64,
+        /// The first of them, by name.
+        examples: Vec<String>,
+        /// Bytes that each of them fetches.
+        content_size: u64,
+        /// What to think about: sentences.
+        warnings: Vec<String>,
+    }
+}
+api! {
+    /// A deployment with its totals.
+    struct Deployment {
+        /// The id.
+        id: DeploymentId,
+        /// The name.
+        name: Name,
+        /// Which signed application.
+        application: Hash,
+        /// The application, over all of its versions.
+        application_id: ApplicationId,
+        /// Its name.
+        application_name: String,
+        /// Its version.
+        application_version: String,
+        /// For whom.
+        target: Target,
+        /// Not before.
+        available: UnixMillis,
+        /// When clients start by themselves.
+        deadline: UnixMillis,
+        /// When it was made.
+        created: UnixMillis,
+        /// Who made it.
+        created_by: Name,
+        /// Devices by state; their sum is the number of targeted devices.
+        totals: BTreeMap<String, u64>,
+        /// Whether it was deleted: clients no longer get it.
+        deleted: bool,
+    }
+}
+api! {
+    /// One device of a deployment.
+    struct DeviceDeployment {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// Its name.
+        deployment_name: String,
+        /// The device.
+        device: DeviceId,
+        /// Its host name.
+        device_name: String,
+        /// Where it stands.
+        state: DeploymentState,
+        /// Why it failed.
+        reason: Option<FailureReason>,
+        /// Exit code of the install command.
+        exit_code: Option<i32>,
+        /// The end of what the install command printed.
+        output: String,
+        /// When the state last changed, by the client's clock.
+        changed: UnixMillis,
+    }
+}

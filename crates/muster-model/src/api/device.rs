@@ -1,0 +1,155 @@
+//! Devices and what is known about them.
+
+use super::DeviceDeployment;
+use crate::{
+    id::{DeviceId, Hash},
+    inventory::Unread,
+    status::Severity,
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+api! {
+    /// Where a device is in its life.
+    enum DeviceState {
+        /// It is managed.
+        Active = "active",
+        /// It is locked out, until it is unblocked.
+        Blocked = "blocked",
+        /// It left for good.
+        Retired = "retired",
+    }
+}
+api! {
+    /// A device, as a row of a list.
+    struct Device {
+        /// The id.
+        id: DeviceId,
+        /// Host name, as the device last said.
+        name: String,
+        /// Its state.
+        state: DeviceState,
+        /// Operating system, as the device last said.
+        operating_system: String,
+        /// Version of its agent.
+        agent_version: String,
+        /// Whether it has a live channel at this moment.
+        online: bool,
+        /// Last contact.
+        last_seen: Option<UnixMillis>,
+        /// Last accepted inventory.
+        last_inventory: Option<UnixMillis>,
+        /// When it was approved.
+        enrolled: UnixMillis,
+    }
+}
+api! {
+    /// Columns that a list of devices can be sorted by.
+    #[derive(Default)]
+    enum DeviceSort {
+        /// Host name.
+        #[default]
+        Name = "name",
+        /// State.
+        State = "state",
+        /// Operating system.
+        OperatingSystem = "operating_system",
+        /// Last contact.
+        LastSeen = "last_seen",
+        /// When it was approved.
+        Enrolled = "enrolled",
+    }
+}
+api! {
+    /// `GET /api/v1/devices`.
+    #[derive(Default)]
+    struct DeviceQuery {
+        /// Part of the host name or operating system, or a whole id.
+        #[serde(default)] search: String,
+        /// Only devices of this state.
+        #[serde(default)] state: Option<DeviceState>,
+        /// The column to sort by.
+        #[serde(default)] sort: DeviceSort,
+        /// From high to low.
+        #[serde(default)] descending: bool,
+        /// Rows to skip.
+        #[serde(default)] offset: u64,
+        /// Rows wanted.
+        #[serde(default = "super::fifty")] limit: u32,
+    }
+}
+api! {
+    /// `GET /api/v1/devices/{id}`.
+    struct DeviceDetail {
+        /// The row.
+        device: Device,
+        /// Key id of the device's key.
+        key: Hash,
+        /// How its key is kept: `software key`.
+        key_protection: String,
+        /// Its hardware id, as it says.
+        hardware_id: Hash,
+        /// Serial number of its certificate, hexadecimal.
+        certificate_serial: String,
+        /// When its certificate ends.
+        certificate_expires: UnixMillis,
+        /// Version of its assignment.
+        policy_version: u64,
+        /// When its assignment ends unless it is signed again.
+        policy_expires: Option<UnixMillis>,
+        /// The reason of a block.
+        block_reason: Option<String>,
+        /// Inventory classes with the number of rows and the time of their last change.
+        classes: Vec<ClassSummary>,
+        /// What its agent could not read.
+        unread: Vec<Unread>,
+        /// Its deployments.
+        deployments: Vec<DeviceDeployment>,
+        /// Changes with the row; for If-Match.
+        revision: u64,
+    }
+}
+api! {
+    /// One inventory class of one device.
+    struct ClassSummary {
+        /// The class.
+        class: String,
+        /// How many rows.
+        rows: u64,
+        /// When they last changed.
+        changed: UnixMillis,
+    }
+}
+api! {
+    /// `GET /api/v1/devices/{id}/inventory/{class}`.
+    struct ClassRows {
+        /// The class.
+        class: String,
+        /// Attribute names, in catalogue order, only those that any row has.
+        attributes: Vec<String>,
+        /// The rows.
+        rows: Vec<crate::inventory::Row>,
+        /// How many rows there are on all pages.
+        total: u64,
+    }
+}
+api! {
+    /// Why a device is blocked, unblocked or retired.
+    struct Reason {
+        /// One sentence for the audit log; 1 to 500 characters.
+        reason: String,
+    }
+}
+api! {
+    /// One line of a device's history.
+    struct TimelineEntry {
+        /// When.
+        time: UnixMillis,
+        /// `enrolment`, `deployment`, `message`, `inventory`, `administration`.
+        kind: String,
+        /// How serious it is.
+        severity: Severity,
+        /// One sentence.
+        text: String,
+    }
+}

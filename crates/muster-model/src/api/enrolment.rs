@@ -1,0 +1,43 @@
+//! Requests to be enrolled, and the decisions on them.
+
+use crate::{
+    enrol::DeviceClaims,
+    id::{DeviceId, EnrolmentId, Hash, TokenId},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+api! {
+    /// Where a request to enrol is in its life.
+    enum EnrolmentState {
+        /// Nobody decided yet.
+        Pending = "pending",
+        /// It became a device.
+        Approved = "approved",
+        /// An administrator refused it.
+        Refused = "refused",
+    }
+}
+api! {
+    /// A request to be enrolled.
+    struct Enrolment {
+        /// The id.
+        id: EnrolmentId,
+        /// Its state.
+        state: EnrolmentState,
+        /// What the device says about itself.
+        claims: DeviceClaims,
+        /// Key id of the device's key: compare it with what the device shows.
+        key: Hash,
+        /// The address the request came from.
+        address: String,
+        /// When it was made.
+        created: UnixMillis,
+        /// The token that it used.
+        token: TokenId,
+        /// The device that it became.
+        device: Option<DeviceId>,
+        /// Active devices with the same key, hardware id or host name: why to look twice.
+        conflicts: Vec<String>,
+    }
+}
