@@ -42,7 +42,8 @@ fn breaches(declared: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
             found.push(format!("{name} is a tenth crate: docs/ARCHITECTURE.md names the three reasons for one"));
             continue;
         };
-        for used in uses.iter().filter(|u| !allowed.contains(&u.as_str())) {
+        // A crate may name itself: its own tests turn on a feature that way.
+        for used in uses.iter().filter(|u| *u != name && !allowed.contains(&u.as_str())) {
             found.push(format!("{name} uses {used}: that arrow is missing on purpose (docs/ARCHITECTURE.md)"));
         }
     }

@@ -43,7 +43,9 @@ fn users(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
 fn breaches(fences: &[Fence], users: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut found = Vec::new();
     for fence in fences {
-        for user in users.get(&fence.name).into_iter().flatten().filter(|u| !fence.wrappers.contains(*u)) {
+        for user in
+            users.get(&fence.name).into_iter().flatten().filter(|u| **u != fence.name && !fence.wrappers.contains(*u))
+        {
             found.push(format!("{user} links {}: only {:?} may (deny.toml)", fence.name, fence.wrappers));
         }
     }
