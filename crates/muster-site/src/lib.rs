@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod error;
 pub mod identity;
 pub mod knowledge;
+pub mod memory;
 pub mod site;
 pub mod truth;
 

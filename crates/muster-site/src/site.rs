@@ -1,5 +1,6 @@
 //! A site at work: its store, keys, trust bundle, limits, and its sources of time and ids.
 
+use crate::memory::Memory;
 use arc_swap::ArcSwap;
 use muster_model::{
     catalogue::Catalogue,
@@ -73,6 +74,8 @@ pub struct Site {
     pub addresses: Addresses,
     /// Time and ids.
     pub sources: Arc<dyn Sources>,
+    /// Registries and caches of this process; `Memory::default()` at the start.
+    pub memory: Memory,
 }
 
 impl std::fmt::Debug for Site {

@@ -1,1 +1,3 @@
 //! What happened: reports, status messages, audit, the dashboard.
+
+pub mod online;

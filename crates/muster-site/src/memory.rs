@@ -1,0 +1,10 @@
+//! What a site keeps in memory beside its store: registries and caches. Losing all of it costs time, never truth.
+
+use crate::truth::online::Online;
+
+/// The memory of one process. Made with [`Default`]; filled as the site works.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Devices with a live channel.
+    pub online: Online,
+}
