@@ -101,7 +101,8 @@ fn every_script_and_command_in_a_document_exists() {
     for document in documents() {
         for (at, line) in commands(&document.text) {
             let script = line.split(' ').next().unwrap_or_default();
-            if script.starts_with("./") && !script.starts_with("./target") && !root().join(script).exists() {
+            let ours = script.starts_with("scripts/") || script.starts_with("./") && !script.starts_with("./target");
+            if ours && !root().join(script).exists() {
                 found.push(format!("{}:{at}: {script} does not exist", document.path));
             }
             for program in PROGRAMS {
