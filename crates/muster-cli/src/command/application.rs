@@ -1,0 +1,228 @@
+//! `muster application`: sign on this machine, add to the site. The site never has an author's key.
+
+use super::{Context, Part, ask::confirm, find};
+use crate::{CliError, author, files, output, when};
+use clap::{Args, Subcommand};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use muster_model::{
+    api::ApplicationInfo,
+    application::{Application, Command, Detection},
+    id::{ApplicationId, Hash},
+};
+use muster_trust::sha256;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Describe an application, hash its files, sign it; needs no site
+    Sign(Sign),
+    /// Add the signature of another author to a signed application
+    Cosign {
+        /// The signed application; it is replaced
+        file: PathBuf,
+        /// The author's key [default: the profile's]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Upload the files that the site does not have, then the signed application
+    Add {
+        /// The signed application
+        file: PathBuf,
+        /// Where its files are: files or directories [default: where the signed application is]
+        #[arg(long, value_name = "PATH")]
+        content: Vec<PathBuf>,
+    },
+    /// List applications
+    List(Part),
+    /// Show an application
+    Show {
+        /// Hash, the beginning of it, the name, or name and version
+        application: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sign {
+    /// The description, TOML or JSON; see docs/guides/deploy-an-application.md
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    /// The author's key [default: the profile's]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Where the signed application goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(serde::Serialize)]
+struct Signed<'a> {
+    hash: Hash,
+    file: &'a Path,
+    author: Hash,
+    application: &'a Application,
+}
+
+impl Verb {
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Sign(sign) => application_sign(ctx, &sign),
+            Self::Cosign { file, key } => {
+                let (signed, _, application) = author::look(&file)?;
+                confirm(ctx, &format!("{}Your signature is added to this.", described(&application)))?;
+                let key = author_key(ctx, key.as_deref())?;
+                let signed = author::cosign(&signed, &key)?;
+                std::fs::write(&file, &signed).map_err(|e| CliError::file(&file, e))?;
+                printed(ctx, &signed, &file, key.public().id(), &application)
+            }
+            Self::Add { file, content } => application_add(ctx, &file, content).await,
+            Self::List(part) => application_list(ctx, part).await,
+            Self::Show { application } => {
+                let client = ctx.client().await?;
+                let info = find::application(&client, &application).await?;
+                ctx.out.value(&info, |info| {
+                    let authors: Vec<_> = info.authors.iter().map(Hash::to_string).collect();
+                    let more = output::pairs([
+                        ("Hash", info.hash.to_string()),
+                        ("Signed by", authors.join(", ")),
+                        ("Added", when::both(ctx.now, info.created)),
+                    ]);
+                    format!("{}{more}", described(&info.application))
+                })
+            }
+        }
+    }
+}
+
+fn author_key(ctx: &Context, key: Option<&Path>) -> Result<muster_trust::PrivateKey, CliError> {
+    match (key, ctx.profile()) {
+        (Some(path), Ok(profile)) => profile.open(path),
+        (None, Ok(profile)) => profile.author_key(),
+        // An author may have no profile at all: the key and its passphrase are enough.
+        (Some(path), Err(_)) => {
+            let passphrase = ctx.passphrase_file.as_deref();
+            crate::key::open(path, passphrase.map_or(crate::key::Passphrase::Prompt, crate::key::Passphrase::File))
+        }
+        (None, Err(error)) => Err(error),
+    }
+}
+
+fn application_sign(ctx: &Context, sign: &Sign) -> Result<(), CliError> {
+    let manifest = author::Manifest::read(&sign.manifest)?;
+    let mut random = [0; 16];
+    muster_trust::random(&mut random).map_err(|e| CliError::file(&sign.manifest, e))?;
+    let new_id = ApplicationId(uuid::Builder::from_random_bytes(random).into_uuid());
+    let application = manifest.application(&sign.manifest, new_id)?;
+    confirm(ctx, &format!("{}You sign that clients may run this.", described(&application)))?;
+    let key = author_key(ctx, sign.key.as_deref())?;
+    let signed = author::sign(&application, &key)?;
+    files::write_private(&sign.out, &signed, true)?;
+    if manifest.id.is_none() && !ctx.out.json {
+        ctx.out.line(&format!(
+            "This is a new application. Put this line into {} so that its next version is the same one:\n\n  id = \"{}\"\n",
+            sign.manifest.display(),
+            application.id
+        ))?;
+    }
+    printed(ctx, &signed, &sign.out, key.public().id(), &application)
+}
+
+fn printed(ctx: &Context, signed: &[u8], file: &Path, author: Hash, application: &Application) -> Result<(), CliError> {
+    let signed = Signed { hash: sha256(signed), file, author, application };
+    ctx.out.value(&signed, |s| {
+        format!("{} is signed: {}\nNext: muster application add {}", s.file.display(), s.hash, s.file.display())
+    })
+}
+
+fn written(command: &Command) -> String {
+    // Each argument in quotes, so that it is seen where one ends.
+    let arguments: Vec<_> = command.arguments.iter().map(|a| format!("{a:?}")).collect();
+    format!("{} {}", command.program, arguments.join(" ")).trim_end().to_owned()
+}
+
+/// What an application does, for the person who signs, deploys or looks.
+fn described(application: &Application) -> String {
+    let mut rows = vec![
+        ("Application", format!("{} {}", application.name, application.version)),
+        ("Id", application.id.to_string()),
+        ("Platform", format!("{:?}", application.platform).to_lowercase()),
+        ("Runs", written(&application.install)),
+        ("For at most", when::length(i64::from(application.max_run_seconds) * 1000)),
+    ];
+    rows.push(match &application.detection {
+        Detection::Package { name, version: Some(version) } => {
+            ("Is there when", format!("package {name} is at least {version}"))
+        }
+        Detection::Package { name, version: None } => ("Is there when", format!("package {name} is installed")),
+        Detection::File { path, hash: None } => ("Is there when", format!("{path} exists")),
+        Detection::File { path, hash: Some(hash) } => ("Is there when", format!("{path} has the SHA-256 {hash}")),
+        Detection::Command { command } => ("Is there when", format!("{} succeeds", written(command))),
+    });
+    for file in &application.content {
+        rows.push(("File", format!("{} ({}) {}", file.name.as_str(), output::bytes(file.size), file.hash)));
+    }
+    output::pairs(rows)
+}
+
+async fn application_add(ctx: &Context, file: &Path, mut places: Vec<PathBuf>) -> Result<(), CliError> {
+    let (signed, hash, application) = author::look(file)?;
+    if places.is_empty() {
+        let beside = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        places.push(beside.to_owned());
+    }
+    let client = ctx.client().await?;
+    let mut missing = Vec::new();
+    for content in &application.content {
+        if !client.content_show(content).await? {
+            missing.push(content.clone());
+        }
+    }
+    let wanted = Application { content: missing, ..application.clone() };
+    let missing = author::find_content(&wanted, &places)?;
+    let bars = MultiProgress::new();
+    for (content, path) in &missing {
+        let bar = bars.add(upload_bar(content.name.as_str(), content.size));
+        let moved = bar.clone();
+        client.content_upload(content, path, move |length| moved.inc(length)).await?;
+        bar.finish();
+    }
+    let info = client.application_create(signed).await?;
+    if info.hash != hash {
+        return Err(CliError::Found(format!("the site took {} for {hash}; do not deploy it", info.hash)));
+    }
+    ctx.out.value(&info, |info| {
+        let a = &info.application;
+        format!(
+            "{} {} is added: {}\nNext: muster deployment create {} --all-systems",
+            a.name, a.version, info.hash, info.hash
+        )
+    })
+}
+
+fn upload_bar(name: &str, size: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:20!} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let bar = ProgressBar::new(size).with_prefix(name.to_owned());
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+async fn application_list(ctx: &Context, part: Part) -> Result<(), CliError> {
+    let page = ctx.client().await?.application_list(&part.query()).await?;
+    ctx.out.value(&page, |page| {
+        let row = |info: &ApplicationInfo| {
+            [
+                info.application.name.to_string(),
+                info.application.version.clone(),
+                format!("{:?}", info.application.platform).to_lowercase(),
+                output::bytes(info.content_size),
+                when::human(ctx.now, info.created),
+                info.hash.to_string(),
+            ]
+        };
+        let head = ["NAME", "VERSION", "PLATFORM", "SIZE", "ADDED", "HASH"];
+        let table = output::table(head, page.items.iter().map(row));
+        let none = "No applications. `muster application sign` makes one.";
+        output::listed(&table, page.items.len(), page.total, page.offset, none)
+    })
+}

@@ -1,0 +1,302 @@
+//! `muster deployment`: which devices shall have which application, and how far they are.
+
+use super::{Context, Part, ask::confirm, find};
+use crate::{CliError, Client, output, watch, when};
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use muster_model::{
+    api::{Deployment, DeploymentCreate, DeploymentPreview, PageQuery, Target},
+    id::{DeploymentId, Name},
+    status::DeploymentState,
+    time::UnixMillis,
+};
+use std::{cell::RefCell, time::Duration};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Deploy an application; shows who gets it, and asks
+    Create(Create),
+    /// Show what `create` would do
+    Preview(Create),
+    /// List deployments, the newest first
+    List(Part),
+    /// Show a deployment and its devices
+    Show {
+        /// Id or name
+        deployment: String,
+        /// Only devices in this state: targeted, waiting, downloading, installing, succeeded, failed
+        #[arg(long, value_parser = parse_state)]
+        state: Option<DeploymentState>,
+        #[command(flatten)]
+        part: Part,
+    },
+    /// Watch a deployment until every device has succeeded or failed; exit code 7 when one failed
+    Watch {
+        /// Id or name
+        deployment: String,
+        /// Stop after this time, with exit code 7
+        #[arg(long, value_parser = when::parse_length, value_name = "LENGTH")]
+        timeout: Option<i64>,
+    },
+    /// Delete a deployment: clients no longer get it; what is installed stays
+    Delete {
+        /// Id or name
+        deployment: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Hash, the beginning of it, the name, or name and version
+    application: String,
+    #[command(flatten)]
+    target: To,
+    /// Name of the deployment [default: name and version of the application]
+    #[arg(long)]
+    name: Option<Name>,
+    /// Not before: now, +2h, 2026-12-01T10:00
+    #[arg(long, value_parser = when::parse_moment, value_name = "MOMENT")]
+    available: Option<when::Moment>,
+    /// When clients start by themselves: now, +2h, 2026-12-01T10:00 [default: now]
+    #[arg(long, value_parser = when::parse_moment, value_name = "MOMENT")]
+    deadline: Option<when::Moment>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct To {
+    /// To every active device
+    #[arg(long)]
+    all_systems: bool,
+    /// To one device: id or host name
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+}
+
+fn parse_state(text: &str) -> Result<DeploymentState, String> {
+    DeploymentState::ALL.iter().copied().find(|state| state.as_str() == text).ok_or_else(|| {
+        let known: Vec<_> = DeploymentState::ALL.iter().map(|state| state.as_str()).collect();
+        format!("{text:?} is not one of {}", known.join(", "))
+    })
+}
+
+impl Create {
+    async fn request(self, client: &Client, now: UnixMillis) -> Result<DeploymentCreate, CliError> {
+        let application = find::application(client, &self.application).await?.hash;
+        let target = match self.target.device {
+            Some(word) => Target::Device { device: find::device(client, &word).await? },
+            None => Target::AllSystems,
+        };
+        let at = |moment: Option<when::Moment>| match moment {
+            None | Some(when::Moment::After(0)) => None,
+            Some(moment) => Some(moment.at(now)),
+        };
+        Ok(DeploymentCreate {
+            name: self.name,
+            application,
+            target,
+            available: at(self.available),
+            deadline: at(self.deadline),
+        })
+    }
+}
+
+impl Verb {
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Create(create) => {
+                let client = ctx.client().await?;
+                let request = create.request(&client, ctx.now).await?;
+                if !ctx.yes {
+                    confirm(ctx, &previewed(&client.deployment_preview(&request).await?))?;
+                }
+                let made = client.deployment_create(&request).await?;
+                ctx.out.value(&made, |d| {
+                    format!("{} is deployed: {}\nNext: muster deployment watch {}", d.name, d.id, d.id)
+                })
+            }
+            Self::Preview(create) => {
+                let client = ctx.client().await?;
+                let request = create.request(&client, ctx.now).await?;
+                ctx.out.value(&client.deployment_preview(&request).await?, previewed)
+            }
+            Self::List(part) => deployment_list(ctx, part).await,
+            Self::Show { deployment, state, part } => deployment_show(ctx, &deployment, state, part).await,
+            Self::Watch { deployment, timeout } => {
+                let client = ctx.client().await?;
+                let id = find::deployment(&client, &deployment).await?;
+                deployment_watch(ctx, &client, id, timeout).await
+            }
+            Self::Delete { deployment } => {
+                let client = ctx.client().await?;
+                let id = find::deployment(&client, &deployment).await?;
+                let seen = client.deployment_show(id).await?.value;
+                confirm(
+                    ctx,
+                    &format!(
+                        "{} ({id}): {}.\nClients no longer get it; what is installed stays.",
+                        seen.name,
+                        counted(&seen)
+                    ),
+                )?;
+                ctx.out.value(&client.deployment_delete(id).await?, |d| format!("{} is deleted.", d.name))
+            }
+        }
+    }
+}
+
+fn previewed(preview: &DeploymentPreview) -> String {
+    let examples: Vec<_> = preview.examples.iter().map(|name| output::clean(name)).collect();
+    let more = if preview.devices > examples.len() as u64 { ", …" } else { "" };
+    let mut text = format!("{} devices get it", preview.devices);
+    if !examples.is_empty() {
+        text.push_str(&format!(": {}{more}", examples.join(", ")));
+    }
+    text.push_str(&format!(". Each fetches {}.\n", output::bytes(preview.content_size)));
+    for warning in &preview.warnings {
+        text.push_str(&format!("! {}\n", output::clean(warning)));
+    }
+    text
+}
+
+/// Devices by state, in the order a deployment goes through them.
+fn counted(deployment: &Deployment) -> String {
+    let count = |state: &DeploymentState| deployment.totals.get(state.as_str()).copied().filter(|n| *n > 0);
+    let known: Vec<_> =
+        DeploymentState::ALL.iter().filter_map(|s| Some(format!("{} {}", count(s)?, s.as_str()))).collect();
+    if known.is_empty() { "no devices".to_owned() } else { known.join(", ") }
+}
+
+async fn deployment_list(ctx: &Context, part: Part) -> Result<(), CliError> {
+    let page = ctx.client().await?.deployment_list(&part.query()).await?;
+    ctx.out.value(&page, |page| {
+        let rows = page.items.iter().map(|d| {
+            [
+                d.id.to_string(),
+                d.name.to_string(),
+                match d.target {
+                    Target::AllSystems => "all systems".to_owned(),
+                    Target::Device { .. } => "one device".to_owned(),
+                },
+                if d.deleted { "deleted".to_owned() } else { counted(d) },
+                when::human(ctx.now, d.deadline),
+                d.created_by.to_string(),
+            ]
+        });
+        let table = output::table(["ID", "NAME", "TARGET", "DEVICES", "DEADLINE", "MADE BY"], rows);
+        output::listed(&table, page.items.len(), page.total, page.offset, "No deployments.")
+    })
+}
+
+async fn deployment_show(
+    ctx: &Context,
+    word: &str,
+    state: Option<DeploymentState>,
+    part: Part,
+) -> Result<(), CliError> {
+    let client = ctx.client().await?;
+    let id = find::deployment(&client, word).await?;
+    let deployment = client.deployment_show(id).await?.value;
+    let devices = client.deployment_devices(id, state, &part.query()).await?;
+    let both = serde_json::json!({ "deployment": deployment, "devices": devices });
+    ctx.out.value(&both, |_| {
+        let mut text = output::pairs([
+            ("Deployment", format!("{} ({})", deployment.name, deployment.id)),
+            ("Application", format!("{} {}", deployment.application_name, deployment.application_version)),
+            ("Signed object", deployment.application.to_string()),
+            ("Available", when::both(ctx.now, deployment.available)),
+            ("Deadline", when::both(ctx.now, deployment.deadline)),
+            ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
+            ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
+        ]);
+        let rows = devices.items.iter().map(|d| {
+            [
+                d.device_name.clone(),
+                d.state.as_str().to_owned(),
+                d.reason.map(|r| r.as_str().to_owned()).unwrap_or_default(),
+                d.exit_code.map(|c| c.to_string()).unwrap_or_default(),
+                when::human(ctx.now, d.changed),
+                d.output.lines().last().unwrap_or_default().to_owned(),
+            ]
+        });
+        let table = output::table(["DEVICE", "STATE", "REASON", "EXIT", "CHANGED", "LAST LINE OF OUTPUT"], rows);
+        text.push('\n');
+        text.push_str(&output::listed(&table, devices.items.len(), devices.total, devices.offset, "No devices."));
+        text
+    })
+}
+
+/// What a look at a deployment finds.
+struct Progress {
+    deployment: Deployment,
+    total: u64,
+    succeeded: u64,
+    failed: u64,
+}
+
+impl Progress {
+    fn of(deployment: Deployment) -> Self {
+        let count = |state: DeploymentState| deployment.totals.get(state.as_str()).copied().unwrap_or(0);
+        let (succeeded, failed) = (count(DeploymentState::Succeeded), count(DeploymentState::Failed));
+        Self { total: deployment.totals.values().sum(), succeeded, failed, deployment }
+    }
+
+    fn is_over(&self) -> bool {
+        self.deployment.deleted || (self.total > 0 && self.succeeded + self.failed == self.total)
+    }
+}
+
+async fn deployment_watch(
+    ctx: &Context,
+    client: &Client,
+    id: DeploymentId,
+    timeout: Option<i64>,
+) -> Result<(), CliError> {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {elapsed}");
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    let last = RefCell::new(String::new());
+    let look = || async {
+        let progress = Progress::of(client.deployment_show(id).await?.value);
+        let counts = counted(&progress.deployment);
+        bar.set_prefix(progress.deployment.name.to_string());
+        bar.set_length(progress.total);
+        bar.set_position(progress.succeeded + progress.failed);
+        bar.set_message(counts.clone());
+        if last.replace(counts.clone()) != counts {
+            if ctx.out.json {
+                ctx.out.json_line(&progress.deployment)?;
+            } else if bar.is_hidden() {
+                ctx.out.line(&format!("{}: {counts}", progress.deployment.name))?;
+            }
+        }
+        Ok(progress.is_over().then_some(progress))
+    };
+    let patience = timeout.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+    let done = watch::until(client, patience, "the end of the deployment", look).await?;
+    bar.finish_and_clear();
+    if done.failed > 0 {
+        let failed =
+            client.deployment_devices(id, Some(DeploymentState::Failed), &PageQuery { offset: 0, limit: 10 }).await?;
+        let named: Vec<_> = failed
+            .items
+            .iter()
+            .map(|d| format!("{} ({})", output::clean(&d.device_name), d.reason.map_or("no reason", |r| r.as_str())))
+            .collect();
+        return Err(CliError::Found(format!(
+            "{} of {} devices failed: {}; `muster deployment show {id} --state failed` has their output",
+            done.failed,
+            done.total,
+            named.join(", ")
+        )));
+    }
+    if done.deployment.deleted {
+        return Err(CliError::Found("the deployment was deleted".to_owned()));
+    }
+    if !ctx.out.json && !bar.is_hidden() {
+        ctx.out.line(&format!("{}: {}", done.deployment.name, counted(&done.deployment)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The command line: `muster <noun> <verb>`, the nouns and verbs of the API. One file a noun.
+
+mod admin;
+mod application;
+mod ask;
+mod audit;
+mod completion;
+mod deployment;
+mod device;
+mod enrolment;
+mod find;
+mod inventory;
+mod key;
+mod message;
+mod profile;
+mod quarantine;
+mod session;
+mod settings;
+mod site;
+mod token;
+
+use crate::{CliError, Client, output::Output, profile::ProfileDir};
+use clap::{Args, Parser, Subcommand};
+use muster_model::{api::PageQuery, time::UnixMillis};
+use std::path::PathBuf;
+
+/// Manages the devices of a Muster site.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, about, after_help = "Exit codes: see `muster help exit-codes`.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Directory with the profile: site, key and session [default: muster in the configuration directory]
+    #[arg(long, global = true, value_name = "DIR", env = "MUSTER_PROFILE_DIR", hide_env_values = true)]
+    profile_dir: Option<PathBuf>,
+    /// File (mode 0600) with the passphrase of the key, instead of the prompt
+    #[arg(long, global = true, value_name = "FILE", env = "MUSTER_PASSPHRASE_FILE", hide_env_values = true)]
+    passphrase_file: Option<PathBuf>,
+    /// Print the API's JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// Do it without asking
+    #[arg(long, short, global = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Enrolment tokens: what a client is started with
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Requests of devices to be enrolled
+    #[command(subcommand)]
+    Enrolment(enrolment::Verb),
+    /// Devices
+    #[command(subcommand)]
+    Device(device::Verb),
+    /// What is on a device
+    #[command(subcommand)]
+    Inventory(inventory::Verb),
+    /// Applications: sign them here, add them to the site
+    #[command(subcommand)]
+    Application(application::Verb),
+    /// Deployments: which devices shall have which application, and when
+    #[command(subcommand)]
+    Deployment(deployment::Verb),
+    /// Status messages of devices
+    #[command(subcommand)]
+    Message(message::Verb),
+    /// What devices sent and the site did not take
+    #[command(subcommand)]
+    Quarantine(quarantine::Verb),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Administrators
+    #[command(subcommand)]
+    Admin(admin::Verb),
+    /// Client settings
+    #[command(subcommand)]
+    Settings(settings::Verb),
+    /// The site
+    #[command(subcommand)]
+    Site(site::Verb),
+    /// Print a link that signs a browser in to the console, once
+    Console,
+    /// Keys of administrators and authors
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// The profile: which site, whom to believe, which key
+    #[command(subcommand)]
+    Profile(profile::Verb),
+    /// Sign in now; other commands do it by themselves
+    Login,
+    /// End the kept session, at the site and here
+    Logout,
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+    /// What the exit codes mean
+    #[command(long_about = crate::error::EXIT_CODES)]
+    ExitCodes,
+}
+
+/// What every command gets.
+struct Context {
+    dir: PathBuf,
+    passphrase_file: Option<PathBuf>,
+    out: Output,
+    yes: bool,
+    now: UnixMillis,
+}
+
+impl Context {
+    fn profile(&self) -> Result<ProfileDir, CliError> {
+        ProfileDir::read(&self.dir, self.passphrase_file.clone())
+    }
+
+    async fn client(&self) -> Result<Client, CliError> {
+        self.profile()?.client(self.now).await
+    }
+}
+
+/// Which part of a list to print.
+#[derive(Debug, Clone, Copy, Args)]
+struct Part {
+    /// Rows to print
+    #[arg(long, default_value_t = 50, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Rows to leave out before
+    #[arg(long, default_value_t = 0, value_name = "ROWS")]
+    offset: u64,
+}
+
+impl Part {
+    fn query(self) -> PageQuery {
+        PageQuery { offset: self.offset, limit: self.limit }
+    }
+}
+
+impl Cli {
+    /// Whether errors shall be JSON too.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.global.json
+    }
+
+    /// Does what the command line says. `now` is the time of the whole command.
+    ///
+    /// # Errors
+    /// [`CliError`], with its exit code.
+    pub async fn run(self, now: UnixMillis) -> Result<(), CliError> {
+        let dir = self.global.profile_dir.or_else(crate::profile::default_dir).ok_or_else(|| {
+            CliError::Usage("there is no home directory; say where the profile is with --profile-dir".to_owned())
+        })?;
+        let out = Output { json: self.global.json };
+        let ctx = Context { dir, passphrase_file: self.global.passphrase_file, out, yes: self.global.yes, now };
+        match self.noun {
+            Noun::Token(verb) => verb.run(&ctx).await,
+            Noun::Enrolment(verb) => verb.run(&ctx).await,
+            Noun::Device(verb) => verb.run(&ctx).await,
+            Noun::Inventory(verb) => verb.run(&ctx).await,
+            Noun::Application(verb) => verb.run(&ctx).await,
+            Noun::Deployment(verb) => verb.run(&ctx).await,
+            Noun::Message(verb) => verb.run(&ctx).await,
+            Noun::Quarantine(verb) => verb.run(&ctx).await,
+            Noun::Audit(verb) => verb.run(&ctx).await,
+            Noun::Admin(verb) => verb.run(&ctx).await,
+            Noun::Settings(verb) => verb.run(&ctx).await,
+            Noun::Site(verb) => verb.run(&ctx).await,
+            Noun::Console => session::console(&ctx).await,
+            Noun::Key(verb) => verb.run(&ctx),
+            Noun::Profile(verb) => verb.run(&ctx),
+            Noun::Login => session::login(&ctx).await,
+            Noun::Logout => session::logout(&ctx).await,
+            Noun::Completion(completion) => completion.run(),
+            Noun::ExitCodes => out.line(crate::error::EXIT_CODES),
+        }
+    }
+}
+
+/// The help of every command, one after the other, as committed in `docs/reference/muster.txt`.
+#[must_use]
+pub fn reference() -> String {
+    fn walk(command: &mut clap::Command, out: &mut String) {
+        out.push_str(&format!("{}\n{}\n\n", "=".repeat(80), command.render_long_help().to_string().trim_end()));
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            walk(sub, out);
+        }
+    }
+    let mut command = <Cli as clap::CommandFactory>::command().term_width(100);
+    command.build();
+    let mut out = String::new();
+    walk(&mut command, &mut out);
+    out
+}

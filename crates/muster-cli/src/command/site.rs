@@ -1,0 +1,59 @@
+//! `muster site`: what this site is, and how it is doing.
+
+use super::Context;
+use crate::{CliError, output, when};
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show the site
+    Show,
+    /// Show counts, recent messages and what needs somebody
+    Dashboard,
+}
+
+impl Verb {
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Show => site_show(ctx).await,
+            Self::Dashboard => dashboard_show(ctx).await,
+        }
+    }
+}
+
+async fn site_show(ctx: &Context) -> Result<(), CliError> {
+    let site = ctx.client().await?.site_show().await?;
+    ctx.out.value(&site, |site| {
+        output::pairs([
+            ("Site", format!("{} ({})", site.code, site.name)),
+            ("Server", format!("musterd {} on {}", site.version, site.database)),
+            ("Root key", site.root.to_string()),
+            (
+                "Trust bundle",
+                format!("version {}, until {}", site.trust_version, when::both(ctx.now, site.trust_expires)),
+            ),
+            ("Management points", site.management_points.join(", ")),
+        ])
+    })
+}
+
+async fn dashboard_show(ctx: &Context) -> Result<(), CliError> {
+    let dashboard = ctx.client().await?.dashboard_show().await?;
+    ctx.out.value(&dashboard, |d| {
+        let states: Vec<_> = d.devices.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        let systems: Vec<_> = d.operating_systems.iter().map(|c| format!("{} {}", c.count, c.label)).collect();
+        let mut rows = vec![
+            ("Devices", states.join(", ")),
+            ("Online", d.online.to_string()),
+            ("Waiting for approval", d.pending.to_string()),
+            ("Systems", systems.join(", ")),
+        ];
+        rows.extend(d.warnings.iter().map(|warning| ("Needs somebody", warning.clone())));
+        let messages = d.messages.iter().map(|m| [when::human(ctx.now, m.time), m.device_name.clone(), m.text.clone()]);
+        let mut text = output::pairs(rows);
+        if !d.messages.is_empty() {
+            text.push_str(&format!("\n{}", output::table(["WHEN", "DEVICE", "WHAT"], messages)));
+        }
+        text
+    })
+}
