@@ -44,10 +44,11 @@ pub const EXIT_CODES: &str = "\
 4  not signed in: no profile, no key, a wrong passphrase, or a key that the site does not know
 5  cancelled: the answer was no, or there was nobody to ask (say --yes)
 6  a file of this machine cannot be read, written or used
-7  the command worked, and what it found is bad news: a deployment failed on a device, the audit log is broken, the time given
-   with --timeout is over
+7  the command worked, and what it found is bad news: a deployment failed on a device, the
+   audit log is broken, the time given with --timeout is over
 
-With --json a refusal is printed to standard error as the site sent it: a problem (RFC 9457) with a stable `code`.";
+With --json a refusal is printed to standard error as the site sent it: a problem (RFC 9457)
+with a stable `code`.";
 
 impl CliError {
     /// A problem with a file.

@@ -24,9 +24,12 @@ use clap::{Args, Parser, Subcommand};
 use muster_model::{api::PageQuery, time::UnixMillis};
 use std::path::PathBuf;
 
+/// Heading of what every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Manages the devices of a Muster site.
 #[derive(Debug, Parser)]
-#[command(name = "muster", version, about, after_help = "Exit codes: see `muster help exit-codes`.")]
+#[command(name = "muster", version, about = "Manages the devices of a Muster site", long_about = None, after_help = "Exit codes: see `muster help exit-codes`.")]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -35,6 +38,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = EVERYWHERE)]
 struct Global {
     /// Directory with the profile: site, key and session [default: muster in the configuration directory]
     #[arg(long, global = true, value_name = "DIR", env = "MUSTER_PROFILE_DIR", hide_env_values = true)]
@@ -187,15 +191,22 @@ impl Cli {
 /// The help of every command, one after the other, as committed in `docs/reference/muster.txt`.
 #[must_use]
 pub fn reference() -> String {
-    fn walk(command: &mut clap::Command, out: &mut String) {
-        out.push_str(&format!("{}\n{}\n\n", "=".repeat(80), command.render_long_help().to_string().trim_end()));
+    fn walk(command: &mut clap::Command, depth: usize, out: &mut String) {
+        let help = command.render_long_help().to_string();
+        // What every command takes is said once, at the top.
+        let cut = if depth == 0 { None } else { help.find(&format!("{EVERYWHERE}:")) };
+        let lines = help[..cut.unwrap_or(help.len())].trim_end().lines().map(|line| format!("{}\n", line.trim_end()));
+        out.push_str(&"=".repeat(80));
+        out.push('\n');
+        out.extend(lines);
+        out.push('\n');
         for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
-            walk(sub, out);
+            walk(sub, depth + 1, out);
         }
     }
     let mut command = <Cli as clap::CommandFactory>::command().term_width(100);
     command.build();
     let mut out = String::new();
-    walk(&mut command, &mut out);
+    walk(&mut command, 0, &mut out);
     out
 }
