@@ -1,24 +1,39 @@
 //! Reading a SQLite database that another program owns and may be writing.
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::{path::Path, time::Duration};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 /// How long to wait for another program's transaction.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Opens the database, never writing to it, and runs `query`, which may run twice.
+/// Opens the database and runs `query`, which may run twice. Nothing is written, also not beside the file.
 ///
 /// # Errors
 /// What SQLite says: it cannot be opened, it is damaged, it has another schema.
 pub fn read<T>(path: &Path, query: impl Fn(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    match read_with(path, "mode=ro", &query) {
-        // A database in WAL mode needs files beside it that an ordinary user may not make. While no transaction runs
-        // there is no journal, and the file may be read as it is.
-        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
-            read_with(path, "immutable=1", &query)
+    // Opening a database in WAL mode makes files beside it, which an ordinary user may not do and an inventory should
+    // not. While there is no journal, the file alone is the whole truth. If somebody wrote meanwhile, ask again.
+    if let Some(before) = quiet(path) {
+        let answer = read_with(path, "immutable=1", &query);
+        if quiet(path) == Some(before) {
+            return answer;
         }
-        other => other,
     }
+    read_with(path, "mode=ro", &query)
+}
+
+/// Size and time of a database that has nothing in a journal.
+fn quiet(path: &Path) -> Option<(u64, SystemTime)> {
+    let journal = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).is_ok_and(|meta| meta.len() > 0)
+    };
+    let meta = std::fs::metadata(path).ok().filter(|_| !journal("-wal") && !journal("-journal"))?;
+    Some((meta.len(), meta.modified().ok()?))
 }
 
 fn read_with<T>(path: &Path, how: &str, query: &impl Fn(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
@@ -60,6 +75,18 @@ mod tests {
         let path = folder.path().join("x.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(n)").unwrap();
         assert!(read(&path, |db| db.execute_batch("INSERT INTO t VALUES (1)")).is_err());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let wal = folder.path().join("wal.db");
+        Connection::open(&wal).unwrap().execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t(n)").unwrap();
+        assert!(read(&wal, |db| db.execute_batch("SELECT n FROM t")).is_ok());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_only_in_the_journal_is_read_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t(n); INSERT INTO t VALUES (7)").unwrap();
+        assert_eq!(read(&path, |db| db.query_row("SELECT n FROM t", [], |row| row.get::<_, i64>(0))), Ok(7));
     }
 }

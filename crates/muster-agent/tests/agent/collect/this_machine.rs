@@ -1,0 +1,90 @@
+//! The machine that runs the tests, compared with what its own tools say.
+
+use super::{assert_sound, skip, text};
+use muster_agent::collect::{Collected, Collector};
+use muster_model::{inventory::Row, time::UnixMillis};
+use std::{collections::BTreeSet, process::Command};
+
+fn collect() -> Collected {
+    let found = Collector::this_machine().collect(UnixMillis(1_714_564_800_000));
+    assert_sound(&found);
+    found
+}
+
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|o| o.status.success())?;
+    String::from_utf8(output.stdout).ok()
+}
+
+#[test]
+fn its_packages_are_those_of_dpkg() {
+    let Some(list) =
+        output("dpkg-query", &["-W", "-f", "${db:Status-Status} dpkg:${Package}:${Architecture} ${Version}\n"])
+    else {
+        return skip("its_packages_are_those_of_dpkg", "this machine has no dpkg");
+    };
+    let wanted: BTreeSet<String> =
+        list.lines().filter_map(|l| l.strip_prefix("installed ")).map(str::to_owned).collect();
+    let found = collect();
+    let of = |row: &Row| format!("{} {}", text(row, "SoftwareCode"), text(row, "ProductVersion"));
+    let rows = found.classes["INSTALLED_SOFTWARE"].iter().filter(|row| text(row, "EvidenceSource") == "dpkg");
+    let have: BTreeSet<String> = rows.clone().map(of).collect();
+    let differing: Vec<&String> = wanted.symmetric_difference(&have).collect();
+    assert!(differing.is_empty() && !have.is_empty(), "{differing:?}");
+    let undated: Vec<String> = rows.filter(|row| !row.contains_key("InstallDate")).map(of).collect();
+    assert!(undated.is_empty(), "{undated:?}");
+}
+
+#[test]
+fn its_name_memory_and_processors_are_those_of_the_kernel() {
+    let found = collect();
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total = memory.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")).unwrap();
+    assert_eq!(text(&found.classes["X86_PC_MEMORY"][0], "TotalPhysicalMemory"), total.trim());
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(text(&found.classes["COMPUTER_SYSTEM"][0], "Name"), name.trim().split('.').next().unwrap());
+    let threads: i64 = found.classes["PROCESSOR"]
+        .iter()
+        .map(|row| text(row, "NumberOfLogicalProcessors").parse::<i64>().unwrap())
+        .sum();
+    let count =
+        std::fs::read_to_string("/proc/cpuinfo").unwrap().lines().filter(|l| l.starts_with("processor\t")).count();
+    assert_eq!(usize::try_from(threads).unwrap(), count);
+}
+
+#[test]
+fn its_addresses_are_those_of_iproute() {
+    let Some(list) = output("ip", &["-o", "-4", "address", "show", "scope", "global"]) else {
+        return skip("its_addresses_are_those_of_iproute", "this machine has no ip (Debian package iproute2)");
+    };
+    let found = collect();
+    let rows = &found.classes["NETWORK_ADAPTER_CONFIGURATION"];
+    for line in list.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (name, address) = (words[1], words[3].split('/').next().unwrap());
+        if let Some(row) = rows.iter().find(|row| text(row, "SettingID") == name) {
+            assert!(text(row, "IPAddress").split(' ').any(|a| a == address), "{name} {address}: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn its_installation_id_is_what_systemd_would_derive() {
+    let application = "5c0e3b7194d24a6fb10827ce639af54d";
+    let Some(id) = output("systemd-id128", &["machine-id", "--app-specific", application]) else {
+        return skip("its_installation_id_is_what_systemd_would_derive", "needs systemd-id128 and /etc/machine-id");
+    };
+    assert_eq!(text(&collect().classes["OPERATING_SYSTEM"][0], "SerialNumber"), id.trim());
+}
+
+#[test]
+fn a_second_inventory_is_the_same() {
+    let (first, second) = (collect(), collect());
+    for (class, rows) in &first.classes {
+        // Other tests may be writing gigabytes: the free space may cross a step, nothing else may differ.
+        if class != "LOGICAL_DISK" {
+            assert_eq!(Some(rows), second.classes.get(class), "{class}");
+        }
+    }
+    assert_eq!(first.unread, second.unread);
+}
