@@ -13,14 +13,15 @@ mod computer_system_product;
 mod disk;
 mod installed_software;
 mod logical_disk;
-mod memory;
-mod network;
+
+mod network_adapter;
 mod operating_system;
 mod pc_bios;
 mod processor;
 mod service;
 mod system_console_user;
 mod system_enclosure;
+mod x86_pc_memory;
 
 use crate::os::{
     Machine,
@@ -88,11 +89,11 @@ impl Collector {
         found.firmware_classes(&machine, &system);
         found.take("OPERATING_SYSTEM", |gaps| operating_system::rows(&machine, &system, gaps));
         found.take("PROCESSOR", |gaps| processor::rows(&machine, &system, gaps));
-        found.take("X86_PC_MEMORY", |gaps| memory::rows(&machine, gaps));
+        found.take("X86_PC_MEMORY", |gaps| x86_pc_memory::rows(&machine, gaps));
         found.take("LOGICAL_DISK", |gaps| logical_disk::rows(&machine, gaps));
         found.take_pair(["DISK", "PARTITION"], |gaps| disk::rows(&machine, gaps));
         found.take_pair(["NETWORK_ADAPTER", "NETWORK_ADAPTER_CONFIGURATION"], |gaps| {
-            network::rows(&machine, &system, gaps)
+            network_adapter::rows(&machine, &system, gaps)
         });
         found.take("INSTALLED_SOFTWARE", |gaps| installed_software::rows(&machine, gaps));
         found.take("SERVICE", |gaps| service::rows(&machine, gaps));

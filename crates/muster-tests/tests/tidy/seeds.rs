@@ -125,6 +125,8 @@ fn wire() -> Vec<Seed> {
         json("enrolment", "request.json", &request),
         json("enrolment", "poll.json", &EnrolPoll { site, enrolment: id(), time: NOW }),
         ("token", "token.txt", token.to_text().into_bytes()),
+        // One recorded machine has lines of nearly every format that the collectors read.
+        ("collect", "machine.txt", read("crates/muster-agent/tests/machines/debian-12.tree").into_bytes()),
     ]
 }
 

@@ -195,6 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_has_summer_and_winter() {
+        // A version 2 file without transitions: an empty old part, then one local time type, then the rule.
+        let head = |types: u8, characters: u8| {
+            [b"TZif2".as_slice(), &[0; 15 + 16], &[0, 0, 0, types, 0, 0, 0, characters]].concat()
+        };
+        let kind = [0, 0, 0x0e, 0x10, 0, 0, b'C', b'E', b'T', 0];
+        let rule = b"\nCET-1CEST,M3.5.0,M10.5.0/3\n";
+        let zone = [head(1, 4).as_slice(), &kind, &head(1, 4), &kind, rule].concat();
+        assert_eq!(parse_zone(&zone, 1_705_320_000_000), Some((60, false)));
+        assert_eq!(parse_zone(&zone, 1_721_044_800_000), Some((120, true)));
+        assert_eq!(parse_zone(&zone[..60], 0), None);
+    }
+
+    #[test]
     fn a_hosts_file_knows_the_domain() {
         let hosts = b"127.0.0.1 localhost\n127.0.1.1 pc7.example.test pc7 # pc7.wrong\n";
         assert_eq!(domain_in_hosts(hosts, "pc7").as_deref(), Some("example.test"));
