@@ -166,7 +166,8 @@ CREATE INDEX quarantine_device ON quarantine (device, id);
 CREATE TABLE report_hour (
     hour BIGINT NOT NULL PRIMARY KEY,
     reports BIGINT NOT NULL,
-    messages BIGINT NOT NULL
+    messages BIGINT NOT NULL,
+    quarantined BIGINT NOT NULL
 );
 
 CREATE TABLE device_section (
@@ -218,7 +219,9 @@ CREATE TABLE deployment (
     target_device TEXT REFERENCES device (id),
     available BIGINT NOT NULL,
     deadline BIGINT NOT NULL,
+    application_size BIGINT NOT NULL,
     policy_body TEXT NOT NULL REFERENCES policy_body (hash),
+    policy_size BIGINT NOT NULL,
     created BIGINT NOT NULL,
     created_by TEXT NOT NULL,
     deleted BIGINT,
@@ -226,6 +229,7 @@ CREATE TABLE deployment (
 );
 CREATE INDEX deployment_created ON deployment (created, id);
 CREATE INDEX deployment_application ON deployment (application);
+CREATE INDEX deployment_target ON deployment (target_device, deleted);
 
 CREATE TABLE deployment_device (
     deployment TEXT NOT NULL REFERENCES deployment (id),

@@ -33,6 +33,15 @@ impl Dialect {
         }
     }
 
+    /// The statement for this database, of a pair: SQLite's first.
+    #[must_use]
+    pub(super) const fn pick(self, both: [&'static str; 2]) -> &'static str {
+        match self {
+            Self::Sqlite => both[0],
+            Self::Postgres => both[1],
+        }
+    }
+
     pub(super) fn connect_url(self, url: &str) -> String {
         match self {
             Self::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),

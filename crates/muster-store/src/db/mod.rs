@@ -3,9 +3,21 @@
 //! Statements are constants, written once for both databases; what must differ stands in [`dialect`]. Parameters are
 //! `$1`, `$2`, ... in both. Sums need `CAST(... AS BIGINT)`, because PostgreSQL widens them to a type the driver does not pass on.
 
+pub mod application;
+pub mod assignment;
+mod bulk;
+pub mod channel;
+mod column;
+pub mod content_row;
+pub mod deployment;
 pub mod dialect;
+pub mod message;
 mod migrate;
+pub mod policy_body;
+pub mod quarantine;
+pub mod report_hour;
 pub mod setting;
+pub mod timeline;
 
 pub use dialect::Dialect;
 
@@ -89,8 +101,8 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// The connection, for a statement.
-    pub(crate) fn conn(&mut self) -> &mut AnyConnection {
+    /// The connection, for a function of this crate that only reads.
+    pub fn conn(&mut self) -> &mut AnyConnection {
         &mut self.inner
     }
 

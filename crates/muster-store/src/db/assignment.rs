@@ -1,0 +1,239 @@
+//! Assignments: per device, the signed bytes as sent and the list of bodies in them.
+
+use super::{
+    StoreError, Tx,
+    bulk::{Bulk, in_texts, json_texts},
+    column::{self, parsed},
+};
+use muster_model::{
+    id::{DeploymentId, DeviceId, Hash},
+    policy::BodyRef,
+    time::UnixMillis,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+/// A stored assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignmentRow {
+    /// The device.
+    pub device: DeviceId,
+    /// Its version.
+    pub version: u64,
+    /// When it was signed.
+    pub issued: UnixMillis,
+    /// When it stops being believed.
+    pub expires: UnixMillis,
+    /// What it lists.
+    pub bodies: Vec<BodyRef>,
+    /// The signed bytes.
+    pub envelope: Vec<u8>,
+}
+
+/// What a device shall have by one of its deployments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The device.
+    pub device: DeviceId,
+    /// The deployment's policy body.
+    pub policy: Hash,
+    /// Its bytes.
+    pub policy_size: u64,
+    /// The application object.
+    pub application: Hash,
+    /// Its bytes.
+    pub application_size: u64,
+}
+
+fn from_row(row: &AnyRow) -> Result<AssignmentRow, StoreError> {
+    Ok(AssignmentRow {
+        device: parsed(row, "device")?,
+        version: column::count(row, "version")?,
+        issued: column::time(row, "issued")?,
+        expires: column::time(row, "expires")?,
+        bodies: column::json(row, "bodies")?,
+        envelope: row.try_get("envelope")?,
+    })
+}
+
+/// A device's assignment, and whether the device is active. `None`: there is no such device.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn get(
+    conn: &mut AnyConnection,
+    device: DeviceId,
+) -> Result<Option<(bool, Option<AssignmentRow>)>, StoreError> {
+    let statement = "SELECT d.state, d.id AS device, a.version, a.issued, a.expires, a.bodies, a.envelope \
+         FROM device d LEFT JOIN assignment a ON a.device = d.id WHERE d.id = $1";
+    let Some(row) = sqlx::query(statement).bind(device.to_string()).fetch_optional(conn).await? else {
+        return Ok(None);
+    };
+    let active = row.try_get::<&str, _>("state")? == "active";
+    let version: Option<i64> = row.try_get("version")?;
+    Ok(Some((active, version.map(|_| from_row(&row)).transpose()?)))
+}
+
+/// The assignments of these devices, where they have one.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_devices(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<AssignmentRow>, StoreError> {
+    let statement = tx.dialect().pick(in_texts!(
+        "SELECT device, version, issued, expires, bodies, envelope FROM assignment WHERE device",
+        ""
+    ));
+    let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
+    rows.iter().map(from_row).collect()
+}
+
+static PUT: Bulk = Bulk::new(
+    "INSERT INTO assignment (device, version, issued, expires, bodies, envelope)",
+    6,
+    "ON CONFLICT (device) DO UPDATE SET version = excluded.version, issued = excluded.issued, \
+     expires = excluded.expires, bodies = excluded.bodies, envelope = excluded.envelope",
+);
+
+/// Stores assignments, each in the place of the device's earlier one.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put(tx: &mut Tx, rows: &[AssignmentRow]) -> Result<(), StoreError> {
+    PUT.run(tx, rows, |query, row| {
+        query
+            .bind(row.device.to_string())
+            .bind(column::signed(row.version))
+            .bind(row.issued.0)
+            .bind(row.expires.0)
+            .bind(column::to_json(&row.bodies))
+            .bind(row.envelope.clone())
+    })
+    .await?;
+    Ok(())
+}
+
+/// Those of `devices` that are active.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn active(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeviceId>, StoreError> {
+    let statement =
+        tx.dialect().pick(in_texts!("SELECT id FROM device WHERE id", "AND state = 'active' ORDER BY id"));
+    let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
+}
+
+/// What these devices shall have: one row per device and deployment that is not deleted, in a fixed order.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<Wanted>, StoreError> {
+    let statement = tx.dialect().pick(in_texts!(
+        "SELECT t.device, d.policy_body, d.application, d.policy_size, d.application_size \
+         FROM deployment_device t JOIN deployment d ON d.id = t.deployment WHERE t.device",
+        "AND d.deleted IS NULL ORDER BY t.device, d.created, d.id"
+    ));
+    let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Wanted {
+                device: parsed(row, "device")?,
+                policy: parsed(row, "policy_body")?,
+                policy_size: column::count(row, "policy_size")?,
+                application: parsed(row, "application")?,
+                application_size: column::count(row, "application_size")?,
+            })
+        })
+        .collect()
+}
+
+/// Active devices whose assignment was signed before `issued`, the oldest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn issued_before(
+    conn: &mut AnyConnection,
+    issued: UnixMillis,
+    limit: u32,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let statement = "SELECT a.device FROM assignment a JOIN device d ON d.id = a.device \
+         WHERE a.issued < $1 AND d.state = 'active' ORDER BY a.issued LIMIT $2";
+    let rows = sqlx::query(statement).bind(issued.0).bind(i64::from(limit)).fetch_all(conn).await?;
+    rows.iter().map(|row| parsed(row, "device")).collect()
+}
+
+/// Active devices without an assignment; there are some only when a job was lost.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn missing(conn: &mut AnyConnection, limit: u32) -> Result<Vec<DeviceId>, StoreError> {
+    let statement = "SELECT d.id FROM device d WHERE d.state = 'active' \
+         AND NOT EXISTS (SELECT 1 FROM assignment a WHERE a.device = d.id) LIMIT $1";
+    let rows = sqlx::query(statement).bind(i64::from(limit)).fetch_all(conn).await?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
+}
+
+/// The application objects that a list of bodies names.
+#[must_use]
+pub fn applications(bodies: &[BodyRef]) -> Vec<Hash> {
+    let application = |body: &&BodyRef| body.kind == muster_model::policy::BodyKind::Application;
+    bodies.iter().filter(application).map(|body| body.hash).collect()
+}
+
+
+/// The kind of the jobs that ask for a device's assignment to be made anew; the subject is the device.
+pub const COMPILE: &str = "policy_compile";
+
+/// Asks for the assignments of all active devices.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn ask_all(tx: &mut Tx, now: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "INSERT INTO job (kind, subject, due, attempts) \
+         SELECT $1, id, CAST($2 AS BIGINT), 0 FROM device WHERE state = 'active' \
+         ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0";
+    Ok(sqlx::query(statement).bind(COMPILE).bind(now.0).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Asks for the assignments of all active devices of a deployment.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn ask_targeted(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "INSERT INTO job (kind, subject, due, attempts) \
+         SELECT $1, t.device, CAST($2 AS BIGINT), 0 FROM deployment_device t JOIN device d ON d.id = t.device \
+         WHERE t.deployment = $3 AND d.state = 'active' \
+         ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0";
+    let query = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(deployment.to_string());
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+static ASK: Bulk = Bulk::new(
+    "INSERT INTO job (kind, subject, due, attempts)",
+    4,
+    "ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0",
+);
+
+/// Asks for the assignments of these devices.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn ask(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<(), StoreError> {
+    ASK.run(tx, devices, |query, device| query.bind(COMPILE).bind(device.to_string()).bind(now.0).bind(0_i64)).await?;
+    Ok(())
+}
+
+/// Takes up to `limit` devices whose assignment is asked for, in the transaction that makes them.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn take(tx: &mut Tx, now: UnixMillis, limit: u32) -> Result<Vec<DeviceId>, StoreError> {
+    let statement = tx.dialect().pick([
+        "DELETE FROM job WHERE id IN \
+         (SELECT id FROM job WHERE kind = $1 AND due <= $2 ORDER BY due, id LIMIT $3) RETURNING subject",
+        "DELETE FROM job WHERE id IN \
+         (SELECT id FROM job WHERE kind = $1 AND due <= $2 ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
+         RETURNING subject",
+    ]);
+    let rows = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(i64::from(limit)).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| parsed(row, "subject")).collect()
+}

@@ -1,0 +1,90 @@
+//! Channels: how far each device's stream of messages is committed, and its chain head there.
+
+use super::{
+    StoreError, Tx,
+    bulk::{Bulk, in_texts, json_texts},
+    column::{self, parsed},
+};
+use muster_model::{
+    id::{DeviceId, Hash},
+    report::Channel,
+};
+use sqlx::Row;
+use std::collections::HashMap;
+
+/// What a report is measured against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the device is active.
+    pub active: bool,
+    /// Last committed sequence number and its chain head, by channel; a channel without messages is absent.
+    pub channels: HashMap<Channel, (u64, Hash)>,
+    /// Host name.
+    pub name: String,
+}
+
+/// Where these devices stand. Until the transaction ends, nobody else changes whether they are active, or their channels.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn lock(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<DeviceId, Standing>, StoreError> {
+    // Two statements, because PostgreSQL locks no rows of an outer join; devices in one order, so that two never wait in a ring.
+    let statement = tx.dialect().pick([
+        "SELECT id, state, name FROM device WHERE id IN (SELECT value FROM json_each($1))",
+        "SELECT id, state, name FROM device WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
+         ORDER BY id FOR NO KEY UPDATE",
+    ]);
+    let ids = json_texts(devices);
+    let mut standings = HashMap::new();
+    for row in sqlx::query(statement).bind(ids.clone()).fetch_all(tx.conn()).await? {
+        let active = row.try_get::<&str, _>("state")? == "active";
+        let standing = Standing { active, channels: HashMap::new(), name: row.try_get("name")? };
+        standings.insert(parsed::<DeviceId>(&row, "id")?, standing);
+    }
+    let statement =
+        tx.dialect().pick(in_texts!("SELECT device, channel, last, head FROM channel WHERE device", ""));
+    for row in sqlx::query(statement).bind(ids).fetch_all(tx.conn()).await? {
+        let name: &str = row.try_get("channel")?;
+        let channel = Channel::ALL.iter().copied().find(|channel| channel.as_str() == name);
+        let channel = channel.ok_or_else(|| StoreError::Corrupt("column channel".to_owned()))?;
+        if let Some(standing) = standings.get_mut(&parsed(&row, "device")?) {
+            standing.channels.insert(channel, (column::count(&row, "last")?, column::hash(&row, "head")?));
+        }
+    }
+    Ok(standings)
+}
+
+/// A channel as it is after a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelRow {
+    /// The device.
+    pub device: DeviceId,
+    /// The channel.
+    pub channel: Channel,
+    /// Last committed sequence number.
+    pub last: u64,
+    /// Its chain head.
+    pub head: Hash,
+}
+
+static PUT: Bulk = Bulk::new(
+    "INSERT INTO channel (device, channel, last, head)",
+    4,
+    "ON CONFLICT (device, channel) DO UPDATE SET last = excluded.last, head = excluded.head",
+);
+
+/// Sets channels, each at most once.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put(tx: &mut Tx, rows: &[ChannelRow]) -> Result<(), StoreError> {
+    PUT.run(tx, rows, |query, row| {
+        query
+            .bind(row.device.to_string())
+            .bind(row.channel.as_str())
+            .bind(column::signed(row.last))
+            .bind(row.head.0.to_vec())
+    })
+    .await?;
+    Ok(())
+}

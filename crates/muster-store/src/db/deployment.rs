@@ -1,0 +1,365 @@
+//! Deployments, and where each stands on each of its devices.
+
+use super::{
+    StoreError, Tx,
+    bulk::{Bulk, in_texts, json_texts},
+    column::{self, parsed, parsed_opt},
+};
+use muster_model::{
+    api::{DeviceDeployment, Target},
+    id::{ApplicationId, DeploymentId, DeviceId, Hash, Name},
+    status::{DeploymentState, FailureReason},
+    time::UnixMillis,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+use std::collections::{BTreeMap, HashMap};
+
+/// A stored deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentRow {
+    /// The id.
+    pub id: DeploymentId,
+    /// The name.
+    pub name: Name,
+    /// The application object.
+    pub application: Hash,
+    /// Its bytes.
+    pub application_size: u64,
+    /// For whom.
+    pub target: Target,
+    /// Not before.
+    pub available: UnixMillis,
+    /// When clients start by themselves.
+    pub deadline: UnixMillis,
+    /// Its policy body.
+    pub policy: Hash,
+    /// The body's bytes.
+    pub policy_size: u64,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Who made it.
+    pub created_by: Name,
+    /// When it was deleted.
+    pub deleted: Option<UnixMillis>,
+    /// Changes with the row.
+    pub revision: u64,
+}
+
+/// A deployment with what its application is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The row.
+    pub row: DeploymentRow,
+    /// The application, over all of its versions.
+    pub application_id: ApplicationId,
+    /// Its name.
+    pub application_name: String,
+    /// Its version.
+    pub application_version: String,
+}
+
+/// What a device says of one of its deployments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The device.
+    pub device: DeviceId,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// Why it failed.
+    pub reason: Option<FailureReason>,
+    /// Exit code of the install command.
+    pub exit_code: Option<i32>,
+    /// The end of what it printed.
+    pub output: String,
+    /// When, by the client's clock.
+    pub changed: UnixMillis,
+}
+
+fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
+    let text: &str = row.try_get("state")?;
+    let known = DeploymentState::ALL.iter().copied().find(|state| state.as_str() == text);
+    known.ok_or_else(|| StoreError::Corrupt("column state".to_owned()))
+}
+
+fn reason(row: &AnyRow) -> Result<Option<FailureReason>, StoreError> {
+    let text: Option<&str> = row.try_get("reason")?;
+    Ok(text.and_then(|text| FailureReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
+}
+
+fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
+    let device: Option<DeviceId> = parsed_opt(row, "target_device")?;
+    let deleted: Option<i64> = row.try_get("deleted")?;
+    Ok(Shown {
+        row: DeploymentRow {
+            id: parsed(row, "id")?,
+            name: parsed(row, "name")?,
+            application: parsed(row, "application")?,
+            application_size: column::count(row, "application_size")?,
+            target: device.map_or(Target::AllSystems, |device| Target::Device { device }),
+            available: column::time(row, "available")?,
+            deadline: column::time(row, "deadline")?,
+            policy: parsed(row, "policy_body")?,
+            policy_size: column::count(row, "policy_size")?,
+            created: column::time(row, "created")?,
+            created_by: parsed(row, "created_by")?,
+            deleted: deleted.map(UnixMillis),
+            revision: column::count(row, "revision")?,
+        },
+        application_id: parsed(row, "application_id")?,
+        application_name: row.try_get("application_name")?,
+        application_version: row.try_get("application_version")?,
+    })
+}
+
+/// Adds a deployment. Its devices are added with [`target`].
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> {
+    let statement = "INSERT INTO deployment (id, name, application, application_size, target_device, available, deadline, \
+         policy_body, policy_size, created, created_by, deleted, revision) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12)";
+    let device = match row.target {
+        Target::AllSystems => None,
+        Target::Device { device } => Some(device.to_string()),
+    };
+    sqlx::query(statement)
+        .bind(row.id.to_string())
+        .bind(row.name.to_string())
+        .bind(row.application.to_string())
+        .bind(column::signed(row.application_size))
+        .bind(device)
+        .bind(row.available.0)
+        .bind(row.deadline.0)
+        .bind(row.policy.to_string())
+        .bind(column::signed(row.policy_size))
+        .bind(row.created.0)
+        .bind(row.created_by.to_string())
+        .bind(column::signed(row.revision))
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Notes a new deployment for the active devices that it is for. Returns how many.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn target(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "INSERT INTO deployment_device (deployment, device, state, output, changed) \
+         SELECT p.id, d.id, 'targeted', '', CAST($2 AS BIGINT) FROM deployment p, device d \
+         WHERE p.id = $1 AND d.state = 'active' AND (p.target_device IS NULL OR p.target_device = d.id) \
+         ON CONFLICT (deployment, device) DO NOTHING";
+    let query = sqlx::query(statement).bind(deployment.to_string()).bind(now.0);
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+/// Notes the deployments to All Systems for those of `devices` that do not have them yet.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<u64, StoreError> {
+    let statement = tx.dialect().pick(in_texts!(
+        "INSERT INTO deployment_device (deployment, device, state, output, changed) \
+         SELECT p.id, d.id, 'targeted', '', CAST($2 AS BIGINT) FROM deployment p, device d \
+         WHERE p.target_device IS NULL AND p.deleted IS NULL AND d.state = 'active' AND d.id",
+        "ON CONFLICT (deployment, device) DO NOTHING"
+    ));
+    let query = sqlx::query(statement).bind(json_texts(devices)).bind(now.0);
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.available, p.deadline, \
+             p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, p.revision, a.id AS application_id, \
+             a.name AS application_name, a.version AS application_version \
+             FROM deployment p JOIN application a ON a.hash = p.application ",
+            $rest
+        )
+    };
+}
+
+/// The deployment of that id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn get(conn: &mut AnyConnection, id: DeploymentId) -> Result<Option<Shown>, StoreError> {
+    let row = sqlx::query(select!("WHERE p.id = $1")).bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(shown).transpose()
+}
+
+/// One page of all deployments, the newest first; and how many there are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(conn: &mut AnyConnection, offset: u64, limit: u32) -> Result<(Vec<Shown>, u64), StoreError> {
+    let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM deployment").fetch_one(&mut *conn).await?;
+    let rows = sqlx::query(select!("ORDER BY p.created DESC, p.id DESC LIMIT $1 OFFSET $2"))
+        .bind(i64::from(limit))
+        .bind(column::signed(offset))
+        .fetch_all(conn)
+        .await?;
+    Ok((rows.iter().map(shown).collect::<Result<_, _>>()?, column::unsigned(total)))
+}
+
+/// Deletes a deployment: clients no longer get it, its history stays. `false`: it was deleted before, or is not there.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn delete(tx: &mut Tx, id: DeploymentId, now: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "UPDATE deployment SET deleted = $2, revision = revision + 1 WHERE id = $1 AND deleted IS NULL";
+    Ok(sqlx::query(statement).bind(id.to_string()).bind(now.0).execute(tx.conn()).await?.rows_affected() > 0)
+}
+
+/// Devices by state, counted, of each of these deployments.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn totals(
+    conn: &mut AnyConnection,
+    dialect: super::Dialect,
+    deployments: &[DeploymentId],
+) -> Result<HashMap<DeploymentId, BTreeMap<String, u64>>, StoreError> {
+    let statement = dialect.pick(in_texts!(
+        "SELECT deployment, state, COUNT(*) AS devices FROM deployment_device WHERE deployment",
+        "GROUP BY deployment, state"
+    ));
+    let mut totals: HashMap<DeploymentId, BTreeMap<String, u64>> = HashMap::new();
+    for row in sqlx::query(statement).bind(json_texts(deployments)).fetch_all(conn).await? {
+        let of: &mut BTreeMap<_, _> = totals.entry(parsed(&row, "deployment")?).or_default();
+        of.insert(row.try_get("state")?, column::count(&row, "devices")?);
+    }
+    Ok(totals)
+}
+
+/// How many active devices a target has, and the names of the first of them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn preview(conn: &mut AnyConnection, target: Target) -> Result<(u64, Vec<String>), StoreError> {
+    let device = match target {
+        Target::AllSystems => String::new(),
+        Target::Device { device } => device.to_string(),
+    };
+    let statement = "SELECT COUNT(*) FROM device WHERE state = 'active' AND ($1 = '' OR id = $1)";
+    let count: i64 = sqlx::query_scalar(statement).bind(device.clone()).fetch_one(&mut *conn).await?;
+    let statement = "SELECT name FROM device WHERE state = 'active' AND ($1 = '' OR id = $1) ORDER BY name, id LIMIT 10";
+    Ok((column::unsigned(count), sqlx::query_scalar(statement).bind(device).fetch_all(conn).await?))
+}
+
+fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
+    let exit_code: Option<i64> = row.try_get("exit_code")?;
+    Ok(DeviceDeployment {
+        deployment: parsed(row, "deployment")?,
+        deployment_name: row.try_get("deployment_name")?,
+        device: parsed(row, "device")?,
+        device_name: row.try_get("device_name")?,
+        state: state(row)?,
+        reason: reason(row)?,
+        exit_code: exit_code.and_then(|code| i32::try_from(code).ok()),
+        output: row.try_get("output")?,
+        changed: column::time(row, "changed")?,
+    })
+}
+
+macro_rules! select_devices {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.deployment, p.name AS deployment_name, t.device, d.name AS device_name, t.state, t.reason, \
+             t.exit_code, t.output, t.changed FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
+             JOIN device d ON d.id = t.device ",
+            $rest
+        )
+    };
+}
+
+/// One page of the devices of a deployment, of one state or of all; and how many there are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn devices(
+    conn: &mut AnyConnection,
+    deployment: DeploymentId,
+    state: Option<DeploymentState>,
+    offset: u64,
+    limit: u32,
+) -> Result<(Vec<DeviceDeployment>, u64), StoreError> {
+    let state = state.map_or("", DeploymentState::as_str);
+    let statement = "SELECT COUNT(*) FROM deployment_device WHERE deployment = $1 AND ($2 = '' OR state = $2)";
+    let total: i64 =
+        sqlx::query_scalar(statement).bind(deployment.to_string()).bind(state).fetch_one(&mut *conn).await?;
+    let statement = select_devices!(
+        "WHERE t.deployment = $1 AND ($2 = '' OR t.state = $2) ORDER BY t.state, t.device LIMIT $3 OFFSET $4"
+    );
+    let rows = sqlx::query(statement)
+        .bind(deployment.to_string())
+        .bind(state)
+        .bind(i64::from(limit))
+        .bind(column::signed(offset))
+        .fetch_all(conn)
+        .await?;
+    Ok((rows.iter().map(device_deployment).collect::<Result<_, _>>()?, column::unsigned(total)))
+}
+
+/// The deployments of a device that are not deleted, the newest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec<DeviceDeployment>, StoreError> {
+    let statement = select_devices!("WHERE t.device = $1 AND p.deleted IS NULL ORDER BY p.created DESC, p.id LIMIT 500");
+    let rows = sqlx::query(statement).bind(device.to_string()).fetch_all(conn).await?;
+    rows.iter().map(device_deployment).collect()
+}
+
+/// What the site knows of the deployments of these devices, deleted ones included: the application that each deploys, where
+/// it stands, and its name.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn known(
+    tx: &mut Tx,
+    devices: &[DeviceId],
+) -> Result<HashMap<(DeviceId, DeploymentId), (Hash, DeploymentState, String)>, StoreError> {
+    let statement = tx.dialect().pick(in_texts!(
+        "SELECT t.device, t.deployment, p.application, t.state, p.name \
+         FROM deployment_device t JOIN deployment p ON p.id = t.deployment WHERE t.device",
+        ""
+    ));
+    let mut known = HashMap::new();
+    for row in sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await? {
+        let key = (parsed(&row, "device")?, parsed(&row, "deployment")?);
+        known.insert(key, (parsed(&row, "application")?, state(&row)?, row.try_get("name")?));
+    }
+    Ok(known)
+}
+
+static REPORT: Bulk = Bulk::new(
+    "INSERT INTO deployment_device (deployment, device, state, reason, exit_code, output, changed)",
+    7,
+    "ON CONFLICT (deployment, device) DO UPDATE SET state = excluded.state, reason = excluded.reason, \
+     exit_code = excluded.exit_code, output = excluded.output, changed = excluded.changed",
+);
+
+/// Notes what devices said, at most one step per deployment and device, for pairs of [`known`].
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn report(tx: &mut Tx, steps: &[Step]) -> Result<(), StoreError> {
+    REPORT
+        .run(tx, steps, |query, step| {
+            query
+                .bind(step.deployment.to_string())
+                .bind(step.device.to_string())
+                .bind(step.state.as_str())
+                .bind(step.reason.map(FailureReason::as_str))
+                .bind(step.exit_code.map(i64::from))
+                .bind(step.output.clone())
+                .bind(step.changed.0)
+        })
+        .await?;
+    Ok(())
+}
