@@ -47,16 +47,17 @@ fn subcommands<'a>(line: &'a str, program: &str) -> Option<Vec<&'a str>> {
 
 /// Whether the committed help knows the command: each word is looked for while the help so far still has subcommands.
 fn known(help: &str, program: &str, words: &[&str]) -> bool {
+    let has = |usage: &str| help.lines().any(|l| l == usage || l.starts_with(&format!("{usage} ")));
     let mut so_far = program.to_owned();
     for word in words {
-        let has_subcommands = help.contains(&format!("Usage: {so_far} <COMMAND>"))
-            || help.contains(&format!("Usage: {so_far} [OPTIONS] <COMMAND>"));
-        if !has_subcommands {
-            return help.contains(&format!("Usage: {so_far}"));
+        let subcommands =
+            has(&format!("Usage: {so_far} <COMMAND>")) || has(&format!("Usage: {so_far} [OPTIONS] <COMMAND>"));
+        if !subcommands {
+            return has(&format!("Usage: {so_far}"));
         }
         so_far = format!("{so_far} {word}");
     }
-    help.contains(&format!("Usage: {so_far}"))
+    has(&format!("Usage: {so_far}"))
 }
 
 /// The committed help of a program, where there is one yet.
@@ -128,4 +129,5 @@ fn paths_and_commands_are_recognised() {
     assert!(known(help, "muster", &["device", "show", "kiosk"]));
     assert!(!known(help, "muster", &["device", "explode"]));
     assert!(!known(help, "muster", &["devices"]));
+    assert!(!known(help, "muster", &["dev"]));
 }
