@@ -1,0 +1,96 @@
+//! The directory that everything is in, what is remembered from one run to the next, and who may use it.
+
+use muster_cli::files;
+use muster_model::id::{DeviceId, Hash};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+/// What is remembered.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Memory {
+    /// The device that this machine became.
+    pub(crate) device: Option<DeviceId>,
+    /// The sample application.
+    pub(crate) application: Option<Hash>,
+}
+
+/// The directory, held by a lock while this program runs.
+pub(crate) struct Place {
+    /// As the person names it.
+    pub(crate) shown: PathBuf,
+    dir: PathBuf,
+    programs: PathBuf,
+    _lock: File,
+}
+
+impl Place {
+    /// Opens the directory, making it where it is not there.
+    pub(crate) fn open(dir: Option<&Path>, check: bool, programs: Option<&Path>) -> Result<Self, String> {
+        let shown = match dir {
+            Some(dir) => dir.to_owned(),
+            None if check => PathBuf::from(format!("var/check-{}", std::process::id())),
+            None => PathBuf::from("var/quickstart"),
+        };
+        let say = |e: std::io::Error| format!("{}: {e}", shown.display());
+        std::fs::create_dir_all(&shown).map_err(say)?;
+        let dir = shown.canonicalize().map_err(say)?;
+        let lock = File::create(dir.join("lock")).map_err(say)?;
+        lock.try_lock().map_err(|_| format!("{} is in use: another quickstart runs there", shown.display()))?;
+        for part in ["log", "sample"] {
+            std::fs::create_dir_all(dir.join(part)).map_err(say)?;
+        }
+        let beside = || std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
+        let programs = programs.map(Path::to_owned).or_else(beside).unwrap_or_default();
+        let programs = programs.canonicalize().map_err(|e| format!("{}: {e}", programs.display()))?;
+        Ok(Self { shown, dir, programs, _lock: lock })
+    }
+
+    /// A path inside.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The log file of a program.
+    pub(crate) fn log(&self, program: &str) -> PathBuf {
+        self.dir.join("log").join(format!("{program}.log"))
+    }
+
+    /// One of the three programs.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    /// What the last run remembered.
+    pub(crate) fn memory(&self) -> Memory {
+        let bytes = files::read_small(&self.path("quickstart.json")).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Remembers for the next run.
+    pub(crate) fn remember(&self, memory: &Memory) -> Result<(), String> {
+        let json = serde_json::to_vec_pretty(memory).map_err(|e| e.to_string())?;
+        files::write_private(&self.path("quickstart.json"), &json, false).map_err(|e| e.to_string())
+    }
+
+    /// Removes everything: after a check that went well.
+    pub(crate) fn remove(&self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Three ports that are free now. They are written into the site's configuration and kept.
+pub(crate) fn free_ports() -> Result<[u16; 3], String> {
+    // All are held until all are known, so that they differ.
+    let held = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        let address = listener.as_ref().map_err(ToString::to_string)?.local_addr();
+        *port = address.map_err(|e| e.to_string())?.port();
+    }
+    Ok(ports)
+}
