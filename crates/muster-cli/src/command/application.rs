@@ -226,3 +226,38 @@ async fn application_list(ctx: &Context, part: Part) -> Result<(), CliError> {
         output::listed(&table, page.items.len(), page.total, page.offset, none)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::application::{ContentFile, Platform};
+
+    #[test]
+    fn who_signs_sees_where_each_argument_ends() {
+        let application = Application {
+            id: "0192f0c1-7a3b-7c4d-8e5f-0123456789ab".parse().unwrap(),
+            name: "Hello".parse().unwrap(),
+            version: "1.0".to_owned(),
+            platform: Platform::Linux,
+            content: vec![ContentFile { name: "a.deb".parse().unwrap(), hash: Hash([1; 32]), size: 2048 }],
+            install: Command {
+                program: "/usr/bin/dpkg".to_owned(),
+                arguments: ["-i", "content/a.deb", "two words\u{1b}[2J"].map(str::to_owned).to_vec(),
+                success_codes: vec![0],
+            },
+            detection: Detection::Package { name: "a".to_owned(), version: Some("1.0".to_owned()) },
+            max_run_seconds: 600,
+        };
+        let text = described(&application);
+        for says in [
+            "Hello 1.0",
+            "linux",
+            "\"-i\" \"content/a.deb\" \"two words\\u{1b}[2J\"",
+            "10 min",
+            "package a is at least 1.0",
+        ] {
+            assert!(text.contains(says), "{says}: {text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}

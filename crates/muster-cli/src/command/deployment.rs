@@ -300,3 +300,55 @@ async fn deployment_watch(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::id::Hash;
+    use std::collections::BTreeMap;
+
+    fn deployment(totals: &[(&str, u64)]) -> Deployment {
+        Deployment {
+            id: "0192f0c1-7a3b-7c4d-8e5f-0123456789ab".parse().unwrap(),
+            name: "Hello 1.0".parse().unwrap(),
+            application: Hash([1; 32]),
+            application_id: "0192f0c1-7a3b-7c4d-8e5f-0123456789ac".parse().unwrap(),
+            application_name: "Hello".to_owned(),
+            application_version: "1.0".to_owned(),
+            target: Target::AllSystems,
+            available: UnixMillis(0),
+            deadline: UnixMillis(0),
+            created: UnixMillis(0),
+            created_by: "Ada".parse().unwrap(),
+            totals: totals.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect::<BTreeMap<_, _>>(),
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_over_when_every_device_has_ended() {
+        for (totals, over, text) in [
+            (&[][..], false, "no devices"),
+            (&[("targeted", 1)], false, "1 targeted"),
+            (&[("succeeded", 2), ("installing", 1), ("failed", 0)], false, "1 installing, 2 succeeded"),
+            (&[("succeeded", 2), ("failed", 1)], true, "2 succeeded, 1 failed"),
+        ] {
+            assert_eq!(counted(&deployment(totals)), text);
+            assert_eq!(Progress::of(deployment(totals)).is_over(), over, "{totals:?}");
+        }
+    }
+
+    #[test]
+    fn a_preview_says_who_and_what_to_think_about() {
+        let preview = DeploymentPreview {
+            devices: 3,
+            examples: vec!["a".to_owned(), "b\u{202e}".to_owned()],
+            content_size: 1024,
+            warnings: vec!["One of them is off.".to_owned()],
+        };
+        assert_eq!(
+            previewed(&preview),
+            "3 devices get it: a, b\u{fffd}, …. Each fetches 1.00 KiB.\n! One of them is off.\n"
+        );
+    }
+}

@@ -210,3 +210,85 @@ pub fn reference() -> String {
     walk(&mut command, 0, &mut out);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn every_rule_of_the_api_has_its_command() {
+        let id = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab";
+        for line in [
+            "muster login",
+            "muster logout",
+            "muster console",
+            "muster site show",
+            "muster site dashboard --json",
+            "muster admin list",
+            "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",
+            "muster token list --offset 50 --limit 500",
+            "muster token create --name x --valid 2h",
+            &format!("muster token revoke {id} -y"),
+            "muster enrolment list --state pending",
+            "muster enrolment approve kiosk-7 --yes",
+            &format!("muster enrolment refuse {id} --reason no"),
+            "muster device list --search deb --state blocked --sort last_seen --descending",
+            "muster device show kiosk-7",
+            "muster device timeline kiosk-7",
+            "muster device block kiosk-7 --reason lost",
+            "muster device unblock kiosk-7 --reason found",
+            "muster device retire kiosk-7 --reason sold",
+            "muster inventory show kiosk-7",
+            "muster inventory show kiosk-7 INSTALLED_SOFTWARE --json",
+            "muster message list --device kiosk-7 --severity warning",
+            "muster quarantine list",
+            "muster application sign --manifest a.toml --key k.pem --out a.signed",
+            "muster application cosign a.signed",
+            "muster application add a.signed --content dist",
+            "muster application list",
+            "muster application show Hello",
+            "muster deployment preview Hello --all-systems",
+            "muster deployment create Hello --device kiosk-7 --deadline +2h --available now",
+            "muster deployment list",
+            "muster deployment show Hello --state failed",
+            "muster deployment watch Hello --timeout 30m",
+            "muster deployment delete Hello",
+            "muster settings show",
+            "muster settings update --policy-poll 30m",
+            "muster audit list",
+            "muster audit verify",
+            "muster key create --out k.pem",
+            "muster key show k.pem.pub",
+            "muster profile show",
+            "muster completion zsh",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
+        for line in [
+            "muster deployment create Hello",
+            "muster deployment create Hello --all-systems --device kiosk-7",
+            "muster deployment watch Hello --timeout soon",
+            "muster device block kiosk-7",
+            "muster device list --limit 501",
+            "muster device list --sort password",
+            "muster admin create --name Ada --role root --public-key a.pub",
+            "muster token revoke not-an-id",
+            "muster token create --name x --passphrase secret",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
