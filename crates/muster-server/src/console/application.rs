@@ -1,0 +1,62 @@
+//! Applications: the list, and one with everything that its author signed.
+
+use super::{format, paging::Paging, shell::Shell};
+use askama::Template;
+use muster_model::{
+    api::{ApplicationInfo, Page, PageQuery},
+    application::{Command, Detection, Platform},
+};
+
+/// `GET /applications`.
+#[derive(Debug, Template)]
+#[template(path = "applications.html")]
+pub(crate) struct ApplicationsPage {
+    /// What surrounds the page.
+    pub(crate) shell: Shell,
+    /// The applications.
+    pub(crate) page: Page<ApplicationInfo>,
+    paging: Paging,
+}
+
+impl ApplicationsPage {
+    /// The page for these applications.
+    pub(crate) fn new(shell: Shell, wanted: PageQuery, page: Page<ApplicationInfo>) -> Self {
+        let paging = Paging::new(&page, wanted.limit, |offset| format!("/applications?offset={offset}"));
+        Self { shell, page, paging }
+    }
+}
+
+/// `GET /applications/{hash}`.
+#[derive(Debug, Template)]
+#[template(path = "application.html")]
+pub(crate) struct ApplicationPage {
+    /// What surrounds the page.
+    pub(crate) shell: Shell,
+    /// The application.
+    pub(crate) info: ApplicationInfo,
+}
+
+impl ApplicationPage {
+    fn max_run(&self) -> String {
+        format::duration(i64::from(self.info.application.max_run_seconds) * 1_000)
+    }
+}
+
+/// The name of a platform.
+pub(crate) const fn platform(platform: &Platform) -> &'static str {
+    match platform {
+        Platform::Linux => "Linux",
+        Platform::Windows => "Windows",
+        Platform::Macos => "macOS",
+    }
+}
+
+/// A command, one argument per line: what is shown is what the client is handed, without a shell in between.
+pub(crate) fn arguments(command: &Command) -> Vec<&str> {
+    std::iter::once(command.program.as_str()).chain(command.arguments.iter().map(String::as_str)).collect()
+}
+
+/// The exit codes that mean success.
+pub(crate) fn success_codes(command: &Command) -> String {
+    command.success_codes.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")
+}

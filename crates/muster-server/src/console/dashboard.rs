@@ -1,0 +1,55 @@
+//! The overview: what is there, what happened, what needs somebody.
+
+use super::{
+    chart::{self, Bar, Hours, Rank},
+    format, paging,
+    shell::Shell,
+};
+use askama::Template;
+use muster_model::{
+    api::{Dashboard, DeviceState},
+    id::DeploymentId,
+};
+
+/// `GET /`.
+#[derive(Debug, Template)]
+#[template(path = "dashboard.html")]
+pub(crate) struct DashboardPage {
+    /// What surrounds the page.
+    pub(crate) shell: Shell,
+    /// The figures.
+    pub(crate) dashboard: Dashboard,
+    /// Devices by state, all states.
+    states: Vec<(DeviceState, u64)>,
+    devices: Hours,
+    reports: Hours,
+    systems: Vec<Rank>,
+    deployments: Vec<(DeploymentId, String, Bar)>,
+}
+
+impl DashboardPage {
+    /// The page for these figures.
+    pub(crate) fn new(shell: Shell, dashboard: Dashboard) -> Self {
+        let number = |state: &DeviceState| dashboard.devices.get(state.as_str()).copied().unwrap_or_default();
+        let deployment = |d: &muster_model::api::Deployment| (d.id, d.name.to_string(), Bar::new(&d.totals));
+        Self {
+            states: DeviceState::ALL.iter().map(|s| (*s, number(s))).collect(),
+            devices: Hours::devices(&dashboard.seen),
+            reports: Hours::reports(&dashboard.seen),
+            systems: chart::ranking(&dashboard.operating_systems),
+            deployments: dashboard.deployments.iter().map(deployment).collect(),
+            shell,
+            dashboard,
+        }
+    }
+
+    /// Devices that are not retired.
+    fn managed(&self) -> u64 {
+        self.states.iter().filter(|(state, _)| *state != DeviceState::Retired).map(|(_, count)| count).sum()
+    }
+
+    /// Whether nothing enrolled yet: the page says how to begin.
+    fn is_new(&self) -> bool {
+        self.states.iter().all(|(_, count)| *count == 0)
+    }
+}

@@ -1,0 +1,184 @@
+//! Devices: the list, and one device with everything that is known about it.
+
+use super::{
+    format,
+    paging::{Paging, query},
+    shell::Shell,
+};
+use askama::Template;
+use muster_model::{
+    api::{
+        ClassRows, Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, Page, PageQuery, TimelineEntry,
+    },
+    catalogue::{Catalogue, Type},
+    inventory::Value,
+    time::UnixMillis,
+};
+
+/// `GET /devices`.
+#[derive(Debug, Template)]
+#[template(path = "devices.html")]
+pub(crate) struct DevicesPage {
+    /// What surrounds the page.
+    pub(crate) shell: Shell,
+    /// What was asked for.
+    pub(crate) query: DeviceQuery,
+    /// The rows.
+    pub(crate) page: Page<Device>,
+    paging: Paging,
+}
+
+/// A column's heading: its words, the address that sorts by it, and how it is sorted now.
+struct Heading {
+    words: &'static str,
+    address: String,
+    sorted: Option<&'static str>,
+}
+
+impl DevicesPage {
+    /// The page for these rows.
+    pub(crate) fn new(shell: Shell, query: DeviceQuery, page: Page<Device>) -> Self {
+        let paging =
+            Paging::new(&page, query.limit, |offset| devices_address(&DeviceQuery { offset, ..query.clone() }));
+        Self { shell, query, page, paging }
+    }
+
+    fn headings(&self) -> Vec<Heading> {
+        let columns = [
+            (DeviceSort::Name, "Name"),
+            (DeviceSort::State, "State"),
+            (DeviceSort::OperatingSystem, "Operating system"),
+            (DeviceSort::LastSeen, "Last contact"),
+            (DeviceSort::Enrolled, "Enrolled"),
+        ];
+        let heading = |(sort, words)| {
+            let here = self.query.sort == sort;
+            let descending = here && !self.query.descending;
+            let address = devices_address(&DeviceQuery { sort, descending, offset: 0, ..self.query.clone() });
+            let sorted = here.then_some(if self.query.descending { "descending" } else { "ascending" });
+            Heading { words, address, sorted }
+        };
+        columns.into_iter().map(heading).collect()
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.query.search.is_empty() || self.query.state.is_some()
+    }
+
+    fn states(&self) -> &'static [DeviceState] {
+        DeviceState::ALL
+    }
+
+    fn is_state(&self, state: &DeviceState) -> bool {
+        self.query.state == Some(*state)
+    }
+}
+
+/// The address of a list of devices.
+fn devices_address(wanted: &DeviceQuery) -> String {
+    let offset = if wanted.offset == 0 { String::new() } else { wanted.offset.to_string() };
+    let limit = if wanted.limit == PageQuery::default().limit { String::new() } else { wanted.limit.to_string() };
+    let pairs = [
+        ("search", wanted.search.as_str()),
+        ("state", wanted.state.map_or("", DeviceState::as_str)),
+        ("sort", if wanted.sort == DeviceSort::default() { "" } else { wanted.sort.as_str() }),
+        ("descending", if wanted.descending { "true" } else { "" }),
+        ("offset", &offset),
+        ("limit", &limit),
+    ];
+    format!("/devices{}", query(&pairs))
+}
+
+/// What a device's page shows below its heading.
+#[derive(Debug)]
+pub(crate) enum Tab {
+    /// Identity, certificate, policy, deployments.
+    Overview,
+    /// The classes, and the rows of one of them.
+    Inventory(Option<(ClassRows, PageQuery)>),
+    /// Its status messages.
+    Messages(Page<Message>, PageQuery),
+    /// Its history.
+    Timeline(Page<TimelineEntry>, PageQuery),
+}
+
+/// `GET /devices/{id}` and the addresses below it.
+#[derive(Debug, Template)]
+#[template(path = "device.html")]
+pub(crate) struct DevicePage {
+    /// What surrounds the page.
+    pub(crate) shell: Shell,
+    /// The device.
+    pub(crate) detail: DeviceDetail,
+    /// What is shown of it.
+    pub(crate) tab: Tab,
+}
+
+impl DevicePage {
+    fn address(&self) -> String {
+        format!("/devices/{}", self.detail.device.id)
+    }
+
+    fn is_tab(&self, name: &str) -> bool {
+        let here = match self.tab {
+            Tab::Overview => "overview",
+            Tab::Inventory(_) => "inventory",
+            Tab::Messages(..) => "messages",
+            Tab::Timeline(..) => "timeline",
+        };
+        here == name
+    }
+
+    fn is_class(&self, class: &str) -> bool {
+        matches!(&self.tab, Tab::Inventory(Some((rows, _))) if rows.class == class)
+    }
+
+    fn rows_total(&self) -> u64 {
+        self.detail.classes.iter().map(|class| class.rows).sum()
+    }
+
+    fn is_active(&self) -> bool {
+        self.detail.device.state == DeviceState::Active
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.detail.device.state == DeviceState::Blocked
+    }
+
+    fn is_past(&self, moment: &UnixMillis) -> bool {
+        *moment <= self.shell.now
+    }
+
+    /// Paging of the shown list; `path` is what follows the device's address.
+    fn paging<T>(&self, page: &Page<T>, wanted: &PageQuery, path: &str) -> Paging {
+        let address = self.address();
+        Paging::new(page, wanted.limit, |offset| format!("{address}/{path}?offset={offset}&limit={}", wanted.limit))
+    }
+
+    fn class_paging(&self, rows: &ClassRows, wanted: &PageQuery) -> Paging {
+        let page = Page { items: vec![(); rows.rows.len()], total: rows.total, offset: wanted.offset };
+        self.paging(&page, wanted, &format!("inventory/{}", rows.class))
+    }
+
+    /// One value of an inventory row, as a reader wants it.
+    fn cell(&self, class: &str, attribute: &str, row: &muster_model::inventory::Row) -> Cell {
+        let kind = Catalogue::built_in().class(class).and_then(|c| c.attribute(attribute)).map(|a| a.kind);
+        match (row.get(attribute), kind) {
+            (None, _) => Cell { text: String::new(), numeric: false },
+            (Some(Value::Int(moment)), Some(Type::DateTime)) => {
+                Cell { text: format::clock(UnixMillis(*moment)), numeric: false }
+            }
+            (Some(Value::Int(number)), _) => Cell { text: number.to_string(), numeric: true },
+            (Some(Value::Real(number)), _) => Cell { text: number.to_string(), numeric: true },
+            (Some(Value::Bool(yes)), _) => Cell { text: if *yes { "yes" } else { "no" }.to_owned(), numeric: false },
+            (Some(Value::Text(text)), _) => Cell { text: text.clone(), numeric: false },
+            (Some(Value::List(texts)), _) => Cell { text: texts.join(", "), numeric: false },
+        }
+    }
+}
+
+/// A value as shown; numbers stand to the right.
+struct Cell {
+    text: String,
+    numeric: bool,
+}

@@ -1,0 +1,141 @@
+//! What every page has around its content: who is signed in, where in the menu it stands, the site, the theme, the time.
+
+use super::{assets::Assets, format};
+use askama::filters::Safe;
+use muster_model::{
+    api::{Admin, Role},
+    id::{Name, SiteCode},
+    time::UnixMillis,
+};
+
+/// Which colours a page has. `Auto` follows the browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Theme {
+    /// As the browser says.
+    #[default]
+    Auto,
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+impl Theme {
+    /// The value of the cookie and of the attribute `data-theme`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// The theme of that name; everything else is `Auto`.
+    pub(crate) fn parse(text: &str) -> Self {
+        [Self::Light, Self::Dark].into_iter().find(|t| t.as_str() == text).unwrap_or_default()
+    }
+}
+
+/// What was done before this page was shown. The address carries only its code, so that no link can put words on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    Approved,
+    Refused,
+    Blocked,
+    Unblocked,
+    Retired,
+    Deployed,
+    DeploymentDeleted,
+    TokenRevoked,
+    SettingsSaved,
+}
+
+impl Done {
+    const ALL: [(Self, &str, &str); 9] = [
+        (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
+        (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
+        (
+            Self::Blocked,
+            "blocked",
+            "The device is blocked. Its connections are closed and it gets nothing from this site.",
+        ),
+        (Self::Unblocked, "unblocked", "The device is active again."),
+        (Self::Retired, "retired", "The device is retired. To come back it must enrol again."),
+        (Self::Deployed, "deployed", "The deployment was created. Connected devices hear of it at once."),
+        (
+            Self::DeploymentDeleted,
+            "deployment-deleted",
+            "The deployment was deleted. Devices that did not start will not start.",
+        ),
+        (Self::TokenRevoked, "token-revoked", "The token was revoked. Nobody can enrol with it."),
+        (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
+    ];
+
+    /// The code for an address: `?done=<code>`.
+    pub(crate) fn code(self) -> &'static str {
+        Self::ALL.iter().find(|(done, ..)| *done == self).map_or("", |(_, code, _)| code)
+    }
+
+    /// The sentence.
+    pub(crate) fn sentence(self) -> &'static str {
+        Self::ALL.iter().find(|(done, ..)| *done == self).map_or("", |(.., sentence)| sentence)
+    }
+
+    /// What a code stands for.
+    pub(crate) fn parse(code: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known, _)| *known == code).map(|(done, ..)| *done)
+    }
+}
+
+/// What surrounds the content of a page for somebody who is signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Shell {
+    /// The site code.
+    pub(crate) site: SiteCode,
+    /// The site's name.
+    pub(crate) site_name: Name,
+    /// Version of the server.
+    pub(crate) version: String,
+    /// Who is signed in.
+    pub(crate) admin: Admin,
+    /// The session's token for forms.
+    pub(crate) csrf: String,
+    /// The colours.
+    pub(crate) theme: Theme,
+    /// The moment that relative times are counted from.
+    pub(crate) now: UnixMillis,
+    /// Requests that wait for approval; the menu shows it.
+    pub(crate) pending: u64,
+    /// The menu item of this page.
+    pub(crate) section: &'static str,
+    /// What was done before.
+    pub(crate) done: Option<Done>,
+}
+
+impl Shell {
+    /// Whether the person may change something; otherwise buttons that change are not shown (the rules refuse them anyway).
+    pub(crate) fn may_change(&self) -> bool {
+        self.admin.role == Role::FullAdministrator
+    }
+
+    /// A moment in a list.
+    pub(crate) fn when(&self, moment: &UnixMillis) -> Safe<String> {
+        format::when(*moment, self.now)
+    }
+
+    /// A moment with both readings.
+    pub(crate) fn stamp(&self, moment: &UnixMillis) -> Safe<String> {
+        format::stamp(*moment, self.now)
+    }
+
+    /// The attribute of the menu item that is this page.
+    pub(crate) fn current(&self, section: &str) -> Safe<&'static str> {
+        Safe(if self.section == section { r#" aria-current="page""# } else { "" })
+    }
+
+    /// Addresses of style and script.
+    #[expect(clippy::unused_self, reason = "templates reach it through the shell")]
+    pub(crate) fn assets(&self) -> &'static Assets {
+        Assets::get()
+    }
+}
