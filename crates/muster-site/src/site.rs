@@ -1,14 +1,21 @@
 //! A site at work: its store, keys, trust bundle, limits, and its sources of time and ids.
 
-use crate::memory::Memory;
+use crate::{SiteError, memory::Memory};
 use arc_swap::ArcSwap;
 use muster_model::{
+    api::PageQuery,
     catalogue::Catalogue,
-    id::{Name, SiteCode},
+    id::{Hash, Name, SiteCode},
     limits::Limits,
+    problem::Code,
     time::UnixMillis,
 };
-use muster_store::{Store, bus::Bus, content::ContentStore};
+use muster_store::{
+    Store,
+    bus::Bus,
+    content::ContentStore,
+    db::{site_row, trust_bundle},
+};
 use muster_trust::{PrivateKey, TrustBundle, Verified, certificate::IssuingCa};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -50,12 +57,32 @@ pub struct Addresses {
     pub console: String,
 }
 
+/// What a site is opened from.
+pub struct SiteParts {
+    /// The database.
+    pub store: Store,
+    /// Content files.
+    pub content: ContentStore,
+    /// The site's keys.
+    pub keys: SiteKeys,
+    /// Fingerprint of the trusted root key, from the site's own files and not from the database.
+    pub root: Hash,
+    /// What is taken from outside.
+    pub limits: Limits,
+    /// Addresses that the site tells others.
+    pub addresses: Addresses,
+    /// Time and ids.
+    pub sources: Arc<dyn Sources>,
+}
+
 /// A site.
 pub struct Site {
     /// The site code.
     pub code: SiteCode,
     /// The site's name.
     pub name: Name,
+    /// Fingerprint of the trusted root key: what clients pin.
+    pub root: Hash,
     /// The database.
     pub store: Store,
     /// Content files.
@@ -82,4 +109,70 @@ impl std::fmt::Debug for Site {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Site").field("code", &self.code).finish_non_exhaustive()
     }
+}
+
+impl Site {
+    /// Opens the site that [`crate::site_create`] made in this database. An expired trust bundle does not stop it: clients
+    /// refuse it by themselves, and administrators must be able to bring a new one.
+    ///
+    /// # Errors
+    /// [`SiteError::Fault`] with a sentence for whoever starts the server: no site here, a trust bundle that the root key did
+    /// not sign, or keys that the trust bundle does not name.
+    pub async fn open(parts: SiteParts) -> Result<Self, SiteError> {
+        let (row, envelope) = {
+            let mut reader = parts.store.reader().await?;
+            let row = site_row::get(&mut reader).await?;
+            (row, trust_bundle::newest(&mut reader).await?)
+        };
+        let (Some(row), Some(envelope)) = (row, envelope) else {
+            return Err(SiteError::Fault("This database holds no site; make one with `musterd init`.".to_owned()));
+        };
+        let bundle = TrustBundle::kept(&envelope, &parts.root, row.code).map_err(|error| {
+            SiteError::Fault(format!("The trust bundle in the database is not one of this site's root key: {error}."))
+        })?;
+        check_keys(bundle.value(), &parts.keys)?;
+        Ok(Self {
+            code: row.code,
+            name: row.name,
+            root: parts.root,
+            store: parts.store,
+            content: parts.content,
+            bus: Bus::default(),
+            keys: parts.keys,
+            trust: ArcSwap::from_pointee(Trust { bundle, envelope }),
+            limits: parts.limits,
+            catalogue: Catalogue::built_in(),
+            addresses: parts.addresses,
+            sources: parts.sources,
+            memory: Memory::default(),
+        })
+    }
+
+    /// The page that is asked for, within the limits.
+    ///
+    /// # Errors
+    /// `too_large` when more rows are asked for than one page may have.
+    pub fn page(&self, query: PageQuery) -> Result<PageQuery, SiteError> {
+        if query.limit > self.limits.page_rows {
+            let detail = format!("A page has at most {} rows; ask for several pages.", self.limits.page_rows);
+            return Err(SiteError::refused(Code::TooLarge, detail));
+        }
+        Ok(query)
+    }
+}
+
+/// Whether clients will believe what these keys sign.
+fn check_keys(bundle: &TrustBundle, keys: &SiteKeys) -> Result<(), SiteError> {
+    if bundle.policy_key(&keys.policy.public().id()).is_none() {
+        return Err(SiteError::Fault(
+            "The policy key of this server is not in the trust bundle; no client would believe it.".to_owned(),
+        ));
+    }
+    let issuing = bundle.issuing_certificates().map_err(|error| SiteError::Fault(error.to_string()))?;
+    if !issuing.iter().any(|certificate| certificate == keys.issuing.certificate()) {
+        return Err(SiteError::Fault(
+            "The issuing CA of this server is not in the trust bundle; no client would believe it.".to_owned(),
+        ));
+    }
+    Ok(())
 }

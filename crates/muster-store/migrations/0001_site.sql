@@ -70,6 +70,7 @@ CREATE TABLE enrolment (
     agent_version TEXT NOT NULL,
     hardware_id TEXT NOT NULL,
     address TEXT NOT NULL,
+    assignment {bytes} NOT NULL,
     created BIGINT NOT NULL,
     decided BIGINT,
     decided_by TEXT,
@@ -88,10 +89,11 @@ CREATE TABLE device (
     spki {bytes} NOT NULL,
     hardware_id TEXT NOT NULL,
     certificate_serial TEXT NOT NULL,
+    previous_serial TEXT,
     certificate_expires BIGINT NOT NULL,
-    certificates {bytes} NOT NULL,
+    certificate {bytes} NOT NULL,
     enrolled BIGINT NOT NULL,
-    last_seen BIGINT,
+    last_seen BIGINT NOT NULL,
     last_inventory BIGINT,
     block_reason TEXT,
     revision BIGINT NOT NULL
@@ -261,5 +263,11 @@ CREATE TABLE audit (
     action TEXT NOT NULL,
     object TEXT NOT NULL,
     detail TEXT NOT NULL,
+    head {bytes} NOT NULL
+);
+
+CREATE TABLE audit_head (
+    id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    number BIGINT NOT NULL,
     head {bytes} NOT NULL
 );

@@ -3,21 +3,30 @@
 //! Statements are constants, written once for both databases; what must differ stands in [`dialect`]. Parameters are
 //! `$1`, `$2`, ... in both. Sums need `CAST(... AS BIGINT)`, because PostgreSQL widens them to a type the driver does not pass on.
 
+pub mod admin;
 pub mod application;
 pub mod assignment;
+pub mod audit;
 mod bulk;
 pub mod channel;
 mod column;
 pub mod content_row;
 pub mod deployment;
+pub mod device;
 pub mod dialect;
+pub mod enrolment;
+pub mod job;
 pub mod message;
 mod migrate;
 pub mod policy_body;
 pub mod quarantine;
 pub mod report_hour;
+pub mod session;
 pub mod setting;
+pub mod site_row;
 pub mod timeline;
+pub mod token;
+pub mod trust_bundle;
 
 pub use dialect::Dialect;
 
@@ -86,6 +95,27 @@ impl StoreError {
     }
 }
 
+/// A text of the database as the type that it was written from.
+pub(crate) fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| StoreError::Corrupt(format!("{text:?} is not {what}")))
+}
+
+/// Bytes of the database as a digest.
+pub(crate) fn digest(bytes: &[u8]) -> Result<muster_model::id::Hash, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("a digest does not have 32 bytes".to_owned()))?;
+    Ok(muster_model::id::Hash(bytes))
+}
+
+/// A count of the database, which is never negative.
+pub(crate) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A number for the database; larger than it can hold becomes the largest that it can.
+pub(crate) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -98,6 +128,19 @@ pub struct Store {
 pub struct Tx {
     inner: Transaction<'static, Any>,
     dialect: Dialect,
+}
+
+/// What reads can run inside a transaction too: a `&mut Tx` is taken wherever a connection is.
+impl std::ops::Deref for Tx {
+    type Target = AnyConnection;
+    fn deref(&self) -> &AnyConnection {
+        &self.inner
+    }
+}
+impl std::ops::DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
 }
 
 impl Tx {

@@ -1,0 +1,325 @@
+//! Enrolment: a request with a token and a key, a decision of an administrator, a device with a certificate.
+//!
+//! A token is used once: one conditional update decides, however many try. The same token with the same key is the same
+//! request again, so that a client that was killed at any moment goes on where it was.
+
+use super::read_secret;
+use crate::{Ctx, SiteError, audit, authz, site::Site};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use muster_model::{
+    api::{Device, DeviceState, Enrolment, EnrolmentState, Page, PageQuery, Reason},
+    enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest},
+    id::{DeviceId, EnrolmentId, Hash, TokenId},
+    policy::{ASSIGNMENT_LIFETIME, Assignment, Recipient},
+    problem::Code,
+    time::UnixMillis,
+};
+use muster_store::{
+    Tx,
+    bus::{Notice, Noun},
+    db::{
+        device::{self, DeviceRow},
+        enrolment::{self, EnrolmentRow},
+        job, token,
+    },
+    transaction,
+};
+use muster_trust::{PublicKey, certificate, envelope};
+
+/// Seconds that a client waits before it asks again.
+const RETRY_AFTER: u32 = 5;
+
+/// Kind of the job that compiles a device's policy; its subject is the device.
+pub const POLICY_COMPILE: &str = "policy_compile";
+
+/// The enrolment door: a client asks to be enrolled.
+///
+/// # Errors
+/// `malformed`, `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `token_revoked`; nothing is changed then.
+pub async fn enrolment_request(ctx: &Ctx, site: &Site, request: EnrolRequest) -> Result<EnrolAnswer, SiteError> {
+    if !request.claims.is_well_formed() {
+        return Err(SiteError::refused(
+            Code::Malformed,
+            "Host name, operating system and agent version must have 1 to 255 bytes and no control characters.",
+        ));
+    }
+    let key = requested_key(&request.csr)?;
+    let Some((_, secret)) = read_secret(&request.secret) else { return Err(token_unknown()) };
+    let id = EnrolmentId(site.sources.id());
+    let new = EnrolmentRow {
+        id,
+        state: EnrolmentState::Pending,
+        token: TokenId(id.0),
+        key: key.id(),
+        spki: key.spki(),
+        claims: request.claims,
+        address: ctx.address.clone(),
+        assignment: empty_assignment(site, id, ctx.now)?,
+        created: ctx.now,
+        device: None,
+    };
+    let (row, is_new) = transaction!(site.store, "enrolment_request", |tx| {
+        match token::take(tx, &secret, id, ctx.now).await? {
+            Some(token) => Ok((insert(tx, ctx, EnrolmentRow { token, ..new.clone() }).await?, true)),
+            None => Ok::<_, SiteError>((repeated(tx, ctx, &secret, &new.key).await?, false)),
+        }
+    })?;
+    if is_new {
+        site.bus.publish(Notice::Changed(Noun::Enrolment));
+    }
+    answer(ctx, site, row).await
+}
+
+/// Proof that the client has its key; of the request nothing else is taken.
+fn requested_key(csr: &str) -> Result<PublicKey, SiteError> {
+    let der = BASE64.decode(csr).unwrap_or_default();
+    certificate::signing_request_key(&der).map_err(|_| {
+        SiteError::refused(
+            Code::CsrInvalid,
+            "The signing request is not one of a P-256 key with a good signature by it.",
+        )
+    })
+}
+
+fn token_unknown() -> SiteError {
+    metrics::counter!("muster_enrolment_refused_total", "reason" => "token_unknown").increment(1);
+    SiteError::refused(Code::TokenUnknown, "This site does not know the token; ask its administrator for a new one.")
+}
+
+/// Keeps a request whose token was taken. One that comes from a blocked device under another name is refused at once.
+async fn insert(tx: &mut Tx, ctx: &Ctx, mut row: EnrolmentRow) -> Result<EnrolmentRow, SiteError> {
+    let blocked = device::blocked_alike(tx, &row.key, &row.claims.hardware_id).await?;
+    enrolment::insert(tx, &row).await?;
+    let name = &row.claims.host_name;
+    let detail = match blocked {
+        None => format!("{name} at {} asks to be enrolled, key {}.", ctx.address, row.key),
+        Some(device) => {
+            enrolment::decide(tx, row.id, EnrolmentState::Refused, None, "site", ctx.now).await?;
+            row.state = EnrolmentState::Refused;
+            format!("{name} at {} was refused: it has key or hardware id of blocked device {device}.", ctx.address)
+        }
+    };
+    audit::append(tx, ctx, "enrolment_request", format!("enrolment {}", row.id), detail).await?;
+    Ok(row)
+}
+
+/// The token could not be taken: either this is the request that has it, or there is a reason to refuse.
+async fn repeated(tx: &mut Tx, ctx: &Ctx, secret: &Hash, key: &Hash) -> Result<EnrolmentRow, SiteError> {
+    let token = token::by_secret(tx, secret).await?.ok_or_else(token_unknown)?;
+    if let Some(used_by) = token.used_by {
+        return enrolment::get(tx, used_by).await?.filter(|row| row.key == *key).ok_or_else(|| {
+            SiteError::refused(Code::TokenUsed, "The token was used before; ask the administrator for a new one.")
+        });
+    }
+    Err(if token.revoked.is_some() {
+        SiteError::refused(Code::TokenRevoked, "The token was revoked; ask the administrator for a new one.")
+    } else if token.expires <= ctx.now {
+        SiteError::refused(Code::TokenExpired, "The token is past its end; ask the administrator for a new one.")
+    } else {
+        // It was taken and given back between two statements: nothing does that.
+        SiteError::Fault("an open token could not be taken".to_owned())
+    })
+}
+
+/// What a client gets that is not approved: a signed policy of nothing.
+fn empty_assignment(site: &Site, id: EnrolmentId, now: UnixMillis) -> Result<Vec<u8>, SiteError> {
+    let assignment = Assignment {
+        site: site.code,
+        recipient: Recipient::Enrolment(id),
+        version: 0,
+        issued: now,
+        expires: now.plus(ASSIGNMENT_LIFETIME),
+        trust_version: site.trust.load().bundle.value().version,
+        bodies: Vec::new(),
+    };
+    envelope::sign1_json(&site.keys.policy, &assignment).map_err(|error| SiteError::Fault(error.to_string()))
+}
+
+/// What a client is told of its request, as it stands now.
+async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer, SiteError> {
+    let device = match (row.state, row.device) {
+        (EnrolmentState::Pending, _) => {
+            let fresh = ctx.now.since(row.created) < ASSIGNMENT_LIFETIME / 2;
+            let assignment = if fresh { row.assignment } else { empty_assignment(site, row.id, ctx.now)? };
+            return Ok(EnrolAnswer::Pending {
+                enrolment: row.id,
+                retry_after: RETRY_AFTER,
+                assignment: BASE64.encode(assignment),
+            });
+        }
+        (EnrolmentState::Refused, _) | (_, None) => return Ok(EnrolAnswer::Refused),
+        (EnrolmentState::Approved, Some(device)) => device,
+    };
+    let row = device::get(&mut *site.store.reader().await?, device).await?;
+    let Some(row) = row.filter(|row| row.state == DeviceState::Active) else { return Ok(EnrolAnswer::Refused) };
+    let certificate = if row.certificate_expires > ctx.now {
+        row.certificate
+    } else {
+        // It was away for so long that its certificate ended; its key has just proven itself.
+        super::device::reissue(ctx, site, row).await?
+    };
+    Ok(EnrolAnswer::Active {
+        device,
+        certificates: vec![BASE64.encode(certificate), BASE64.encode(site.keys.issuing.certificate())],
+        management_points: site.addresses.management_points.clone(),
+    })
+}
+
+/// The enrolment door: a client asks what became of its request. `poll` is signed by the key of the request.
+///
+/// # Errors
+/// `malformed`, `not_found` for a key or request that is not here, `signature_invalid`, `foreign_site`.
+pub async fn enrolment_poll(ctx: &Ctx, site: &Site, poll: &[u8]) -> Result<EnrolAnswer, SiteError> {
+    let malformed = || SiteError::refused(Code::Malformed, "The poll is not a signed envelope of the expected form.");
+    // The envelope is opened twice: first to learn whose it says it is, then with that key.
+    let mut key = None;
+    let unknown = envelope::open1_json::<EnrolPoll>(poll, |id| {
+        key = Some(*id);
+        None
+    });
+    let (Some(key), Err(envelope::EnvelopeError::KeyUnknown)) = (key, unknown.map(drop)) else {
+        return Err(malformed());
+    };
+    let newest = enrolment::by_key(&mut *site.store.reader().await?, &key).await?;
+    let newest = newest.ok_or_else(SiteError::not_found)?;
+    let public = PublicKey::from_spki(&newest.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
+    let poll = envelope::open1_json::<EnrolPoll>(poll, |_| Some(public)).map_err(|error| match error {
+        envelope::EnvelopeError::Malformed => malformed(),
+        _ => SiteError::refused(Code::SignatureInvalid, "The poll is not signed by the key of its request."),
+    })?;
+    if poll.value().site != site.code {
+        return Err(SiteError::refused(Code::ForeignSite, "The poll is for another site."));
+    }
+    let row = if poll.value().enrolment == newest.id {
+        newest
+    } else {
+        let other = enrolment::get(&mut *site.store.reader().await?, poll.value().enrolment).await?;
+        other.filter(|row| row.key == key).ok_or_else(SiteError::not_found)?
+    };
+    answer(ctx, site, row).await
+}
+
+fn shown(row: EnrolmentRow, conflicts: Vec<String>) -> Enrolment {
+    Enrolment {
+        id: row.id,
+        state: row.state,
+        claims: row.claims,
+        key: row.key,
+        address: row.address,
+        created: row.created,
+        token: row.token,
+        device: row.device,
+        conflicts,
+    }
+}
+
+/// A page of requests; those that wait with the devices that they resemble.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`.
+pub async fn enrolment_list(
+    ctx: &Ctx,
+    site: &Site,
+    state: Option<EnrolmentState>,
+    query: PageQuery,
+) -> Result<Page<Enrolment>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(query)?;
+    let mut reader = site.store.reader().await?;
+    let (rows, total) = enrolment::list(&mut reader, state, page).await?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        let conflicts = match row.state {
+            EnrolmentState::Pending => conflicts(device::alike(&mut reader, &row.key, &row.claims).await?),
+            _ => Vec::new(),
+        };
+        items.push(shown(row, conflicts));
+    }
+    Ok(Page { items, total, offset: page.offset })
+}
+
+fn conflicts(alike: Vec<device::Alike>) -> Vec<String> {
+    let matters = |device: &device::Alike| device.state != DeviceState::Retired || device.common == "key";
+    alike
+        .into_iter()
+        .filter(matters)
+        .map(|device| format!("The same {} as {} device {} ({}).", device.common, device.state, device.name, device.id))
+        .collect()
+}
+
+/// Makes a device of a request: it gets an id, a certificate, and soon its policy.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `not_found`; `conflict` when it was decided already, or its key is another device's.
+pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Result<Device, SiteError> {
+    let admin = authz::change(ctx)?;
+    let row = enrolment::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)?;
+    let device = new_device(ctx, site, &row)?;
+    transaction!(site.store, "enrolment_approve", |tx| {
+        let by = admin.name.as_str();
+        if !enrolment::decide(tx, id, EnrolmentState::Approved, Some(device.id), by, ctx.now).await? {
+            return Err(decided());
+        }
+        let alike = device::alike(tx, &row.key, &row.claims).await?;
+        if let Some(other) = alike.iter().find(|other| other.common == "key") {
+            let detail = format!("The key is that of device {}; the client must make a new one.", other.id);
+            return Err(SiteError::refused(Code::Conflict, detail));
+        }
+        device::insert(tx, &device).await?;
+        job::insert(tx, POLICY_COMPILE, &device.id.to_string(), ctx.now).await?;
+        let detail = format!("{} was approved, key {}.", row.claims.host_name, row.key);
+        audit::append(tx, ctx, "enrolment_approve", format!("device {}", device.id), detail).await
+    })?;
+    site.bus.publish(Notice::Changed(Noun::Enrolment));
+    site.bus.publish(Notice::Changed(Noun::Device));
+    Ok(super::device::shown(site, &device))
+}
+
+fn decided() -> SiteError {
+    SiteError::refused(Code::Conflict, "This request was decided before; the list shows how.")
+}
+
+fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, SiteError> {
+    let id = DeviceId(row.id.0);
+    let key = PublicKey::from_spki(&row.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
+    let issued =
+        site.keys.issuing.client(site.code, id, &key, ctx.now).map_err(|error| SiteError::Fault(error.to_string()))?;
+    let claims: DeviceClaims = row.claims.clone();
+    Ok(DeviceRow {
+        id,
+        state: DeviceState::Active,
+        claims,
+        key: row.key,
+        spki: row.spki.clone(),
+        serial: issued.serial,
+        previous_serial: None,
+        certificate_expires: issued.expires,
+        certificate: issued.der,
+        enrolled: ctx.now,
+        last_seen: None,
+        last_inventory: None,
+        block_reason: None,
+        revision: 1,
+    })
+}
+
+/// Refuses a request; its token stays used.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `not_found`, `malformed` for a reason that is none; `conflict` when it was decided already.
+pub async fn enrolment_refuse(ctx: &Ctx, site: &Site, id: EnrolmentId, reason: Reason) -> Result<Enrolment, SiteError> {
+    let admin = authz::change(ctx)?;
+    let reason = super::device::checked_reason(reason)?;
+    let row = transaction!(site.store, "enrolment_refuse", |tx| {
+        let refused = enrolment::decide(tx, id, EnrolmentState::Refused, None, admin.name.as_str(), ctx.now).await?;
+        let row = enrolment::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
+        if !refused {
+            return Err(decided());
+        }
+        let detail = format!("{} was refused: {reason}", row.claims.host_name);
+        audit::append(tx, ctx, "enrolment_refuse", format!("enrolment {id}"), detail).await?;
+        Ok(row)
+    })?;
+    site.bus.publish(Notice::Changed(Noun::Enrolment));
+    Ok(shown(row, Vec::new()))
+}

@@ -1,0 +1,212 @@
+//! Devices: the row that says who may talk, and the list that people search.
+
+use super::{StoreError, Tx, count, integer, parsed};
+use muster_model::{
+    api::DeviceState,
+    enrol::DeviceClaims,
+    id::{DeviceId, Hash},
+    time::UnixMillis,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+use std::collections::BTreeMap;
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// The id.
+    pub id: DeviceId,
+    /// Its state.
+    pub state: DeviceState,
+    /// What it last said about itself.
+    pub claims: DeviceClaims,
+    /// Key id of its key.
+    pub key: Hash,
+    /// Its key: `SubjectPublicKeyInfo`, DER.
+    pub spki: Vec<u8>,
+    /// Serial number of its certificate.
+    pub serial: String,
+    /// Serial number of the certificate before, which is good until the new one is used.
+    pub previous_serial: Option<String>,
+    /// When its certificate ends.
+    pub certificate_expires: UnixMillis,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// When it was approved.
+    pub enrolled: UnixMillis,
+    /// Last contact.
+    pub last_seen: Option<UnixMillis>,
+    /// Last accepted inventory.
+    pub last_inventory: Option<UnixMillis>,
+    /// Why it is blocked.
+    pub block_reason: Option<String>,
+    /// Changes with every change that somebody decided.
+    pub revision: u64,
+}
+
+fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
+    let text = |column| row.try_get::<String, _>(column);
+    let seen: i64 = row.try_get("last_seen")?;
+    Ok(DeviceRow {
+        id: parsed("a device id", &text("id")?)?,
+        state: parsed("a state", &text("state")?)?,
+        claims: DeviceClaims {
+            host_name: text("name")?,
+            operating_system: text("operating_system")?,
+            agent_version: text("agent_version")?,
+            hardware_id: parsed("a hardware id", &text("hardware_id")?)?,
+        },
+        key: parsed("a key id", &text("key_id")?)?,
+        spki: row.try_get("spki")?,
+        serial: text("certificate_serial")?,
+        previous_serial: row.try_get("previous_serial")?,
+        certificate_expires: UnixMillis(row.try_get("certificate_expires")?),
+        certificate: row.try_get("certificate")?,
+        enrolled: UnixMillis(row.try_get("enrolled")?),
+        last_seen: (seen > 0).then_some(UnixMillis(seen)),
+        last_inventory: row.try_get::<Option<i64>, _>("last_inventory")?.map(UnixMillis),
+        block_reason: row.try_get("block_reason")?,
+        revision: count(row.try_get("revision")?),
+    })
+}
+
+/// Adds a device.
+///
+/// # Errors
+/// [`StoreError::Exists`] when the id or the key is another's.
+pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
+    let statement = "INSERT INTO device (id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
+         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13)";
+    sqlx::query(statement)
+        .bind(row.id.to_string())
+        .bind(row.state.as_str())
+        .bind(&row.claims.host_name)
+        .bind(&row.claims.operating_system)
+        .bind(&row.claims.agent_version)
+        .bind(row.key.to_string())
+        .bind(&row.spki[..])
+        .bind(row.claims.hardware_id.to_string())
+        .bind(&row.serial)
+        .bind(row.certificate_expires.0)
+        .bind(&row.certificate[..])
+        .bind(row.enrolled.0)
+        .bind(integer(row.revision))
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The device of an id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+    let statement = "SELECT id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
+         certificate_serial, previous_serial, certificate_expires, certificate, enrolled, last_seen, last_inventory, \
+         block_reason, revision FROM device WHERE id = $1";
+    let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(device).transpose()
+}
+
+/// The state of a device, for a rule that acts on its behalf in the same transaction.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn state(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceState>, StoreError> {
+    let state: Option<String> =
+        sqlx::query_scalar("SELECT state FROM device WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
+    state.map(|state| parsed("a state", &state)).transpose()
+}
+
+/// A device that another one is, or pretends to be: which, its name, its state, and what both have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alike {
+    /// The device.
+    pub id: DeviceId,
+    /// Its host name.
+    pub name: String,
+    /// Its state.
+    pub state: DeviceState,
+    /// `key`, `hardware id` or `host name`.
+    pub common: &'static str,
+}
+
+/// Devices that have this key, hardware id or host name; at most 10 of each.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn alike(conn: &mut AnyConnection, key: &Hash, claims: &DeviceClaims) -> Result<Vec<Alike>, StoreError> {
+    let questions = [
+        ("key", "SELECT id, name, state FROM device WHERE key_id = $1 LIMIT 10", key.to_string()),
+        (
+            "hardware id",
+            "SELECT id, name, state FROM device WHERE hardware_id = $1 ORDER BY id DESC LIMIT 10",
+            claims.hardware_id.to_string(),
+        ),
+        (
+            "host name",
+            "SELECT id, name, state FROM device WHERE name = $1 ORDER BY id DESC LIMIT 10",
+            claims.host_name.clone(),
+        ),
+    ];
+    let mut found = Vec::new();
+    for (common, statement, value) in questions {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(statement).bind(value).fetch_all(&mut *conn).await?;
+        for (id, name, state) in rows {
+            let (id, state) = (parsed("a device id", &id)?, parsed("a state", &state)?);
+            found.push(Alike { id, name, state, common });
+        }
+    }
+    Ok(found)
+}
+
+/// A blocked device with this key or this hardware id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn blocked_alike(
+    conn: &mut AnyConnection,
+    key: &Hash,
+    hardware: &Hash,
+) -> Result<Option<DeviceId>, StoreError> {
+    let statement = "SELECT id FROM device WHERE state = 'blocked' AND (key_id = $1 OR hardware_id = $2) LIMIT 1";
+    let id: Option<String> =
+        sqlx::query_scalar(statement).bind(key.to_string()).bind(hardware.to_string()).fetch_optional(conn).await?;
+    id.map(|id| parsed("a device id", &id)).transpose()
+}
+
+/// How many devices there are in each state.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_by_state(conn: &mut AnyConnection) -> Result<BTreeMap<String, u64>, StoreError> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT state, COUNT(*) FROM device GROUP BY state").fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(state, number)| (state, count(number))).collect())
+}
+
+/// Gives an active device its next certificate; `previous` stays good until the new one is used. `false` when the device is
+/// not active.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn renew(
+    tx: &mut Tx,
+    id: DeviceId,
+    previous: &str,
+    serial: &str,
+    expires: UnixMillis,
+    certificate: &[u8],
+) -> Result<bool, StoreError> {
+    let statement = "UPDATE device SET previous_serial = $2, certificate_serial = $3, certificate_expires = $4, \
+         certificate = $5 WHERE id = $1 AND state = 'active' AND (certificate_serial = $2 OR previous_serial = $2)";
+    let done = sqlx::query(statement)
+        .bind(id.to_string())
+        .bind(previous)
+        .bind(serial)
+        .bind(expires.0)
+        .bind(certificate)
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() > 0)
+}

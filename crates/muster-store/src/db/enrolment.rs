@@ -1,0 +1,179 @@
+//! Requests to be enrolled, from the first contact to the decision.
+
+use super::{StoreError, Tx, count, integer, parsed};
+use muster_model::{
+    api::{EnrolmentState, PageQuery},
+    enrol::DeviceClaims,
+    id::{DeviceId, EnrolmentId, Hash, TokenId},
+    time::UnixMillis,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolmentRow {
+    /// The id.
+    pub id: EnrolmentId,
+    /// Its state.
+    pub state: EnrolmentState,
+    /// The token that it used.
+    pub token: TokenId,
+    /// Key id of the device's key.
+    pub key: Hash,
+    /// The device's key: `SubjectPublicKeyInfo`, DER.
+    pub spki: Vec<u8>,
+    /// What the device says about itself.
+    pub claims: DeviceClaims,
+    /// The address it came from.
+    pub address: String,
+    /// The signed empty policy that it got.
+    pub assignment: Vec<u8>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// The device that it became.
+    pub device: Option<DeviceId>,
+}
+
+fn enrolment(row: &AnyRow) -> Result<EnrolmentRow, StoreError> {
+    let text = |column| row.try_get::<String, _>(column);
+    Ok(EnrolmentRow {
+        id: parsed("an enrolment id", &text("id")?)?,
+        state: parsed("a state", &text("state")?)?,
+        token: parsed("a token id", &text("token")?)?,
+        key: parsed("a key id", &text("key_id")?)?,
+        spki: row.try_get("spki")?,
+        claims: DeviceClaims {
+            host_name: text("host_name")?,
+            operating_system: text("operating_system")?,
+            agent_version: text("agent_version")?,
+            hardware_id: parsed("a hardware id", &text("hardware_id")?)?,
+        },
+        address: text("address")?,
+        assignment: row.try_get("assignment")?,
+        created: UnixMillis(row.try_get("created")?),
+        device: row.try_get::<Option<String>, _>("device")?.map(|id| parsed("a device id", &id)).transpose()?,
+    })
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, state, token, key_id, spki, host_name, operating_system, agent_version, hardware_id, address, \
+             assignment, created, device FROM enrolment ",
+            $rest
+        )
+    };
+}
+
+/// Adds a request.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn insert(tx: &mut Tx, row: &EnrolmentRow) -> Result<(), StoreError> {
+    let statement = "INSERT INTO enrolment (id, state, token, key_id, spki, host_name, operating_system, agent_version, \
+         hardware_id, address, assignment, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    sqlx::query(statement)
+        .bind(row.id.to_string())
+        .bind(row.state.as_str())
+        .bind(row.token.to_string())
+        .bind(row.key.to_string())
+        .bind(&row.spki[..])
+        .bind(&row.claims.host_name)
+        .bind(&row.claims.operating_system)
+        .bind(&row.claims.agent_version)
+        .bind(row.claims.hardware_id.to_string())
+        .bind(&row.address)
+        .bind(&row.assignment[..])
+        .bind(row.created.0)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The request of an id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn get(conn: &mut AnyConnection, id: EnrolmentId) -> Result<Option<EnrolmentRow>, StoreError> {
+    let row = sqlx::query(select!("WHERE id = $1")).bind(id.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(enrolment).transpose()
+}
+
+/// The newest request of a key.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn by_key(conn: &mut AnyConnection, key: &Hash) -> Result<Option<EnrolmentRow>, StoreError> {
+    let statement = select!("WHERE key_id = $1 ORDER BY created DESC LIMIT 1");
+    let row = sqlx::query(statement).bind(key.to_string()).fetch_optional(conn).await?;
+    row.as_ref().map(enrolment).transpose()
+}
+
+/// Decides about a pending request; whether it was pending. `device`: what it becomes.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn decide(
+    tx: &mut Tx,
+    id: EnrolmentId,
+    state: EnrolmentState,
+    device: Option<DeviceId>,
+    by: &str,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let statement = "UPDATE enrolment SET state = $2, device = $3, decided_by = $4, decided = $5 \
+         WHERE id = $1 AND state = 'pending'";
+    let done = sqlx::query(statement)
+        .bind(id.to_string())
+        .bind(state.as_str())
+        .bind(device.map(|id| id.to_string()))
+        .bind(by)
+        .bind(now.0)
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// A page of requests, the oldest first where they wait, else the newest first; and how many there are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(
+    conn: &mut AnyConnection,
+    state: Option<EnrolmentState>,
+    page: PageQuery,
+) -> Result<(Vec<EnrolmentRow>, u64), StoreError> {
+    let state_text = state.map_or("", EnrolmentState::as_str);
+    let (counting, listing) = match state {
+        None => (
+            "SELECT COUNT(*) FROM enrolment WHERE $1 = ''",
+            select!("WHERE $1 = '' ORDER BY created DESC, id DESC LIMIT $2 OFFSET $3"),
+        ),
+        Some(EnrolmentState::Pending) => (
+            "SELECT COUNT(*) FROM enrolment WHERE state = $1",
+            select!("WHERE state = $1 ORDER BY created, id LIMIT $2 OFFSET $3"),
+        ),
+        Some(_) => (
+            "SELECT COUNT(*) FROM enrolment WHERE state = $1",
+            select!("WHERE state = $1 ORDER BY created DESC, id DESC LIMIT $2 OFFSET $3"),
+        ),
+    };
+    let total: i64 = sqlx::query_scalar(counting).bind(state_text).fetch_one(&mut *conn).await?;
+    let rows = sqlx::query(listing)
+        .bind(state_text)
+        .bind(i64::from(page.limit))
+        .bind(integer(page.offset))
+        .fetch_all(conn)
+        .await?;
+    Ok((rows.iter().map(enrolment).collect::<Result<_, _>>()?, count(total)))
+}
+
+/// How many requests wait.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn pending(conn: &mut AnyConnection) -> Result<u64, StoreError> {
+    let number: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM enrolment WHERE state = 'pending'").fetch_one(conn).await?;
+    Ok(count(number))
+}
