@@ -1,4 +1,6 @@
 //! The trust layer from outside: who is believed, and every way in which somebody else tries to be.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
 mod bundle;
 mod tls;
