@@ -1,4 +1,16 @@
 //! The client: it reads its machine, verifies what it is told, applies it, and reports.
 
+pub mod agent;
+pub mod apply;
+pub mod clock;
 pub mod collect;
+pub mod command;
+pub mod content;
+pub mod enrol;
+pub mod http;
+pub mod identity;
 pub mod os;
+pub mod policy;
+pub mod run;
+pub mod site;
+pub mod store;

@@ -7,4 +7,9 @@ pub mod smbios;
 #[cfg(target_os = "linux")]
 pub mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::Machine;
+pub use linux::{
+    Machine, claims,
+    directory::{DirectoryError, PrivateDirectory, open_foreign},
+    memory::give_memory_back,
+    process,
+};

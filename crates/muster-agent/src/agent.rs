@@ -1,0 +1,161 @@
+//! The parts of a running agent in one place, and the few things that all of them do: report, and keep the floor of time.
+
+use crate::{
+    clock::Clock,
+    collect::Collector,
+    identity::{self, Identity, Stage},
+    os::{DirectoryError, PrivateDirectory},
+    site::{Site, SiteError},
+    store::{Store, StoreError, outbox},
+};
+use muster_model::{
+    limits::Limits,
+    policy::Recipient,
+    report::Message,
+    status::{Component, MessageId, Severity},
+    time::UnixMillis,
+};
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use tokio::sync::Notify;
+
+/// The highest time that the site signed for this client.
+const FLOOR: &str = "time_floor";
+
+/// Why the agent does not start. Each sentence says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// What is in it.
+    #[error(transparent)]
+    Identity(#[from] identity::IdentityError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The site.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// Nobody told this client whom to believe.
+    #[error(
+        "this client has no pinned site and does not start without one; make a token with `muster token create`, then run `muster-agent enrol --token FILE`"
+    )]
+    NotPinned,
+    /// Another agent runs.
+    #[error("another muster-agent runs with the state directory {0}; stop it first")]
+    Running(std::path::PathBuf),
+    /// The trust bundle is missing.
+    #[error("trust-bundle.cose is missing from the state directory; restore it, or enrol again with a new token")]
+    NoBundle,
+    /// The system refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// The time.
+    pub clock: Clock,
+    /// Limits of what comes from outside.
+    pub limits: Limits,
+    /// The state directory.
+    pub directory: PrivateDirectory,
+    /// Policy in force.
+    pub policies: PrivateDirectory,
+    /// Content by hash.
+    pub cache: PrivateDirectory,
+    /// Directories of installations.
+    pub runs: PrivateDirectory,
+    /// The site.
+    pub site: Site,
+    /// The outbox and what else is kept.
+    pub store: Store,
+    /// Takes the inventory.
+    pub collector: Collector,
+    /// Told when the inventory is wanted again at once.
+    pub inventory_wanted: Notify,
+    clock_is_wrong: AtomicBool,
+}
+
+impl Agent {
+    /// Puts the parts together, from a state directory whose enrolment is active.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn open(directory: PrivateDirectory, clock: Clock, collector: Collector) -> Result<Self, StartError> {
+        let identity = Identity::load(&directory)?.ok_or(StartError::NotPinned)?;
+        let bundle = identity::load_bundle(&directory, &identity)?.ok_or(StartError::NoBundle)?;
+        let key = identity::device_key(&directory)?;
+        let expected = matches!(identity.stage, Stage::Active { .. });
+        let store = Store::open(&directory, expected)?;
+        Ok(Self {
+            limits: Limits::default(),
+            policies: directory.directory("policy")?,
+            cache: directory.directory("content")?,
+            runs: directory.directory("run")?,
+            site: Site::new(clock.clone(), key, identity, bundle)?,
+            directory,
+            clock,
+            store,
+            collector,
+            inventory_wanted: Notify::new(),
+            clock_is_wrong: AtomicBool::new(false),
+        })
+    }
+
+    /// Who the client is to its site.
+    ///
+    /// # Errors
+    /// When it is not active.
+    pub fn recipient(&self) -> Result<Recipient, SiteError> {
+        self.site.device().map(Recipient::Device)
+    }
+
+    /// Reports that something happened. What cannot be kept is said in the log.
+    pub fn report(&self, component: Component, severity: Severity, id: MessageId, values: &[(&str, &str)]) {
+        let body = outbox::status(component, severity, id, values);
+        if let Err(error) = self.store.push(&Message { time: self.clock.now(), body }) {
+            tracing::error!(message = id.as_str(), %error, "a status message could not be kept");
+        }
+    }
+
+    /// It is at least this late.
+    #[must_use]
+    pub fn floor(&self) -> UnixMillis {
+        let kept = self.store.value(FLOOR).ok().flatten().and_then(|text| text.parse().ok());
+        UnixMillis(kept.unwrap_or(0))
+    }
+
+    /// The site signed something at this time.
+    pub fn raise_floor(&self, to: UnixMillis) {
+        if to > self.floor()
+            && let Err(error) = self.store.set_value(FLOOR, &to.0.to_string())
+        {
+            tracing::warn!(%error, "the floor of time could not be kept");
+        }
+    }
+
+    /// Compares the client's time with a better one. Reports once when it becomes wrong, and says when it is right again.
+    pub fn compare_clock(&self, difference_seconds: Option<i64>) {
+        match difference_seconds.filter(|seconds| seconds.abs() > 600) {
+            Some(seconds) if !self.clock_is_wrong.swap(true, Ordering::Relaxed) => {
+                tracing::error!(
+                    seconds,
+                    "the clock of this machine is wrong; set it, the agent goes on by itself then"
+                );
+                let text = seconds.to_string();
+                self.report(Component::Agent, Severity::Warning, MessageId::ClockWrong, &[("seconds", &text)]);
+            }
+            Some(_) => {}
+            None => {
+                if self.clock_is_wrong.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the clock of this machine is right again");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The installation itself, and taking up one that a kill of the agent left behind.
+
+use super::{
+    Next, Step, arguments,
+    detect::{self, DetectionFailed},
+};
+use crate::{
+    agent::Agent,
+    content,
+    os::{
+        PrivateDirectory,
+        process::{self, Ending, Job, Output, Tail},
+    },
+    policy::Policy,
+    store::{StoreError, deployments::Progress},
+};
+use muster_model::{
+    application::Application,
+    id::DeploymentId,
+    status::{DeploymentState, FailureReason},
+    time::{MINUTE, SECOND},
+};
+use std::{io, time::Duration};
+
+/// How long after its limit an installer that was left behind is ended.
+const GRACE: i64 = 10 * SECOND;
+/// How long to wait for space on a full disk before trying again.
+const FULL: Duration = Duration::from_secs(5);
+
+/// Names of a deployment's things in the directory of runs.
+struct Names {
+    directory: String,
+    lock: String,
+    output: String,
+}
+
+impl Names {
+    fn of(id: DeploymentId) -> Self {
+        Self { directory: id.to_string(), lock: format!("{id}.lock"), output: format!("{id}.output") }
+    }
+
+    fn clean(&self, agent: &Agent) {
+        let runs = &agent.runs;
+        let gone = runs.remove_directory(&self.directory);
+        let gone = gone.and_then(|()| runs.remove(&self.lock)).and_then(|()| runs.remove(&self.output));
+        if let Err(error) = gone {
+            tracing::warn!(%error, "what an installation left could not be removed");
+        }
+    }
+}
+
+/// Asks the detection rule, where it needs no files of the application.
+pub(super) async fn detected(
+    agent: &Agent,
+    id: DeploymentId,
+    application: &Application,
+) -> Result<bool, DetectionFailed> {
+    detect::detect(&application.detection, &agent.runs, &id.to_string()).await
+}
+
+/// Installs: files into place, detect, run, detect.
+pub(super) async fn install(
+    step: &mut Step<'_>,
+    application: &Application,
+    detect_first: bool,
+) -> Result<Next, StoreError> {
+    let agent = step.agent;
+    let names = Names::of(step.progress.deployment);
+    let mark = step.progress.deployment.to_string();
+    let lock = match agent.runs.lock(&names.lock) {
+        Ok(Some(lock)) => lock,
+        // Something that an installation before this one left running. It is not ours to end.
+        Ok(None) => return Ok(Some(agent.clock.now().plus(MINUTE))),
+        Err(error) => return cannot_start(step, &names, &error).await,
+    };
+    let (directory, mut output) = match prepare(step, application, &names).await? {
+        Prepared::Ready(directory, output) => (directory, output),
+        Prepared::Not(next) => return Ok(next),
+    };
+    if detect_first {
+        match detect::detect(&application.detection, &directory, &mark).await {
+            Ok(true) => return finish(step, &names, None, String::new()).await,
+            Ok(false) => {}
+            Err(error) => return finish(step, &names, Some((FailureReason::DetectionFailed, None)), error.0).await,
+        }
+    }
+    let limit = Duration::from_secs(u64::from(application.max_run_seconds));
+    step.progress.until = agent.clock.now().plus(i64::from(application.max_run_seconds) * SECOND);
+    step.take(DeploymentState::Installing, |_| {})?;
+    let mut tail = Tail::new(agent.limits.output_bytes);
+    let (program, arguments) = arguments(&application.install, directory.path());
+    let job = Job { program, arguments, directory: directory.path(), mark: &mark, limit, stdin: Some(lock) };
+    let ending = process::run(job, Some((&mut output, &mut tail))).await;
+    let output = tail.into_text();
+    let failure = match ending {
+        Ending::NotStarted(error) => return cannot_start(step, &names, &error).await,
+        Ending::TimedOut => Some((FailureReason::TimedOut, None)),
+        Ending::Exit(Some(code)) if application.install.success_codes.contains(&code) => {
+            match detect::detect(&application.detection, &directory, &mark).await {
+                Ok(true) => None,
+                Ok(false) => Some((FailureReason::NotDetected, Some(code))),
+                Err(error) => {
+                    tracing::warn!(deployment = mark, %error, "the detection after an installation failed");
+                    Some((FailureReason::DetectionFailed, Some(code)))
+                }
+            }
+        }
+        Ending::Exit(code) => Some((FailureReason::ExitCode, code)),
+    };
+    finish(step, &names, failure, output).await
+}
+
+enum Prepared {
+    Ready(PrivateDirectory, Output),
+    Not(Next),
+}
+
+/// A fresh private directory with the application's files under their names, checked once more, and a place for the output.
+async fn prepare(step: &mut Step<'_>, application: &Application, names: &Names) -> Result<Prepared, StoreError> {
+    let agent = step.agent;
+    let fresh = || -> io::Result<(PrivateDirectory, Output)> {
+        agent.runs.remove_directory(&names.directory)?;
+        let directory = agent.runs.directory(&names.directory).map_err(io::Error::other)?;
+        Ok((directory, Output::open(&agent.runs, &names.output, true)?))
+    };
+    let (directory, output) = match fresh() {
+        Ok(ready) => ready,
+        Err(error) => return cannot_start(step, names, &error).await.map(Prepared::Not),
+    };
+    for file in &application.content {
+        if let Err(error) = content::take_out(&agent.cache, file, &directory).await {
+            names.clean(agent);
+            return step.content_failed(&error).map(Prepared::Not);
+        }
+    }
+    Ok(Prepared::Ready(directory, output))
+}
+
+async fn cannot_start(step: &mut Step<'_>, names: &Names, error: &io::Error) -> Result<Next, StoreError> {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let reason = if full { FailureReason::DiskFull } else { FailureReason::CannotStart };
+    finish(step, names, Some((reason, None)), error.to_string()).await
+}
+
+/// The end: kept and reported, then cleaned. In the other order a kill would leave a report that never comes. With a full
+/// disk it waits for space: what happened must not be told otherwise for want of it.
+async fn finish(
+    step: &mut Step<'_>,
+    names: &Names,
+    failure: Option<(FailureReason, Option<i32>)>,
+    output: String,
+) -> Result<Next, StoreError> {
+    loop {
+        let kept = match failure {
+            None => step.succeed(output.clone()),
+            Some((reason, code)) => step.fail(reason, code, output.clone()),
+        };
+        match kept {
+            Ok(()) => break,
+            Err(error @ (StoreError::DiskFull | StoreError::OutboxFull)) => {
+                tracing::error!(%error, "the end of an installation cannot be kept yet");
+                tokio::time::sleep(FULL).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    names.clean(step.agent);
+    Ok(None)
+}
+
+/// Takes up installations that were going on when the agent ended: waits for an installer that still runs, until its limit, then
+/// asks the detection rule.
+pub(super) async fn recover(agent: &Agent, policy: Option<&Policy>) {
+    let left = match agent.store.deployments() {
+        Ok(all) => all.into_iter().filter(|progress| progress.state == DeploymentState::Installing),
+        Err(error) => return tracing::error!(%error, "deployments cannot be read"),
+    };
+    for progress in left {
+        if let Err(error) = take_up(agent, policy, progress).await {
+            tracing::warn!(%error, "an interrupted installation could not be reported; it is tried again");
+        }
+    }
+}
+
+async fn take_up(agent: &Agent, policy: Option<&Policy>, progress: Progress) -> Result<(), StoreError> {
+    let names = Names::of(progress.deployment);
+    let mark = progress.deployment.to_string();
+    let mut tail = Tail::new(agent.limits.output_bytes);
+    let mut output = Output::open(&agent.runs, &names.output, false).ok();
+    tracing::info!(deployment = mark, "an installation was going on when the agent ended");
+    // The lock is held by the installer as long as it runs.
+    while let Ok(None) = agent.runs.lock(&names.lock) {
+        if agent.clock.now() > progress.until.plus(GRACE) {
+            process::end_everything(&mark, None);
+        }
+        let pause = tokio::time::sleep(Duration::from_millis(500));
+        match &mut output {
+            Some(output) => {
+                // Its output is taken off its hands meanwhile, so that it does not stand still.
+                let _ = tokio::time::timeout(Duration::from_millis(500), output.read_to_end(&mut tail)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            None => pause.await,
+        }
+    }
+    let deployment = policy.into_iter().flat_map(Policy::deployments).find(|deployment| {
+        let policy = deployment.policy();
+        policy.deployment == progress.deployment && policy.application == progress.application
+    });
+    let application = deployment.and_then(|deployment| deployment.application());
+    let found = match application {
+        Some(application) => match agent.runs.directory(&names.directory) {
+            Ok(directory) => detect::detect(&application.value().detection, &directory, &mark).await,
+            Err(error) => Err(DetectionFailed(error.to_string())),
+        },
+        None => Ok(false),
+    };
+    let mut step = Step { agent, progress };
+    let failure = match found {
+        Ok(true) => None,
+        Ok(false) | Err(_) => Some((FailureReason::Interrupted, None)),
+    };
+    finish(&mut step, &names, failure, tail.into_text()).await.map(|_| ())
+}

@@ -1,0 +1,255 @@
+//! Deployments on this client: when their time has come, fetch, detect, install, detect again, and report each step.
+//!
+//! One installation at a time. Every step is kept together with its report before the next one begins, so that after a kill
+//! the agent knows what it was doing; an installer that still runs is waited for, and never started a second time beside itself.
+
+pub mod detect;
+mod install;
+pub mod version;
+
+use crate::{
+    agent::Agent,
+    content::{self, ContentError},
+    policy::{Deployment, Policy},
+    store::{StoreError, deployments::Progress},
+};
+use muster_model::{
+    application::{Application, Command, Platform},
+    id::Hash,
+    status::{Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Severity},
+    time::{HOUR, MINUTE, UnixMillis},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// The longest wait without looking at the clock: it may be set, and a machine may sleep.
+const LOOK: i64 = MINUTE;
+/// How often content that the site does not have, or that is altered, is asked for before the deployment fails.
+const ATTEMPTS: u32 = 5;
+/// When a deployment that failed for want of content or space is tried again.
+const AGAIN: i64 = HOUR;
+
+/// What is tried next, and when.
+type Next = Option<UnixMillis>;
+
+/// Program and arguments as they are handed to the system: `content/<name>` is the file's path.
+#[must_use]
+pub fn arguments(command: &Command, directory: &Path) -> (PathBuf, Vec<String>) {
+    let place = |text: &str| match text.strip_prefix("content/") {
+        Some(name) => directory.join(name).display().to_string(),
+        None => text.to_owned(),
+    };
+    (place(&command.program).into(), command.arguments.iter().map(|a| place(a)).collect())
+}
+
+/// Works on the deployments of the policy in force until it is told to stop.
+pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let current = policy.borrow_and_update().clone();
+        let work = async {
+            install::recover(&agent, current.as_deref()).await;
+            match &current {
+                Some(current) => evaluate(&agent, current).await,
+                None => None,
+            }
+        };
+        let next = tokio::select! {
+            next = work => next,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let now = agent.clock.now();
+        let wait = next.map_or(LOOK * 60, |next| next.since(now).clamp(0, LOOK));
+        tokio::select! {
+            changed = policy.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Everything whose time has come, one after the other. Returns when something is to be done next.
+async fn evaluate(agent: &Agent, policy: &Policy) -> Next {
+    let assigned: Vec<_> = policy.deployments().iter().map(|d| d.policy().deployment).collect();
+    if let Err(error) = agent.store.keep_deployments(&assigned) {
+        tracing::warn!(%error, "deployments that are gone could not be forgotten");
+    }
+    let mut next: Next = None;
+    for deployment in policy.deployments() {
+        let wanted = match consider(agent, policy, deployment).await {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                tracing::warn!(deployment = %deployment.policy().deployment, %error, "a deployment waits");
+                Some(agent.clock.now().plus(MINUTE))
+            }
+        };
+        next = next.into_iter().chain(wanted).min();
+    }
+    clean_cache(agent, policy);
+    next
+}
+
+/// One deployment, as far as it goes now.
+async fn consider(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Result<Next, StoreError> {
+    let (id, object) = (deployment.policy().deployment, deployment.policy().application);
+    let before = agent.store.deployment(id)?.filter(|progress| progress.application == object);
+    let now = agent.clock.now();
+    let mut step = Step::new(agent, deployment, before.clone());
+    if let Some(before) = &before {
+        let again = before.changed.plus(AGAIN);
+        match (before.state, before.reason) {
+            (DeploymentState::Installing, _) => return Ok(Some(now.plus(MINUTE))),
+            (DeploymentState::Failed, Some(reason)) if may_pass(reason) && now >= again => step.progress.attempts = 0,
+            (DeploymentState::Failed, Some(reason)) if may_pass(reason) => return Ok(Some(again)),
+            // Not signed may become signed: by a trust bundle that names the author.
+            (DeploymentState::Failed, Some(FailureReason::NotSigned)) if deployment.application().is_some() => {}
+            (DeploymentState::Succeeded | DeploymentState::Failed, _) => return Ok(None),
+            _ => {}
+        }
+    }
+    let Some(application) = deployment.application() else {
+        return step.fail(FailureReason::NotSigned, None, String::new()).map(|()| None);
+    };
+    let application = application.value();
+    if application.platform != Platform::Linux {
+        let output = "The application is for another operating system.".to_owned();
+        return step.fail(FailureReason::CannotStart, None, output).map(|()| None);
+    }
+    let starts = deployment.policy().available.max(deployment.policy().deadline);
+    if now < starts {
+        let known = before.is_some_and(|b| b.state == DeploymentState::Waiting && b.until == starts);
+        if !known {
+            step.progress.until = starts;
+            step.take(DeploymentState::Waiting, |report| report.starts = Some(starts))?;
+        }
+        return Ok(Some(starts));
+    }
+    if !policy.is_current(now, agent.floor()) {
+        tracing::warn!(deployment = %id, "the policy is past its expiry; nothing new is started until the site renews it");
+        return Ok(Some(now.plus(HOUR)));
+    }
+    start(&mut step, application).await
+}
+
+/// Whether it may work later without anybody changing the deployment.
+const fn may_pass(reason: FailureReason) -> bool {
+    matches!(reason, FailureReason::ContentUnavailable | FailureReason::ContentAltered | FailureReason::DiskFull)
+}
+
+/// From detection to detection.
+async fn start(step: &mut Step<'_>, application: &Application) -> Result<Next, StoreError> {
+    let agent = step.agent;
+    let needs_content = detect::needs_content(&application.detection);
+    if !needs_content {
+        match install::detected(agent, step.progress.deployment, application).await {
+            Ok(true) => return step.succeed(String::new()).map(|()| None),
+            Ok(false) => {}
+            Err(error) => return step.fail(FailureReason::DetectionFailed, None, error.0).map(|()| None),
+        }
+    }
+    if !application.content.is_empty() {
+        if step.progress.state != DeploymentState::Downloading {
+            step.take(DeploymentState::Downloading, |_| {})?;
+        }
+        for file in &application.content {
+            if let Err(error) = content::fetch(&agent.cache, &agent.site, file, &agent.limits).await {
+                return step.content_failed(&error);
+            }
+        }
+    }
+    install::install(step, application, needs_content).await
+}
+
+fn clean_cache(agent: &Agent, policy: &Policy) {
+    let open = policy.deployments().iter().filter(|deployment| {
+        let progress = agent.store.deployment(deployment.policy().deployment).ok().flatten();
+        !progress.is_some_and(|p| p.application == deployment.policy().application && p.is_final())
+    });
+    let needed = open.filter_map(Deployment::application).flat_map(|application| &application.value().content);
+    let needed: Vec<Hash> = needed.map(|file| file.hash).collect();
+    if let Err(error) = content::keep_only(&agent.cache, &needed) {
+        tracing::warn!(%error, "the content cache could not be cleaned");
+    }
+}
+
+/// One deployment on its way: its progress, and how a step is kept and reported.
+struct Step<'a> {
+    agent: &'a Agent,
+    progress: Progress,
+}
+
+impl<'a> Step<'a> {
+    fn new(agent: &'a Agent, deployment: &Deployment, before: Option<Progress>) -> Self {
+        let progress = before.unwrap_or(Progress {
+            deployment: deployment.policy().deployment,
+            application: deployment.policy().application,
+            state: DeploymentState::Targeted,
+            reason: None,
+            changed: agent.clock.now(),
+            until: UnixMillis(0),
+            attempts: 0,
+        });
+        Self { agent, progress }
+    }
+
+    fn take(&mut self, state: DeploymentState, fill: impl FnOnce(&mut DeploymentReport)) -> Result<(), StoreError> {
+        let mut progress = Progress { state, reason: None, changed: self.agent.clock.now(), ..self.progress.clone() };
+        let mut report = DeploymentReport {
+            deployment: progress.deployment,
+            application: progress.application,
+            state,
+            reason: None,
+            exit_code: None,
+            output: String::new(),
+            starts: None,
+        };
+        fill(&mut report);
+        progress.reason = report.reason;
+        let reason = report.reason.map(FailureReason::as_str);
+        self.agent.store.step(&progress, report)?;
+        tracing::info!(deployment = %progress.deployment, state = state.as_str(), reason, "deployment");
+        self.progress = progress;
+        Ok(())
+    }
+
+    fn succeed(&mut self, output: String) -> Result<(), StoreError> {
+        self.take(DeploymentState::Succeeded, |report| report.output = output)
+    }
+
+    fn fail(&mut self, reason: FailureReason, exit_code: Option<i32>, output: String) -> Result<(), StoreError> {
+        self.take(DeploymentState::Failed, |report| {
+            (report.reason, report.exit_code, report.output) = (Some(reason), exit_code, output);
+        })
+    }
+
+    /// Content did not come: again later, or not at all.
+    fn content_failed(&mut self, error: &ContentError) -> Result<Next, StoreError> {
+        let (now, attempts) = (self.agent.clock.now(), self.progress.attempts + 1);
+        let reason = match error {
+            ContentError::DiskFull => return self.fail(FailureReason::DiskFull, None, String::new()).map(|()| None),
+            ContentError::Altered(hash) => {
+                let hash = hash.to_string();
+                self.agent.report(Component::Content, Severity::Error, MessageId::ContentAltered, &[("hash", &hash)]);
+                FailureReason::ContentAltered
+            }
+            ContentError::Unavailable(error) if error.problem().is_some() => FailureReason::ContentUnavailable,
+            // The site is away, or the connection broke: what came is kept, and it goes on when the site is back.
+            ContentError::Unavailable(_) | ContentError::Io(_) => {
+                tracing::warn!(deployment = %self.progress.deployment, %error, "content is not there yet");
+                self.agent.site.turn_away();
+                return Ok(Some(now.plus(MINUTE / 6)));
+            }
+        };
+        self.agent.site.turn_away();
+        if attempts >= ATTEMPTS {
+            return self.fail(reason, None, error.to_string()).map(|()| None);
+        }
+        // Kept without a report: nothing new is to be said.
+        self.progress.attempts = attempts;
+        self.agent.store.keep_progress(&self.progress)?;
+        Ok(Some(now.plus(i64::from(attempts) * 2_000)))
+    }
+}

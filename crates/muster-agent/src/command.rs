@@ -1,0 +1,288 @@
+//! The commands of `muster-agent`, other than `run`: each does one thing and prints what it did.
+
+use crate::{
+    clock::Clock,
+    collect::Collector,
+    enrol::{self, EnrolError, Enrolment, Progress},
+    identity::{self, Identity, IdentityError, Stage},
+    os::{DirectoryError, PrivateDirectory},
+    policy::{self, Policy},
+    run,
+    store::{self, Store, StoreError, deployments, outbox},
+};
+use muster_model::{enrol::EnrolmentToken, policy::Recipient};
+use serde::Serialize;
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Bytes of a token's file.
+const TOKEN_BYTES: u64 = 4 << 10;
+
+/// Why a command failed. Each sentence says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The start failed.
+    #[error(transparent)]
+    Start(#[from] crate::agent::StartError),
+    /// Enrolment failed.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// The identity on disk.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The state directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The token's file.
+    #[error("the token cannot be read from {path}: {error}")]
+    TokenFile {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// The token itself stands in the argument list.
+    #[error(
+        "--token takes the name of a file, or - for standard input: a token in the argument list is seen by every user of this machine. Make a new one, this one is no longer secret"
+    )]
+    TokenInArguments,
+    /// What is in the file is no token.
+    #[error(transparent)]
+    Token(#[from] muster_model::enrol::TokenTextError),
+    /// There is no state directory.
+    #[error("{0} is not there; this client was never enrolled")]
+    NoState(PathBuf),
+    /// The output.
+    #[error("the output cannot be written: {0}")]
+    Output(io::Error),
+}
+
+fn read_token(path: &Path) -> Result<EnrolmentToken, CommandError> {
+    let failed = |error| CommandError::TokenFile { path: path.to_owned(), error };
+    if path.to_string_lossy().starts_with("muster1.") {
+        return Err(CommandError::TokenInArguments);
+    }
+    let mut text = zeroize::Zeroizing::new(String::new());
+    match path == Path::new("-") {
+        true => io::stdin().take(TOKEN_BYTES).read_to_string(&mut text).map_err(failed)?,
+        false => {
+            std::fs::File::open(path).map_err(failed)?.take(TOKEN_BYTES).read_to_string(&mut text).map_err(failed)?
+        }
+    };
+    Ok(text.parse()?)
+}
+
+/// `enrol`: keeps the token's pin, asks the site, and says what comes next. With `wait` until the site has decided.
+///
+/// # Errors
+/// See [`CommandError`].
+pub async fn enrol(state: &Path, token: &Path, again: bool, wait: bool, clock: &Clock) -> Result<(), CommandError> {
+    let token = read_token(token)?;
+    let held = run::hold(state)?;
+    enrol::accept_token(&held.directory, &token, again)?;
+    let identity = Identity::load(&held.directory)?.ok_or(crate::agent::StartError::NotPinned)?;
+    let mut enrolment = Enrolment::new(&held.directory, clock, identity)?;
+    loop {
+        match enrolment.step().await {
+            Ok(Progress::Active(device)) => {
+                return say(&format!("This client is active at site {} as device {device}.", token.site));
+            }
+            Ok(Progress::Pending { enrolment, retry_after }) if wait => {
+                tracing::info!(%enrolment, "waiting for an administrator to approve this client");
+                tokio::time::sleep(retry_after).await;
+            }
+            Ok(Progress::Pending { enrolment, .. }) => {
+                return say(&format!(
+                    "Site {} has the request {enrolment}; an administrator must approve it.\nNow run: muster-agent run --state {}",
+                    token.site,
+                    state.display()
+                ));
+            }
+            Err(error) if wait && error.is_passing() => {
+                tracing::warn!(%error, "enrolment does not go on; it is tried again");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn say(text: &str) -> Result<(), CommandError> {
+    writeln!(io::stdout(), "{text}").map_err(CommandError::Output)
+}
+
+fn say_json(value: &impl Serialize) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| CommandError::Output(io::Error::other(error)))?;
+    say(&text)
+}
+
+/// What `status` shows.
+#[derive(Debug, Serialize)]
+struct Status {
+    version: &'static str,
+    state: &'static str,
+    site: Option<String>,
+    device: Option<String>,
+    enrolment: Option<String>,
+    running: bool,
+    certificate_expires: Option<i64>,
+    management_points: Vec<String>,
+    policy_version: Option<u64>,
+    messages_waiting: u64,
+    bytes_waiting: u64,
+    deployments: Vec<DeploymentStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeploymentStatus {
+    deployment: String,
+    state: &'static str,
+    reason: Option<&'static str>,
+    changed: i64,
+}
+
+/// `status`: what this client is and what it is doing.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn status(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandError> {
+    let status = look(state, clock)?;
+    if json {
+        return say_json(&status);
+    }
+    let none = || "-".to_owned();
+    let mut lines = vec![
+        format!("Agent            {} ({})", status.version, if status.running { "running" } else { "not running" }),
+        format!("Enrolment        {}", status.state),
+        format!("Site             {}", status.site.unwrap_or_else(none)),
+        format!("Device           {}", status.device.or(status.enrolment).unwrap_or_else(none)),
+        format!("Management point {}", status.management_points.join(" ")),
+        format!(
+            "Certificate      {}",
+            status.certificate_expires.and_then(date).map_or_else(none, |d| format!("until {d}"))
+        ),
+        format!("Policy           {}", status.policy_version.map_or_else(none, |v| format!("version {v}"))),
+        format!("Outbox           {} messages, {} bytes", status.messages_waiting, status.bytes_waiting),
+    ];
+    for deployment in status.deployments {
+        let reason = deployment.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        lines.push(format!("Deployment       {} {}{reason}", deployment.deployment, deployment.state));
+    }
+    say(&lines.join("\n"))
+}
+
+fn date(millis: i64) -> Option<String> {
+    jiff::Timestamp::from_millisecond(millis).ok().map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+fn open_existing(state: &Path) -> Result<PrivateDirectory, CommandError> {
+    if !state.exists() {
+        return Err(CommandError::NoState(state.to_owned()));
+    }
+    Ok(PrivateDirectory::open(state)?)
+}
+
+fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
+    let directory = open_existing(state)?;
+    let identity = Identity::load(&directory)?;
+    let policy = load_policy(&directory, clock)?;
+    let running = matches!(directory.lock("lock"), Ok(None));
+    let (size, deployments) = match Store::look(&directory)? {
+        Some(connection) => (outbox::measure(&connection)?, deployments::all(&connection)?),
+        None => Default::default(),
+    };
+    let certificates = identity.as_ref().map(Identity::certificates).transpose()?.unwrap_or_default();
+    let certificate = certificates.first().and_then(|c| muster_trust::certificate::client_identity(c).ok());
+    let (mut device, mut enrolment, mut management_points) = (None, None, Vec::new());
+    let name = match identity.as_ref().map(|identity| &identity.stage) {
+        None => "not enrolled",
+        Some(Stage::Requesting { .. }) => "requesting",
+        Some(Stage::Pending { enrolment: id }) => {
+            enrolment = Some(id.to_string());
+            "pending"
+        }
+        Some(Stage::Active { device: id, management_points: addresses, .. }) => {
+            device = Some(id.to_string());
+            management_points.clone_from(addresses);
+            "active"
+        }
+    };
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        state: name,
+        site: identity.map(|identity| identity.site.to_string()),
+        device,
+        enrolment,
+        running,
+        certificate_expires: certificate.map(|certificate| certificate.expires.0),
+        management_points,
+        policy_version: policy.map(|policy| policy.assignment().version),
+        messages_waiting: size.messages,
+        bytes_waiting: size.bytes,
+        deployments: deployments.iter().map(deployment_status).collect(),
+    })
+}
+
+fn deployment_status(progress: &store::deployments::Progress) -> DeploymentStatus {
+    DeploymentStatus {
+        deployment: progress.deployment.to_string(),
+        state: progress.state.as_str(),
+        reason: progress.reason.map(muster_model::status::FailureReason::as_str),
+        changed: progress.changed.0,
+    }
+}
+
+fn load_policy(directory: &PrivateDirectory, clock: &Clock) -> Result<Option<Policy>, CommandError> {
+    let Some(identity) = Identity::load(directory)? else { return Ok(None) };
+    let Stage::Active { device, .. } = identity.stage else { return Ok(None) };
+    let Some(bundle) = identity::load_bundle(directory, &identity)? else { return Ok(None) };
+    let policies = directory.directory("policy")?;
+    Ok(policy::load(&policies, bundle.value(), &identity, Recipient::Device(device), clock))
+}
+
+/// `inventory`: takes the inventory once and prints it.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn inventory(collector: &Collector, clock: &Clock) -> Result<(), CommandError> {
+    #[derive(Serialize)]
+    struct Inventory {
+        classes: std::collections::BTreeMap<String, Vec<muster_model::inventory::Row>>,
+        unread: Vec<muster_model::inventory::Unread>,
+    }
+    let collected = collector.collect(clock.now());
+    say_json(&Inventory { classes: collected.classes, unread: collected.unread })
+}
+
+/// `policy show`: the policy in force, verified once more.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn policy_show(state: &Path, clock: &Clock) -> Result<(), CommandError> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        assignment: &'a muster_model::policy::Assignment,
+        settings: &'a muster_model::policy::ClientSettings,
+        deployments: Vec<ShownDeployment<'a>>,
+    }
+    #[derive(Serialize)]
+    struct ShownDeployment<'a> {
+        deployment: &'a muster_model::policy::DeploymentPolicy,
+        application: Option<&'a muster_model::application::Application>,
+    }
+    let Some(policy) = load_policy(&open_existing(state)?, clock)? else {
+        return say("There is no policy in force; it comes when the client is active and has reached its site.");
+    };
+    let deployments = policy.deployments().iter().map(|deployment| ShownDeployment {
+        deployment: deployment.policy(),
+        application: deployment.application().map(muster_trust::Verified::value),
+    });
+    let deployments = deployments.collect();
+    say_json(&Shown { assignment: policy.assignment(), settings: policy.settings(), deployments })
+}

@@ -1,0 +1,271 @@
+//! Enrolment and renewal: from a token to a client certificate. Every step is on disk before the next one is taken, so that a
+//! kill at any moment is followed by the same step again.
+
+use crate::{
+    clock::Clock,
+    http::{Address, Ask, Connection, HttpError},
+    identity::{self, Identity, IdentityError, Stage, decode_certificates},
+    os::{PrivateDirectory, claims},
+    policy,
+    site::{Session, Site, SiteError},
+    store::{Store, StoreError},
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use muster_model::{
+    enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
+    id::{DeviceId, EnrolmentId},
+    limits::Limits,
+    policy::PolicyRefusal,
+    problem::Code,
+    time::UnixMillis,
+};
+use muster_trust::{
+    PrivateKey, TrustBundle, Verified,
+    bundle::BundleError,
+    certificate::{self, CertificateError, ClientIdentity},
+    envelope::{self, EnvelopeError},
+    key::KeyError,
+    tls,
+};
+use std::{sync::Arc, time::Duration};
+
+/// Bytes of the enrolment door's answers.
+const ANSWER_BYTES: usize = 64 << 10;
+
+/// Why enrolment does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The enrolment door cannot be reached, or refused.
+    #[error("enrolment: {0}")]
+    Http(#[from] HttpError),
+    /// The disk.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The trust bundle is not the pinned root's.
+    #[error(
+        "the site's trust bundle was refused: {0}; ask the administrator for a new token if the root key was changed"
+    )]
+    Bundle(#[from] BundleError),
+    /// The empty policy does not verify.
+    #[error("the site's answer was refused: its policy is not sound ({})", .0.as_str())]
+    Policy(PolicyRefusal),
+    /// The certificate is not ours.
+    #[error("the site's certificate for this client was refused: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The certificate is for another key, site or device.
+    #[error("the site's certificate was refused: it is for another key, site or device")]
+    Foreign,
+    /// An administrator refused, or the token is of no use.
+    #[error("the site refused this client; ask its administrator for a new token and run `muster-agent enrol` again")]
+    Refused,
+    /// The address in the token.
+    #[error("{0}")]
+    Address(&'static str),
+    /// Keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// Signing.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// The certificate came and cannot be used.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is another enrolment.
+    #[error(
+        "this client is enrolled at site {0} already; to move it, stop the agent and run `muster-agent enrol` with --again"
+    )]
+    Enrolled(muster_model::id::SiteCode),
+}
+
+impl EnrolError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Http(error) if !matches!(error, HttpError::Tls { .. }) || error.clock_difference().is_some())
+            || matches!(self, Self::Identity(IdentityError::Io { .. }))
+    }
+}
+
+/// Where an enrolment stands after a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Ask again after this time.
+    Pending {
+        /// Which request; the administrator sees the same id.
+        enrolment: EnrolmentId,
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The client has its certificate.
+    Active(DeviceId),
+}
+
+/// An enrolment that is going on.
+#[derive(Debug)]
+pub struct Enrolment<'a> {
+    directory: &'a PrivateDirectory,
+    clock: &'a Clock,
+    key: PrivateKey,
+    identity: Identity,
+}
+
+/// Keeps what a token says. Nothing is sent yet. The same token again changes nothing.
+///
+/// # Errors
+/// When the client is enrolled already and `again` is not said.
+pub fn accept_token(directory: &PrivateDirectory, token: &EnrolmentToken, again: bool) -> Result<(), EnrolError> {
+    match Identity::load(directory)? {
+        Some(identity) if again && matches!(identity.stage, Stage::Active { .. }) => identity::forget(directory)?,
+        Some(Identity { site, stage: Stage::Active { .. }, .. }) => return Err(EnrolError::Enrolled(site)),
+        Some(identity) if identity.root == token.root && identity.site == token.site && !again => {
+            if matches!(&identity.stage, Stage::Requesting { secret } if *secret == token.secret) {
+                return Ok(());
+            }
+        }
+        // Another site gets another key, and nothing of the one before is believed.
+        Some(_) => identity::forget(directory)?,
+        None => {}
+    }
+    let stage = Stage::Requesting { secret: token.secret.clone() };
+    let identity = Identity { site: token.site, root: token.root, enrol: token.enrol.clone(), stage };
+    Ok(identity.store(directory)?)
+}
+
+impl<'a> Enrolment<'a> {
+    /// Takes up the enrolment that is on disk.
+    ///
+    /// # Errors
+    /// See [`EnrolError`].
+    pub fn new(directory: &'a PrivateDirectory, clock: &'a Clock, identity: Identity) -> Result<Self, EnrolError> {
+        let key = identity::device_key(directory)?;
+        // The outbox is there before the client is active: one that is missing later was lost.
+        Store::open(directory, false)?;
+        Ok(Self { directory, clock, key, identity })
+    }
+
+    /// One step: asks the enrolment door, checks its answer, keeps it.
+    ///
+    /// # Errors
+    /// See [`EnrolError`]; what is on disk is as before, or the next stage.
+    pub async fn step(&mut self) -> Result<Progress, EnrolError> {
+        let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
+        let mut config = tls::client_pinned(self.identity.root)?;
+        config.time_provider = Arc::new(self.clock.clone());
+        let mut door = Connection::open(Arc::new(config), &address).await?;
+        let bundle = self.bundle(&mut door).await?;
+        let answer = match &self.identity.stage {
+            Stage::Requesting { secret } => {
+                let csr = BASE64.encode(certificate::signing_request(&self.key)?);
+                let request = EnrolRequest { secret: secret.clone(), csr, claims: claims::claims(self.identity.site) };
+                let body = serde_json::to_vec(&request).map_err(|_| HttpError::Malformed)?;
+                door.json(Ask::post("/enrol/v1/requests", "application/json", body), ANSWER_BYTES).await
+            }
+            Stage::Pending { enrolment } => {
+                let poll = EnrolPoll { site: self.identity.site, enrolment: *enrolment, time: self.clock.now() };
+                let envelope = envelope::sign1_json(&self.key, &poll)?;
+                door.json(Ask::post("/enrol/v1/requests/poll", "application/cose", envelope), ANSWER_BYTES).await
+            }
+            Stage::Active { device, .. } => return Ok(Progress::Active(*device)),
+        };
+        let answer = answer.map_err(|error| match error.problem().map(|problem| problem.code) {
+            Some(Code::EnrolmentRefused) => EnrolError::Refused,
+            _ => EnrolError::Http(error),
+        })?;
+        self.take(bundle.value(), answer)
+    }
+
+    /// The trust bundle: the one in force and its successor, or the first by the pin.
+    async fn bundle(&self, door: &mut Connection) -> Result<Verified<TrustBundle>, EnrolError> {
+        let limit = Limits::default().object_bytes;
+        let (_, _, envelope) = door.fetch(Ask::get("/enrol/v1/trust-bundle"), limit).await?;
+        let now = self.clock.now();
+        let bundle = match identity::load_bundle(self.directory, &self.identity)? {
+            Some(kept) => kept.value().next(&envelope, now)?,
+            None => TrustBundle::first(&envelope, &self.identity.root, self.identity.site, now)?,
+        };
+        identity::store_bundle(self.directory, &bundle, &envelope)?;
+        Ok(bundle)
+    }
+
+    fn take(&mut self, bundle: &TrustBundle, answer: EnrolAnswer) -> Result<Progress, EnrolError> {
+        match answer {
+            EnrolAnswer::Refused => Err(EnrolError::Refused),
+            EnrolAnswer::Pending { enrolment, retry_after, assignment } => {
+                if matches!(self.identity.stage, Stage::Pending { enrolment: known } if known != enrolment) {
+                    return Err(EnrolError::Foreign);
+                }
+                let assignment = BASE64.decode(assignment).map_err(|_| HttpError::Malformed)?;
+                policy::check_empty(&assignment, bundle, &self.identity, enrolment, self.clock.now())
+                    .map_err(EnrolError::Policy)?;
+                self.keep(Stage::Pending { enrolment })?;
+                let retry_after = Duration::from_secs(u64::from(retry_after.clamp(1, 3_600)));
+                Ok(Progress::Pending { enrolment, retry_after })
+            }
+            EnrolAnswer::Active { device, certificates, management_points } => {
+                let client = check_certificates(&certificates, bundle, &self.key, self.clock.now())?;
+                if client.site != self.identity.site || client.device != device {
+                    return Err(EnrolError::Foreign);
+                }
+                self.keep(Stage::Active { device, certificates, management_points })?;
+                Ok(Progress::Active(device))
+            }
+        }
+    }
+
+    fn keep(&mut self, stage: Stage) -> Result<(), EnrolError> {
+        let identity = Identity { stage, ..self.identity.clone() };
+        if identity != self.identity {
+            identity.store(self.directory)?;
+            self.identity = identity;
+        }
+        Ok(())
+    }
+}
+
+/// A certificate is taken only for our key, from an issuing CA of the trust bundle, and in time.
+fn check_certificates(
+    certificates: &[String],
+    bundle: &TrustBundle,
+    key: &PrivateKey,
+    now: UnixMillis,
+) -> Result<ClientIdentity, EnrolError> {
+    let certificates = decode_certificates(certificates).map_err(|_| CertificateError::Malformed)?;
+    let [client, issuer] = certificates.as_slice() else { return Err(CertificateError::Malformed.into()) };
+    let issuing = bundle.issuing_certificates()?;
+    if !issuing.contains(issuer) {
+        return Err(CertificateError::NotIssued.into());
+    }
+    let client = certificate::issued_client(client, &issuing, now)?;
+    if client.key != *key.public() {
+        return Err(EnrolError::Foreign);
+    }
+    Ok(client)
+}
+
+/// Renews the certificate over a session that the old one authenticates. Returns when the new one ends.
+///
+/// # Errors
+/// See [`EnrolError`]; the old certificate is still in use then.
+pub async fn renew(directory: &PrivateDirectory, site: &Site, session: &mut Session) -> Result<UnixMillis, EnrolError> {
+    let request = RenewRequest { csr: BASE64.encode(certificate::signing_request(&site.key)?) };
+    let answer = session.renew(&request).await?;
+    let (identity, bundle, now) = (site.identity(), site.bundle(), site.clock.now());
+    let client = check_certificates(&answer.certificates, bundle.value(), &site.key, now)?;
+    let device = site.device()?;
+    if client.site != identity.site || client.device != device {
+        return Err(EnrolError::Foreign);
+    }
+    let (certificates, management_points) = (answer.certificates, answer.management_points);
+    let stage = Stage::Active { device, certificates, management_points };
+    let identity = Identity { stage, ..(*identity).clone() };
+    // Only what can be used is kept.
+    site.change(Arc::new(identity.clone()), bundle)?;
+    identity.store(directory)?;
+    Ok(client.expires)
+}

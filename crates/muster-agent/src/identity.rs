@@ -1,0 +1,188 @@
+//! Who this client is: its key, its site, its pin, its certificate; as kept on disk, and only ever changed whole.
+
+use crate::os::PrivateDirectory;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use muster_model::id::{DeviceId, EnrolmentId, Hash, SiteCode};
+use muster_trust::{PrivateKey, TrustBundle, Verified, key::KeyError};
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// Files of the state directory.
+const KEY: &str = "device.key";
+const IDENTITY: &str = "identity.json";
+const BUNDLE: &str = "trust-bundle.cose";
+/// Bytes of each of them; far over what they have.
+const FILE_BYTES: usize = 256 << 10;
+
+/// What the client knows of its site, in the order in which it comes to know it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The site.
+    pub site: SiteCode,
+    /// The pinned fingerprint of the trusted root key.
+    pub root: Hash,
+    /// Address of the enrolment door.
+    pub enrol: String,
+    /// How far enrolment is.
+    pub stage: Stage,
+}
+
+/// How far enrolment is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Stage {
+    /// Asked, perhaps, and no answer kept. The same request is sent again.
+    Requesting {
+        /// The token's secret.
+        secret: String,
+    },
+    /// Waiting for an administrator.
+    Pending {
+        /// Which request.
+        enrolment: EnrolmentId,
+    },
+    /// Managed.
+    Active {
+        /// The id that the site gave.
+        device: DeviceId,
+        /// Client certificate, then the issuing CA's: DER, base64.
+        certificates: Vec<String>,
+        /// Addresses of management points.
+        management_points: Vec<String>,
+    },
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("site", &self.site).field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Requesting { .. } => f.write_str("Requesting"),
+            Self::Pending { enrolment } => write!(f, "Pending({enrolment})"),
+            Self::Active { device, .. } => write!(f, "Active({device})"),
+        }
+    }
+}
+
+/// Why the identity on disk cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The disk refused.
+    #[error("{file} in the state directory cannot be read or written: {error}")]
+    Io {
+        /// Which file.
+        file: &'static str,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A file is damaged.
+    #[error(
+        "{0} in the state directory is damaged; restore it, or remove the state directory's files and enrol again with a new token"
+    )]
+    Damaged(&'static str),
+    /// The system has no random source.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Identity {
+    /// What is kept; `None`: this client was never told of a site.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn load(directory: &PrivateDirectory) -> Result<Option<Self>, IdentityError> {
+        let Some(bytes) = read(directory, IDENTITY)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| IdentityError::Damaged(IDENTITY))
+    }
+
+    /// Keeps it: whole or not at all.
+    ///
+    /// # Errors
+    /// [`IdentityError::Io`].
+    pub fn store(&self, directory: &PrivateDirectory) -> Result<(), IdentityError> {
+        let bytes = serde_json::to_vec_pretty(self).map_err(|_| IdentityError::Damaged(IDENTITY))?;
+        directory.write(IDENTITY, &bytes).map_err(|error| IdentityError::Io { file: IDENTITY, error })
+    }
+
+    /// The client's certificates, DER; empty before it has any.
+    ///
+    /// # Errors
+    /// [`IdentityError::Damaged`].
+    pub fn certificates(&self) -> Result<Vec<Vec<u8>>, IdentityError> {
+        match &self.stage {
+            Stage::Active { certificates, .. } => decode_certificates(certificates),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Certificates as they stand in messages.
+///
+/// # Errors
+/// [`IdentityError::Damaged`].
+pub fn decode_certificates(certificates: &[String]) -> Result<Vec<Vec<u8>>, IdentityError> {
+    certificates.iter().map(|c| BASE64.decode(c).map_err(|_| IdentityError::Damaged(IDENTITY))).collect()
+}
+
+fn read(directory: &PrivateDirectory, file: &'static str) -> Result<Option<Vec<u8>>, IdentityError> {
+    directory.read(file, FILE_BYTES).map_err(|error| IdentityError::Io { file, error })
+}
+
+/// The device's key; made and kept where there is none.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub fn device_key(directory: &PrivateDirectory) -> Result<PrivateKey, IdentityError> {
+    if let Some(bytes) = read(directory, KEY)? {
+        let bytes = zeroize::Zeroizing::new(bytes);
+        let pem = std::str::from_utf8(&bytes).map_err(|_| IdentityError::Damaged(KEY))?;
+        return PrivateKey::from_pem(pem, None).map_err(|_| IdentityError::Damaged(KEY));
+    }
+    let key = PrivateKey::generate()?;
+    directory.write(KEY, key.to_pem().as_bytes()).map_err(|error| IdentityError::Io { file: KEY, error })?;
+    Ok(key)
+}
+
+/// Forgets everything about a site, for an enrolment with another: key, messages, policy and content too.
+///
+/// # Errors
+/// [`IdentityError::Io`].
+pub fn forget(directory: &PrivateDirectory) -> Result<(), IdentityError> {
+    for file in [IDENTITY, BUNDLE, KEY, "agent.db", "agent.db-wal", "agent.db-shm"] {
+        directory.remove(file).map_err(|error| IdentityError::Io { file, error })?;
+    }
+    for file in ["policy", "content", "run"] {
+        directory.remove_directory(file).map_err(|error| IdentityError::Io { file, error })?;
+    }
+    Ok(())
+}
+
+/// The trust bundle in force. `None`: none was kept yet.
+///
+/// # Errors
+/// Also when it does not verify under the pin.
+pub fn load_bundle(
+    directory: &PrivateDirectory,
+    identity: &Identity,
+) -> Result<Option<Verified<TrustBundle>>, IdentityError> {
+    let Some(bytes) = read(directory, BUNDLE)? else { return Ok(None) };
+    let bundle = TrustBundle::kept(&bytes, &identity.root, identity.site);
+    bundle.map(Some).map_err(|_| IdentityError::Damaged(BUNDLE))
+}
+
+/// Keeps the envelope of a bundle that was verified.
+///
+/// # Errors
+/// [`IdentityError::Io`].
+pub fn store_bundle(
+    directory: &PrivateDirectory,
+    _verified: &Verified<TrustBundle>,
+    envelope: &[u8],
+) -> Result<(), IdentityError> {
+    directory.write(BUNDLE, envelope).map_err(|error| IdentityError::Io { file: BUNDLE, error })
+}

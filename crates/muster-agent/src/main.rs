@@ -1,0 +1,122 @@
+//! `muster-agent`, the client: command line, log, and the two signals that stop it.
+
+use clap::{Parser, Subcommand};
+use muster_agent::{clock::Clock, collect::Collector, command, run};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+use tokio::sync::watch;
+
+/// The client of a Muster site: it enrols this machine, takes its inventory, and applies the signed policy of the site.
+#[derive(Debug, Parser)]
+#[command(name = "muster-agent", version, propagate_version = true)]
+struct Arguments {
+    /// Where the client keeps its key, its messages and its policy. Nobody else may reach into it.
+    #[arg(long, global = true, env = "MUSTER_AGENT_STATE", default_value = "/var/lib/muster-agent")]
+    state: PathBuf,
+    /// What is logged: error, warn, info, debug or trace.
+    #[arg(long, global = true, env = "MUSTER_AGENT_LOG", default_value = "info")]
+    log: String,
+    /// Log lines as JSON.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a site to take this machine.
+    Enrol {
+        /// File with the enrolment token, or - for standard input. Never the token itself.
+        #[arg(long, value_name = "FILE")]
+        token: PathBuf,
+        /// Wait until an administrator has decided.
+        #[arg(long)]
+        wait: bool,
+        /// Forget the site that this machine is enrolled at, with everything that came from it.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Run the client until it is stopped.
+    Run,
+    /// Show what this client is and what it is doing.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the inventory once and print it as JSON. Nothing is sent.
+    Inventory,
+    /// The policy in force.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Verify the policy in force once more and print it as JSON.
+    Show,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(&arguments);
+    // One thread does everything; a few more, for a moment, do what would hold it up.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .thread_keep_alive(Duration::from_secs(2))
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(execute(arguments)),
+        Err(error) => Err(Box::from(error)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(arguments: &Arguments) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if arguments.log_json { log.json().init() } else { log.init() }
+}
+
+async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let (state, clock) = (arguments.state, Clock::System);
+    match arguments.command {
+        Command::Enrol { token, wait, again } => command::enrol(&state, &token, again, wait, &clock).await?,
+        Command::Run => run::run(run::hold(&state)?, clock, Collector::this_machine(), stop_signal()?).await?,
+        Command::Status { json } => command::status(&state, json, &clock)?,
+        Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
+        Command::Policy(PolicyCommand::Show) => command::policy_show(&state, &clock)?,
+        Command::Version => {
+            use std::io::Write;
+            writeln!(std::io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Becomes true with the first SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<watch::Receiver<bool>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = stop.send(true);
+        // Keeps the channel open: a closed one would look like a stop as well, which it is by now.
+        stop.closed().await;
+    });
+    Ok(receiver)
+}

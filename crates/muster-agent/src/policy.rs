@@ -1,0 +1,292 @@
+//! Policy: what the site wants of this client, believed only after every check, kept only after that, and never taken back.
+
+use crate::{clock::Clock, identity::Identity, os::PrivateDirectory};
+use muster_model::{
+    application::Application,
+    id::{EnrolmentId, Hash},
+    limits::Limits,
+    policy::{Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, PolicyRefusal, Recipient},
+    time::{DAY, HOUR, MINUTE, UnixMillis},
+};
+use muster_trust::{
+    TrustBundle, Verified,
+    envelope::{self, EnvelopeError},
+    sha256,
+};
+use std::{collections::BTreeMap, io};
+
+/// The assignment in force, in the policy directory; its bodies lie beside it under their hashes.
+const ASSIGNMENT: &str = "assignment.cose";
+/// How far the site's clock may be ahead of the client's.
+const AHEAD: i64 = DAY;
+
+/// What an assignment is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The trust bundle in force.
+    pub bundle: &'a TrustBundle,
+    /// The client.
+    pub identity: &'a Identity,
+    /// Who the client is to the site.
+    pub recipient: Recipient,
+    /// The client's time.
+    pub now: UnixMillis,
+    /// The highest time that the site ever signed for this client: it is at least that late.
+    pub floor: UnixMillis,
+}
+
+/// A policy of which every part was verified. Only this module makes one.
+#[derive(Debug)]
+pub struct Policy {
+    assignment: Verified<Assignment>,
+    digest: Hash,
+    settings: ClientSettings,
+    deployments: Vec<Deployment>,
+}
+
+/// A deployment with its application.
+#[derive(Debug)]
+pub struct Deployment {
+    policy: DeploymentPolicy,
+    /// `None`: no signature of authors whom the trust bundle names, or not a sound application.
+    application: Option<Verified<Application>>,
+}
+
+impl Deployment {
+    /// Which application, and when.
+    #[must_use]
+    pub const fn policy(&self) -> &DeploymentPolicy {
+        &self.policy
+    }
+
+    /// The application, if its authors are believed.
+    #[must_use]
+    pub const fn application(&self) -> Option<&Verified<Application>> {
+        self.application.as_ref()
+    }
+}
+
+impl Policy {
+    /// The assignment.
+    #[must_use]
+    pub fn assignment(&self) -> &Assignment {
+        self.assignment.value()
+    }
+
+    /// Digest of its envelope.
+    #[must_use]
+    pub const fn digest(&self) -> Hash {
+        self.digest
+    }
+
+    /// Client settings, in their limits.
+    #[must_use]
+    pub const fn settings(&self) -> &ClientSettings {
+        &self.settings
+    }
+
+    /// The deployments.
+    #[must_use]
+    pub fn deployments(&self) -> &[Deployment] {
+        &self.deployments
+    }
+
+    /// Whether it is still to be believed: nothing new is started by a policy past its expiry.
+    #[must_use]
+    pub fn is_current(&self, now: UnixMillis, floor: UnixMillis) -> bool {
+        now.max(floor) < self.assignment().expires
+    }
+}
+
+/// Whether an assignment is for this client, in time, and not older than the one in force.
+///
+/// `Ok(None)`: it is the one in force.
+///
+/// # Errors
+/// The refusal to report.
+pub fn check_assignment(
+    envelope_bytes: &[u8],
+    expected: Expected<'_>,
+    in_force: Option<&Policy>,
+    limits: &Limits,
+) -> Result<Option<Verified<Assignment>>, PolicyRefusal> {
+    if envelope_bytes.len() > limits.object_bytes {
+        return Err(PolicyRefusal::TooLarge);
+    }
+    let assignment =
+        envelope::open1_json::<Assignment>(envelope_bytes, |id| expected.bundle.policy_key(id)).map_err(|error| {
+            match error {
+                EnvelopeError::Malformed => PolicyRefusal::Malformed,
+                _ => PolicyRefusal::SignatureInvalid,
+            }
+        })?;
+    let value = assignment.value();
+    if value.site != expected.identity.site {
+        return Err(PolicyRefusal::ForeignSite);
+    }
+    if value.recipient != expected.recipient {
+        return Err(PolicyRefusal::ForeignDevice);
+    }
+    if let Some(in_force) = in_force {
+        if value.version < in_force.assignment().version {
+            return Err(PolicyRefusal::Older);
+        }
+        if value.version == in_force.assignment().version {
+            return if sha256(envelope_bytes) == in_force.digest { Ok(None) } else { Err(PolicyRefusal::Fork) };
+        }
+    }
+    let not_yet = value.issued > expected.now.plus(AHEAD);
+    if not_yet || value.expires <= value.issued || expected.now.max(expected.floor) >= value.expires {
+        return Err(PolicyRefusal::Expired);
+    }
+    if value.trust_version > expected.bundle.version || expected.now.max(expected.floor) >= expected.bundle.expires {
+        return Err(PolicyRefusal::TrustTooOld);
+    }
+    Ok(Some(assignment))
+}
+
+/// Whether an envelope is the empty policy of a request that waits for approval.
+///
+/// # Errors
+/// The reason why not.
+pub fn check_empty(
+    envelope_bytes: &[u8],
+    bundle: &TrustBundle,
+    identity: &Identity,
+    enrolment: EnrolmentId,
+    now: UnixMillis,
+) -> Result<(), PolicyRefusal> {
+    let recipient = Recipient::Enrolment(enrolment);
+    let expected = Expected { bundle, identity, recipient, now, floor: UnixMillis(0) };
+    match check_assignment(envelope_bytes, expected, None, &Limits::default())? {
+        Some(assignment) if assignment.value().bodies.is_empty() => Ok(()),
+        _ => Err(PolicyRefusal::Malformed),
+    }
+}
+
+/// Puts a policy together from an assignment and its bodies, which were fetched or read from disk.
+///
+/// # Errors
+/// The refusal to report: a body that is missing, altered, or not what its kind says.
+pub fn assemble(
+    assignment: Verified<Assignment>,
+    envelope_bytes: &[u8],
+    bundle: &TrustBundle,
+    bodies: &BTreeMap<Hash, Vec<u8>>,
+) -> Result<Policy, PolicyRefusal> {
+    let (mut settings, mut deployments) = (None, Vec::<DeploymentPolicy>::new());
+    let mut applications = BTreeMap::new();
+    for reference in &assignment.value().bodies {
+        let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
+        check_body(reference, body)?;
+        match reference.kind {
+            BodyKind::Settings if settings.is_some() => return Err(PolicyRefusal::Malformed),
+            BodyKind::Settings => settings = Some(parse::<ClientSettings>(body)?),
+            BodyKind::Deployment => deployments.push(parse(body)?),
+            BodyKind::Application => {
+                applications.insert(reference.hash, believe(body, bundle));
+            }
+        }
+    }
+    let deployments = deployments.into_iter().map(|policy| {
+        let application = applications.get(&policy.application).ok_or(PolicyRefusal::Malformed)?.clone();
+        Ok(Deployment { policy, application })
+    });
+    let deployments = deployments.collect::<Result<_, _>>()?;
+    let settings = bounded(settings.unwrap_or_default());
+    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, deployments })
+}
+
+/// Whether these are the bytes that the reference names.
+///
+/// # Errors
+/// [`PolicyRefusal::BodyAltered`].
+pub fn check_body(reference: &BodyRef, body: &[u8]) -> Result<(), PolicyRefusal> {
+    if body.len() as u64 != reference.size || sha256(body) != reference.hash {
+        return Err(PolicyRefusal::BodyAltered);
+    }
+    Ok(())
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal> {
+    serde_json::from_slice(body).map_err(|_| PolicyRefusal::Malformed)
+}
+
+/// An application is believed for the signatures of its authors, whoever delivered it.
+fn believe(object: &[u8], bundle: &TrustBundle) -> Option<Verified<Application>> {
+    let opened = envelope::open_json::<Application>(object, bundle.author_threshold(), |id| bundle.author_key(id));
+    opened.ok().filter(|application| application.value().check().is_ok())
+}
+
+/// A site that is taken over must not make its clients come every millisecond, or never again.
+fn bounded(settings: ClientSettings) -> ClientSettings {
+    ClientSettings {
+        policy_poll: settings.policy_poll.clamp(MINUTE, DAY),
+        inventory: settings.inventory.clamp(HOUR, 90 * DAY),
+        heartbeat: settings.heartbeat.clamp(HOUR, 30 * DAY),
+    }
+}
+
+/// Keeps a policy: the bodies first, then the assignment, which makes it the one in force; then what is no longer named goes.
+///
+/// # Errors
+/// When the disk refuses; the old policy is still in force then.
+pub fn store(
+    directory: &PrivateDirectory,
+    policy: &Policy,
+    envelope_bytes: &[u8],
+    bodies: &BTreeMap<Hash, Vec<u8>>,
+) -> io::Result<()> {
+    for reference in &policy.assignment().bodies {
+        let name = reference.hash.to_string();
+        let kept = directory.read(&name, body_limit(reference)).ok().flatten();
+        if let Some(body) = bodies.get(&reference.hash).filter(|body| kept.as_ref() != Some(*body)) {
+            directory.write(&name, body)?;
+        }
+    }
+    directory.write(ASSIGNMENT, envelope_bytes)?;
+    for name in directory.names()? {
+        let named = policy.assignment().bodies.iter().any(|reference| reference.hash.to_string() == name);
+        if !named && name != ASSIGNMENT {
+            directory.remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
+fn body_limit(reference: &BodyRef) -> usize {
+    usize::try_from(reference.size).unwrap_or(0).min(Limits::default().object_bytes)
+}
+
+/// A body that was kept, if it has the bytes that the reference names.
+#[must_use]
+pub fn kept_body(directory: &PrivateDirectory, reference: &BodyRef) -> Option<Vec<u8>> {
+    let body = directory.read(&reference.hash.to_string(), body_limit(reference)).ok().flatten()?;
+    check_body(reference, &body).ok().map(|()| body)
+}
+
+/// The policy in force, verified again. `None`: there is none, or what is kept does not verify any more.
+#[must_use]
+pub fn load(
+    directory: &PrivateDirectory,
+    bundle: &TrustBundle,
+    identity: &Identity,
+    recipient: Recipient,
+    clock: &Clock,
+) -> Option<Policy> {
+    let envelope_bytes = directory.read(ASSIGNMENT, Limits::default().object_bytes).ok().flatten()?;
+    // Its time was looked at when it came; whether it is still current is asked before anything new is started.
+    let opened = envelope::open1_json::<Assignment>(&envelope_bytes, |id| bundle.policy_key(id)).ok()?;
+    if opened.value().site != identity.site || opened.value().recipient != recipient {
+        return None;
+    }
+    let bodies = opened.value().bodies.iter().filter_map(|r| Some((r.hash, kept_body(directory, r)?))).collect();
+    match assemble(opened, &envelope_bytes, bundle, &bodies) {
+        Ok(policy) => Some(policy),
+        Err(refusal) => {
+            let now = clock.now().0;
+            tracing::warn!(reason = refusal.as_str(), now, "the policy on disk is not sound; a new one is fetched");
+            None
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `muster-agent run`: the start phase, in which every error stops the agent with a sentence that says what to do, and the run
+//! phase, in which every error is logged and tried again.
+
+pub mod follow;
+mod inventory;
+pub mod send;
+
+use crate::{
+    agent::{Agent, StartError},
+    apply,
+    clock::{Backoff, Clock, random},
+    collect::Collector,
+    enrol::{EnrolError, Enrolment, Progress},
+    identity::{Identity, Stage},
+    os::{PrivateDirectory, claims},
+    policy::{self, Policy},
+};
+use muster_model::{
+    report::{Body, Message},
+    status::{Component, MessageId, Severity},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+/// The lock file that only one agent at a time can hold.
+const LOCK: &str = "lock";
+/// How long the last messages may take when the agent stops.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why the agent ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Enrolment came to an end that waiting does not change.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+}
+
+/// The state directory, held by this process alone.
+#[derive(Debug)]
+pub struct Held {
+    /// The directory.
+    pub directory: PrivateDirectory,
+    _lock: std::fs::File,
+}
+
+/// Opens the state directory and makes sure that no other agent works in it.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn hold(path: &Path) -> Result<Held, StartError> {
+    let directory = PrivateDirectory::open(path)?;
+    let lock = directory.lock(LOCK)?.ok_or_else(|| StartError::Running(directory.path().to_owned()))?;
+    Ok(Held { directory, _lock: lock })
+}
+
+/// Runs until `stop` says so.
+///
+/// # Errors
+/// Only in the start phase, or when the site refuses the enrolment for good.
+pub async fn run(
+    held: Held,
+    clock: Clock,
+    collector: Collector,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), RunError> {
+    let directory = held.directory;
+    let identity = Identity::load(&directory).map_err(StartError::from)?.ok_or(StartError::NotPinned)?;
+    if !matches!(identity.stage, Stage::Active { .. })
+        && !become_active(&directory, &clock, identity, &mut stop).await?
+    {
+        return Ok(());
+    }
+    let agent = Arc::new(Agent::open(directory, clock, collector)?);
+    work(agent, stop).await;
+    Ok(())
+}
+
+/// Goes on with the enrolment until the client is active; `false`: told to stop before.
+async fn become_active(
+    directory: &PrivateDirectory,
+    clock: &Clock,
+    identity: Identity,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<bool, RunError> {
+    let mut enrolment = Enrolment::new(directory, clock, identity)?;
+    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(300));
+    let mut said = None;
+    loop {
+        let step = tokio::select! {
+            step = enrolment.step() => step,
+            _ = stop.wait_for(|stop| *stop) => return Ok(false),
+        };
+        let wait = match step {
+            Ok(Progress::Active(device)) => {
+                tracing::info!(%device, "the site approved this client");
+                return Ok(true);
+            }
+            Ok(Progress::Pending { enrolment, retry_after }) => {
+                if said.replace(enrolment) != Some(enrolment) {
+                    tracing::info!(%enrolment, "waiting for an administrator to approve this client");
+                }
+                backoff.reset();
+                retry_after
+            }
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "enrolment does not go on; it is tried again");
+                backoff.next(random())
+            }
+            Err(error) => return Err(error.into()),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => return Ok(false),
+        }
+    }
+}
+
+/// The run phase.
+async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
+    let (publish, policy) = watch::channel::<Option<Arc<Policy>>>(load_policy(&agent));
+    let wake = Arc::new(Notify::new());
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    agent.report(Component::Agent, Severity::Information, MessageId::AgentStarted, &version);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(send::run(agent.clone()));
+    tasks.spawn(follow::policy(agent.clone(), publish, wake.clone()));
+    tasks.spawn(follow::live(agent.clone(), wake));
+    tasks.spawn(follow::certificate(agent.clone()));
+    tasks.spawn(inventory::run(agent.clone(), policy.clone()));
+    tasks.spawn(heartbeat(agent.clone(), policy.clone()));
+    let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
+    tracing::info!(site = %agent.site.identity().site, "the agent runs");
+    // A stop that can never come is a stop.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tasks.shutdown().await;
+    // An installer that runs goes on by itself; the next agent takes it up.
+    let _ = applying.await;
+    agent.report(Component::Agent, Severity::Information, MessageId::AgentStopped, &[]);
+    if tokio::time::timeout(LAST_WORDS, send::flush(&agent)).await.is_err() {
+        tracing::info!("the last messages go out at the next start");
+    }
+    tracing::info!("the agent stopped");
+}
+
+fn load_policy(agent: &Agent) -> Option<Arc<Policy>> {
+    let recipient = agent.recipient().ok()?;
+    let (bundle, identity) = (agent.site.bundle(), agent.site.identity());
+    policy::load(&agent.policies, bundle.value(), &identity, recipient, &agent.clock).map(Arc::new)
+}
+
+/// An interval of the client settings in force.
+fn interval(policy: &watch::Receiver<Option<Arc<Policy>>>, which: fn(&Policy) -> i64, default: i64) -> Duration {
+    let millis = policy.borrow().as_deref().map_or(default, which);
+    Duration::from_millis(millis.unsigned_abs())
+}
+
+async fn heartbeat(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>>>) {
+    loop {
+        let body = Body::Heartbeat(claims::claims(agent.site.identity().site));
+        let kept = agent.store.push(&Message { time: agent.clock.now(), body });
+        let wait = match kept {
+            Ok(()) => interval(&policy, |p| p.settings().heartbeat, 7 * muster_model::time::DAY),
+            Err(error) => {
+                tracing::error!(%error, "a heartbeat could not be kept");
+                Duration::from_secs(300)
+            }
+        };
+        tokio::time::sleep(crate::clock::spread(wait, random())).await;
+    }
+}
