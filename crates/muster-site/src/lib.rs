@@ -22,9 +22,6 @@ pub use ctx::{Caller, Ctx};
 pub use error::SiteError;
 pub use identity::{
     admin::{admin_create, admin_list},
-    certificate::certificate_renew,
-    connection::{device_connected, device_seen, device_seen_flush},
-    device::{device_block, device_list, device_retire, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},
     new_site::{NewSite, site_create},
     session::{
@@ -34,3 +31,10 @@ pub use identity::{
     trust::{site_show, trust_show},
 };
 pub use site::{Site, SiteParts};
+
+// What a server needs to open a site and to hear its notices. Rows are reached through the rules alone.
+pub use muster_store::{
+    Store,
+    bus::{Notice, Noun},
+    content::ContentStore,
+};

@@ -14,7 +14,7 @@ use muster_store::{
     transaction,
 };
 use muster_trust::{
-    PrivateKey, TrustBundle,
+    PrivateKey, PublicKey, TrustBundle,
     bundle::{KeySet, NamedKey},
     certificate::{self, IssuingCa},
     envelope,
@@ -57,8 +57,10 @@ pub struct NewSite {
     pub policy_key: PrivateKey,
     /// The first administrator.
     pub admin: Admin,
-    /// The first administrator's key; it signs in, and it signs applications.
-    pub admin_key: PrivateKey,
+    /// The public half of the first administrator's key; it signs in, and it signs applications.
+    pub admin_public: PublicKey,
+    /// The private half, where it was made here and not by the administrator.
+    pub admin_key: Option<PrivateKey>,
     /// The signed trust bundle.
     pub trust_bundle: Vec<u8>,
 }
@@ -79,7 +81,8 @@ fn fault(error: impl std::fmt::Display) -> SiteError {
 }
 
 impl NewSite {
-    /// Makes the keys and the signed trust bundle. Nothing is stored yet.
+    /// Makes the keys and the signed trust bundle. Nothing is stored yet. `admin_public` is the key that the first administrator
+    /// has already; without it, one is made.
     ///
     /// # Errors
     /// When the random source fails.
@@ -88,10 +91,18 @@ impl NewSite {
         name: Name,
         admin_name: Name,
         admin_id: Uuid,
+        admin_public: Option<PublicKey>,
         now: UnixMillis,
     ) -> Result<Self, SiteError> {
         let key = || PrivateKey::generate().map_err(fault);
-        let (root_key, issuing_key, policy_key, admin_key) = (key()?, key()?, key()?, key()?);
+        let (root_key, issuing_key, policy_key) = (key()?, key()?, key()?);
+        let (admin_public, admin_key) = match admin_public {
+            Some(public) => (public, None),
+            None => {
+                let made = key()?;
+                (made.public().clone(), Some(made))
+            }
+        };
         let root_certificate = certificate::root(code, &root_key, now).map_err(fault)?;
         let issuing_certificate =
             certificate::issuing(code, &root_certificate, &root_key, issuing_key.public(), now).map_err(fault)?;
@@ -104,7 +115,7 @@ impl NewSite {
             root_certificate: BASE64.encode(&root_certificate),
             issuing: vec![BASE64.encode(&issuing_certificate)],
             policy: vec![NamedKey::new("policy", policy_key.public())],
-            authors: KeySet { threshold: 1, keys: vec![NamedKey::new(admin_name.as_str(), admin_key.public())] },
+            authors: KeySet { threshold: 1, keys: vec![NamedKey::new(admin_name.as_str(), &admin_public)] },
             revoked: Vec::new(),
         };
         let trust_bundle = envelope::sign_json(&[&root_key], &bundle).map_err(fault)?;
@@ -112,7 +123,7 @@ impl NewSite {
             id: AdminId(admin_id),
             name: admin_name,
             role: Role::FullAdministrator,
-            key: admin_key.public().id(),
+            key: admin_public.id(),
             created: now,
         };
         Ok(Self {
@@ -125,6 +136,7 @@ impl NewSite {
             issuing_certificate,
             policy_key,
             admin,
+            admin_public,
             admin_key,
             trust_bundle,
         })
@@ -192,7 +204,7 @@ impl SiteKeys {
 /// `conflict` when this database has a site already; nothing of it is touched.
 pub async fn site_create(ctx: &Ctx, store: &Store, new: &NewSite) -> Result<(), SiteError> {
     let row = site_row::SiteRow { code: new.code, name: new.name.clone(), created: new.created };
-    let spki = new.admin_key.public().spki();
+    let spki = new.admin_public.spki();
     let expires = new.created.plus(BUNDLE_LIFETIME);
     transaction!(store, "site_create", |tx| {
         match site_row::insert(tx, &row).await {
