@@ -1,3 +1,13 @@
 //! The site server: configuration, listeners, HTTP, console, background work.
 
+pub mod clock;
+pub mod command;
+pub mod config;
 mod console;
+pub mod http;
+pub mod layout;
+mod listen;
+mod pem;
+pub mod serve;
+#[cfg(test)]
+mod testing;

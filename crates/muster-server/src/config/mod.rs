@@ -1,0 +1,259 @@
+//! The configuration of a site server: `musterd.toml` in the site's directory, overridden by `MUSTERD_*` variables.
+//!
+//! Typed, complete with defaults, and strict: a key that does not exist is an error. [`check`] says each problem as a sentence.
+
+mod check;
+mod load;
+pub mod reference;
+
+pub use check::problems;
+pub use load::{ConfigError, FILE, load};
+
+use muster_model::{
+    id::{Name, SiteCode},
+    limits::Limits,
+};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// Everything that can be set. Relative paths start at the site's directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the site is.
+    pub site: SiteSection,
+    /// Where it listens.
+    #[serde(default)]
+    pub listen: Listen,
+    /// What it is called by others.
+    #[serde(default)]
+    pub names: Names,
+    /// How long it waits, and how many it serves at once.
+    #[serde(default)]
+    pub http: Http,
+    /// What it takes from outside.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What it writes to its log.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// `[site]`: what the site is. Set by `musterd init`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteSection {
+    /// The site code.
+    pub code: SiteCode,
+    /// The site's name.
+    pub name: Name,
+    /// The database.
+    #[serde(default = "sqlite")]
+    pub database: String,
+    /// Directory of content files.
+    #[serde(default = "content")]
+    pub content: String,
+    /// File with which the keys in `keys/` are encrypted.
+    #[serde(default = "key_file")]
+    pub key_file: String,
+}
+
+fn sqlite() -> String {
+    "sqlite:site.db".to_owned()
+}
+fn content() -> String {
+    "content".to_owned()
+}
+fn key_file() -> String {
+    "keys/site.key".to_owned()
+}
+
+/// `[listen]`: addresses. Port 0 takes a free port; `run/addresses.json` says which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Devices with a certificate.
+    pub management_point: SocketAddr,
+    /// Devices without one.
+    pub enrolment: SocketAddr,
+    /// Administrators: API and console.
+    pub admin: SocketAddr,
+    /// Whether administrators are served over TLS. Without it, `admin` must be a loopback address.
+    pub admin_tls: bool,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            management_point: SocketAddr::from(([0, 0, 0, 0], 8440)),
+            enrolment: SocketAddr::from(([0, 0, 0, 0], 8441)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 8442)),
+            admin_tls: true,
+        }
+    }
+}
+
+/// `[names]`: what others call this server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Names {
+    /// DNS names and IP addresses in the server's certificate. The first one is told to clients.
+    pub server: Vec<String>,
+    /// Addresses of management points that clients are told, where they are not `https://<first name>:<port>`.
+    pub management_points: Vec<String>,
+    /// Address of the enrolment door that tokens carry, where it is not `https://<first name>:<port>`.
+    pub enrolment: Option<String>,
+    /// Address of the console, where it is not that of the listener.
+    pub console: Option<String>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            server: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            management_points: Vec::new(),
+            enrolment: None,
+            console: None,
+        }
+    }
+}
+
+/// `[http]`: times and numbers of connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Seconds that a TLS handshake may take.
+    pub handshake_seconds: u64,
+    /// Seconds until a request's header must be there; also how long a kept connection may be idle.
+    pub header_seconds: u64,
+    /// Seconds in which the next piece of a body must come, or go.
+    pub body_seconds: u64,
+    /// Seconds that running requests have to end when the server stops.
+    pub shutdown_seconds: u64,
+    /// Seconds between two signs of life on an idle live channel.
+    pub ping_seconds: u64,
+    /// Connections of devices at once.
+    pub management_point_connections: usize,
+    /// Connections to the enrolment door at once.
+    pub enrolment_connections: usize,
+    /// Connections of administrators at once.
+    pub admin_connections: usize,
+    /// Connections of one address at once to the enrolment and the administrators' door.
+    pub connections_per_address: usize,
+    /// Requests of one address in a minute to the enrolment door, and tries to sign in.
+    pub requests_per_minute: u32,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            handshake_seconds: 10,
+            header_seconds: 30,
+            body_seconds: 30,
+            shutdown_seconds: 10,
+            ping_seconds: 60,
+            management_point_connections: 150_000,
+            enrolment_connections: 1_000,
+            admin_connections: 1_000,
+            connections_per_address: 64,
+            requests_per_minute: 120,
+        }
+    }
+}
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Lines for people, or one JSON object a line.
+    pub format: LogFormat,
+    /// How much: `error`, `warn`, `info`, `debug`, `trace`, or per part (`info,muster_site=debug`).
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, level: "info".to_owned() }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}
+
+impl Config {
+    /// A configuration with all defaults.
+    #[must_use]
+    pub fn new(code: SiteCode, name: Name) -> Self {
+        Self {
+            site: SiteSection { code, name, database: sqlite(), content: content(), key_file: key_file() },
+            listen: Listen::default(),
+            names: Names::default(),
+            http: Http::default(),
+            limits: Limits::default(),
+            log: Log::default(),
+        }
+    }
+
+    /// The configuration as it may be shown: without the password of a database.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut shown = self.clone();
+        shown.site.database = without_password(&shown.site.database);
+        shown
+    }
+}
+
+/// A URL whose password is replaced by `***`.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (base, query) = rest.split_once('?').map_or((rest, None), |(base, query)| (base, Some(query)));
+    let base = match base.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:***@{host}"),
+            None => base.to_owned(),
+        },
+        None => base.to_owned(),
+    };
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((key, _)) if key.to_ascii_lowercase().contains("password") => format!("{key}=***"),
+        _ => pair.to_owned(),
+    };
+    match query {
+        Some(query) => {
+            format!("{scheme}://{base}?{}", query.split('&').map(shown).collect::<Vec<_>>().join("&"))
+        }
+        None => format!("{scheme}://{base}"),
+    }
+}
+
+/// Whether a database URL carries a password.
+#[must_use]
+pub fn has_password(url: &str) -> bool {
+    without_password(url) != url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, shown) in [
+            ("sqlite:site.db", "sqlite:site.db"),
+            ("postgres://u:p@ss@h/db", "postgres://u:***@h/db"),
+            ("postgres://u@h/db?password=x&sslmode=require", "postgres://u@h/db?password=***&sslmode=require"),
+            ("postgres://u:p@h/db?sslPassword=x", "postgres://u:***@h/db?sslPassword=***"),
+            ("postgres://h/db", "postgres://h/db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+            assert_eq!(has_password(url), url != shown);
+        }
+    }
+}

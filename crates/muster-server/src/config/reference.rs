@@ -1,0 +1,139 @@
+//! The reference of the configuration, as committed in `docs/reference/configuration.md`. A test keeps both together.
+
+use super::Config;
+use std::fmt::Write;
+
+/// What each key means. A key that is missing here, or is no key, fails a test.
+const KEYS: &[(&str, &str)] = &[
+    ("site.code", "The site code: three characters from A-Z and 0-9. `musterd init` sets it; it never changes."),
+    ("site.name", "The site's name, as people see it."),
+    (
+        "site.database",
+        "`sqlite:<path>` or `postgres://user@host/database`. A password belongs into the file that `PGPASSFILE` names, or into \
+         this file (mode 0600).",
+    ),
+    ("site.content", "Directory of content files."),
+    ("site.key_file", "File (mode 0600) with which the issuing key and the policy key in `keys/` are encrypted."),
+    ("listen.management_point", "Address of the management point: devices with a client certificate, TLS 1.3."),
+    (
+        "listen.enrolment",
+        "Address of the enrolment door: devices without a certificate, TLS 1.3; nothing but enrolment.",
+    ),
+    ("listen.admin", "Address for administrators: the API, the console, health and metrics."),
+    (
+        "listen.admin_tls",
+        "Whether administrators are served over TLS. `false` is an error unless `listen.admin` is a loopback address. `musterd \
+         init` writes `false` for a loopback address.",
+    ),
+    (
+        "names.server",
+        "DNS names and IP addresses in the server's certificate, which is issued at each start. Clients are told the first one.",
+    ),
+    (
+        "names.management_points",
+        "Addresses of management points that clients are told, `https://host:port`. Empty: the first name and the listener's port.",
+    ),
+    (
+        "names.enrolment",
+        "Address of the enrolment door in tokens, `https://host:port`. Unset: the first name and the listener's port.",
+    ),
+    ("names.console", "Address of the console in sign-in links. Unset: the listener's address."),
+    ("http.handshake_seconds", "Seconds that a TLS handshake may take."),
+    ("http.header_seconds", "Seconds until a request's header must be there; a kept connection may be idle as long."),
+    ("http.body_seconds", "Seconds in which the next piece of a body must come in or go out."),
+    ("http.shutdown_seconds", "Seconds that running requests have to end when the server stops."),
+    ("http.ping_seconds", "Seconds between two signs of life on an idle live channel; varied by a quarter."),
+    ("http.management_point_connections", "Connections of devices at once. One more is closed at once."),
+    ("http.enrolment_connections", "Connections to the enrolment door at once."),
+    ("http.admin_connections", "Connections of administrators at once."),
+    (
+        "http.connections_per_address",
+        "Connections of one address at once to the enrolment and to the administrators' door.",
+    ),
+    (
+        "http.requests_per_minute",
+        "Requests of one address in a minute to the enrolment door, and as many tries to sign in.",
+    ),
+    ("limits.enrol_bytes", "Bytes of a request to enrol."),
+    ("limits.report_bytes", "Bytes of one report as sent (compressed)."),
+    ("limits.report_decoded_bytes", "Bytes of one report after decompression; the decoder stops here."),
+    ("limits.report_messages", "Messages in one report."),
+    ("limits.section_rows", "Rows in one inventory section."),
+    ("limits.value_bytes", "Bytes of one text in an inventory row."),
+    ("limits.list_values", "Elements of one list in an inventory row."),
+    ("limits.output_bytes", "Bytes of captured installer output in one message."),
+    ("limits.api_bytes", "Bytes of a request to the administrators' API."),
+    ("limits.content_bytes", "Bytes of one content file."),
+    ("limits.object_bytes", "Bytes of one signed object or policy body."),
+    ("limits.quarantine_items", "Quarantined items kept for one device; the oldest goes first."),
+    ("limits.page_rows", "Rows of one page of a list."),
+    ("log.format", "`human` or `json`, one line each, on standard error."),
+    ("log.level", "`error`, `warn`, `info`, `debug`, `trace`, or by part: `info,muster_site=debug`."),
+];
+
+/// Keys that have no default.
+const SET_BY_INIT: &[&str] = &["site.code", "site.name"];
+
+/// The text of `docs/reference/configuration.md`.
+///
+/// # Panics
+/// Never: the defaults can be written as TOML.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Configuration of `musterd`\n\n\
+         Generated from the program; `musterd config check` says what is wrong with a file, `musterd config dump` shows what is in \
+         force.\n\n\
+         The file is `musterd.toml` in the site's directory. A key `a.b` stands as `b` in the section `[a]`. A variable wins over \
+         the file: `MUSTERD_LISTEN__ADMIN` is `listen.admin`. A key that is not in this list is an error. Relative paths start at \
+         the site's directory. Port 0 takes a free port; `run/addresses.json` says which.\n",
+    );
+    let defaults = defaults();
+    let mut section = "";
+    for (key, meaning) in KEYS {
+        let (of, name) = key.split_once('.').unwrap_or(("", key));
+        if of != section {
+            section = of;
+            let _ = write!(text, "\n## `[{of}]`\n\n| key | default | meaning |\n| --- | --- | --- |\n");
+        }
+        let default = match defaults.get(of).and_then(|s| s.get(name)) {
+            _ if SET_BY_INIT.contains(key) => "set by `musterd init`".to_owned(),
+            Some(value) => format!("`{value}`"),
+            None => "unset".to_owned(),
+        };
+        let _ = writeln!(text, "| `{key}` | {default} | {meaning} |");
+    }
+    text
+}
+
+fn defaults() -> toml::Table {
+    let config = match ("XXX".parse(), "x".parse()) {
+        (Ok(code), Ok(name)) => toml::Table::try_from(Config::new(code, name)),
+        _ => Ok(toml::Table::new()),
+    };
+    config.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Keys without a value unless one is set.
+    const UNSET: &[&str] = &["names.enrolment", "names.console"];
+
+    #[test]
+    fn every_key_is_explained_and_every_explained_key_exists() {
+        let mut there: BTreeSet<String> = UNSET.iter().map(|k| (*k).to_owned()).collect();
+        for (section, keys) in &defaults() {
+            there.extend(keys.as_table().unwrap().keys().map(|key| format!("{section}.{key}")));
+        }
+        let explained: BTreeSet<String> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+        assert_eq!(there, explained);
+    }
+
+    #[test]
+    fn the_committed_reference_is_the_generated_one() {
+        crate::testing::committed("docs/reference/configuration.md", &markdown());
+    }
+}

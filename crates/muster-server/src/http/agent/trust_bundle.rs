@@ -1,0 +1,15 @@
+//! `GET /mp/v1/trust-bundle`: the signed trust bundle.
+
+use super::ManagementPoint;
+use crate::http::{
+    Body,
+    respond::{self, COSE, Refusal},
+};
+use http::{Response, StatusCode};
+use muster_site::Ctx;
+
+/// Answers with the bundle, exactly as the root key signed it.
+pub(super) async fn show(ctx: &Ctx, point: &ManagementPoint) -> Result<Response<Body>, Refusal> {
+    let envelope = muster_site::trust_show(ctx, &point.site).await?;
+    Ok(respond::bytes(StatusCode::OK, COSE, envelope))
+}

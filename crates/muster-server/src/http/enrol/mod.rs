@@ -1,0 +1,38 @@
+//! The enrolment door: three addresses for devices that have no certificate yet. Nothing else is here, and nobody is anybody.
+
+mod poll;
+mod request;
+mod trust_bundle;
+
+use super::{Body, rate::Rate, respond::Refusal};
+use crate::config::Http;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use muster_model::problem::Code;
+use muster_site::{Caller, Ctx, Site};
+use std::{net::IpAddr, sync::Arc};
+
+/// The enrolment door at work.
+pub(crate) struct EnrolmentDoor {
+    /// The site.
+    pub(crate) site: Arc<Site>,
+    /// Times and limits.
+    pub(crate) http: Http,
+    /// How often one address may ask.
+    pub(crate) rate: Rate,
+}
+
+/// Answers one request.
+pub(crate) async fn dispatch(door: &EnrolmentDoor, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    let ctx = Ctx { caller: Caller::Anonymous, now: door.site.sources.now(), address: peer.to_string() };
+    if !door.rate.allow(peer, ctx.now) {
+        return Refusal::new(Code::TooMany, "Too many requests from this address; wait a minute and try again.").into();
+    }
+    let outcome = match (request.method(), request.uri().path(), request.uri().query()) {
+        (&Method::GET, "/enrol/v1/trust-bundle", None) => trust_bundle::show(&ctx, door).await,
+        (&Method::POST, "/enrol/v1/requests", None) => request::create(&ctx, door, request).await,
+        (&Method::POST, "/enrol/v1/requests/poll", None) => poll::poll(&ctx, door, request).await,
+        _ => Err(Refusal::not_found()),
+    };
+    outcome.unwrap_or_else(Into::into)
+}

@@ -1,0 +1,15 @@
+//! `GET /enrol/v1/trust-bundle`: the signed trust bundle, which proves itself.
+
+use super::EnrolmentDoor;
+use crate::http::{
+    Body,
+    respond::{self, COSE, Refusal},
+};
+use http::{Response, StatusCode};
+use muster_site::Ctx;
+
+/// Answers with the bundle, exactly as the root key signed it.
+pub(super) async fn show(ctx: &Ctx, door: &EnrolmentDoor) -> Result<Response<Body>, Refusal> {
+    let envelope = muster_site::trust_show(ctx, &door.site).await?;
+    Ok(respond::bytes(StatusCode::OK, COSE, envelope))
+}

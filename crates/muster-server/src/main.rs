@@ -1,0 +1,5 @@
+//! `musterd`, the site server.
+
+fn main() -> std::process::ExitCode {
+    muster_server::command::main()
+}

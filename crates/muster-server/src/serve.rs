@@ -1,0 +1,423 @@
+//! A site server from its start to its end. At the start every error stops it with one sentence; afterwards the log has them.
+
+use crate::{
+    config::{self, Config},
+    http::{
+        App, AppState,
+        agent::ManagementPoint,
+        enrol::{self, EnrolmentDoor},
+        rate::Rate,
+        route,
+    },
+    layout::{Layout, private_dir, replace_file},
+    listen::{
+        self, Door, Stop, Stopper,
+        gate::Gate,
+        registry::Registry,
+        tls::{Ask, ServerTls, ServerTlsError},
+    },
+};
+use axum::extract::ConnectInfo;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use muster_site::{
+    Notice, Site, SiteError, SiteParts, Store,
+    identity::new_site::{ISSUING_CERTIFICATE_FILE, ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_CERTIFICATE_FILE},
+    site::{Addresses, SiteKeys, Sources},
+};
+use muster_trust::certificate;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+use zeroize::Zeroizing;
+
+/// Why a server does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has problems.
+    #[error("the configuration is not usable: {0} (`musterd config check` lists everything)")]
+    Config(String),
+    /// A file of the site cannot be read or written.
+    #[error("{}: {error}; run `musterd doctor` to see what is missing", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Others can read a key.
+    #[error("{} can be read by others (mode {mode:o}); take that away with: chmod 600 {}", .path.display(), .path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another server runs on this directory.
+    #[error("another musterd runs on {}; stop it first", .0.display())]
+    Running(PathBuf),
+    /// An address cannot be listened on.
+    #[error("{name} = {address} cannot be used: {error}; another program has it, or this machine has no such address")]
+    Listen {
+        /// The key of the configuration.
+        name: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The database, the keys or the trust bundle.
+    #[error("{0}")]
+    Site(#[from] SiteError),
+    /// The server's certificate.
+    #[error(transparent)]
+    Tls(#[from] ServerTlsError),
+}
+
+/// Addresses by which a running server is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Urls {
+    /// The management point.
+    pub management_point: String,
+    /// The enrolment door.
+    pub enrolment: String,
+    /// API and console.
+    pub admin: String,
+}
+
+/// A running server.
+pub struct Server {
+    urls: Urls,
+    site: Arc<Site>,
+    registry: Arc<Registry>,
+    stopper: Stopper,
+    patience: Duration,
+    layout: Layout,
+    _lock: File,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+/// The sockets of the three doors.
+struct Sockets {
+    management_point: TcpListener,
+    enrolment: TcpListener,
+    admin: TcpListener,
+}
+
+impl Server {
+    /// Starts the server of the site in `dir`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(dir: &Path, config: Config, sources: Arc<dyn Sources>) -> Result<Self, StartError> {
+        if let Some(problem) = config::problems(&config).into_iter().next() {
+            return Err(StartError::Config(problem));
+        }
+        let layout = Layout::new(dir);
+        let lock = lock(&layout)?;
+        let keys = keys(&layout, &config)?;
+        let sockets = Sockets::bind(&config).await?;
+        let urls = sockets.urls(&config);
+        let site = Arc::new(open(&layout, &config, &urls, keys, sources).await?);
+        let tls = ServerTls::issue(&site, &config.names.server, site.sources.now())?;
+        let registry = Arc::new(Registry::default());
+        let (stopper, stop) = Stop::new();
+        spawn(&site, &tls, &registry, &config, sockets, &stop);
+        let text = serde_json::to_vec_pretty(&urls).unwrap_or_default();
+        replace_file(&layout.addresses(), &text)
+            .map_err(|error| StartError::File { path: layout.addresses(), error })?;
+        tracing::info!(
+            site = %site.code,
+            management_point = urls.management_point,
+            enrolment = urls.enrolment,
+            admin = urls.admin,
+            "The site server runs."
+        );
+        let patience = Duration::from_secs(config.http.shutdown_seconds);
+        Ok(Self { urls, site, registry, stopper, patience, layout, _lock: lock })
+    }
+
+    /// Addresses by which it is reached.
+    #[must_use]
+    pub fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// The site that it serves.
+    #[must_use]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// Stops: no new connections, running requests end. Whether all of them did in time.
+    pub async fn stop(self) -> bool {
+        self.registry.stop();
+        let all = self.stopper.stop(self.patience).await;
+        self.site.store.close().await;
+        // A file that is not there says the same.
+        drop(fs::remove_file(self.layout.addresses()));
+        all
+    }
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = async |name, address: SocketAddr| {
+            TcpListener::bind(address).await.map_err(|error| StartError::Listen { name, address, error })
+        };
+        Ok(Self {
+            management_point: bind("listen.management_point", config.listen.management_point).await?,
+            enrolment: bind("listen.enrolment", config.listen.enrolment).await?,
+            admin: bind("listen.admin", config.listen.admin).await?,
+        })
+    }
+
+    fn urls(&self, config: &Config) -> Urls {
+        let port = |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
+        let name = config.names.server.first().map_or("localhost", String::as_str);
+        let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+        let names = &config.names;
+        let https = |listener| format!("https://{host}:{}", port(listener));
+        let admin = match (&names.console, config.listen.admin_tls) {
+            (Some(url), _) => url.clone(),
+            (None, true) => https(&self.admin),
+            (None, false) => {
+                let listening = self.admin.local_addr().unwrap_or(config.listen.admin);
+                format!("http://{listening}")
+            }
+        };
+        Urls {
+            management_point: names.management_points.first().cloned().unwrap_or_else(|| https(&self.management_point)),
+            enrolment: names.enrolment.clone().unwrap_or_else(|| https(&self.enrolment)),
+            admin,
+        }
+    }
+}
+
+fn lock(layout: &Layout) -> Result<File, StartError> {
+    let path = layout.lock();
+    let at = |error| StartError::File { path: path.clone(), error };
+    if let Some(parent) = path.parent() {
+        private_dir(parent).map_err(at)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::Running(layout.dir().to_owned())),
+        Err(error) => Err(at(error.into())),
+    }
+}
+
+/// Reads a file that nobody else may read.
+pub(crate) fn private(path: &Path) -> Result<Zeroizing<String>, StartError> {
+    let at = |error| StartError::File { path: path.to_owned(), error };
+    let mode = fs::metadata(path).map_err(at)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(StartError::Exposed { path: path.to_owned(), mode });
+    }
+    Ok(Zeroizing::new(fs::read_to_string(path).map_err(at)?))
+}
+
+/// The keys that a running server holds, and the fingerprint of the root key.
+pub(crate) struct Keys {
+    pub(crate) keys: SiteKeys,
+    pub(crate) root: muster_model::id::Hash,
+}
+
+pub(crate) fn keys(layout: &Layout, config: &Config) -> Result<Keys, StartError> {
+    let dir = layout.keys();
+    let secret = private(&layout.resolve(&config.site.key_file))?;
+    let issuing = private(&dir.join(ISSUING_KEY_FILE))?;
+    let policy = private(&dir.join(POLICY_KEY_FILE))?;
+    let read = |name| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(|error| StartError::File { path, error })
+    };
+    let keys = SiteKeys::from_files(&issuing, read(ISSUING_CERTIFICATE_FILE)?, &policy, secret.as_bytes())?;
+    let root = certificate::public_key(&read(ROOT_CERTIFICATE_FILE)?)
+        .map_err(|error| SiteError::Fault(format!("{ROOT_CERTIFICATE_FILE}: {error}; restore it from a backup")))?;
+    Ok(Keys { keys, root: root.id() })
+}
+
+async fn open(
+    layout: &Layout,
+    config: &Config,
+    urls: &Urls,
+    keys: Keys,
+    sources: Arc<dyn Sources>,
+) -> Result<Site, StartError> {
+    let store = Store::open(&layout.database(&config.site.database)).await.map_err(SiteError::from)?;
+    let path = layout.resolve(&config.site.content);
+    let content = muster_site::ContentStore::open(path.clone()).map_err(|error| StartError::File { path, error })?;
+    let management_points = match &config.names.management_points[..] {
+        [] => vec![urls.management_point.clone()],
+        named => named.to_vec(),
+    };
+    let site = Site::open(SiteParts {
+        store,
+        content,
+        keys: keys.keys,
+        root: keys.root,
+        limits: config.limits.clone(),
+        addresses: Addresses { enrol: urls.enrolment.clone(), management_points, console: urls.admin.clone() },
+        sources,
+    })
+    .await?;
+    if site.code != config.site.code {
+        return Err(StartError::Config(format!(
+            "site.code is {}, and the database holds the site {}; name the right database in site.database",
+            config.site.code, site.code
+        )));
+    }
+    Ok(site)
+}
+
+/// The metrics of this process; there is one recorder, however many servers a test starts.
+fn recorder() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            PrometheusBuilder::new()
+                .install_recorder()
+                .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder().handle())
+        })
+        .clone()
+}
+
+fn spawn(
+    site: &Arc<Site>,
+    tls: &Arc<ServerTls>,
+    registry: &Arc<Registry>,
+    config: &Config,
+    sockets: Sockets,
+    stop: &Stop,
+) {
+    let metrics = recorder();
+    tokio::spawn(upkeep(metrics.clone(), stop.clone()));
+    tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), config.names.server.clone(), stop.clone()));
+    tokio::spawn(notices(site.clone(), registry.clone(), stop.clone()));
+    let point = Arc::new(ManagementPoint {
+        site: site.clone(),
+        tls: tls.clone(),
+        http: config.http.clone(),
+        registry: registry.clone(),
+    });
+    let http = &config.http;
+    let door = |name, listener, most, each| Door { name, listener, gate: Gate::new(name, most, each) };
+    let devices = door("management_point", sockets.management_point, http.management_point_connections, 0);
+    let running = stop.clone();
+    tokio::spawn(listen::accept(devices, stop.clone(), move |stream, peer, ticket| {
+        let (point, running) = (point.clone(), running.clone());
+        async move {
+            listen::serve_devices(point, stream, peer, ticket).await;
+            drop(running);
+        }
+    }));
+    let each = http.connections_per_address;
+    let enrolment = door("enrolment", sockets.enrolment, http.enrolment_connections, each);
+    serve_enrolment(site, tls, config, enrolment, stop);
+    let app: AppState = Arc::new(App {
+        site: site.clone(),
+        http: http.clone(),
+        tls: config.listen.admin_tls,
+        loopback: config.listen.admin.ip().is_loopback(),
+        sign_ins: Rate::new(http.requests_per_minute),
+        metrics,
+    });
+    serve_admin(&app, tls, door("admin", sockets.admin, http.admin_connections, each), stop);
+}
+
+fn serve_enrolment(site: &Arc<Site>, tls: &Arc<ServerTls>, config: &Config, door: Door, stop: &Stop) {
+    let enrolment = Arc::new(EnrolmentDoor {
+        site: site.clone(),
+        http: config.http.clone(),
+        rate: Rate::new(config.http.requests_per_minute),
+    });
+    let (tls, running) = (tls.clone(), stop.clone());
+    tokio::spawn(listen::accept(door, stop.clone(), move |stream, peer, ticket| {
+        let (enrolment, tls, stop) = (enrolment.clone(), tls.clone(), running.clone());
+        async move {
+            let times = &enrolment.http;
+            let patience = Duration::from_secs(times.handshake_seconds);
+            if let Some(stream) = tls.handshake(Ask::Nothing, stream, patience).await {
+                let respond = |request| enrol::dispatch(&enrolment, peer.ip(), request);
+                listen::serve_http(stream, times, stop, respond).await;
+            }
+            drop(ticket);
+        }
+    }));
+}
+
+fn serve_admin(app: &AppState, tls: &Arc<ServerTls>, door: Door, stop: &Stop) {
+    let router = route::router(app);
+    let (app, tls, running) = (app.clone(), tls.clone(), stop.clone());
+    tokio::spawn(listen::accept(door, stop.clone(), move |stream, peer, ticket| {
+        let (app, tls, stop, router) = (app.clone(), tls.clone(), running.clone(), router.clone());
+        async move {
+            let respond = |request: http::Request<hyper::body::Incoming>| {
+                let mut request = request.map(crate::http::Body::new);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                let answer = router.clone().oneshot(request);
+                async move { answer.await.unwrap_or_else(|never| match never {}) }
+            };
+            if app.tls {
+                let patience = Duration::from_secs(app.http.handshake_seconds);
+                if let Some(stream) = tls.handshake(Ask::Nothing, stream, patience).await {
+                    listen::serve_http(stream, &app.http, stop, respond).await;
+                }
+            } else {
+                listen::serve_http(stream, &app.http, stop, respond).await;
+            }
+            drop(ticket);
+        }
+    }));
+}
+
+/// Keeps the memory of the metrics small.
+async fn upkeep(metrics: PrometheusHandle, mut stop: Stop) {
+    let mut every = tokio::time::interval(Duration::from_secs(10));
+    loop {
+        tokio::select! {
+            () = stop.wait() => return,
+            _ = every.tick() => metrics.run_upkeep(),
+        }
+    }
+}
+
+/// Carries the site's notices to the connections of devices.
+async fn notices(site: Arc<Site>, registry: Arc<Registry>, mut stop: Stop) {
+    use tokio::sync::broadcast::error::RecvError;
+    let mut notices = site.bus.subscribe();
+    loop {
+        let notice = tokio::select! {
+            () = stop.wait() => return,
+            notice = notices.recv() => notice,
+        };
+        match notice {
+            Ok(Notice::PolicyChanged(device)) => registry.changed(device),
+            Ok(Notice::AllPoliciesChanged) => registry.all_changed(),
+            Ok(Notice::DeviceClosed(device)) => registry.close(device),
+            Ok(Notice::Changed(_)) => {}
+            // Some were missed: whoever is locked out may be among them. All come back, and each is asked who it is.
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "Notices were missed; all devices connect again.");
+                registry.devices().into_iter().for_each(|device| registry.close(device));
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
