@@ -1,29 +1,97 @@
-//! Devices: who may talk, and who no longer may.
+//! Devices: the list, one device, and the three decisions that end or resume what it may do.
+//!
+//! Block, unblock and retire are one transaction each (state, history, audit). After the commit this process forgets the
+//! device's verdict at once, and a notice closes what the device has open anywhere.
 
-use crate::{Ctx, SiteError, site::Site};
+use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
-    api::{Device, Reason},
+    api::{Device, DeviceDetail, DeviceQuery, DeviceState, Page, PageQuery, Reason},
+    id::DeviceId,
     problem::Code,
+    status::Severity,
+    time::UnixMillis,
 };
 use muster_store::{
-    db::device::{self, DeviceRow},
+    bus::{Notice, Noun},
+    db::{
+        assignment, deployment,
+        device::{self, DeviceRow},
+        device_list,
+        timeline::{self, TimelineRow},
+    },
     transaction,
 };
-use muster_trust::{PublicKey, certificate::Issued};
 
-/// A device as a row of a list.
+/// Characters of a search text.
+const SEARCH_CHARS: usize = 200;
+
+/// A device as a row of a list, with what this process knows more freshly than the database.
 pub(super) fn shown(site: &Site, row: &DeviceRow) -> Device {
-    Device {
-        id: row.id,
-        name: row.claims.host_name.clone(),
-        state: row.state,
-        operating_system: row.claims.operating_system.clone(),
-        agent_version: row.claims.agent_version.clone(),
-        online: site.memory.online.contains(row.id),
-        last_seen: row.last_seen,
-        last_inventory: row.last_inventory,
-        enrolled: row.enrolled,
+    fresh(
+        site,
+        Device {
+            id: row.id,
+            name: row.claims.host_name.clone(),
+            state: row.state,
+            operating_system: row.claims.operating_system.clone(),
+            agent_version: row.claims.agent_version.clone(),
+            online: false,
+            last_seen: row.last_seen,
+            last_inventory: row.last_inventory,
+            enrolled: row.enrolled,
+        },
+    )
+}
+
+fn fresh(site: &Site, device: Device) -> Device {
+    let online = site.memory.online.contains(device.id);
+    let last_seen = device.last_seen.max(site.memory.seen.of(device.id));
+    Device { online, last_seen, ..device }
+}
+
+/// A page of devices, searched, sorted and counted by the database.
+///
+/// # Errors
+/// `unauthenticated`; `too_large` for a page or search text over its limit.
+pub async fn device_list(ctx: &Ctx, site: &Site, query: DeviceQuery) -> Result<Page<Device>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(PageQuery { offset: query.offset, limit: query.limit })?;
+    let search = query.search.trim().to_owned();
+    if search.chars().count() > SEARCH_CHARS {
+        let detail = format!("A search text has at most {SEARCH_CHARS} characters.");
+        return Err(SiteError::refused(Code::TooLarge, detail));
     }
+    let query = DeviceQuery { search, ..query };
+    let (devices, total) = device_list::list(&mut *site.store.reader().await?, &query).await?;
+    let items = devices.into_iter().map(|device| fresh(site, device)).collect();
+    Ok(Page { items, total, offset: page.offset })
+}
+
+/// Everything about a device but the rows of its inventory.
+///
+/// # Errors
+/// `unauthenticated`, `not_found`.
+pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceDetail, SiteError> {
+    authz::see(ctx)?;
+    let mut reader = site.store.reader().await?;
+    let row = device::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
+    let assignment = assignment::get(&mut reader, id).await?.and_then(|(_, assignment)| assignment);
+    let deployments = deployment::of_device(&mut reader, id).await?;
+    Ok(DeviceDetail {
+        device: shown(site, &row),
+        key: row.key,
+        key_protection: "software key".to_owned(),
+        hardware_id: row.claims.hardware_id,
+        certificate_serial: row.serial,
+        certificate_expires: row.certificate_expires,
+        policy_version: assignment.as_ref().map_or(0, |assignment| assignment.version),
+        policy_expires: assignment.as_ref().map(|assignment| assignment.expires),
+        block_reason: row.block_reason,
+        classes: Vec::new(),
+        unread: Vec::new(),
+        deployments,
+        revision: row.revision,
+    })
 }
 
 /// A reason that somebody gave, for the record.
@@ -41,21 +109,130 @@ pub(super) fn checked_reason(reason: Reason) -> Result<String, SiteError> {
     Ok(text)
 }
 
-fn issue(ctx: &Ctx, site: &Site, row: &DeviceRow) -> Result<Issued, SiteError> {
-    let fault = |error: &dyn std::fmt::Display| SiteError::Fault(error.to_string());
-    let key = PublicKey::from_spki(&row.spki).map_err(|error| fault(&error))?;
-    site.keys.issuing.client(site.code, row.id, &key, ctx.now).map_err(|error| fault(&error))
+/// A line of a device's history.
+pub(super) fn line(
+    device: DeviceId,
+    happened: UnixMillis,
+    kind: &'static str,
+    severity: Severity,
+    text: String,
+) -> [TimelineRow; 1] {
+    [TimelineRow { device, happened, kind, severity, text }]
 }
 
-/// A new certificate for a device whose key has proven itself; the one before stays good until the new one is used.
-pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Vec<u8>, SiteError> {
-    let issued = issue(ctx, site, &row)?;
-    transaction!(site.store, "certificate_renew", |tx| {
-        if device::renew(tx, row.id, &row.serial, &issued.serial, issued.expires, &issued.der).await? {
-            Ok(())
-        } else {
-            Err(SiteError::refused(Code::DeviceNotActive, "The device is blocked, retired, or was renewed just now."))
+/// What is decided about a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Block,
+    Unblock,
+    Retire,
+}
+
+impl Decision {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Block => "device_block",
+            Self::Unblock => "device_unblock",
+            Self::Retire => "device_retire",
         }
+    }
+
+    /// The state that it leads to from `state`, where it leads anywhere.
+    const fn from(self, state: DeviceState) -> Option<DeviceState> {
+        match (self, state) {
+            (Self::Block, DeviceState::Active) => Some(DeviceState::Blocked),
+            (Self::Unblock, DeviceState::Blocked) => Some(DeviceState::Active),
+            (Self::Retire, DeviceState::Active | DeviceState::Blocked) => Some(DeviceState::Retired),
+            _ => None,
+        }
+    }
+}
+
+/// Locks a device out, until it is unblocked. Its connections are closed at once, and neither its key nor its hardware id
+/// comes in by another enrolment.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `changed` when its revision is not `revision`; `conflict`.
+pub async fn device_block(
+    ctx: &Ctx,
+    site: &Site,
+    id: DeviceId,
+    reason: Reason,
+    revision: Option<u64>,
+) -> Result<Device, SiteError> {
+    decide(ctx, site, id, reason, revision, Decision::Block).await
+}
+
+/// Lets a blocked device in again.
+///
+/// # Errors
+/// As [`device_block`].
+pub async fn device_unblock(
+    ctx: &Ctx,
+    site: &Site,
+    id: DeviceId,
+    reason: Reason,
+    revision: Option<u64>,
+) -> Result<Device, SiteError> {
+    decide(ctx, site, id, reason, revision, Decision::Unblock).await
+}
+
+/// Ends a device for good. Its key is never accepted again; the machine may enrol anew with a new one.
+///
+/// # Errors
+/// As [`device_block`].
+pub async fn device_retire(
+    ctx: &Ctx,
+    site: &Site,
+    id: DeviceId,
+    reason: Reason,
+    revision: Option<u64>,
+) -> Result<Device, SiteError> {
+    decide(ctx, site, id, reason, revision, Decision::Retire).await
+}
+
+async fn decide(
+    ctx: &Ctx,
+    site: &Site,
+    id: DeviceId,
+    reason: Reason,
+    revision: Option<u64>,
+    decision: Decision,
+) -> Result<Device, SiteError> {
+    authz::change(ctx)?;
+    let reason = checked_reason(reason)?;
+    let row = transaction!(site.store, "device_decide", |tx| {
+        let mut row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
+        let changed = || SiteError::refused(Code::Changed, "The device changed since you read it; read it again.");
+        if revision.is_some_and(|revision| revision != row.revision) {
+            return Err(changed());
+        }
+        let Some(state) = decision.from(row.state) else {
+            return Err(SiteError::refused(
+                Code::Conflict,
+                format!("The device is {}; this does not apply.", row.state),
+            ));
+        };
+        let block_reason = (state == DeviceState::Blocked).then_some(reason.as_str());
+        if !device::set_state(tx, &row, state, block_reason).await? {
+            return Err(changed());
+        }
+        let text = format!("{} made the device {state}: {reason}", ctx.actor());
+        let severity = if state == DeviceState::Active { Severity::Information } else { Severity::Warning };
+        timeline::insert(tx, &line(id, ctx.now, "administration", severity, text)).await?;
+        if state == DeviceState::Active {
+            assignment::ask(tx, &[id], ctx.now).await?;
+        }
+        let detail = format!("{} is {state} now: {reason}", row.claims.host_name);
+        audit::append(tx, ctx, decision.action(), format!("device {id}"), detail).await?;
+        row.block_reason = block_reason.map(str::to_owned);
+        (row.state, row.revision) = (state, row.revision + 1);
+        Ok(row)
     })?;
-    Ok(issued.der)
+    site.memory.verdicts.forget(id);
+    if row.state != DeviceState::Active {
+        site.bus.publish(Notice::DeviceClosed(id));
+    }
+    site.bus.publish(Notice::Changed(Noun::Device));
+    Ok(shown(site, &row))
 }

@@ -12,15 +12,17 @@ use muster_model::{
     id::{DeviceId, EnrolmentId, Hash, TokenId},
     policy::{ASSIGNMENT_LIFETIME, Assignment, Recipient},
     problem::Code,
+    status::Severity,
     time::UnixMillis,
 };
 use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
+        assignment,
         device::{self, DeviceRow},
         enrolment::{self, EnrolmentRow},
-        job, token,
+        timeline, token,
     },
     transaction,
 };
@@ -28,9 +30,6 @@ use muster_trust::{PublicKey, certificate, envelope};
 
 /// Seconds that a client waits before it asks again.
 const RETRY_AFTER: u32 = 5;
-
-/// Kind of the job that compiles a device's policy; its subject is the device.
-pub const POLICY_COMPILE: &str = "policy_compile";
 
 /// The enrolment door: a client asks to be enrolled.
 ///
@@ -71,7 +70,7 @@ pub async fn enrolment_request(ctx: &Ctx, site: &Site, request: EnrolRequest) ->
 }
 
 /// Proof that the client has its key; of the request nothing else is taken.
-fn requested_key(csr: &str) -> Result<PublicKey, SiteError> {
+pub(super) fn requested_key(csr: &str) -> Result<PublicKey, SiteError> {
     let der = BASE64.decode(csr).unwrap_or_default();
     certificate::signing_request_key(&der).map_err(|_| {
         SiteError::refused(
@@ -96,6 +95,12 @@ async fn insert(tx: &mut Tx, ctx: &Ctx, mut row: EnrolmentRow) -> Result<Enrolme
         Some(device) => {
             enrolment::decide(tx, row.id, EnrolmentState::Refused, None, "site", ctx.now).await?;
             row.state = EnrolmentState::Refused;
+            let text = format!(
+                "{name} at {} tried to enrol with this device's key or hardware id, and was refused.",
+                ctx.address
+            );
+            let line = super::device::line(device, ctx.now, "enrolment", Severity::Warning, text);
+            timeline::insert(tx, &line).await?;
             format!("{name} at {} was refused: it has key or hardware id of blocked device {device}.", ctx.address)
         }
     };
@@ -156,7 +161,7 @@ async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer
         row.certificate
     } else {
         // It was away for so long that its certificate ended; its key has just proven itself.
-        super::device::reissue(ctx, site, row).await?
+        super::certificate::reissue(ctx, site, row).await?
     };
     Ok(EnrolAnswer::Active {
         device,
@@ -266,7 +271,10 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
             return Err(SiteError::refused(Code::Conflict, detail));
         }
         device::insert(tx, &device).await?;
-        job::insert(tx, POLICY_COMPILE, &device.id.to_string(), ctx.now).await?;
+        assignment::ask(tx, &[device.id], ctx.now).await?;
+        let text = format!("{by} approved the device; it came with key {}.", row.key);
+        let line = super::device::line(device.id, ctx.now, "enrolment", Severity::Information, text);
+        timeline::insert(tx, &line).await?;
         let detail = format!("{} was approved, key {}.", row.claims.host_name, row.key);
         audit::append(tx, ctx, "enrolment_approve", format!("device {}", device.id), detail).await
     })?;

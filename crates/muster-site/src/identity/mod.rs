@@ -1,6 +1,8 @@
 //! Who may talk to the site: its own making, administrators and their sessions, enrolment, devices, the trust bundle.
 
 pub mod admin;
+pub mod certificate;
+pub mod connection;
 pub mod device;
 pub mod enrolment;
 pub mod limiter;

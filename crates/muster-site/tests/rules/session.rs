@@ -42,7 +42,7 @@ async fn a_key_signs_in_once_with_each_challenge() {
         let caller = session_caller(&test.site, &session.token, test.now()).await.unwrap().unwrap();
         assert_eq!((caller.admin, caller.kind), (test.admin.clone(), SessionKind::Api));
         assert!(!format!("{session:?}").contains(&session.token));
-        // proves S-replay: a challenge that was answered is worth nothing.
+        // A challenge that was answered is worth nothing.
         refused(&test, request).await;
     }
 }

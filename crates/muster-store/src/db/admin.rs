@@ -1,6 +1,9 @@
 //! Administrators and the keys that they sign in with.
 
-use super::{StoreError, Tx, count, integer, parsed};
+use super::{
+    StoreError, Tx,
+    column::{parse, signed, unsigned},
+};
 use muster_model::{
     api::{Admin, PageQuery},
     id::{AdminId, Hash},
@@ -12,10 +15,10 @@ type Row = (String, String, String, String, i64);
 
 fn admin((id, name, role, key, created): Row) -> Result<Admin, StoreError> {
     Ok(Admin {
-        id: parsed("an administrator id", &id)?,
-        name: parsed("a name", &name)?,
-        role: parsed("a role", &role)?,
-        key: parsed("a key id", &key)?,
+        id: parse(&id, "administrator id")?,
+        name: parse(&name, "name")?,
+        role: parse(&role, "role")?,
+        key: parse(&key, "key id")?,
         created: UnixMillis(created),
     })
 }
@@ -68,6 +71,6 @@ pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<Admi
     let statement = "SELECT id, name, role, key_id, created FROM admin WHERE disabled IS NULL \
          ORDER BY name, id LIMIT $1 OFFSET $2";
     let rows: Vec<Row> =
-        sqlx::query_as(statement).bind(i64::from(page.limit)).bind(integer(page.offset)).fetch_all(conn).await?;
-    Ok((rows.into_iter().map(admin).collect::<Result<_, _>>()?, count(total)))
+        sqlx::query_as(statement).bind(i64::from(page.limit)).bind(signed(page.offset)).fetch_all(conn).await?;
+    Ok((rows.into_iter().map(admin).collect::<Result<_, _>>()?, unsigned(total)))
 }

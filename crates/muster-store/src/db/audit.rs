@@ -1,6 +1,9 @@
 //! The audit log: numbered without gap, chained by hash. The chain is computed above; here its rows are kept.
 
-use super::{StoreError, Tx, count, digest, integer};
+use super::{
+    StoreError, Tx,
+    column::{bytes32, signed, unsigned},
+};
 use muster_model::{
     api::{AuditEntry, PageQuery},
     id::Hash,
@@ -12,7 +15,7 @@ type Row = (i64, i64, String, String, String, String, Vec<u8>);
 
 fn entry((number, time, actor, action, object, detail, head): Row) -> Result<AuditEntry, StoreError> {
     let time = UnixMillis(time);
-    Ok(AuditEntry { number: count(number), time, actor, action, object, detail, head: digest(&head)? })
+    Ok(AuditEntry { number: unsigned(number), time, actor, action, object, detail, head: bytes32(&head)? })
 }
 
 /// Number and head of the last entry; (0, zero) before the first. It waits for every other transaction that holds it and
@@ -24,7 +27,7 @@ pub async fn lock(tx: &mut Tx) -> Result<(u64, Hash), StoreError> {
     let statement = "INSERT INTO audit_head (id, number, head) VALUES (1, 0, $1) \
          ON CONFLICT (id) DO UPDATE SET number = audit_head.number RETURNING number, head";
     let (number, head): (i64, Vec<u8>) = sqlx::query_as(statement).bind(&Hash::ZERO.0[..]).fetch_one(tx.conn()).await?;
-    Ok((count(number), digest(&head)?))
+    Ok((unsigned(number), bytes32(&head)?))
 }
 
 /// Adds the entry after the last one, under its lock.
@@ -35,7 +38,7 @@ pub async fn insert(tx: &mut Tx, entry: &AuditEntry) -> Result<(), StoreError> {
     let statement = "INSERT INTO audit (number, happened, actor, action, object, detail, head) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     sqlx::query(statement)
-        .bind(integer(entry.number))
+        .bind(signed(entry.number))
         .bind(entry.time.0)
         .bind(&entry.actor)
         .bind(&entry.action)
@@ -45,7 +48,7 @@ pub async fn insert(tx: &mut Tx, entry: &AuditEntry) -> Result<(), StoreError> {
         .execute(tx.conn())
         .await?;
     sqlx::query("UPDATE audit_head SET number = $1, head = $2 WHERE id = 1")
-        .bind(integer(entry.number))
+        .bind(signed(entry.number))
         .bind(&entry.head.0[..])
         .execute(tx.conn())
         .await?;
@@ -59,7 +62,7 @@ pub async fn insert(tx: &mut Tx, entry: &AuditEntry) -> Result<(), StoreError> {
 pub async fn head(conn: &mut AnyConnection) -> Result<(u64, Hash), StoreError> {
     let row: Option<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT number, head FROM audit_head WHERE id = 1").fetch_optional(conn).await?;
-    row.map_or(Ok((0, Hash::ZERO)), |(number, head)| Ok((count(number), digest(&head)?)))
+    row.map_or(Ok((0, Hash::ZERO)), |(number, head)| Ok((unsigned(number), bytes32(&head)?)))
 }
 
 /// A page of entries, the newest first, and how many there are.
@@ -71,7 +74,7 @@ pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<Audi
     let statement = "SELECT number, happened, actor, action, object, detail, head FROM audit \
          ORDER BY number DESC LIMIT $1 OFFSET $2";
     let rows: Vec<Row> =
-        sqlx::query_as(statement).bind(i64::from(page.limit)).bind(integer(page.offset)).fetch_all(conn).await?;
+        sqlx::query_as(statement).bind(i64::from(page.limit)).bind(signed(page.offset)).fetch_all(conn).await?;
     Ok((rows.into_iter().map(entry).collect::<Result<_, _>>()?, total))
 }
 
@@ -82,6 +85,6 @@ pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<Audi
 pub async fn after(conn: &mut AnyConnection, number: u64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
     let statement = "SELECT number, happened, actor, action, object, detail, head FROM audit \
          WHERE number > $1 ORDER BY number LIMIT $2";
-    let rows: Vec<Row> = sqlx::query_as(statement).bind(integer(number)).bind(i64::from(limit)).fetch_all(conn).await?;
+    let rows: Vec<Row> = sqlx::query_as(statement).bind(signed(number)).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.into_iter().map(entry).collect()
 }

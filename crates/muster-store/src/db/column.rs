@@ -43,8 +43,12 @@ pub(super) fn signed(number: u64) -> i64 {
 
 /// A column of 32 bytes.
 pub(super) fn hash(row: &AnyRow, column: &str) -> Result<Hash, StoreError> {
-    let bytes: &[u8] = row.try_get(column)?;
-    bytes.try_into().map(Hash).map_err(|_| StoreError::Corrupt(format!("column {column}")))
+    bytes32(row.try_get(column)?)
+}
+
+/// 32 bytes of the database as a digest.
+pub(super) fn bytes32(bytes: &[u8]) -> Result<Hash, StoreError> {
+    bytes.try_into().map(Hash).map_err(|_| StoreError::Corrupt("a digest does not have 32 bytes".to_owned()))
 }
 
 /// A column of JSON.

@@ -1,6 +1,9 @@
 //! Devices: the row that says who may talk, and the list that people search.
 
-use super::{StoreError, Tx, count, integer, parsed};
+use super::{
+    StoreError, Tx,
+    column::{parse, signed, to_json, unsigned},
+};
 use muster_model::{
     api::DeviceState,
     enrol::DeviceClaims,
@@ -47,15 +50,15 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
     let text = |column| row.try_get::<String, _>(column);
     let seen: i64 = row.try_get("last_seen")?;
     Ok(DeviceRow {
-        id: parsed("a device id", &text("id")?)?,
-        state: parsed("a state", &text("state")?)?,
+        id: parse(&text("id")?, "device id")?,
+        state: parse(&text("state")?, "state")?,
         claims: DeviceClaims {
             host_name: text("name")?,
             operating_system: text("operating_system")?,
             agent_version: text("agent_version")?,
-            hardware_id: parsed("a hardware id", &text("hardware_id")?)?,
+            hardware_id: parse(&text("hardware_id")?, "hardware id")?,
         },
-        key: parsed("a key id", &text("key_id")?)?,
+        key: parse(&text("key_id")?, "key id")?,
         spki: row.try_get("spki")?,
         serial: text("certificate_serial")?,
         previous_serial: row.try_get("previous_serial")?,
@@ -65,7 +68,7 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
         last_seen: (seen > 0).then_some(UnixMillis(seen)),
         last_inventory: row.try_get::<Option<i64>, _>("last_inventory")?.map(UnixMillis),
         block_reason: row.try_get("block_reason")?,
-        revision: count(row.try_get("revision")?),
+        revision: unsigned(row.try_get("revision")?),
     })
 }
 
@@ -90,7 +93,7 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(row.certificate_expires.0)
         .bind(&row.certificate[..])
         .bind(row.enrolled.0)
-        .bind(integer(row.revision))
+        .bind(signed(row.revision))
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -115,7 +118,7 @@ pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<Device
 pub async fn state(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceState>, StoreError> {
     let state: Option<String> =
         sqlx::query_scalar("SELECT state FROM device WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
-    state.map(|state| parsed("a state", &state)).transpose()
+    state.map(|state| parse(&state, "state")).transpose()
 }
 
 /// A device that another one is, or pretends to be: which, its name, its state, and what both have in common.
@@ -153,7 +156,7 @@ pub async fn alike(conn: &mut AnyConnection, key: &Hash, claims: &DeviceClaims) 
     for (common, statement, value) in questions {
         let rows: Vec<(String, String, String)> = sqlx::query_as(statement).bind(value).fetch_all(&mut *conn).await?;
         for (id, name, state) in rows {
-            let (id, state) = (parsed("a device id", &id)?, parsed("a state", &state)?);
+            let (id, state) = (parse(&id, "device id")?, parse(&state, "state")?);
             found.push(Alike { id, name, state, common });
         }
     }
@@ -172,7 +175,7 @@ pub async fn blocked_alike(
     let statement = "SELECT id FROM device WHERE state = 'blocked' AND (key_id = $1 OR hardware_id = $2) LIMIT 1";
     let id: Option<String> =
         sqlx::query_scalar(statement).bind(key.to_string()).bind(hardware.to_string()).fetch_optional(conn).await?;
-    id.map(|id| parsed("a device id", &id)).transpose()
+    id.map(|id| parse(&id, "device id")).transpose()
 }
 
 /// How many devices there are in each state.
@@ -182,7 +185,7 @@ pub async fn blocked_alike(
 pub async fn count_by_state(conn: &mut AnyConnection) -> Result<BTreeMap<String, u64>, StoreError> {
     let rows: Vec<(String, i64)> =
         sqlx::query_as("SELECT state, COUNT(*) FROM device GROUP BY state").fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(state, number)| (state, count(number))).collect())
+    Ok(rows.into_iter().map(|(state, number)| (state, unsigned(number))).collect())
 }
 
 /// Gives an active device its next certificate; `previous` stays good until the new one is used. `false` when the device is
@@ -209,4 +212,100 @@ pub async fn renew(
         .execute(tx.conn())
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Moves a device to another state, from the state and revision that the caller saw; `false` when it is elsewhere by now.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn set_state(
+    tx: &mut Tx,
+    seen: &DeviceRow,
+    state: DeviceState,
+    block_reason: Option<&str>,
+) -> Result<bool, StoreError> {
+    let statement = "UPDATE device SET state = $2, block_reason = $3, revision = revision + 1 \
+         WHERE id = $1 AND state = $4 AND revision = $5";
+    let done = sqlx::query(statement)
+        .bind(seen.id.to_string())
+        .bind(state.as_str())
+        .bind(block_reason)
+        .bind(seen.state.as_str())
+        .bind(signed(seen.revision))
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// What decides whether a connection may talk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: DeviceState,
+    /// Key id of its key.
+    pub key: Hash,
+    /// Serial number of its certificate.
+    pub serial: String,
+    /// Serial number of the certificate before.
+    pub previous_serial: Option<String>,
+}
+
+/// The standing of a device, where there is one of this id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn standing(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<Standing>, StoreError> {
+    let statement = "SELECT state, key_id, certificate_serial, previous_serial FROM device WHERE id = $1";
+    let row: Option<(String, String, String, Option<String>)> =
+        sqlx::query_as(statement).bind(id.to_string()).fetch_optional(conn).await?;
+    row.map(|(state, key, serial, previous_serial)| {
+        Ok(Standing { state: parse(&state, "state")?, key: parse(&key, "key_id")?, serial, previous_serial })
+    })
+    .transpose()
+}
+
+/// Notes when devices were last in contact; never an earlier time than is noted.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn seen(tx: &mut Tx, devices: &[(DeviceId, UnixMillis)]) -> Result<(), StoreError> {
+    let statement = tx.dialect().pick([
+        "UPDATE device SET last_seen = s.seen FROM (SELECT json_extract(value, '$[0]') AS id, \
+         json_extract(value, '$[1]') AS seen FROM json_each($1)) AS s \
+         WHERE device.id = s.id AND device.last_seen < s.seen",
+        "UPDATE device SET last_seen = s.seen FROM (SELECT e ->> 0 AS id, CAST(e ->> 1 AS BIGINT) AS seen \
+         FROM jsonb_array_elements(CAST($1 AS jsonb)) AS e) AS s WHERE device.id = s.id AND device.last_seen < s.seen",
+    ]);
+    sqlx::query(statement).bind(to_json(&devices)).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Notes what a device says of itself now. Not its hardware id: that is what it enrolled with.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn set_claims(tx: &mut Tx, id: DeviceId, claims: &DeviceClaims) -> Result<(), StoreError> {
+    let statement = "UPDATE device SET name = $2, operating_system = $3, agent_version = $4 WHERE id = $1 \
+         AND (name <> $2 OR operating_system <> $3 OR agent_version <> $4)";
+    sqlx::query(statement)
+        .bind(id.to_string())
+        .bind(&claims.host_name)
+        .bind(&claims.operating_system)
+        .bind(&claims.agent_version)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Notes when a device's inventory was last accepted.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn set_inventory(tx: &mut Tx, id: DeviceId, now: UnixMillis) -> Result<(), StoreError> {
+    sqlx::query("UPDATE device SET last_inventory = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(now.0)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! Requests to be enrolled, from the first contact to the decision.
 
-use super::{StoreError, Tx, count, integer, parsed};
+use super::{
+    StoreError, Tx,
+    column::{parse, signed, unsigned},
+};
 use muster_model::{
     api::{EnrolmentState, PageQuery},
     enrol::DeviceClaims,
@@ -37,21 +40,21 @@ pub struct EnrolmentRow {
 fn enrolment(row: &AnyRow) -> Result<EnrolmentRow, StoreError> {
     let text = |column| row.try_get::<String, _>(column);
     Ok(EnrolmentRow {
-        id: parsed("an enrolment id", &text("id")?)?,
-        state: parsed("a state", &text("state")?)?,
-        token: parsed("a token id", &text("token")?)?,
-        key: parsed("a key id", &text("key_id")?)?,
+        id: parse(&text("id")?, "enrolment id")?,
+        state: parse(&text("state")?, "state")?,
+        token: parse(&text("token")?, "token id")?,
+        key: parse(&text("key_id")?, "key id")?,
         spki: row.try_get("spki")?,
         claims: DeviceClaims {
             host_name: text("host_name")?,
             operating_system: text("operating_system")?,
             agent_version: text("agent_version")?,
-            hardware_id: parsed("a hardware id", &text("hardware_id")?)?,
+            hardware_id: parse(&text("hardware_id")?, "hardware id")?,
         },
         address: text("address")?,
         assignment: row.try_get("assignment")?,
         created: UnixMillis(row.try_get("created")?),
-        device: row.try_get::<Option<String>, _>("device")?.map(|id| parsed("a device id", &id)).transpose()?,
+        device: row.try_get::<Option<String>, _>("device")?.map(|id| parse(&id, "device id")).transpose()?,
     })
 }
 
@@ -162,10 +165,10 @@ pub async fn list(
     let rows = sqlx::query(listing)
         .bind(state_text)
         .bind(i64::from(page.limit))
-        .bind(integer(page.offset))
+        .bind(signed(page.offset))
         .fetch_all(conn)
         .await?;
-    Ok((rows.iter().map(enrolment).collect::<Result<_, _>>()?, count(total)))
+    Ok((rows.iter().map(enrolment).collect::<Result<_, _>>()?, unsigned(total)))
 }
 
 /// How many requests wait.
@@ -175,5 +178,5 @@ pub async fn list(
 pub async fn pending(conn: &mut AnyConnection) -> Result<u64, StoreError> {
     let number: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM enrolment WHERE state = 'pending'").fetch_one(conn).await?;
-    Ok(count(number))
+    Ok(unsigned(number))
 }

@@ -13,6 +13,7 @@ mod column;
 pub mod content_row;
 pub mod deployment;
 pub mod device;
+pub mod device_list;
 pub mod dialect;
 pub mod enrolment;
 pub mod job;
@@ -93,27 +94,6 @@ impl StoreError {
             _ => false,
         }
     }
-}
-
-/// A text of the database as the type that it was written from.
-pub(crate) fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt(format!("{text:?} is not {what}")))
-}
-
-/// Bytes of the database as a digest.
-pub(crate) fn digest(bytes: &[u8]) -> Result<muster_model::id::Hash, StoreError> {
-    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt("a digest does not have 32 bytes".to_owned()))?;
-    Ok(muster_model::id::Hash(bytes))
-}
-
-/// A count of the database, which is never negative.
-pub(crate) fn count(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-/// A number for the database; larger than it can hold becomes the largest that it can.
-pub(crate) fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The database.

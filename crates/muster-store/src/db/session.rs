@@ -1,6 +1,6 @@
 //! Sessions of administrators, and the single-use secrets that begin one. Only hashes of secrets are here.
 
-use super::{StoreError, Tx, parsed};
+use super::{StoreError, Tx, column::parse};
 use muster_model::{
     api::Admin,
     id::{AdminId, Hash},
@@ -111,10 +111,10 @@ pub async fn get(conn: &mut AnyConnection, hash: &Hash) -> Result<Option<Session
         sqlx::query_as(statement).bind(hash.to_string()).fetch_optional(conn).await?;
     let Some((kind, csrf, expires, used, id, name, role, key, created)) = row else { return Ok(None) };
     let admin = Admin {
-        id: parsed("an administrator id", &id)?,
-        name: parsed("a name", &name)?,
-        role: parsed("a role", &role)?,
-        key: parsed("a key id", &key)?,
+        id: parse(&id, "administrator id")?,
+        name: parse(&name, "name")?,
+        role: parse(&role, "role")?,
+        key: parse(&key, "key id")?,
         created: UnixMillis(created),
     };
     Ok(Some(SessionRow { admin, kind, csrf, expires: UnixMillis(expires), used: UnixMillis(used) }))

@@ -1,6 +1,6 @@
 //! The one row that says whose database this is.
 
-use super::{StoreError, Tx, parsed};
+use super::{StoreError, Tx, column::parse};
 use muster_model::{
     id::{Name, SiteCode},
     time::UnixMillis,
@@ -26,11 +26,7 @@ pub async fn get(conn: &mut AnyConnection) -> Result<Option<SiteRow>, StoreError
     let row: Option<(String, String, i64)> =
         sqlx::query_as("SELECT code, name, created FROM site WHERE id = 1").fetch_optional(conn).await?;
     row.map(|(code, name, created)| {
-        Ok(SiteRow {
-            code: parsed("a site code", &code)?,
-            name: parsed("a name", &name)?,
-            created: UnixMillis(created),
-        })
+        Ok(SiteRow { code: parse(&code, "site code")?, name: parse(&name, "name")?, created: UnixMillis(created) })
     })
     .transpose()
 }

@@ -1,6 +1,9 @@
 //! Enrolment tokens. Only the hash of the secret is here; to use one is a single conditional update.
 
-use super::{StoreError, Tx, count, integer, parsed};
+use super::{
+    StoreError, Tx,
+    column::{parse, signed, unsigned},
+};
 use muster_model::{
     api::PageQuery,
     id::{EnrolmentId, Hash, Name, TokenId},
@@ -31,12 +34,12 @@ type Row = (String, String, i64, i64, String, Option<String>, Option<i64>);
 
 fn token((id, name, created, expires, created_by, used_by, revoked): Row) -> Result<TokenRow, StoreError> {
     Ok(TokenRow {
-        id: parsed("a token id", &id)?,
-        name: parsed("a name", &name)?,
+        id: parse(&id, "token id")?,
+        name: parse(&name, "name")?,
         created: UnixMillis(created),
         expires: UnixMillis(expires),
-        created_by: parsed("a name", &created_by)?,
-        used_by: used_by.map(|id| parsed("an enrolment id", &id)).transpose()?,
+        created_by: parse(&created_by, "name")?,
+        used_by: used_by.map(|id| parse(&id, "enrolment id")).transpose()?,
         revoked: revoked.map(UnixMillis),
     })
 }
@@ -103,7 +106,7 @@ pub async fn take(
         .bind(now.0)
         .fetch_optional(tx.conn())
         .await?;
-    id.map(|id| parsed("a token id", &id)).transpose()
+    id.map(|id| parse(&id, "token id")).transpose()
 }
 
 /// Revokes a token that was not used; whether there was such a one.
@@ -127,8 +130,8 @@ pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<Toke
     let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM token").fetch_one(&mut *conn).await?;
     let rows: Vec<Row> = sqlx::query_as(select!("ORDER BY created DESC, id DESC LIMIT $1 OFFSET $2"))
         .bind(i64::from(page.limit))
-        .bind(integer(page.offset))
+        .bind(signed(page.offset))
         .fetch_all(conn)
         .await?;
-    Ok((rows.into_iter().map(token).collect::<Result<_, _>>()?, count(total)))
+    Ok((rows.into_iter().map(token).collect::<Result<_, _>>()?, unsigned(total)))
 }

@@ -1,6 +1,6 @@
 //! Trust bundles as signed, one row per version.
 
-use super::{StoreError, Tx, integer};
+use super::{StoreError, Tx, column::signed};
 use muster_model::time::UnixMillis;
 use sqlx::AnyConnection;
 
@@ -19,7 +19,7 @@ pub async fn newest(conn: &mut AnyConnection) -> Result<Option<Vec<u8>>, StoreEr
 /// [`StoreError::Exists`] when there is one of this version.
 pub async fn insert(tx: &mut Tx, version: u64, expires: UnixMillis, envelope: &[u8]) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO trust_bundle (version, expires, envelope) VALUES ($1, $2, $3)")
-        .bind(integer(version))
+        .bind(signed(version))
         .bind(expires.0)
         .bind(envelope)
         .execute(tx.conn())
