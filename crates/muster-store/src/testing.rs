@@ -59,3 +59,15 @@ pub async fn sqlite() -> TestStore {
     let store = Store::open(&url).await.expect("the store opens");
     TestStore { store, url, directory }
 }
+
+/// Runs a statement that no rule would: what an intruder in the database does.
+///
+/// # Panics
+/// When the database refuses it.
+#[expect(clippy::expect_used, reason = "a test without its database has to stop")]
+pub async fn tamper(store: &Store, statement: &'static str) {
+    let mut tx = store.begin().await.expect("a transaction");
+    tx.conn().execute(statement).await.expect("the statement runs");
+    let done = store.end("tamper", tx, Ok::<_, crate::StoreError>(()), &mut 0).await;
+    done.expect("no retry").expect("the commit");
+}

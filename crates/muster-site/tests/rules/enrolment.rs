@@ -1,11 +1,12 @@
 //! Enrolment: what a token is good for, how often, and what a client gets at each step.
 
+use crate::reason;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL},
 };
 use muster_model::{
-    api::{EnrolmentState, PageQuery, Reason, TokenCreate, TokenState},
+    api::{EnrolmentState, PageQuery, TokenCreate, TokenState},
     enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken},
     id::EnrolmentId,
     policy::{Assignment, Recipient},
@@ -17,10 +18,6 @@ use muster_site::{
     *,
 };
 use muster_trust::{PrivateKey, certificate, envelope};
-
-fn reason(text: &str) -> Reason {
-    Reason { reason: text.to_owned() }
-}
 
 async fn code_of(test: &TestSite, request: EnrolRequest) -> Code {
     enrolment_request(&test.anonymous(), &test.site, request).await.unwrap_err().code()
@@ -209,4 +206,69 @@ async fn a_poll_is_believed_from_the_key_of_its_request_only() {
     let foreign = EnrolPoll { site: "XYZ".parse().unwrap(), enrolment: request.id, time: test.now() };
     let foreign = envelope::sign1_json(&request.key, &foreign).unwrap();
     assert_eq!(ask(&foreign).await, Err(Code::ForeignSite));
+}
+
+#[tokio::test]
+async fn a_blocked_device_does_not_come_back_by_another_enrolment() {
+    for test in TestSite::all().await {
+        let device = test.enrol("pc1").await;
+        device_block(&test.full(), &test.site, device.id, reason("stolen"), None).await.unwrap();
+        // proves S4: neither a new key with the same hardware id, nor the same key under another name and hardware id.
+        let new_key = enrol_request(&test.token().await, &PrivateKey::generate().unwrap(), claims("pc1"));
+        let new_name = enrol_request(&test.token().await, &device.key, claims("other"));
+        for request in [new_key, new_name] {
+            let answer = enrolment_request(&test.anonymous(), &test.site, request.clone()).await.unwrap();
+            assert_eq!(answer, EnrolAnswer::Refused);
+            let again = enrolment_request(&test.anonymous(), &test.site, request).await.unwrap();
+            assert_eq!(again, EnrolAnswer::Refused, "and stays refused");
+        }
+        let refused = enrolment_list(&test.full(), &test.site, Some(EnrolmentState::Refused), PageQuery::default())
+            .await
+            .unwrap();
+        assert_eq!(refused.total, 2);
+        for enrolment in refused.items {
+            let error = enrolment_approve(&test.full(), &test.site, enrolment.id).await.unwrap_err();
+            assert_eq!(error.code(), Code::Conflict);
+        }
+        // The blocked device itself polls: it learns nothing but that it is refused.
+        let asked = TestRequest { id: EnrolmentId(device.id.0), claims: device.claims, key: device.key };
+        let answer = enrolment_poll(&test.anonymous(), &test.site, &poll(&test, &asked)).await.unwrap();
+        assert_eq!(answer, EnrolAnswer::Refused);
+    }
+}
+
+#[tokio::test]
+async fn who_resembles_a_device_is_shown_and_a_key_is_one_devices() {
+    for test in TestSite::all().await {
+        let device = test.enrol("pc1").await;
+        let twin = enrol_request(&test.token().await, &device.key, claims("pc1"));
+        let answer = enrolment_request(&test.anonymous(), &test.site, twin).await.unwrap();
+        let EnrolAnswer::Pending { enrolment, .. } = answer else { panic!("{answer:?}") };
+        let pending = async || {
+            let state = Some(EnrolmentState::Pending);
+            enrolment_list(&test.full(), &test.site, state, PageQuery::default()).await.unwrap()
+        };
+        let conflicts = &pending().await.items[0].conflicts;
+        let same = |what: &str| format!("The same {what} as active device pc1 ({}).", device.id);
+        assert_eq!(conflicts, &[same("key"), same("hardware id"), same("host name")]);
+        let error = enrolment_approve(&test.full(), &test.site, enrolment).await.unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        assert_eq!(pending().await.total, 1, "the refused approval changed nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_was_away_until_its_certificate_ended_gets_a_new_one_for_its_key() {
+    for test in TestSite::all().await {
+        let device = test.enrol("pc1").await;
+        test.sources.pass(40 * DAY);
+        let asked = TestRequest { id: EnrolmentId(device.id.0), claims: device.claims.clone(), key: device.key };
+        let answer = enrolment_poll(&test.anonymous(), &test.site, &poll(&test, &asked)).await.unwrap();
+        let EnrolAnswer::Active { certificates, .. } = answer else { panic!("{answer:?}") };
+        let issuing = test.site.trust.load().bundle.value().issuing_certificates().unwrap();
+        let new = BASE64.decode(&certificates[0]).unwrap();
+        let identity = certificate::issued_client(&new, &issuing, test.now()).unwrap();
+        assert_eq!(identity.device, device.id);
+        assert!(device_connected(&test.site, &identity, test.now()).await.is_ok());
+    }
 }

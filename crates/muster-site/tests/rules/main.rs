@@ -1,4 +1,15 @@
 //! The rules, asked as callers ask them, on both databases. One binary for the crate; one module for each noun.
 
+mod admin;
+mod audit;
+mod certificate;
+mod device;
 mod enrolment;
 mod session;
+mod site;
+
+use muster_model::api::Reason;
+
+fn reason(text: &str) -> Reason {
+    Reason { reason: text.to_owned() }
+}

@@ -1,0 +1,96 @@
+//! A site: made once, opened only with its own keys, told to clients as the root key signed it.
+
+use muster_model::problem::Code;
+use muster_site::{
+    identity::new_site::{ISSUING_CERTIFICATE_FILE, ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_KEY_FILE, SiteFile},
+    site::{Addresses, SiteKeys},
+    testing::{START, TestSite, TestSources},
+    *,
+};
+use muster_store::{content::ContentStore, testing::stores};
+use muster_trust::{PrivateKey, TrustBundle};
+use std::sync::Arc;
+
+fn new_site() -> NewSite {
+    let name = |text: &str| text.parse().unwrap();
+    NewSite::generate("TST".parse().unwrap(), name("Again"), name("Eve"), uuid::Uuid::from_u128(9), START).unwrap()
+}
+
+fn file<'a>(files: &'a [SiteFile], name: &str) -> &'a SiteFile {
+    files.iter().find(|file| file.name == name).unwrap()
+}
+
+fn text(file: &SiteFile) -> &str {
+    std::str::from_utf8(&file.content).unwrap()
+}
+
+#[tokio::test]
+async fn a_site_is_made_once() {
+    for test in TestSite::all().await {
+        let before = audit_verify(&test.full(), &test.site).await.unwrap();
+        let error = site_create(&Ctx::site(START), &test.site.store, &new_site()).await.unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        assert_eq!(audit_verify(&test.full(), &test.site).await.unwrap(), before);
+        assert_eq!(trust_show(&test.anonymous(), &test.site).await.unwrap(), test.site.trust.load().envelope);
+    }
+}
+
+#[test]
+fn the_files_of_a_site_are_encrypted_and_read_again() {
+    let new = new_site();
+    let files = new.files(b"root passphrase", b"site secret").unwrap();
+    assert!(files.iter().all(|file| file.secret == file.name.ends_with(".key.pem")));
+    let root = text(file(&files, ROOT_KEY_FILE));
+    assert!(root.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    assert!(
+        PrivateKey::from_pem(root, Some(b"site secret")).is_err(),
+        "the server's secret does not open the root key"
+    );
+    assert_eq!(PrivateKey::from_pem(root, Some(b"root passphrase")).unwrap().public().id(), new.root());
+    let read = |secret: &[u8]| {
+        let certificate = file(&files, ISSUING_CERTIFICATE_FILE).content.to_vec();
+        let (issuing, policy) = (text(file(&files, ISSUING_KEY_FILE)), text(file(&files, POLICY_KEY_FILE)));
+        SiteKeys::from_files(issuing, certificate, policy, secret)
+    };
+    assert_eq!(read(b"site secret").unwrap().policy.public(), new.policy_key.public());
+    let error = read(b"wrong").unwrap_err().to_string();
+    assert_eq!(error, "issuing.key.pem: the passphrase or key file is not the right one for this key.");
+}
+
+#[tokio::test]
+async fn a_site_opens_with_its_own_keys_and_root_only() {
+    for test in stores().await {
+        let parts = |new: NewSite, root| SiteParts {
+            store: test.store.clone(),
+            content: ContentStore::open(test.directory.path().join("content")).unwrap(),
+            keys: new.into_keys().unwrap(),
+            root,
+            limits: muster_model::limits::Limits::default(),
+            addresses: Addresses::default(),
+            sources: Arc::new(TestSources::default()),
+        };
+        let fault = async |parts| Site::open(parts).await.unwrap_err().to_string();
+        let (mine, other) = (new_site(), new_site());
+        let (root, others_root) = (mine.root(), other.root());
+        assert!(fault(parts(new_site(), root)).await.contains("musterd init"));
+        site_create(&Ctx::site(START), &test.store, &mine).await.unwrap();
+        let bundle = TrustBundle::first(&mine.trust_bundle, &root, mine.code, START).unwrap();
+        assert_eq!(bundle.value().author_key(&mine.admin.key).as_ref(), Some(mine.admin_key.public()));
+        assert!(fault(parts(other, root)).await.contains("policy key"));
+        let policy_key = PrivateKey::from_pkcs8(mine.policy_key.pkcs8()).unwrap();
+        assert!(fault(parts(NewSite { policy_key, ..new_site() }, root)).await.contains("issuing CA"));
+        assert!(fault(parts(new_site(), others_root)).await.contains("root key"));
+        let site = Site::open(parts(mine, root)).await.unwrap();
+        assert_eq!((site.root, site.name.as_str()), (root, "Again"));
+    }
+}
+
+#[tokio::test]
+async fn the_site_says_what_it_is() {
+    for test in TestSite::all().await {
+        let site = site_show(&test.analyst(), &test.site).await.unwrap();
+        assert_eq!((site.code, site.root, site.trust_version), (test.site.code, test.root_key.public().id(), 1));
+        assert_eq!(site.database, test.site.store.dialect().name());
+        assert_eq!(site_show(&test.anonymous(), &test.site).await.unwrap_err().code(), Code::Unauthenticated);
+    }
+}
