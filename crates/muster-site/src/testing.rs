@@ -148,7 +148,8 @@ impl TestSite {
         let sources = Arc::new(TestSources::default());
         let name = |text: &str| text.parse().expect("a name");
         let code = "TST".parse().expect("a site code");
-        let new = NewSite::generate(code, name("Test site"), name("Ada"), sources.id(), None, sources.now()).expect("keys");
+        let new =
+            NewSite::generate(code, name("Test site"), name("Ada"), sources.id(), None, sources.now()).expect("keys");
         site_create(&Ctx::site(sources.now()), &store.store, &new).await.expect("the site is made");
         let again = |key: &PrivateKey| PrivateKey::from_pkcs8(key.pkcs8()).expect("the key is copied");
         let (root, root_key, admin_key, admin) =

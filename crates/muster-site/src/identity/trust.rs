@@ -7,7 +7,6 @@ use muster_model::api::SiteInfo;
 ///
 /// # Errors
 /// None at present.
-#[expect(clippy::unused_async, reason = "every rule has the same form")]
 pub async fn trust_show(_: &Ctx, site: &Site) -> Result<Vec<u8>, SiteError> {
     Ok(site.trust.load().envelope.clone())
 }
@@ -16,7 +15,6 @@ pub async fn trust_show(_: &Ctx, site: &Site) -> Result<Vec<u8>, SiteError> {
 ///
 /// # Errors
 /// `unauthenticated`.
-#[expect(clippy::unused_async, reason = "every rule has the same form")]
 pub async fn site_show(ctx: &Ctx, site: &Site) -> Result<SiteInfo, SiteError> {
     authz::see(ctx)?;
     let trust = site.trust.load();

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 fn new_site() -> NewSite {
     let name = |text: &str| text.parse().unwrap();
-    NewSite::generate("TST".parse().unwrap(), name("Again"), name("Eve"), uuid::Uuid::from_u128(9), START).unwrap()
+    NewSite::generate("TST".parse().unwrap(), name("Again"), name("Eve"), uuid::Uuid::from_u128(9), None, START)
+        .unwrap()
 }
 
 fn file<'a>(files: &'a [SiteFile], name: &str) -> &'a SiteFile {
@@ -57,6 +58,18 @@ fn the_files_of_a_site_are_encrypted_and_read_again() {
     assert_eq!(error, "issuing.key.pem: the passphrase or key file is not the right one for this key.");
 }
 
+#[test]
+fn an_administrator_may_bring_a_key_of_their_own() {
+    let mine = PrivateKey::generate().unwrap().public().clone();
+    let name = |text: &str| text.parse().unwrap();
+    let (code, id) = ("TST".parse().unwrap(), uuid::Uuid::from_u128(9));
+    let new = NewSite::generate(code, name("Again"), name("Eve"), id, Some(mine.clone()), START).unwrap();
+    assert!(new.admin_key.is_none());
+    assert_eq!((new.admin.key, &new.admin_public), (mine.id(), &mine));
+    let bundle = TrustBundle::first(&new.trust_bundle, &new.root(), code, START).unwrap();
+    assert_eq!(bundle.value().author_key(&mine.id()), Some(mine));
+}
+
 #[tokio::test]
 async fn a_site_opens_with_its_own_keys_and_root_only() {
     for test in stores().await {
@@ -75,7 +88,7 @@ async fn a_site_opens_with_its_own_keys_and_root_only() {
         assert!(fault(parts(new_site(), root)).await.contains("musterd init"));
         site_create(&Ctx::site(START), &test.store, &mine).await.unwrap();
         let bundle = TrustBundle::first(&mine.trust_bundle, &root, mine.code, START).unwrap();
-        assert_eq!(bundle.value().author_key(&mine.admin.key).as_ref(), Some(mine.admin_key.public()));
+        assert_eq!(bundle.value().author_key(&mine.admin.key).as_ref(), Some(&mine.admin_public));
         assert!(fault(parts(other, root)).await.contains("policy key"));
         let policy_key = PrivateKey::from_pkcs8(mine.policy_key.pkcs8()).unwrap();
         assert!(fault(parts(NewSite { policy_key, ..new_site() }, root)).await.contains("issuing CA"));

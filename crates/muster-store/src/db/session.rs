@@ -81,6 +81,9 @@ pub struct SessionRow {
     pub used: UnixMillis,
 }
 
+/// Kind, CSRF secret, end and last use; then the administrator's columns.
+type Row = (String, String, i64, i64, String, String, String, String, i64);
+
 /// Begins a session.
 ///
 /// # Errors
@@ -107,7 +110,7 @@ pub async fn insert(tx: &mut Tx, hash: &Hash, session: &SessionRow) -> Result<()
 pub async fn get(conn: &mut AnyConnection, hash: &Hash) -> Result<Option<SessionRow>, StoreError> {
     let statement = "SELECT s.kind, s.csrf, s.expires, s.used, a.id, a.name, a.role, a.key_id, a.created \
          FROM session s JOIN admin a ON a.id = s.admin WHERE s.hash = $1 AND a.disabled IS NULL";
-    let row: Option<(String, String, i64, i64, String, String, String, String, i64)> =
+    let row: Option<Row> =
         sqlx::query_as(statement).bind(hash.to_string()).fetch_optional(conn).await?;
     let Some((kind, csrf, expires, used, id, name, role, key, created)) = row else { return Ok(None) };
     let admin = Admin {
