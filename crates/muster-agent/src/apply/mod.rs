@@ -17,7 +17,7 @@ use muster_model::{
     application::{Application, Command, Platform},
     id::Hash,
     status::{Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Severity},
-    time::{HOUR, MINUTE, UnixMillis},
+    time::{HOUR, MINUTE, SECOND, UnixMillis},
 };
 use std::{
     path::{Path, PathBuf},
@@ -32,6 +32,9 @@ const LOOK: i64 = MINUTE;
 const ATTEMPTS: u32 = 5;
 /// When a deployment that failed for want of content or space is tried again.
 const AGAIN: i64 = HOUR;
+
+/// How long to wait for content when the site is away or the connection broke.
+const AWAY: i64 = 5 * SECOND;
 
 /// What is tried next, and when.
 type Next = Option<UnixMillis>;
@@ -240,7 +243,7 @@ impl<'a> Step<'a> {
             ContentError::Unavailable(_) | ContentError::Io(_) => {
                 tracing::warn!(deployment = %self.progress.deployment, %error, "content is not there yet");
                 self.agent.site.turn_away();
-                return Ok(Some(now.plus(MINUTE / 6)));
+                return Ok(Some(now.plus(AWAY)));
             }
         };
         self.agent.site.turn_away();

@@ -1,6 +1,11 @@
 //! The agent's integration tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod actor;
 mod collect;
+mod deployment;
+mod enrolment;
+mod outbox;
+mod policy;
 mod rpm_database;
 mod tree;

@@ -1,0 +1,107 @@
+//! Enrolment: pinned or nothing, resumable after a kill, and only the right certificate.
+
+use crate::actor::{Site, machine::Machine};
+use muster_agent::{
+    enrol::{self, EnrolError, Enrolment, Progress},
+    identity::{Identity, Stage},
+};
+use muster_model::id::Hash;
+use muster_trust::PrivateKey;
+
+fn take_up<'a>(machine: &'a Machine, directory: &'a muster_agent::os::PrivateDirectory) -> Enrolment<'a> {
+    let identity = Identity::load(directory).unwrap().unwrap();
+    Enrolment::new(directory, &machine.clock, identity).unwrap()
+}
+
+#[tokio::test]
+async fn an_unpinned_agent_refuses_to_start() {
+    let machine = Machine::new();
+    let output = machine.program(&["run"]).output().await.unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("does not start without") && text.contains("muster-agent enrol --token"), "{text}");
+}
+
+#[tokio::test]
+async fn a_token_in_the_argument_list_is_refused_and_not_repeated() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let text = site.token().to_text();
+    let output = machine.program(&["enrol", "--token", &text]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("argument list") && !said.contains(&text[10..]), "{said}");
+}
+
+#[tokio::test]
+async fn from_a_token_to_a_certificate_through_kills_at_every_step() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let directory = machine.directory();
+    enrol::accept_token(&directory, &site.token(), false).unwrap();
+    // The answer to the first request is lost; a kill follows. The same request is the same request.
+    site.state().mischief.drop_enrolments = 1;
+    assert!(take_up(&machine, &directory).step().await.unwrap_err().is_passing());
+    assert!(site.state().request.is_some());
+    enrol::accept_token(&directory, &site.token(), false).unwrap();
+    let pending = take_up(&machine, &directory).step().await.unwrap();
+    assert!(matches!(pending, Progress::Pending { enrolment, .. } if enrolment == site.enrolment));
+    // From here on the secret is gone from the disk.
+    let kept = std::fs::read_to_string(machine.state().join("identity.json")).unwrap();
+    assert!(!kept.contains(&site.token().secret), "{kept}");
+    assert!(matches!(take_up(&machine, &directory).step().await.unwrap(), Progress::Pending { .. }));
+    site.state().request.as_mut().unwrap().1 = true;
+    assert_eq!(take_up(&machine, &directory).step().await.unwrap(), Progress::Active(site.device));
+    assert!(matches!(Identity::load(&directory).unwrap().unwrap().stage, Stage::Active { .. }));
+    assert!(matches!(enrol::accept_token(&directory, &site.token(), false), Err(EnrolError::Enrolled(_))));
+}
+
+#[tokio::test]
+async fn a_site_with_another_root_is_told_nothing() {
+    // proves that no byte of the secret goes to a server that is not the pinned one
+    let (site, machine) = (Site::start().await, Machine::new());
+    let directory = machine.directory();
+    let mut token = site.token();
+    token.root = PrivateKey::generate().unwrap().public().id();
+    enrol::accept_token(&directory, &token, false).unwrap();
+    let error = take_up(&machine, &directory).step().await.unwrap_err();
+    assert!(!error.is_passing(), "{error}");
+    assert!(site.state().used_secrets.is_empty());
+    token.root = Hash([0; 32]);
+    enrol::accept_token(&directory, &token, false).unwrap();
+    assert!(take_up(&machine, &directory).step().await.is_err());
+    assert!(site.state().used_secrets.is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_key_is_refused() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let directory = machine.directory();
+    enrol::accept_token(&directory, &site.token(), false).unwrap();
+    let mut enrolment = take_up(&machine, &directory);
+    enrolment.step().await.unwrap();
+    site.state().request.as_mut().unwrap().1 = true;
+    site.state().mischief.foreign_certificate = true;
+    assert!(matches!(enrolment.step().await, Err(EnrolError::Foreign)));
+    assert!(matches!(Identity::load(&directory).unwrap().unwrap().stage, Stage::Pending { .. }));
+    site.state().mischief.foreign_certificate = false;
+    assert!(matches!(enrolment.step().await, Ok(Progress::Active(_))));
+}
+
+#[tokio::test]
+async fn the_program_enrols_waits_for_approval_and_runs() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let token = machine.token_file(&site);
+    let output = machine.program(&["enrol", "--token", token.to_str().unwrap()]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&site.enrolment.to_string()));
+    let mut agent = machine.spawn();
+    site.state().request.as_mut().unwrap().1 = true;
+    site.wait_status(muster_model::status::MessageId::PolicyAccepted).await;
+    let status = machine.program(&["status", "--json"]).output().await.unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!((&status["state"], &status["running"]), (&"active".into(), &true.into()), "{status}");
+    let second = machine.program(&["run"]).output().await.unwrap();
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another muster-agent runs"));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(agent.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(agent.wait().await.unwrap().success());
+    site.wait_status(muster_model::status::MessageId::AgentStopped).await;
+}

@@ -1,0 +1,346 @@
+//! The outbox against a site that counts: nothing lost, nothing twice, whatever is killed, lost, full or set back.
+
+use crate::actor::{Site, machine::Machine, now};
+use muster_agent::store::{
+    Store, StoreError,
+    outbox::{Bounds, Outgoing, status},
+};
+use muster_model::{
+    id::{Hash, SiteCode},
+    report::{Batch, Body, Channel, Message, ReportAnswer},
+    status::{Component, MessageId, Severity},
+    time::UnixMillis,
+};
+use muster_trust::sequence::{self, SequenceError};
+use proptest::prelude::*;
+
+fn site_code() -> SiteCode {
+    "TST".parse().unwrap()
+}
+
+fn message(n: u64, severity: Severity) -> Message {
+    let body = status(Component::Agent, severity, MessageId::AgentStarted, &[("version", &n.to_string())]);
+    Message { time: UnixMillis(1), body }
+}
+
+/// The site's side of one channel: what it has committed.
+#[derive(Default)]
+struct Committed {
+    last: u64,
+    head: Option<Hash>,
+    numbers: Vec<String>,
+    lost: Vec<u64>,
+}
+
+impl Committed {
+    fn take(&mut self, sent: &Outgoing) -> Result<ReportAnswer, SequenceError> {
+        let batch: Batch = serde_json::from_slice(&sent.json).unwrap();
+        let head = self.head.unwrap_or(Hash::ZERO);
+        let accepted = sequence::accept(self.last, head, &batch)?;
+        self.lost.extend(accepted.lost.clone().into_iter().flatten());
+        for message in &batch.messages[accepted.skip..] {
+            let message: Message = serde_json::from_str(message.get()).unwrap();
+            let Body::Status(status) = message.body else { panic!("{message:?}") };
+            self.numbers.push(status.values.get("version").or(status.values.get("count")).cloned().unwrap_or_default());
+        }
+        let (last, head) = accepted.after(self.last, head);
+        (self.last, self.head) = (last, Some(head));
+        Ok(ReportAnswer { acknowledged: last, head, resync: Vec::new(), quarantined: Vec::new() })
+    }
+}
+
+/// Sends until nothing is left; puts itself in order as the sender does.
+fn drain(store: &Store, site: &mut Committed) {
+    while let Some(sent) = store.batch(site_code(), Channel::Status, UnixMillis(2)).unwrap() {
+        match site.take(&sent) {
+            Ok(answer) => drop(store.answered(&sent, &answer).unwrap()),
+            Err(SequenceError::Gap { expected } | SequenceError::Fork { expected }) => {
+                store.go_on_at(&sent, expected, UnixMillis(2)).unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Push,
+    /// A batch goes out and its answer comes back.
+    Send,
+    /// A batch goes out, is committed, and its answer is lost.
+    AnswerLost,
+    /// A batch is made and never arrives.
+    NeverArrives,
+    /// The agent is killed.
+    Kill,
+    /// The site finds the batch too large.
+    TooLarge,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        4 => Just(Event::Push),
+        2 => Just(Event::Send),
+        1 => Just(Event::AnswerLost),
+        1 => Just(Event::NeverArrives),
+        1 => Just(Event::Kill),
+        1 => Just(Event::TooLarge),
+    ];
+    prop::collection::vec(event, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    // proves that nothing is lost and nothing counted twice
+    #[test]
+    fn every_message_arrives_once_and_in_order(events in events()) {
+        let machine = Machine::new();
+        let directory = machine.directory();
+        let mut store = Store::open(&directory, false).unwrap();
+        let (mut site, mut pushed) = (Committed::default(), 0_u64);
+        for event in events {
+            match event {
+                Event::Push => {
+                    pushed += 1;
+                    store.push(&message(pushed, Severity::Error)).unwrap();
+                }
+                Event::Kill => {
+                    drop(store);
+                    store = Store::open(&directory, true).unwrap();
+                }
+                other => {
+                    let Some(sent) = store.batch(site_code(), Channel::Status, UnixMillis(2)).unwrap() else { continue };
+                    let batch: Batch = serde_json::from_slice(&sent.json).unwrap();
+                    match other {
+                        Event::Send => {
+                            let answer = site.take(&sent).unwrap();
+                            store.answered(&sent, &answer).unwrap();
+                        }
+                        Event::AnswerLost => drop(site.take(&sent).unwrap()),
+                        // One alone would be replaced by a message that says so; and what was taken was not too large.
+                        Event::TooLarge if batch.messages.len() > 1 && batch.first > site.last => store.too_large(&sent, UnixMillis(2)).unwrap(),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        drain(&store, &mut site);
+        let arrived: Vec<u64> = site.numbers.iter().filter_map(|n| n.parse().ok()).collect();
+        prop_assert!(site.lost.is_empty());
+        prop_assert_eq!(arrived, (1..=pushed).collect::<Vec<_>>());
+        prop_assert_eq!(store.size().messages, 0);
+    }
+}
+
+#[test]
+fn a_lost_outbox_goes_on_where_the_site_is() {
+    let machine = Machine::new();
+    let directory = machine.directory();
+    let mut site = Committed::default();
+    let store = Store::open(&directory, false).unwrap();
+    for n in 1..=5 {
+        store.push(&message(n, Severity::Error)).unwrap();
+    }
+    drain(&store, &mut site);
+    drop(store);
+    for file in ["agent.db", "agent.db-wal", "agent.db-shm"] {
+        directory.remove(file).unwrap();
+    }
+    let store = Store::open(&directory, true).unwrap();
+    store.push(&message(6, Severity::Error)).unwrap();
+    drain(&store, &mut site);
+    assert_eq!(site.numbers, ["1", "2", "3", "4", "5", "6", ""], "the last says that messages may be lost");
+    assert_eq!(site.last, 7);
+}
+
+#[test]
+fn a_site_that_was_set_back_hears_what_it_lost() {
+    let machine = Machine::new();
+    let store = Store::open(&machine.directory(), false).unwrap();
+    let mut site = Committed::default();
+    for n in 1..=5 {
+        store.push(&message(n, Severity::Error)).unwrap();
+    }
+    drain(&store, &mut site);
+    // Its database was restored from before the last three.
+    (site.last, site.head) = (2, Some(Hash([9; 32])));
+    store.push(&message(6, Severity::Error)).unwrap();
+    drain(&store, &mut site);
+    assert_eq!(site.lost, [3, 4, 5]);
+    assert_eq!(site.numbers.last().unwrap(), "");
+}
+
+#[test]
+fn a_client_that_was_set_back_is_a_fork_and_goes_on() {
+    let machine = Machine::new();
+    let directory = machine.directory();
+    let store = Store::open(&directory, false).unwrap();
+    let mut site = Committed::default();
+    store.push(&message(1, Severity::Error)).unwrap();
+    drain(&store, &mut site);
+    drop(store);
+    // An image of the machine is taken, it goes on, and the image is restored.
+    let image = std::fs::read(machine.state().join("agent.db")).unwrap();
+    let store = Store::open(&directory, true).unwrap();
+    for n in 2..=4 {
+        store.push(&message(n, Severity::Error)).unwrap();
+    }
+    drain(&store, &mut site);
+    drop(store);
+    for file in ["agent.db-wal", "agent.db-shm"] {
+        directory.remove(file).unwrap();
+    }
+    std::fs::write(machine.state().join("agent.db"), image).unwrap();
+    let store = Store::open(&directory, true).unwrap();
+    store.push(&message(50, Severity::Error)).unwrap();
+    let sent = store.batch(site_code(), Channel::Status, UnixMillis(2)).unwrap().unwrap();
+    assert_eq!(site.take(&sent).unwrap_err(), SequenceError::Fork { expected: 5 });
+    drain(&store, &mut site);
+    assert!(site.numbers.contains(&"50".to_owned()));
+}
+
+#[test]
+fn an_answer_that_does_not_fit_makes_nothing_forgotten() {
+    let machine = Machine::new();
+    let store = Store::open(&machine.directory(), false).unwrap();
+    store.push(&message(1, Severity::Error)).unwrap();
+    let sent = store.batch(site_code(), Channel::Status, UnixMillis(2)).unwrap().unwrap();
+    let head = Committed::default().take(&sent).unwrap().head;
+    for (acknowledged, head) in [(0, head), (2, head), (u64::MAX, head), (1, Hash::ZERO)] {
+        let answer = ReportAnswer { acknowledged, head, resync: Vec::new(), quarantined: Vec::new() };
+        assert_eq!(store.answered(&sent, &answer).unwrap(), muster_agent::store::outbox::Answered::Contradiction);
+        assert_eq!(store.size().messages, 1);
+    }
+}
+
+#[test]
+fn a_full_outbox_drops_what_matters_least_and_says_so() {
+    let machine = Machine::new();
+    let store = Store::open(&machine.directory(), false).unwrap();
+    store.set_bounds(Bounds { low: 10_000, all: 20_000 });
+    for n in 1..=200 {
+        store.push(&message(n, Severity::Information)).unwrap();
+    }
+    assert!(store.size().bytes <= 10_000);
+    let mut kept = 0;
+    let full = (1..=1_000).find(|n| match store.push(&message(1_000 + n, Severity::Error)) {
+        Ok(()) => {
+            kept += 1;
+            false
+        }
+        Err(StoreError::OutboxFull) => true,
+        Err(error) => panic!("{error}"),
+    });
+    assert!(full.is_some() && kept > 50, "{kept}");
+    let mut site = Committed::default();
+    drain(&store, &mut site);
+    let errors = site.numbers.iter().filter(|n| n.parse::<u64>().is_ok_and(|n| n > 1_000)).count();
+    assert_eq!(errors, kept, "what was taken arrives");
+    let dropped: u64 = site.numbers.last().unwrap().parse().unwrap();
+    let informations = site.numbers.len() - 1 - kept;
+    assert_eq!(usize::try_from(dropped).unwrap() + informations, 200, "what was dropped is counted");
+    store.push(&message(7, Severity::Information)).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_put_aside_and_a_later_one_is_not_touched() {
+    let machine = Machine::new();
+    let directory = machine.directory();
+    std::fs::write(machine.state().join("agent.db"), vec![0x55; 8192]).unwrap();
+    let store = Store::open(&directory, true).unwrap();
+    store.push(&message(1, Severity::Error)).unwrap();
+    assert!(machine.state().join("agent.db.damaged").exists());
+    store.set_value("x", "y").unwrap();
+    drop(store);
+    let newer = rusqlite::Connection::open(machine.state().join("agent.db")).unwrap();
+    newer.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(newer);
+    assert!(matches!(Store::open(&directory, true), Err(StoreError::Newer)));
+}
+
+#[tokio::test]
+async fn the_site_may_be_away_and_answers_may_be_lost() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    site.state().mischief.away = true;
+    let running = machine.run();
+    let agent_said = |id: MessageId| site.wait_status(id);
+    running.stop().await;
+    assert!(site.said().is_empty());
+    site.state().mischief.away = false;
+    site.state().mischief.lose_answers = 2;
+    let running = machine.run();
+    agent_said(MessageId::AgentStopped).await;
+    site.wait("an inventory", |state| state.chains.contains_key(&Channel::Inventory).then_some(())).await;
+    running.stop().await;
+    let state = site.state();
+    for channel in Channel::ALL {
+        let numbers: Vec<u64> = state.messages.iter().filter(|m| m.0 == *channel).map(|m| m.1).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{channel:?}");
+    }
+    assert_eq!(state.forks, 0);
+}
+
+#[tokio::test]
+async fn the_program_is_killed_again_and_again_and_the_chain_is_whole() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    for round in 0..6 {
+        let mut agent = machine.spawn();
+        let started = |state: &crate::actor::State| {
+            state
+                .messages
+                .iter()
+                .filter(|(_, _, m)| matches!(&m.body, Body::Status(s) if s.id == MessageId::AgentStarted))
+                .count()
+        };
+        // Killed at another moment in every round: while it starts, sends, or waits.
+        if round % 2 == 0 {
+            site.wait("a start", |state| (started(state) > round / 2).then_some(())).await;
+        }
+        agent.start_kill().unwrap();
+        agent.wait().await.unwrap();
+    }
+    let running = machine.run();
+    site.wait_status(MessageId::PolicyAccepted).await;
+    running.stop().await;
+    let state = site.state();
+    let numbers: Vec<u64> = state.messages.iter().filter(|m| m.0 == Channel::Status).map(|m| m.1).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert_eq!((state.forks, state.lost.len()), (0, 0));
+    let _ = now();
+}
+
+#[tokio::test]
+async fn inventory_is_full_once_then_only_what_changed_and_full_again_when_asked() {
+    use muster_model::inventory::Change;
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    let software = |state: &crate::actor::State| -> Vec<(&'static str, usize)> {
+        let sections = state.messages.iter().filter_map(|(_, _, message)| match &message.body {
+            Body::Inventory(report) => report.sections.iter().find(|s| s.class == "INSTALLED_SOFTWARE"),
+            _ => None,
+        });
+        let sections = sections.map(|section| match &section.change {
+            Change::Full { rows } => ("full", rows.len()),
+            Change::Delta { upsert, remove, .. } => ("delta", upsert.len() + remove.len()),
+        });
+        sections.collect()
+    };
+    machine.install_packages(&["one", "two"]);
+    let running = machine.run();
+    let wait = |count: usize| {
+        site.wait("an inventory", move |state| (software(state).len() == count).then(|| software(state)))
+    };
+    assert_eq!(wait(1).await, [("full", 2)]);
+    running.stop().await;
+    machine.install_packages(&["one", "three"]);
+    let running = machine.run();
+    assert_eq!(wait(2).await[1], ("delta", 2));
+    running.stop().await;
+    // The site lost its base and says so with its next answer.
+    site.state().resync = vec!["INSTALLED_SOFTWARE".into()];
+    let running = machine.run();
+    assert_eq!(wait(3).await[2], ("full", 2));
+    running.stop().await;
+}
