@@ -16,9 +16,19 @@ pub mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod truth;
+pub mod worker;
 
 pub use audit::{audit_list, audit_verify};
 pub use ctx::{Caller, Ctx};
+pub use delivery::{
+    application::{application_create, application_list, application_show},
+    content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
+    deployment::{
+        deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
+    },
+    policy::{Current, assignment_show, body_show},
+    settings::{settings_show, settings_update},
+};
 pub use error::SiteError;
 pub use identity::{
     admin::{admin_create, admin_list},
@@ -33,7 +43,13 @@ pub use identity::{
     token::{token_create, token_list, token_revoke},
     trust::{site_show, trust_show},
 };
+pub use knowledge::inventory::{inventory_show, inventory_summary};
 pub use site::{Site, SiteParts};
+pub use truth::{
+    dashboard::dashboard_show, message::message_list, quarantine::quarantine_list, report::report_submit,
+    timeline::device_timeline,
+};
+pub use worker::Worker;
 
 // What a server needs to open a site and to hear its notices. Rows are reached through the rules alone.
 pub use muster_store::{

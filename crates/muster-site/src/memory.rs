@@ -1,12 +1,20 @@
 //! What a site keeps in memory beside its store: registries and caches. Losing all of it costs time, never truth.
 
 use crate::{
+    delivery::policy::Assignments,
     identity::{
         connection::{Seen, Verdicts},
         limiter::Limiter,
     },
-    truth::online::Online,
+    knowledge::inventory::interner::Interner,
+    truth::{
+        dashboard::Last,
+        online::Online,
+        report::{Forks, queue::Queue},
+    },
 };
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The memory of one process. Made with [`Default`]; filled as the site works.
 #[derive(Debug, Default)]
@@ -19,4 +27,16 @@ pub struct Memory {
     pub verdicts: Verdicts,
     /// Last contacts that are not written yet.
     pub seen: Seen,
+    /// Tells the background worker of this process that there is work.
+    pub work: Notify,
+    /// Assignments in force, as devices asked for them.
+    pub(crate) assignments: Assignments,
+    /// Inventory rows that are stored.
+    pub(crate) interner: Arc<Interner>,
+    /// Reports that wait to be committed.
+    pub(crate) reports: Queue,
+    /// Forks that were written down.
+    pub(crate) forks: Forks,
+    /// The last dashboard.
+    pub(crate) dashboard: Last,
 }

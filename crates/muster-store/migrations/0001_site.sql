@@ -100,7 +100,7 @@ CREATE TABLE device (
 );
 CREATE INDEX device_name ON device (name, id);
 CREATE INDEX device_state ON device (state, name, id);
-CREATE INDEX device_os ON device (operating_system, id);
+CREATE INDEX device_os ON device (operating_system, id, state);
 CREATE INDEX device_seen ON device (last_seen, id);
 CREATE INDEX device_enrolled ON device (enrolled, id);
 CREATE INDEX device_hardware ON device (hardware_id);

@@ -1,1 +1,7 @@
 //! What the devices shall run: policy, settings, content, applications, deployments.
+
+pub mod application;
+pub mod content;
+pub mod deployment;
+pub mod policy;
+pub mod settings;

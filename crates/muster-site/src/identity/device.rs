@@ -16,7 +16,7 @@ use muster_store::{
     db::{
         assignment, deployment,
         device::{self, DeviceRow},
-        device_list,
+        device_list, inventory,
         timeline::{self, TimelineRow},
     },
     transaction,
@@ -87,8 +87,8 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         policy_version: assignment.as_ref().map_or(0, |assignment| assignment.version),
         policy_expires: assignment.as_ref().map(|assignment| assignment.expires),
         block_reason: row.block_reason,
-        classes: Vec::new(),
-        unread: Vec::new(),
+        classes: inventory::classes(&mut reader, id).await?,
+        unread: inventory::unread(&mut reader, id).await?,
         deployments,
         revision: row.revision,
     })

@@ -1,1 +1,2 @@
 //! What is on the devices: inventory and the devices themselves.
+pub mod inventory;

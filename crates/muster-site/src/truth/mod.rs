@@ -1,3 +1,9 @@
-//! What happened: reports, status messages, audit, the dashboard.
+//! What happened: reports, status messages, the history of devices, quarantine, the dashboard.
 
+pub mod dashboard;
+pub mod message;
 pub mod online;
+pub mod quarantine;
+pub mod report;
+mod step;
+pub mod timeline;

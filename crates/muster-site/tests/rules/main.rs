@@ -5,8 +5,10 @@
 mod admin;
 mod audit;
 mod certificate;
+mod client;
 mod device;
 mod enrolment;
+mod loop_story;
 mod session;
 mod site;
 

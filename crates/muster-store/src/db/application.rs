@@ -51,8 +51,7 @@ fn from_row(row: &AnyRow) -> Result<ApplicationRow, StoreError> {
     })
 }
 
-static CONTENT: Bulk =
-    Bulk::new("INSERT INTO application_content (application, content)", 2, "ON CONFLICT DO NOTHING");
+static CONTENT: Bulk = Bulk::new("INSERT INTO application_content (application, content)", 2, "ON CONFLICT DO NOTHING");
 
 /// Adds an application and the content that it names, which must be there.
 ///
@@ -90,11 +89,7 @@ pub async fn get(conn: &mut AnyConnection, hash: Hash) -> Result<Option<Applicat
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn list(
-    conn: &mut AnyConnection,
-    offset: u64,
-    limit: u32,
-) -> Result<(Vec<ApplicationRow>, u64), StoreError> {
+pub async fn list(conn: &mut AnyConnection, offset: u64, limit: u32) -> Result<(Vec<ApplicationRow>, u64), StoreError> {
     let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM application").fetch_one(&mut *conn).await?;
     let rows = sqlx::query(select!("ORDER BY name, created DESC, hash LIMIT $1 OFFSET $2"))
         .bind(i64::from(limit))

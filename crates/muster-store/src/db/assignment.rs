@@ -78,10 +78,9 @@ pub async fn get(
 /// # Errors
 /// When the database cannot be read.
 pub async fn of_devices(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<AssignmentRow>, StoreError> {
-    let statement = tx.dialect().pick(in_texts!(
-        "SELECT device, version, issued, expires, bodies, envelope FROM assignment WHERE device",
-        ""
-    ));
+    let statement = tx
+        .dialect()
+        .pick(in_texts!("SELECT device, version, issued, expires, bodies, envelope FROM assignment WHERE device", ""));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter().map(from_row).collect()
 }
@@ -116,8 +115,7 @@ pub async fn put(tx: &mut Tx, rows: &[AssignmentRow]) -> Result<(), StoreError> 
 /// # Errors
 /// When the database cannot be read.
 pub async fn active(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeviceId>, StoreError> {
-    let statement =
-        tx.dialect().pick(in_texts!("SELECT id FROM device WHERE id", "AND state = 'active' ORDER BY id"));
+    let statement = tx.dialect().pick(in_texts!("SELECT id FROM device WHERE id", "AND state = 'active' ORDER BY id"));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter().map(|row| parsed(row, "id")).collect()
 }
@@ -179,7 +177,6 @@ pub fn applications(bodies: &[BodyRef]) -> Vec<Hash> {
     bodies.iter().filter(application).map(|body| body.hash).collect()
 }
 
-
 /// The kind of the jobs that ask for a device's assignment to be made anew; the subject is the device.
 pub const COMPILE: &str = "policy_compile";
 
@@ -220,6 +217,16 @@ static ASK: Bulk = Bulk::new(
 pub async fn ask(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<(), StoreError> {
     ASK.run(tx, devices, |query, device| query.bind(COMPILE).bind(device.to_string()).bind(now.0).bind(0_i64)).await?;
     Ok(())
+}
+
+/// Whether assignments are asked for.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn pending(conn: &mut AnyConnection, now: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "SELECT id FROM job WHERE kind = $1 AND due <= $2 LIMIT 1";
+    let id: Option<i64> = sqlx::query_scalar(statement).bind(COMPILE).bind(now.0).fetch_optional(conn).await?;
+    Ok(id.is_some())
 }
 
 /// Takes up to `limit` devices whose assignment is asked for, in the transaction that makes them.

@@ -19,8 +19,6 @@ pub struct Standing {
     pub active: bool,
     /// Last committed sequence number and its chain head, by channel; a channel without messages is absent.
     pub channels: HashMap<Channel, (u64, Hash)>,
-    /// Host name.
-    pub name: String,
 }
 
 /// Where these devices stand. Until the transaction ends, nobody else changes whether they are active, or their channels.
@@ -30,19 +28,18 @@ pub struct Standing {
 pub async fn lock(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<DeviceId, Standing>, StoreError> {
     // Two statements, because PostgreSQL locks no rows of an outer join; devices in one order, so that two never wait in a ring.
     let statement = tx.dialect().pick([
-        "SELECT id, state, name FROM device WHERE id IN (SELECT value FROM json_each($1))",
-        "SELECT id, state, name FROM device WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
+        "SELECT id, state FROM device WHERE id IN (SELECT value FROM json_each($1))",
+        "SELECT id, state FROM device WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
          ORDER BY id FOR NO KEY UPDATE",
     ]);
     let ids = json_texts(devices);
     let mut standings = HashMap::new();
     for row in sqlx::query(statement).bind(ids.clone()).fetch_all(tx.conn()).await? {
         let active = row.try_get::<&str, _>("state")? == "active";
-        let standing = Standing { active, channels: HashMap::new(), name: row.try_get("name")? };
+        let standing = Standing { active, channels: HashMap::new() };
         standings.insert(parsed::<DeviceId>(&row, "id")?, standing);
     }
-    let statement =
-        tx.dialect().pick(in_texts!("SELECT device, channel, last, head FROM channel WHERE device", ""));
+    let statement = tx.dialect().pick(in_texts!("SELECT device, channel, last, head FROM channel WHERE device", ""));
     for row in sqlx::query(statement).bind(ids).fetch_all(tx.conn()).await? {
         let name: &str = row.try_get("channel")?;
         let channel = Channel::ALL.iter().copied().find(|channel| channel.as_str() == name);

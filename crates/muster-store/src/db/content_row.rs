@@ -15,12 +15,8 @@ use std::collections::HashMap;
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, hash: Hash, size: u64, now: UnixMillis) -> Result<bool, StoreError> {
     let statement = "INSERT INTO content (hash, size, created) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING";
-    let done = sqlx::query(statement)
-        .bind(hash.to_string())
-        .bind(column::signed(size))
-        .bind(now.0)
-        .execute(tx.conn())
-        .await?;
+    let done =
+        sqlx::query(statement).bind(hash.to_string()).bind(column::signed(size)).bind(now.0).execute(tx.conn()).await?;
     Ok(done.rows_affected() > 0)
 }
 

@@ -206,6 +206,16 @@ pub async fn list(conn: &mut AnyConnection, offset: u64, limit: u32) -> Result<(
     Ok((rows.iter().map(shown).collect::<Result<_, _>>()?, column::unsigned(total)))
 }
 
+/// How many deployments of this application object are in force.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_of(conn: &mut AnyConnection, application: Hash) -> Result<u64, StoreError> {
+    let statement = "SELECT COUNT(*) FROM deployment WHERE application = $1 AND deleted IS NULL";
+    let count: i64 = sqlx::query_scalar(statement).bind(application.to_string()).fetch_one(conn).await?;
+    Ok(column::unsigned(count))
+}
+
 /// Deletes a deployment: clients no longer get it, its history stays. `false`: it was deleted before, or is not there.
 ///
 /// # Errors
@@ -247,7 +257,8 @@ pub async fn preview(conn: &mut AnyConnection, target: Target) -> Result<(u64, V
     };
     let statement = "SELECT COUNT(*) FROM device WHERE state = 'active' AND ($1 = '' OR id = $1)";
     let count: i64 = sqlx::query_scalar(statement).bind(device.clone()).fetch_one(&mut *conn).await?;
-    let statement = "SELECT name FROM device WHERE state = 'active' AND ($1 = '' OR id = $1) ORDER BY name, id LIMIT 10";
+    let statement =
+        "SELECT name FROM device WHERE state = 'active' AND ($1 = '' OR id = $1) ORDER BY name, id LIMIT 10";
     Ok((column::unsigned(count), sqlx::query_scalar(statement).bind(device).fetch_all(conn).await?))
 }
 
@@ -310,7 +321,8 @@ pub async fn devices(
 /// # Errors
 /// When the database cannot be read.
 pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec<DeviceDeployment>, StoreError> {
-    let statement = select_devices!("WHERE t.device = $1 AND p.deleted IS NULL ORDER BY p.created DESC, p.id LIMIT 500");
+    let statement =
+        select_devices!("WHERE t.device = $1 AND p.deleted IS NULL ORDER BY p.created DESC, p.id LIMIT 500");
     let rows = sqlx::query(statement).bind(device.to_string()).fetch_all(conn).await?;
     rows.iter().map(device_deployment).collect()
 }

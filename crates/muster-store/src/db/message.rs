@@ -73,11 +73,8 @@ pub(super) const fn severity(level: i64) -> Severity {
     }
 }
 
-static INSERT: Bulk = Bulk::new(
-    "INSERT INTO message (device, happened, received, component, message, severity, value_list)",
-    7,
-    "",
-);
+static INSERT: Bulk =
+    Bulk::new("INSERT INTO message (device, happened, received, component, message, severity, value_list)", 7, "");
 
 /// Adds messages, in order.
 ///

@@ -8,13 +8,7 @@ use sqlx::AnyConnection;
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn insert(
-    tx: &mut Tx,
-    hash: Hash,
-    kind: BodyKind,
-    bytes: &[u8],
-    now: UnixMillis,
-) -> Result<(), StoreError> {
+pub async fn insert(tx: &mut Tx, hash: Hash, kind: BodyKind, bytes: &[u8], now: UnixMillis) -> Result<(), StoreError> {
     let statement = "INSERT INTO policy_body (hash, kind, bytes, created) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (hash) DO NOTHING";
     sqlx::query(statement)

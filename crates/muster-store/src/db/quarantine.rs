@@ -73,12 +73,10 @@ pub async fn insert(tx: &mut Tx, rows: &[QuarantineRow], keep: usize) -> Result<
 /// When the database cannot be read.
 pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<QuarantineItem>, u64), StoreError> {
     let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM quarantine").fetch_one(&mut *conn).await?;
-    let statement = "SELECT device, received, class, reason, excerpt FROM quarantine ORDER BY id DESC LIMIT $1 OFFSET $2";
-    let rows = sqlx::query(statement)
-        .bind(i64::from(page.limit))
-        .bind(column::signed(page.offset))
-        .fetch_all(conn)
-        .await?;
+    let statement =
+        "SELECT device, received, class, reason, excerpt FROM quarantine ORDER BY id DESC LIMIT $1 OFFSET $2";
+    let rows =
+        sqlx::query(statement).bind(i64::from(page.limit)).bind(column::signed(page.offset)).fetch_all(conn).await?;
     let item = |row| {
         Ok(QuarantineItem {
             device: parsed(row, "device")?,

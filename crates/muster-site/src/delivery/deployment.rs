@@ -1,0 +1,256 @@
+//! Deployments: which signed application which devices shall have, and from when on.
+
+use crate::{Ctx, Site, SiteError, audit, authz};
+use muster_model::{
+    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Page, PageQuery, Target},
+    id::{DeploymentId, Hash, Name},
+    policy::{BodyKind, DeploymentPolicy},
+    problem::Code,
+    status::DeploymentState,
+    time::{DAY, UnixMillis},
+};
+use muster_store::{
+    Tx,
+    bus::{Notice, Noun},
+    db::{
+        application::{self, ApplicationRow},
+        assignment,
+        deployment::{self, DeploymentRow, Shown},
+        policy_body,
+    },
+    transaction,
+};
+use std::collections::BTreeMap;
+
+/// How far away a deployment's times may be.
+const HORIZON: i64 = 10 * 365 * DAY;
+
+/// What `deployment_create` would do.
+///
+/// # Errors
+/// As `deployment_create`, which it does not do.
+pub async fn deployment_preview(
+    ctx: &Ctx,
+    site: &Site,
+    create: &DeploymentCreate,
+) -> Result<DeploymentPreview, SiteError> {
+    authz::see(ctx)?;
+    let (available, deadline) = times(ctx, create)?;
+    let mut reader = site.store.reader().await?;
+    let application = find(application::get(&mut reader, create.application).await?)?;
+    let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
+    let mut warnings = Vec::new();
+    if devices == 0 {
+        warnings.push("No active device would get it now.".to_owned());
+    }
+    if deadline <= ctx.now && devices > 0 {
+        warnings.push("The deadline is now: clients start as soon as they have the policy.".to_owned());
+    }
+    if available > ctx.now {
+        warnings.push("Clients get the policy now and wait until it is available.".to_owned());
+    }
+    let same = deployment::count_of(&mut reader, create.application).await?;
+    if same > 0 {
+        warnings.push(format!("{same} deployment(s) of this same application are in force already."));
+    }
+    Ok(DeploymentPreview { devices, examples, content_size: application.content_size, warnings })
+}
+
+/// Deploys an application. Devices that become active later get it too when it is for All Systems.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`; `not_found`: no such application or device; `conflict`: the device is not active;
+/// `malformed`: times that cannot be.
+pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate) -> Result<Deployment, SiteError> {
+    let admin = authz::change(ctx)?;
+    let (available, deadline) = times(ctx, create)?;
+    let application = find(application::get(&mut *site.store.reader().await?, create.application).await?)?;
+    let id = DeploymentId(site.sources.id());
+    let policy = DeploymentPolicy { deployment: id, application: create.application, available, deadline };
+    let body = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
+    let row = DeploymentRow {
+        id,
+        name: name_of(create, &application)?,
+        application: create.application,
+        application_size: application.object.len() as u64,
+        target: create.target,
+        available,
+        deadline,
+        policy: muster_trust::sha256(&body),
+        policy_size: body.len() as u64,
+        created: ctx.now,
+        created_by: admin.name.clone(),
+        deleted: None,
+        revision: 1,
+    };
+    let devices = transaction!(site.store, "deployment_create", |tx| { insert(ctx, tx, &row, &body).await })?;
+    changed(site);
+    let shown = Shown {
+        row,
+        application_id: application.id,
+        application_name: application.name,
+        application_version: application.version,
+    };
+    let totals = BTreeMap::from([(DeploymentState::Targeted.as_str().to_owned(), devices)]);
+    Ok(deployment_of(shown, totals))
+}
+
+fn changed(site: &Site) {
+    site.bus.publish(Notice::Changed(Noun::Deployment));
+    site.memory.work.notify_one();
+}
+
+fn find(application: Option<ApplicationRow>) -> Result<ApplicationRow, SiteError> {
+    application.ok_or_else(|| {
+        SiteError::refused(
+            Code::NotFound,
+            "There is no application with this hash; `muster application list` shows all.",
+        )
+    })
+}
+
+fn times(ctx: &Ctx, create: &DeploymentCreate) -> Result<(UnixMillis, UnixMillis), SiteError> {
+    let available = create.available.unwrap_or(ctx.now);
+    let deadline = create.deadline.unwrap_or(available.max(ctx.now));
+    for time in [available, deadline] {
+        if !(-HORIZON..=HORIZON).contains(&time.since(ctx.now)) {
+            return Err(SiteError::refused(
+                Code::Malformed,
+                "`available` and `deadline` must be within ten years of now, in milliseconds since 1970.",
+            ));
+        }
+    }
+    if deadline < available {
+        return Err(SiteError::refused(
+            Code::Malformed,
+            "The deadline must not be before the deployment is available.",
+        ));
+    }
+    Ok((available, deadline))
+}
+
+fn name_of(create: &DeploymentCreate, application: &ApplicationRow) -> Result<Name, SiteError> {
+    if let Some(name) = &create.name {
+        return Ok(name.clone());
+    }
+    let text: String = format!("{} {}", application.name, application.version).chars().take(100).collect();
+    text.trim().parse().map_err(|_| SiteError::refused(Code::Malformed, "Give the deployment a name."))
+}
+
+async fn insert(ctx: &Ctx, tx: &mut Tx, row: &DeploymentRow, body: &[u8]) -> Result<u64, SiteError> {
+    policy_body::insert(tx, row.policy, BodyKind::Deployment, body, ctx.now).await?;
+    if let Target::Device { device } = row.target
+        && assignment::active(tx, &[device]).await?.is_empty()
+    {
+        return Err(match assignment::get(tx.conn(), device).await? {
+            None => {
+                SiteError::refused(Code::NotFound, "There is no device with this id; `muster device list` shows all.")
+            }
+            Some(_) => {
+                SiteError::refused(Code::Conflict, "This device is not active; it would never get the deployment.")
+            }
+        });
+    }
+    deployment::insert(tx, row).await?;
+    let devices = deployment::target(tx, row.id, ctx.now).await?;
+    assignment::ask_targeted(tx, row.id, ctx.now).await?;
+    let detail = format!("{} was deployed to {devices} device(s): application {}.", row.name, row.application);
+    audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;
+    Ok(devices)
+}
+
+/// One page of all deployments, the newest first, with their totals.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`.
+pub async fn deployment_list(ctx: &Ctx, site: &Site, query: PageQuery) -> Result<Page<Deployment>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(query)?;
+    let (items, total) = list(site, page).await?;
+    Ok(Page { items, total, offset: page.offset })
+}
+
+/// A page of deployments with their totals, for whoever was authorised.
+pub(crate) async fn list(site: &Site, page: PageQuery) -> Result<(Vec<Deployment>, u64), SiteError> {
+    let mut reader = site.store.reader().await?;
+    let (shown, total) = deployment::list(&mut reader, page.offset, page.limit).await?;
+    let ids: Vec<DeploymentId> = shown.iter().map(|shown| shown.row.id).collect();
+    let mut totals = deployment::totals(&mut reader, site.store.dialect(), &ids).await?;
+    let with_totals = |shown: Shown| {
+        let totals = totals.remove(&shown.row.id).unwrap_or_default();
+        deployment_of(shown, totals)
+    };
+    Ok((shown.into_iter().map(with_totals).collect(), total))
+}
+
+/// One deployment with its totals.
+///
+/// # Errors
+/// `unauthenticated`, `not_found`.
+pub async fn deployment_show(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result<Deployment, SiteError> {
+    authz::see(ctx)?;
+    let mut reader = site.store.reader().await?;
+    let shown = deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
+    let totals = deployment::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
+    Ok(deployment_of(shown, totals.unwrap_or_default()))
+}
+
+/// Deletes a deployment: clients no longer get it; what it did stays in the history.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `not_found`; `conflict` when it was deleted before.
+pub async fn deployment_delete(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result<(), SiteError> {
+    authz::change(ctx)?;
+    transaction!(site.store, "deployment_delete", |tx| { delete(ctx, tx, id).await })?;
+    changed(site);
+    Ok(())
+}
+
+async fn delete(ctx: &Ctx, tx: &mut Tx, id: DeploymentId) -> Result<(), SiteError> {
+    let shown = deployment::get(tx.conn(), id).await?.ok_or_else(SiteError::not_found)?;
+    if !deployment::delete(tx, id, ctx.now).await? {
+        return Err(SiteError::refused(Code::Conflict, "This deployment was deleted before."));
+    }
+    assignment::ask_targeted(tx, id, ctx.now).await?;
+    let detail = format!("{} was deleted; clients no longer get it.", shown.row.name);
+    audit::append(tx, ctx, "deployment_delete", format!("deployment {id}"), detail).await
+}
+
+/// One page of the devices of a deployment, of one state or of all.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`, `not_found`.
+pub async fn deployment_devices(
+    ctx: &Ctx,
+    site: &Site,
+    id: DeploymentId,
+    state: Option<DeploymentState>,
+    query: PageQuery,
+) -> Result<Page<DeviceDeployment>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(query)?;
+    let mut reader = site.store.reader().await?;
+    deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
+    let (items, total) = deployment::devices(&mut reader, id, state, page.offset, page.limit).await?;
+    Ok(Page { items, total, offset: page.offset })
+}
+
+fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>) -> Deployment {
+    let Shown { row, application_id, application_name, application_version } = shown;
+    let application: Hash = row.application;
+    Deployment {
+        id: row.id,
+        name: row.name,
+        application,
+        application_id,
+        application_name,
+        application_version,
+        target: row.target,
+        available: row.available,
+        deadline: row.deadline,
+        created: row.created,
+        created_by: row.created_by,
+        totals,
+        deleted: row.deleted.is_some(),
+    }
+}

@@ -1,0 +1,271 @@
+//! Policy: what each device is told. Bodies are immutable and shared; the assignment that lists them is signed per device.
+
+use crate::{Ctx, Site, SiteError, authz, delivery::settings};
+use bytes::Bytes;
+use lru::LruCache;
+use muster_model::{
+    id::{DeviceId, Hash},
+    policy::{ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, Recipient},
+    problem::Code,
+    time::{MINUTE, UnixMillis},
+};
+use muster_store::{
+    Tx,
+    bus::Notice,
+    db::{assignment, assignment::AssignmentRow, assignment::Wanted, deployment, policy_body},
+    transaction,
+};
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+/// Devices whose assignments are kept in memory.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+/// How long one is believed without a look at the database: another process may have changed it.
+const REMEMBERED_FOR: i64 = MINUTE;
+/// Devices whose assignments are made in one transaction.
+pub const COMPILE_DEVICES: u32 = 250;
+
+/// A device's assignment as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// Its version; the ETag.
+    pub version: u64,
+    /// When it stops being believed.
+    pub expires: UnixMillis,
+    /// What it lists.
+    pub bodies: Vec<BodyRef>,
+    /// The signed bytes.
+    pub envelope: Bytes,
+}
+
+/// Assignments in memory. What the bus says has changed is forgotten before the next look.
+#[derive(Debug)]
+pub struct Assignments(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    known: LruCache<DeviceId, (UnixMillis, Arc<Current>)>,
+    notices: Option<Receiver<Notice>>,
+}
+
+impl Default for Assignments {
+    fn default() -> Self {
+        Self(Mutex::new(Inner { known: LruCache::new(REMEMBERED), notices: None }))
+    }
+}
+
+impl Inner {
+    fn forget_changed(&mut self, site: &Site) {
+        let notices = self.notices.get_or_insert_with(|| site.bus.subscribe());
+        loop {
+            match notices.try_recv() {
+                Ok(Notice::PolicyChanged(device) | Notice::DeviceClosed(device)) => drop(self.known.pop(&device)),
+                Ok(Notice::AllPoliciesChanged) | Err(TryRecvError::Lagged(_)) => self.known.clear(),
+                Ok(Notice::Changed(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+impl Assignments {
+    fn get(&self, site: &Site, device: DeviceId, now: UnixMillis) -> Option<Arc<Current>> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.forget_changed(site);
+        let (since, current) = inner.known.get(&device)?;
+        ((0..REMEMBERED_FOR).contains(&now.since(*since)) && now < current.expires).then(|| current.clone())
+    }
+
+    fn put(&self, device: DeviceId, now: UnixMillis, current: &Arc<Current>) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.known.put(device, (now, current.clone()));
+    }
+
+    /// Begins to listen, before the database is read: what changes in between is forgotten at the next look.
+    fn listen(&self, site: &Site) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).forget_changed(site);
+    }
+}
+
+/// The assignment of the device that asks. One that has none yet, or an expired one, gets it on the spot.
+///
+/// # Errors
+/// `unauthenticated`; `device_not_active`.
+pub async fn assignment_show(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, SiteError> {
+    current(ctx, site).await
+}
+
+/// The bytes of a policy body or application object, where the current assignment of the device that asks lists it.
+///
+/// # Errors
+/// `device_not_active`; `not_found`, the same for what is not there and what is another's.
+pub async fn body_show(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Vec<u8>, SiteError> {
+    let current = current(ctx, site).await?;
+    if !current.bodies.iter().any(|body| body.hash == hash) {
+        return Err(SiteError::not_found());
+    }
+    policy_body::get(&mut *site.store.reader().await?, hash).await?.ok_or_else(SiteError::not_found)
+}
+
+/// The assignment of the device that asks.
+pub(super) async fn current(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, SiteError> {
+    let device = authz::device(ctx)?.id;
+    if let Some(current) = site.memory.assignments.get(site, device, ctx.now) {
+        return Ok(current);
+    }
+    let mut row = stored(site, device).await?;
+    if row.as_ref().is_none_or(|row| row.expires <= ctx.now) {
+        policy_compile(site, ctx.now, &[device]).await?;
+        row = stored(site, device).await?;
+    }
+    let row = row.ok_or_else(|| SiteError::Fault(format!("no assignment could be made for device {device}")))?;
+    let current = Arc::new(Current {
+        version: row.version,
+        expires: row.expires,
+        bodies: row.bodies,
+        envelope: row.envelope.into(),
+    });
+    site.memory.assignments.put(device, ctx.now, &current);
+    Ok(current)
+}
+
+async fn stored(site: &Site, device: DeviceId) -> Result<Option<AssignmentRow>, SiteError> {
+    site.memory.assignments.listen(site);
+    match assignment::get(&mut *site.store.reader().await?, device).await? {
+        Some((true, row)) => Ok(row),
+        _ => Err(not_active()),
+    }
+}
+
+/// What a device that is blocked, retired or unknown hears.
+pub(crate) fn not_active() -> SiteError {
+    SiteError::refused(
+        Code::DeviceNotActive,
+        "This device is blocked, retired or unknown; its administrator can say why.",
+    )
+}
+
+/// Makes the assignments of these devices anew, where they changed or half of their life is over; tells the bus. Returns how
+/// many were signed.
+///
+/// # Errors
+/// When the store fails.
+pub async fn policy_compile(site: &Site, now: UnixMillis, devices: &[DeviceId]) -> Result<usize, SiteError> {
+    let changed = transaction!(site.store, "policy_compile", |tx| { compile(site, tx, now, devices).await })?;
+    publish(site, &changed);
+    Ok(changed.len())
+}
+
+/// Whether jobs wait.
+///
+/// # Errors
+/// When the store fails.
+pub async fn policy_pending(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
+    Ok(assignment::pending(&mut *site.store.reader().await?, now).await?)
+}
+
+/// Takes waiting jobs and makes the assignments that they ask for. Returns how many jobs were taken.
+///
+/// # Errors
+/// When the store fails; the jobs are still there then.
+pub async fn policy_work(site: &Site, now: UnixMillis) -> Result<usize, SiteError> {
+    let (taken, changed) = transaction!(site.store, "policy_work", |tx| {
+        let devices = assignment::take(tx, now, COMPILE_DEVICES).await?;
+        let changed = compile(site, tx, now, &devices).await?;
+        Ok::<_, SiteError>((devices.len(), changed))
+    })?;
+    publish(site, &changed);
+    Ok(taken)
+}
+
+fn publish(site: &Site, changed: &[DeviceId]) {
+    for device in changed {
+        site.bus.publish(Notice::PolicyChanged(*device));
+    }
+}
+
+async fn compile(site: &Site, tx: &mut Tx, now: UnixMillis, devices: &[DeviceId]) -> Result<Vec<DeviceId>, SiteError> {
+    if devices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let active = assignment::active(tx, devices).await?;
+    deployment::target_new(tx, &active, now).await?;
+    let settings = settings::body(tx, now).await?;
+    let mut bodies: HashMap<DeviceId, Vec<BodyRef>> =
+        active.iter().map(|device| (*device, vec![settings.clone()])).collect();
+    for wanted in assignment::wanted(tx, &active).await? {
+        if let Some(bodies) = bodies.get_mut(&wanted.device) {
+            add(bodies, &wanted);
+        }
+    }
+    let earlier = assignment::of_devices(tx, &active).await?;
+    let earlier: HashMap<DeviceId, AssignmentRow> = earlier.into_iter().map(|row| (row.device, row)).collect();
+    let mut rows = Vec::new();
+    for device in &active {
+        let bodies = bodies.remove(device).unwrap_or_default();
+        let before = earlier.get(device);
+        let fresh = |row: &AssignmentRow| row.bodies == bodies && in_first_half(row, now);
+        if !before.is_some_and(fresh) {
+            rows.push(sign(site, *device, before.map_or(1, |row| row.version + 1), bodies, now)?);
+        }
+    }
+    assignment::put(tx, &rows).await?;
+    Ok(rows.iter().map(|row| row.device).collect())
+}
+
+/// Whether an assignment needs no new signature for its age. One from the future was signed by a wrong clock.
+fn in_first_half(row: &AssignmentRow, now: UnixMillis) -> bool {
+    (0..ASSIGNMENT_LIFETIME / 2).contains(&now.since(row.issued))
+}
+
+fn add(bodies: &mut Vec<BodyRef>, wanted: &Wanted) {
+    bodies.push(BodyRef { kind: BodyKind::Deployment, hash: wanted.policy, size: wanted.policy_size });
+    if !bodies.iter().any(|body| body.hash == wanted.application) {
+        let (hash, size) = (wanted.application, wanted.application_size);
+        bodies.push(BodyRef { kind: BodyKind::Application, hash, size });
+    }
+}
+
+fn sign(
+    site: &Site,
+    device: DeviceId,
+    version: u64,
+    bodies: Vec<BodyRef>,
+    now: UnixMillis,
+) -> Result<AssignmentRow, SiteError> {
+    let assignment = Assignment {
+        site: site.code,
+        recipient: Recipient::Device(device),
+        version,
+        issued: now,
+        expires: now.plus(ASSIGNMENT_LIFETIME),
+        trust_version: site.trust.load().bundle.value().version,
+        bodies,
+    };
+    let envelope = muster_trust::envelope::sign1_json(&site.keys.policy, &assignment)
+        .map_err(|error| SiteError::Fault(format!("an assignment could not be signed: {error}")))?;
+    let Assignment { version, issued, expires, bodies, .. } = assignment;
+    Ok(AssignmentRow { device, version, issued, expires, bodies, envelope })
+}
+
+/// Asks for new signatures where half of the life is over, and for assignments that are missing. Returns how many were asked for.
+///
+/// # Errors
+/// When the store fails.
+pub async fn policy_renew(site: &Site, now: UnixMillis) -> Result<usize, SiteError> {
+    let due = {
+        let mut reader = site.store.reader().await?;
+        let half = now.plus(-ASSIGNMENT_LIFETIME / 2);
+        let mut due = assignment::issued_before(&mut reader, half, COMPILE_DEVICES).await?;
+        due.extend(assignment::missing(&mut reader, COMPILE_DEVICES).await?);
+        due
+    };
+    if !due.is_empty() {
+        transaction!(site.store, "policy_renew", |tx| { assignment::ask(tx, &due, now).await })?;
+    }
+    Ok(due.len())
+}

@@ -1,0 +1,63 @@
+//! Inventory: what devices report of themselves, and how it is shown.
+
+pub(crate) mod apply;
+pub(crate) mod interner;
+pub(crate) mod section;
+
+use crate::{Ctx, Site, SiteError, authz};
+use muster_model::{
+    api::{ClassRows, ClassSummary, PageQuery},
+    id::DeviceId,
+    inventory::Unread,
+};
+use muster_store::{db::inventory, transaction};
+
+/// Rows of one class that one sweep removes at most, so that reports do not wait long.
+const SWEEP_ROWS: u32 = 10_000;
+
+/// A page of the rows of one class of one device, in the order of their key.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`; `not_found`: no such class, or the device never reported it.
+pub async fn inventory_show(
+    ctx: &Ctx,
+    site: &Site,
+    device: DeviceId,
+    class: &str,
+    query: PageQuery,
+) -> Result<ClassRows, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(query)?;
+    let class = site.catalogue.class(class).ok_or_else(SiteError::not_found)?;
+    let mut reader = site.store.reader().await?;
+    let found = inventory::rows(&mut reader, site.store.dialect(), device, class, page.offset, page.limit).await?;
+    let (rows, total) = found.ok_or_else(SiteError::not_found)?;
+    let names = class.attributes.iter().map(|a| &a.name);
+    let attributes = names.filter(|name| rows.iter().any(|row| row.contains_key(*name))).cloned().collect();
+    Ok(ClassRows { class: class.name.clone(), attributes, rows, total })
+}
+
+/// The classes of a device and what its agent could not read: parts of `device_show`.
+///
+/// # Errors
+/// `unauthenticated`.
+pub async fn inventory_summary(
+    ctx: &Ctx,
+    site: &Site,
+    device: DeviceId,
+) -> Result<(Vec<ClassSummary>, Vec<Unread>), SiteError> {
+    authz::see(ctx)?;
+    let mut reader = site.store.reader().await?;
+    Ok((inventory::classes(&mut reader, device).await?, inventory::unread(&mut reader, device).await?))
+}
+
+/// Maintenance: removes rows that no device has any more. Returns how many went.
+///
+/// # Errors
+/// When the store fails.
+pub async fn inventory_sweep(site: &Site) -> Result<u64, SiteError> {
+    let name = site.sources.id().to_string();
+    transaction!(site.store, "inventory_sweep", |tx| {
+        Ok::<_, SiteError>(inventory::sweep(tx, site.catalogue.classes(), &name, SWEEP_ROWS).await?)
+    })
+}

@@ -1,0 +1,304 @@
+//! The transaction of reports: everything of many reports is committed together, or nothing is.
+
+use super::read::{Item, Report};
+use crate::{
+    SiteError,
+    knowledge::inventory::{
+        apply::{self, Applied, Incoming, Stale},
+        interner::Interner,
+        section::excerpt,
+    },
+    truth::step,
+};
+use muster_model::{
+    id::DeviceId,
+    limits::Limits,
+    report::{Channel, Quarantined, ReportAnswer},
+};
+use muster_store::{
+    Store, Tx,
+    db::{
+        channel::{self, ChannelRow, Standing},
+        deployment, device,
+        message::{self, MessageRow},
+        quarantine::{self, QuarantineRow},
+        report_hour::{self, Hour},
+        timeline::{self, TimelineRow},
+    },
+    transaction,
+};
+use muster_trust::sequence::{self, Accepted, SequenceError};
+use std::collections::HashMap;
+
+/// What a report came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Committed.
+    Answer(ReportAnswer),
+    /// The device is not active.
+    NotActive,
+    /// Nothing of it was taken.
+    Refused(SequenceError),
+}
+
+/// What was committed.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    /// One outcome per report.
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) messages: u64,
+    pub(super) steps: u64,
+    pub(super) inventories: u64,
+    pub(super) quarantined: u64,
+    pub(super) heartbeats: u64,
+}
+
+/// What the transaction writes, collected over all reports.
+#[derive(Default)]
+struct Plan {
+    channels: Vec<ChannelRow>,
+    messages: Vec<MessageRow>,
+    steps: Vec<(usize, u64, deployment::Step, muster_model::id::Hash)>,
+    claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
+    quarantine: Vec<(usize, QuarantineRow)>,
+    timeline: Vec<TimelineRow>,
+}
+
+/// Commits reports, at most one per device.
+///
+/// # Errors
+/// When the store fails; nothing is committed then.
+pub(super) async fn commit(
+    store: &Store,
+    interner: &Interner,
+    limits: &Limits,
+    reports: &[&Report],
+) -> Result<Result<Committed, Stale>, SiteError> {
+    let done = transaction!(store, "report_submit", |tx| { write(tx, interner, limits, reports).await })?;
+    Ok(done.map(|(committed, applied)| {
+        interner.put(&applied.sweeps, applied.known);
+        committed
+    }))
+}
+
+async fn write(
+    tx: &mut Tx,
+    interner: &Interner,
+    limits: &Limits,
+    reports: &[&Report],
+) -> Result<Result<(Committed, Applied), Stale>, SiteError> {
+    let devices: Vec<DeviceId> = reports.iter().map(|report| report.device).collect();
+    let standings = channel::lock(tx, &devices).await?;
+    let mut committed = Committed::default();
+    let mut plan = Plan::default();
+    let mut incoming = Vec::new();
+    // Which report, and which sequence number, each inventory message is of.
+    let mut places = Vec::new();
+    for (at, report) in reports.iter().enumerate() {
+        let outcome = match measure(report, standings.get(&report.device)) {
+            Ok((accepted, answer)) => {
+                plan.add(at, report, &accepted, &answer);
+                collect(at, report, &accepted, &mut incoming, &mut places);
+                Outcome::Answer(answer)
+            }
+            Err(outcome) => outcome,
+        };
+        committed.outcomes.push(outcome);
+    }
+    let applied = if incoming.is_empty() {
+        Applied { sweeps: interner.sweeps(), ..Applied::default() }
+    } else {
+        match apply::apply(tx, interner, limits, &incoming).await? {
+            Ok(applied) => applied,
+            Err(stale) => return Ok(Err(stale)),
+        }
+    };
+    plan.refused_sections(reports, &incoming, &places, &applied);
+    plan.steps(tx, reports).await?;
+    plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
+    for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
+        if let (Outcome::Answer(answer), Channel::Inventory) = (outcome, report.batch.channel)
+            && let Some(classes) = applied.resync.get(&report.device)
+        {
+            answer.resync = classes.iter().cloned().collect();
+            // What was refused is not asked for again: it would be refused again.
+            answer.resync.retain(|class| !answer.quarantined.iter().any(|item| item.class.as_deref() == Some(class)));
+        }
+    }
+    Ok(Ok((committed, applied)))
+}
+
+fn measure(report: &Report, standing: Option<&Standing>) -> Result<(Accepted, ReportAnswer), Outcome> {
+    let standing = standing.filter(|standing| standing.active).ok_or(Outcome::NotActive)?;
+    let zero = (0, muster_model::id::Hash::ZERO);
+    let (last, head) = standing.channels.get(&report.batch.channel).copied().unwrap_or(zero);
+    let accepted = sequence::accept(last, head, &report.batch).map_err(Outcome::Refused)?;
+    let (acknowledged, head) = accepted.after(last, head);
+    Ok((accepted, ReportAnswer { acknowledged, head, resync: Vec::new(), quarantined: Vec::new() }))
+}
+
+fn collect<'a>(
+    at: usize,
+    report: &'a Report,
+    accepted: &Accepted,
+    incoming: &mut Vec<Incoming<'a>>,
+    places: &mut Vec<(usize, u64)>,
+) {
+    for (number, item) in report.items.iter().enumerate() {
+        if let Item::Inventory(inventory) = item {
+            let again = number < accepted.skip;
+            incoming.push(Incoming { device: report.device, received: report.received, again, report: inventory });
+            places.push((at, report.batch.first + number as u64));
+        }
+    }
+}
+
+impl Plan {
+    fn add(&mut self, at: usize, report: &Report, accepted: &Accepted, answer: &ReportAnswer) {
+        if accepted.head_after.is_empty() {
+            return;
+        }
+        let (device, received) = (report.device, report.received);
+        let (channel, last, head) = (report.batch.channel, answer.acknowledged, answer.head);
+        self.channels.push(ChannelRow { device, channel, last, head });
+        if let Some(lost) = &accepted.lost {
+            let text = format!(
+                "The client lost messages {} to {} of its {} channel.",
+                lost.start(),
+                lost.end(),
+                channel.as_str()
+            );
+            let severity = muster_model::status::Severity::Warning;
+            self.timeline.push(TimelineRow { device, happened: received, kind: "administration", severity, text });
+        }
+        for (number, item) in report.items.iter().enumerate().skip(accepted.skip) {
+            let sequence = report.batch.first + number as u64;
+            match item {
+                Item::Status(happened, message) => {
+                    let (happened, message) = (*happened, message.clone());
+                    self.messages.push(MessageRow { device, happened, received, message });
+                }
+                Item::Step(happened, step) => {
+                    let application = step.application;
+                    self.steps.push((at, sequence, step::of(device, *happened, step), application));
+                }
+                Item::Heartbeat(claims) => self.claims.push((device, claims.clone())),
+                Item::Inventory(inventory) => {
+                    for refused in &inventory.refused {
+                        self.quarantine(at, report, sequence, refused.class.clone(), &refused.reason, &refused.excerpt);
+                    }
+                }
+                Item::Refused(reason) => {
+                    let text = report.batch.messages.get(number).map_or("", |message| message.get());
+                    self.quarantine(at, report, sequence, None, reason, text);
+                }
+            }
+        }
+    }
+
+    fn quarantine(
+        &mut self,
+        at: usize,
+        report: &Report,
+        sequence: u64,
+        class: Option<String>,
+        reason: &str,
+        text: &str,
+    ) {
+        let row = QuarantineRow {
+            device: report.device,
+            received: report.received,
+            channel: report.batch.channel,
+            sequence,
+            class,
+            reason: crate::knowledge::inventory::section::clean(reason, 500),
+            excerpt: excerpt(text),
+        };
+        self.quarantine.push((at, row));
+    }
+
+    fn refused_sections(
+        &mut self,
+        reports: &[&Report],
+        incoming: &[Incoming<'_>],
+        places: &[(usize, u64)],
+        applied: &Applied,
+    ) {
+        for (place, refused) in &applied.refused {
+            if let (Some((at, sequence)), Some(_)) = (places.get(*place), incoming.get(*place))
+                && let Some(report) = reports.get(*at)
+            {
+                self.quarantine(*at, report, *sequence, refused.class.clone(), &refused.reason, &refused.excerpt);
+            }
+        }
+    }
+
+    /// Steps of deployments that the site knows of this device become its state; the others are put aside.
+    async fn steps(&mut self, tx: &mut Tx, reports: &[&Report]) -> Result<(), SiteError> {
+        if self.steps.is_empty() {
+            return Ok(());
+        }
+        let mut devices: Vec<DeviceId> = self.steps.iter().map(|(_, _, step, _)| step.device).collect();
+        devices.dedup();
+        let known = deployment::known(tx, &devices).await?;
+        let mut last: Vec<deployment::Step> = Vec::new();
+        let mut at_of: HashMap<(DeviceId, muster_model::id::DeploymentId), usize> = HashMap::new();
+        for (at, sequence, step, application) in std::mem::take(&mut self.steps) {
+            let Some(report) = reports.get(at) else { continue };
+            match known.get(&(step.device, step.deployment)) {
+                Some((of, _, name)) if *of == application => {
+                    self.timeline.push(step::line(&step, name, report.received));
+                    let place = *at_of.entry((step.device, step.deployment)).or_insert(last.len());
+                    if place == last.len() {
+                        last.push(step);
+                    } else {
+                        last[place] = step;
+                    }
+                }
+                _ => {
+                    let number = usize::try_from(sequence - report.batch.first).unwrap_or_default();
+                    let text = report.batch.messages.get(number).map_or("", |message| message.get());
+                    let reason = "The site has no such deployment of this application for this device.";
+                    self.quarantine(at, report, sequence, None, reason, text);
+                }
+            }
+        }
+        deployment::report(tx, &last).await?;
+        Ok(())
+    }
+
+    async fn store(
+        self,
+        tx: &mut Tx,
+        limits: &Limits,
+        reports: &[&Report],
+        committed: &mut Committed,
+        inventories: usize,
+    ) -> Result<(), SiteError> {
+        committed.messages = self.messages.len() as u64;
+        committed.steps = self.timeline.len() as u64;
+        committed.heartbeats = self.claims.len() as u64;
+        committed.inventories = inventories as u64;
+        committed.quarantined = self.quarantine.len() as u64;
+        message::insert(tx, &self.messages).await?;
+        timeline::insert(tx, &self.timeline).await?;
+        for (device, claims) in &self.claims {
+            device::set_claims(tx, *device, claims).await?;
+        }
+        let mut rows = Vec::with_capacity(self.quarantine.len());
+        for (at, row) in self.quarantine {
+            if let Some(Outcome::Answer(answer)) = committed.outcomes.get_mut(at) {
+                let (sequence, class, reason) = (row.sequence, row.class.clone(), row.reason.clone());
+                answer.quarantined.push(Quarantined { sequence, class, reason });
+            }
+            rows.push(row);
+        }
+        quarantine::insert(tx, &rows, limits.quarantine_items).await?;
+        channel::put(tx, &self.channels).await?;
+        if let (Some(hour), false) = (reports.iter().map(|report| report.received).max(), self.channels.is_empty()) {
+            let (reports, messages) = (self.channels.len() as u64, committed.messages);
+            report_hour::add(tx, Hour { hour, reports, messages, quarantined: committed.quarantined }).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Reading a report before any transaction: envelope, decompression, batch, and each message by itself.
+
+use crate::{
+    Ctx, Site, SiteError,
+    ctx::DeviceCaller,
+    knowledge::inventory::{
+        interner::Interner,
+        section::{self, clean},
+    },
+};
+use muster_model::{
+    catalogue::Catalogue,
+    enrol::DeviceClaims,
+    id::DeviceId,
+    limits::Limits,
+    problem::Code,
+    report::{Batch, Body, Channel, Message, REPORT_TYPE},
+    status::{DeploymentReport, DeploymentState, StatusMessage},
+    time::UnixMillis,
+};
+use muster_trust::envelope::{self, EnvelopeError};
+use std::io::Read;
+
+/// A report that can be measured against its channel and committed.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) device: DeviceId,
+    pub(super) received: UnixMillis,
+    /// The batch, with the exact bytes of its messages.
+    pub(super) batch: Batch,
+    /// The messages, in the same order.
+    pub(super) items: Vec<Item>,
+}
+
+/// One message.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// Something happened.
+    Status(UnixMillis, StatusMessage),
+    /// A step of a deployment.
+    Step(UnixMillis, DeploymentReport),
+    /// The client is there.
+    Heartbeat(DeviceClaims),
+    /// What is on the device.
+    Inventory(section::Report),
+    /// Not taken, and why.
+    Refused(String),
+}
+
+/// Values of a status message, and bytes of each name and value.
+const VALUES: usize = 16;
+const VALUE_BYTES: usize = 1_024;
+
+/// Reads the envelope of a report of the device that is connected. Nothing of it is believed before its signature holds.
+pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u8]) -> Result<Report, SiteError> {
+    if bytes.len() > site.limits.report_bytes {
+        let detail =
+            format!("A report may have at most {} bytes; send fewer messages in one.", site.limits.report_bytes);
+        return Err(SiteError::refused(Code::TooLarge, detail));
+    }
+    let opened = envelope::open1(bytes, REPORT_TYPE, |id| (*id == device.key_id).then(|| device.key.clone()));
+    let payload = opened.map_err(|error| match error {
+        EnvelopeError::Malformed | EnvelopeError::Key(_) => malformed("not a signed report envelope"),
+        EnvelopeError::KeyUnknown | EnvelopeError::SignatureInvalid | EnvelopeError::BelowThreshold => {
+            SiteError::refused(
+                Code::SignatureInvalid,
+                "The report is not signed by the key of this connection's device.",
+            )
+        }
+    })?;
+    let json = decompress(payload.value(), site.limits.report_decoded_bytes)?;
+    let batch: Batch = serde_json::from_slice(&json).map_err(|error| malformed(&error.to_string()))?;
+    if batch.site != site.code {
+        return Err(SiteError::refused(
+            Code::ForeignSite,
+            format!("The report is for site {}, and this is {}.", batch.site, site.code),
+        ));
+    }
+    if batch.messages.len() > site.limits.report_messages {
+        let detail = format!("A report may have at most {} messages; send several.", site.limits.report_messages);
+        return Err(SiteError::refused(Code::TooLarge, detail));
+    }
+    let items = items(&batch, site.catalogue, &site.limits, &site.memory.interner);
+    Ok(Report { device: device.id, received: ctx.now, batch, items })
+}
+
+fn malformed(what: &str) -> SiteError {
+    SiteError::refused(Code::Malformed, format!("The report cannot be read: {}.", clean(what, 200)))
+}
+
+/// Decompresses, and stops at the limit whatever the frame says of its length.
+fn decompress(bytes: &[u8], most: usize) -> Result<Vec<u8>, SiteError> {
+    let failed = |_| malformed("its payload is not a zstd frame");
+    // 27: windows of at most 128 MiB are not asked for; a report's window is never larger than the report.
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(failed)?;
+    decoder.window_log_max(window_log(most)).map_err(failed)?;
+    let mut json = Vec::with_capacity((bytes.len() * 8).min(most));
+    decoder.take(most as u64 + 1).read_to_end(&mut json).map_err(failed)?;
+    if json.len() > most {
+        let detail = format!("A report may have at most {most} bytes after decompression; send fewer messages in one.");
+        return Err(SiteError::refused(Code::TooLarge, detail));
+    }
+    Ok(json)
+}
+
+/// The smallest window that holds what may be decoded.
+fn window_log(most: usize) -> u32 {
+    (usize::BITS - most.leading_zeros()).clamp(10, 27)
+}
+
+/// Reads each message of a batch by itself.
+pub(super) fn items(batch: &Batch, catalogue: &'static Catalogue, limits: &Limits, interner: &Interner) -> Vec<Item> {
+    let read = |text: &str| match batch.channel {
+        Channel::Inventory => section::read(catalogue, limits, interner, text).map(Item::Inventory),
+        Channel::Status => status(limits, text),
+    };
+    batch.messages.iter().map(|message| read(message.get()).unwrap_or_else(Item::Refused)).collect()
+}
+
+fn status(limits: &Limits, text: &str) -> Result<Item, String> {
+    let message: Message =
+        serde_json::from_str(text).map_err(|error| format!("Not a well-formed message: {error}."))?;
+    match message.body {
+        Body::Status(status) => {
+            let ok = |text: &String| text.len() <= VALUE_BYTES;
+            if status.values.len() > VALUES || !status.values.iter().all(|(name, value)| ok(name) && ok(value)) {
+                return Err(format!("A status message has at most {VALUES} values of at most {VALUE_BYTES} bytes."));
+            }
+            let clean = |(name, value): (String, String)| (clean(&name, VALUE_BYTES), clean(&value, VALUE_BYTES));
+            let values = status.values.into_iter().map(clean).collect();
+            Ok(Item::Status(message.time, StatusMessage { values, ..status }))
+        }
+        Body::Deployment(step) => {
+            if step.state == DeploymentState::Targeted {
+                return Err("`targeted` is said by the site, not by a client.".to_owned());
+            }
+            if step.output.len() > limits.output_bytes {
+                return Err(format!("The output of an installer may have at most {} bytes.", limits.output_bytes));
+            }
+            // Lines stay lines; every other control character goes.
+            let keep = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+            let output = step.output.chars().map(keep).collect();
+            Ok(Item::Step(message.time, DeploymentReport { output, ..step }))
+        }
+        Body::Heartbeat(claims) if claims.is_well_formed() => Ok(Item::Heartbeat(claims)),
+        Body::Heartbeat(_) => Err("A device's texts have 1 to 255 bytes and no control character.".to_owned()),
+        Body::Inventory(_) => Err("Inventory has a channel of its own.".to_owned()),
+    }
+}

@@ -1,0 +1,60 @@
+//! Steps of deployments, as devices report them: their state, and the line that they leave in the device's history.
+
+use muster_model::{
+    id::DeviceId,
+    status::{DeploymentReport, DeploymentState, FailureReason, Severity},
+    time::UnixMillis,
+};
+use muster_store::db::{deployment::Step, timeline::TimelineRow};
+
+/// What a device says, as it is kept.
+pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentReport) -> Step {
+    // A reason is kept only with a failure; without one, nothing failed.
+    let reason = report.reason.filter(|_| report.state == DeploymentState::Failed);
+    Step {
+        deployment: report.deployment,
+        device,
+        state: report.state,
+        reason,
+        exit_code: report.exit_code,
+        output: report.output.clone(),
+        changed: happened,
+    }
+}
+
+/// The line of a step.
+pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> TimelineRow {
+    let what = match step.state {
+        DeploymentState::Targeted => "is targeted",
+        DeploymentState::Waiting => "waits for its time",
+        DeploymentState::Downloading => "is being downloaded",
+        DeploymentState::Installing => "is being installed",
+        DeploymentState::Succeeded => "succeeded",
+        DeploymentState::Failed => "failed",
+    };
+    let mut text = format!("Deployment {deployment} {what}");
+    if let Some(reason) = step.reason {
+        text = format!("{text}: {}", reason_words(reason));
+    }
+    if let Some(code) = step.exit_code.filter(|_| step.state == DeploymentState::Failed) {
+        text = format!("{text} (exit code {code})");
+    }
+    let severity = if step.state == DeploymentState::Failed { Severity::Error } else { Severity::Information };
+    TimelineRow { device: step.device, happened: received, kind: "deployment", severity, text: format!("{text}.") }
+}
+
+/// A reason in words.
+const fn reason_words(reason: FailureReason) -> &'static str {
+    match reason {
+        FailureReason::NotSigned => "no author that the trust bundle names signed it",
+        FailureReason::ContentUnavailable => "the content could not be fetched",
+        FailureReason::ContentAltered => "the content is not what its hash names",
+        FailureReason::CannotStart => "the install command could not be started",
+        FailureReason::ExitCode => "the install command ended with an exit code that means failure",
+        FailureReason::TimedOut => "the install command ran over its time and was ended",
+        FailureReason::NotDetected => "the detection rule does not find the application after the installation",
+        FailureReason::DetectionFailed => "the detection rule itself failed",
+        FailureReason::Interrupted => "the agent was stopped in the middle of the installation",
+        FailureReason::DiskFull => "the disk is full",
+    }
+}

@@ -1,0 +1,75 @@
+//! Work in the background: assignments to be made, signatures to be renewed, what is over to be removed.
+
+use crate::{
+    Site, SiteError,
+    delivery::policy::{policy_pending, policy_renew, policy_work},
+    knowledge::inventory::inventory_sweep,
+};
+use muster_model::time::{DAY, MINUTE, UnixMillis};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+/// How long the worker rests at most. What is urgent wakes it earlier.
+const REST: Duration = Duration::from_secs(2);
+
+/// The background worker of one process. Several on one database do not disturb each other.
+#[derive(Debug)]
+pub struct Worker {
+    site: Arc<Site>,
+    renewed: Option<UnixMillis>,
+    swept: UnixMillis,
+}
+
+impl Worker {
+    /// A worker of this site.
+    #[must_use]
+    pub fn new(site: Arc<Site>) -> Self {
+        let swept = site.sources.now();
+        Self { site, renewed: None, swept }
+    }
+
+    /// Works until `shutdown` is there; what is in a transaction then is finished first.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let rest = match self.step().await {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => REST,
+                Err(error) => {
+                    tracing::error!(%error, "The background work failed; it is tried again.");
+                    REST
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(rest) => {}
+                () = self.site.memory.work.notified() => {}
+            }
+        }
+    }
+
+    /// One piece of what is to be done now; whether there is more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn step(&mut self) -> Result<bool, SiteError> {
+        let now = self.site.sources.now();
+        if policy_pending(&self.site, now).await? {
+            policy_work(&self.site, now).await?;
+            return Ok(true);
+        }
+        if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
+            let asked = policy_renew(&self.site, now).await?;
+            if asked == 0 {
+                self.renewed = Some(now);
+            }
+            return Ok(asked > 0);
+        }
+        if !(0..DAY).contains(&now.since(self.swept)) {
+            let gone = inventory_sweep(&self.site).await?;
+            tracing::info!(gone, "Inventory rows that no device has any more were removed.");
+            self.swept = now;
+        }
+        Ok(false)
+    }
+}

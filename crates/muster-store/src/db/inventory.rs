@@ -1,0 +1,276 @@
+//! Inventory: each distinct row of a class is stored once; a device's section is the list of the rows that it has.
+
+use super::{
+    Dialect, StoreError, Tx,
+    bulk::{Bulk, in_texts, json_texts},
+    column::{self, parsed},
+    inventory_schema::{self, ClassStatements},
+};
+use muster_model::{
+    api::ClassSummary,
+    catalogue::{Class, Type},
+    id::{DeviceId, Hash},
+    inventory::{Row as InventoryRow, Unread, Value},
+    time::UnixMillis,
+};
+use serde::Serialize;
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+use std::collections::HashMap;
+
+/// A row that may be new to the site.
+#[derive(Debug, Serialize)]
+pub struct NewRow<'a> {
+    /// SHA-256 of the row's JSON, hexadecimal.
+    #[serde(rename = "h")]
+    pub hash: &'a str,
+    /// A number made from its key attributes: equal keys, equal numbers.
+    #[serde(rename = "k")]
+    pub key: i64,
+    /// The row.
+    #[serde(rename = "r")]
+    pub row: &'a InventoryRow,
+}
+
+/// Rows that are added in one statement: its parameter stays at some hundred kilobytes.
+const INTERN_ROWS: usize = 1_000;
+
+fn statements(class: &str) -> Result<&'static ClassStatements, StoreError> {
+    inventory_schema::statements(class)
+        .ok_or_else(|| StoreError::Corrupt(format!("there is no table of class {class}")))
+}
+
+/// The statement of this database. All of them are made from the catalogue that is built in, once.
+fn pick(dialect: Dialect, both: &'static [String; 2]) -> AssertSqlSafe<&'static str> {
+    AssertSqlSafe(match dialect {
+        Dialect::Sqlite => both[0].as_str(),
+        Dialect::Postgres => both[1].as_str(),
+    })
+}
+
+/// Ids of the rows with these hashes, after those that are new were added.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn intern(tx: &mut Tx, class: &str, rows: &[NewRow<'_>]) -> Result<HashMap<String, i64>, StoreError> {
+    let statements = statements(class)?;
+    let dialect = tx.dialect();
+    let mut ids = HashMap::with_capacity(rows.len());
+    for rows in rows.chunks(INTERN_ROWS) {
+        let hashes = json_texts(rows.iter().map(|row| row.hash));
+        let new = column::to_json(&rows);
+        sqlx::query(pick(dialect, &statements.intern)).bind(new).execute(tx.conn()).await?;
+        for row in sqlx::query(pick(dialect, &statements.ids)).bind(hashes).fetch_all(tx.conn()).await? {
+            ids.insert(row.try_get("row_hash")?, row.try_get("row_id")?);
+        }
+    }
+    Ok(ids)
+}
+
+/// Ids and keys of all rows of a class with one of these keys, whoever has them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn with_keys(tx: &mut Tx, class: &str, keys: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+    let statement = pick(tx.dialect(), &statements(class)?.with_keys);
+    let rows = sqlx::query(statement).bind(column::to_json(&keys)).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| Ok((row.try_get("row_id")?, row.try_get("row_key")?))).collect()
+}
+
+/// A section as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionRow {
+    /// The device.
+    pub device: DeviceId,
+    /// The class.
+    pub class: String,
+    /// Digest of the section, as the client computed it.
+    pub digest: Hash,
+    /// The rows.
+    pub row_ids: Vec<i64>,
+    /// When it last changed.
+    pub changed: UnixMillis,
+}
+
+/// The sections of these devices that are of these classes.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn sections(tx: &mut Tx, devices: &[DeviceId], classes: &[&str]) -> Result<Vec<SectionRow>, StoreError> {
+    let statement = tx.dialect().pick([
+        "SELECT device, class, digest, row_ids, changed FROM device_section \
+         WHERE device IN (SELECT value FROM json_each($1)) AND class IN (SELECT value FROM json_each($2))",
+        "SELECT device, class, digest, row_ids, changed FROM device_section \
+         WHERE device IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
+         AND class IN (SELECT jsonb_array_elements_text(CAST($2 AS jsonb)))",
+    ]);
+    let rows = sqlx::query(statement).bind(json_texts(devices)).bind(json_texts(classes)).fetch_all(tx.conn()).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SectionRow {
+                device: parsed(row, "device")?,
+                class: row.try_get("class")?,
+                digest: parsed(row, "digest")?,
+                row_ids: column::json(row, "row_ids")?,
+                changed: column::time(row, "changed")?,
+            })
+        })
+        .collect()
+}
+
+static PUT: Bulk = Bulk::new(
+    "INSERT INTO device_section (device, class, digest, row_ids, row_count, changed)",
+    6,
+    "ON CONFLICT (device, class) DO UPDATE SET digest = excluded.digest, row_ids = excluded.row_ids, \
+     row_count = excluded.row_count, changed = excluded.changed",
+);
+
+/// Sets sections, each at most once.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put(tx: &mut Tx, rows: &[SectionRow]) -> Result<(), StoreError> {
+    PUT.run(tx, rows, |query, row| {
+        query
+            .bind(row.device.to_string())
+            .bind(row.class.clone())
+            .bind(row.digest.to_string())
+            .bind(column::to_json(&row.row_ids))
+            .bind(column::signed(row.row_ids.len() as u64))
+            .bind(row.changed.0)
+    })
+    .await?;
+    Ok(())
+}
+
+static UNREAD: Bulk =
+    Bulk::new("INSERT INTO device_unread (device, class, reason)", 3, "ON CONFLICT (device, class) DO NOTHING");
+
+/// Notes what the agents of these devices could not read, in the place of what was noted before.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put_unread(tx: &mut Tx, devices: &[DeviceId], rows: &[(DeviceId, Unread)]) -> Result<(), StoreError> {
+    let statement = tx.dialect().pick(in_texts!("DELETE FROM device_unread WHERE device", ""));
+    sqlx::query(statement).bind(json_texts(devices)).execute(tx.conn()).await?;
+    UNREAD
+        .run(tx, rows, |query, (device, unread)| {
+            query.bind(device.to_string()).bind(unread.class.clone()).bind(unread.reason.clone())
+        })
+        .await?;
+    Ok(())
+}
+
+/// Notes that inventory of these devices was accepted.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn seen(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<(), StoreError> {
+    let statement = tx.dialect().pick(in_texts!("UPDATE device SET last_inventory = $2 WHERE id", ""));
+    sqlx::query(statement).bind(json_texts(devices)).bind(now.0).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// The classes of a device, with the number of rows and the time of their last change.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn classes(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec<ClassSummary>, StoreError> {
+    let statement = "SELECT class, row_count, changed FROM device_section WHERE device = $1 ORDER BY class";
+    let rows = sqlx::query(statement).bind(device.to_string()).fetch_all(conn).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ClassSummary {
+                class: row.try_get("class")?,
+                rows: column::count(row, "row_count")?,
+                changed: column::time(row, "changed")?,
+            })
+        })
+        .collect()
+}
+
+/// What the agent of a device could not read.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn unread(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec<Unread>, StoreError> {
+    let statement = "SELECT class, reason FROM device_unread WHERE device = $1 ORDER BY class";
+    let rows = sqlx::query(statement).bind(device.to_string()).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(Unread { class: row.try_get("class")?, reason: row.try_get("reason")? })).collect()
+}
+
+/// One page of the rows of a class of a device, in the order of their key; and how many there are. `None`: the device has no
+/// section of that class.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn rows(
+    conn: &mut AnyConnection,
+    dialect: Dialect,
+    device: DeviceId,
+    class: &Class,
+    offset: u64,
+    limit: u32,
+) -> Result<Option<(Vec<InventoryRow>, u64)>, StoreError> {
+    let statement = "SELECT row_count FROM device_section WHERE device = $1 AND class = $2";
+    let query = sqlx::query_scalar(statement).bind(device.to_string()).bind(class.name.clone());
+    let Some(total) = query.fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let rows = sqlx::query(pick(dialect, &statements(&class.name)?.rows))
+        .bind(device.to_string())
+        .bind(i64::from(limit))
+        .bind(column::signed(offset))
+        .fetch_all(conn)
+        .await?;
+    let rows = rows.iter().map(|row| inventory_row(class, row)).collect::<Result<_, _>>()?;
+    Ok(Some((rows, column::unsigned(total))))
+}
+
+fn inventory_row(class: &Class, row: &AnyRow) -> Result<InventoryRow, StoreError> {
+    let mut values = InventoryRow::new();
+    for attribute in &class.attributes {
+        let name = attribute.name.as_str();
+        let value = match attribute.kind {
+            Type::Text => row.try_get::<Option<String>, _>(name)?.map(Value::Text),
+            Type::Int { .. } | Type::DateTime => row.try_get::<Option<i64>, _>(name)?.map(Value::Int),
+            Type::Bool => row.try_get::<Option<i64>, _>(name)?.map(|truth| Value::Bool(truth != 0)),
+            Type::Real => row.try_get::<Option<f64>, _>(name)?.map(Value::Real),
+            Type::List => match row.try_get::<Option<&str>, _>(name)? {
+                Some(_) => Some(Value::List(column::json(row, name)?)),
+                None => None,
+            },
+        };
+        if let Some(value) = value {
+            values.insert(name.to_owned(), value);
+        }
+    }
+    Ok(values)
+}
+
+/// Under this name stands how often rows were swept: a process that kept ids of rows in memory forgets them when it changed.
+const SWEEPS: &str = "inventory_sweeps";
+
+/// How often rows were swept. Until the transaction ends, nobody sweeps.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn sweeps(tx: &mut Tx) -> Result<String, StoreError> {
+    let statement = tx
+        .dialect()
+        .pick(["SELECT value FROM setting WHERE name = $1", "SELECT value FROM setting WHERE name = $1 FOR SHARE"]);
+    let value: Option<String> = sqlx::query_scalar(statement).bind(SWEEPS).fetch_optional(tx.conn()).await?;
+    Ok(value.unwrap_or_default())
+}
+
+/// Removes up to `limit` rows of each class that no device has; `sweep` is a new text for [`sweeps`]. Returns how many went.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn sweep(tx: &mut Tx, classes: &[Class], sweep: &str, limit: u32) -> Result<u64, StoreError> {
+    // First, so that it waits for the reports that are being written, and those that come wait for it.
+    super::setting::set(tx, SWEEPS, sweep).await?;
+    let mut gone = 0;
+    for class in classes {
+        let statement = pick(tx.dialect(), &statements(&class.name)?.sweep);
+        gone += sqlx::query(statement).bind(i64::from(limit)).execute(tx.conn()).await?.rows_affected();
+    }
+    Ok(gone)
+}
