@@ -85,6 +85,7 @@ CREATE TABLE device (
     name TEXT NOT NULL,
     operating_system TEXT NOT NULL,
     agent_version TEXT NOT NULL,
+    search TEXT NOT NULL,
     key_id TEXT NOT NULL UNIQUE,
     spki {bytes} NOT NULL,
     hardware_id TEXT NOT NULL,
@@ -103,6 +104,7 @@ CREATE INDEX device_state ON device (state, name, id);
 CREATE INDEX device_os ON device (operating_system, id, state);
 CREATE INDEX device_seen ON device (last_seen, id);
 CREATE INDEX device_enrolled ON device (enrolled, id);
+CREATE INDEX device_search ON device (search, id);
 CREATE INDEX device_hardware ON device (hardware_id);
 
 CREATE TABLE assignment (

@@ -78,8 +78,8 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
 /// [`StoreError::Exists`] when the id or the key is another's.
 pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO device (id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
-         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13)";
+         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14)";
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.state.as_str())
@@ -94,9 +94,15 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(&row.certificate[..])
         .bind(row.enrolled.0)
         .bind(signed(row.revision))
+        .bind(search_text(&row.claims))
         .execute(tx.conn())
         .await?;
     Ok(())
+}
+
+/// What a search looks in: one text in lower case, so that it is the same on both databases and has one index.
+fn search_text(claims: &DeviceClaims) -> String {
+    format!("{}\n{}", claims.host_name, claims.operating_system).to_lowercase()
 }
 
 /// The device of an id.
@@ -285,13 +291,14 @@ pub async fn seen(tx: &mut Tx, devices: &[(DeviceId, UnixMillis)]) -> Result<(),
 /// # Errors
 /// When the database cannot be written.
 pub async fn set_claims(tx: &mut Tx, id: DeviceId, claims: &DeviceClaims) -> Result<(), StoreError> {
-    let statement = "UPDATE device SET name = $2, operating_system = $3, agent_version = $4 WHERE id = $1 \
+    let statement = "UPDATE device SET name = $2, operating_system = $3, agent_version = $4, search = $5 WHERE id = $1 \
          AND (name <> $2 OR operating_system <> $3 OR agent_version <> $4)";
     sqlx::query(statement)
         .bind(id.to_string())
         .bind(&claims.host_name)
         .bind(&claims.operating_system)
         .bind(&claims.agent_version)
+        .bind(search_text(claims))
         .execute(tx.conn())
         .await?;
     Ok(())
