@@ -20,7 +20,7 @@ use crate::{
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_site::{
-    Notice, Site, SiteError, SiteParts, Store,
+    Notice, Site, SiteError, SiteParts, Store, Worker,
     identity::new_site::{ISSUING_CERTIFICATE_FILE, ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_CERTIFICATE_FILE},
     site::{Addresses, SiteKeys, Sources},
 };
@@ -39,6 +39,9 @@ use std::{
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
+
+/// Time between two writes of the last contacts.
+const CONTACTS: Duration = Duration::from_secs(5);
 
 /// Why a server does not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -309,6 +312,9 @@ fn spawn(
     let metrics = recorder();
     tokio::spawn(upkeep(metrics.clone(), stop.clone()));
     tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), config.names.server.clone(), stop.clone()));
+    tokio::spawn(contacts(site.clone(), stop.clone()));
+    let mut ending = stop.clone();
+    tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
     tokio::spawn(notices(site.clone(), registry.clone(), stop.clone()));
     let point = Arc::new(ManagementPoint {
         site: site.clone(),
@@ -321,11 +327,7 @@ fn spawn(
     let devices = door("management_point", sockets.management_point, http.management_point_connections, 0);
     let running = stop.clone();
     tokio::spawn(listen::accept(devices, stop.clone(), move |stream, peer, ticket| {
-        let (point, running) = (point.clone(), running.clone());
-        async move {
-            listen::serve_devices(point, stream, peer, ticket).await;
-            drop(running);
-        }
+        listen::serve_devices(point.clone(), stream, peer, ticket, running.clone())
     }));
     let each = http.connections_per_address;
     let enrolment = door("enrolment", sockets.enrolment, http.enrolment_connections, each);
@@ -398,6 +400,24 @@ async fn upkeep(metrics: PrometheusHandle, mut stop: Stop) {
     }
 }
 
+/// Writes the last contacts of devices every few seconds, and at the end.
+async fn contacts(site: Arc<Site>, mut stop: Stop) {
+    let mut every = tokio::time::interval(CONTACTS);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let last = tokio::select! {
+            () = stop.wait() => true,
+            _ = every.tick() => false,
+        };
+        if let Err(error) = muster_site::device_seen_flush(&site).await {
+            tracing::warn!(%error, "The last contacts of devices could not be written; trying again.");
+        }
+        if last {
+            return;
+        }
+    }
+}
+
 /// Carries the site's notices to the connections of devices.
 async fn notices(site: Arc<Site>, registry: Arc<Registry>, mut stop: Stop) {
     use tokio::sync::broadcast::error::RecvError;
@@ -410,11 +430,15 @@ async fn notices(site: Arc<Site>, registry: Arc<Registry>, mut stop: Stop) {
         match notice {
             Ok(Notice::PolicyChanged(device)) => registry.changed(device),
             Ok(Notice::AllPoliciesChanged) => registry.all_changed(),
-            Ok(Notice::DeviceClosed(device)) => registry.close(device),
+            Ok(Notice::DeviceClosed(device)) => {
+                site.memory.verdicts.forget(device);
+                registry.close(device);
+            }
             Ok(Notice::Changed(_)) => {}
             // Some were missed: whoever is locked out may be among them. All come back, and each is asked who it is.
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "Notices were missed; all devices connect again.");
+                site.memory.verdicts.forget_all();
                 registry.devices().into_iter().for_each(|device| registry.close(device));
             }
             Err(RecvError::Closed) => return,

@@ -6,6 +6,7 @@ pub(crate) mod body;
 pub(crate) mod console;
 pub(crate) mod enrol;
 pub(crate) mod extract;
+pub(crate) mod file;
 pub(crate) mod guard;
 pub(crate) mod health;
 pub(crate) mod rate;

@@ -3,7 +3,7 @@
 //! Most devices are connected and silent, so what an idle one costs decides how many a site can have. Large futures live in boxes
 //! that are gone when their part is over, and a live channel keeps neither HTTP's buffers nor its state machine.
 
-use super::{gate::Ticket, http1, live, registry::News, stall::Stall, tls::Ask};
+use super::{Stop, gate::Ticket, http1, live, registry::News, stall::Stall, tls::Ask};
 use crate::http::{
     Body,
     agent::{self, Connection, ManagementPoint},
@@ -27,18 +27,29 @@ use tokio_rustls::server::TlsStream;
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Serves one connection until it ends, the device is locked out, or the server stops.
-pub(crate) async fn serve(point: Arc<ManagementPoint>, stream: TcpStream, peer: SocketAddr, ticket: Ticket) {
+pub(crate) async fn serve(
+    point: Arc<ManagementPoint>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    ticket: Ticket,
+    mut stop: Stop,
+) {
     let patience = Duration::from_secs(point.http.handshake_seconds);
     let Some(stream) = Box::pin(point.tls.handshake(Ask::Certificate, stream, patience)).await else { return };
     let connection = Box::pin(Connection::open(point, &stream, peer)).await;
-    if let Some(stream) = Box::pin(requests(&connection, stream)).await {
+    if let Some(stream) = Box::pin(requests(&connection, stream, &mut stop)).await {
         live::run(&connection, stream).await;
     }
-    drop(ticket);
+    // Both are held until here: the place at the door, and the word that a part of the server still runs.
+    drop((ticket, stop));
 }
 
 /// Answers requests. The stream, when the device asked for its live channel.
-async fn requests(connection: &Arc<Connection>, stream: TlsStream<TcpStream>) -> Option<TlsStream<TcpStream>> {
+async fn requests(
+    connection: &Arc<Connection>,
+    stream: TlsStream<TcpStream>,
+    stop: &mut Stop,
+) -> Option<TlsStream<TcpStream>> {
     let times = &connection.point.http;
     let io = TokioIo::new(Stall::new(stream, Duration::from_secs(times.body_seconds)));
     let service = service_fn(|request: Request<Incoming>| -> Answer {
@@ -48,7 +59,7 @@ async fn requests(connection: &Arc<Connection>, stream: TlsStream<TcpStream>) ->
     let mut http = Box::new(http1::builder(times).serve_connection(io, service));
     let asked = tokio::select! {
         biased;
-        news = connection.end() => match news {
+        news = connection.end(stop) => match news {
             News::Closed => return None,
             News::Stopping | News::Changed => {
                 Pin::new(&mut *http).graceful_shutdown();

@@ -19,6 +19,7 @@ const END: &[u8] = b"0\r\n\r\n";
 
 /// Tells the device of every change, until it goes, is locked out, or the server stops.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(connection: &Connection, mut stream: S) {
+    let Some(_online) = connection.go_online() else { return };
     let patience = Duration::from_secs(connection.point.http.body_seconds);
     if send(&mut stream, HEAD, patience).await.is_err() {
         return;
@@ -43,6 +44,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(connection: &Connecti
         if send(&mut stream, piece, patience).await.is_err() {
             return;
         }
+        connection.seen();
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! There is no router: an address is one of these, letter for letter, or it is not there.
 
+mod assignment;
+mod body;
+mod certificate;
+mod content;
+mod report;
 mod trust_bundle;
 
 use super::{
@@ -11,15 +16,19 @@ use super::{
 use crate::{
     config::Http,
     listen::{
+        Stop,
         registry::{News, Registered, Registry},
         tls::ServerTls,
     },
 };
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
-use muster_model::problem::{Code, Problem};
-use muster_site::{Caller, Ctx, Site, ctx::DeviceCaller};
-use muster_trust::certificate::client_identity;
+use muster_model::{
+    id::Hash,
+    problem::{Code, Problem},
+};
+use muster_site::{Caller, Ctx, Site, SiteError, truth::online::OnlineGuard};
+use muster_trust::certificate::{ClientIdentity, client_identity};
 use std::{
     future::pending,
     net::{IpAddr, SocketAddr},
@@ -52,9 +61,9 @@ pub(crate) struct Connection {
     live: AtomicBool,
 }
 
-/// A device that is welcome.
+/// A device that was welcome when it connected.
 struct Known {
-    caller: DeviceCaller,
+    identity: ClientIdentity,
     registered: Registered,
 }
 
@@ -67,18 +76,31 @@ impl Connection {
     ) -> Arc<Self> {
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let device = match certificate {
-            Some(der) => known(&point, der, peer.ip()).await.map_err(|refusal| refusal.0),
+            Some(der) => known(&point, der).await.map_err(|refusal| refusal.0),
             None => Err(Refusal::not_found().0),
         };
         Arc::new(Self { point, device, address: peer.ip(), live: AtomicBool::new(false) })
     }
 
-    /// The context of a request on this connection.
-    fn ctx(&self, known: &Known) -> Ctx {
-        Ctx {
-            caller: Caller::Device(known.caller.clone()),
-            now: self.point.site.sources.now(),
-            address: self.address.to_string(),
+    /// The context of a request on this connection: whether the device is still welcome is asked each time.
+    async fn ctx(&self, known: &Known) -> Result<Ctx, SiteError> {
+        let site = &self.point.site;
+        let now = site.sources.now();
+        let caller = muster_site::device_connected(site, &known.identity, now).await?;
+        muster_site::device_seen(site, caller.id, now);
+        Ok(Ctx { caller: Caller::Device(caller), now, address: self.address.to_string() })
+    }
+
+    /// Counts the device as online for as long as the guard lives.
+    pub(crate) fn go_online(&self) -> Option<OnlineGuard> {
+        self.device.as_ref().ok().map(|known| self.point.site.memory.online.enter(known.identity.device))
+    }
+
+    /// Notes that the device was in contact.
+    pub(crate) fn seen(&self) {
+        if let Ok(known) = &self.device {
+            let site = &self.point.site;
+            muster_site::device_seen(site, known.identity.device, site.sources.now());
         }
     }
 
@@ -96,22 +118,24 @@ impl Connection {
     }
 
     /// Waits until the connection must end.
-    pub(crate) async fn end(&self) -> News {
+    pub(crate) async fn end(&self, stop: &mut Stop) -> News {
         match &self.device {
             Ok(known) => known.registered.line().end().await,
-            Err(_) => pending().await,
+            Err(_) => {
+                stop.wait().await;
+                News::Stopping
+            }
         }
     }
 }
 
-async fn known(point: &Arc<ManagementPoint>, certificate: &[u8], address: IpAddr) -> Result<Known, Refusal> {
-    let not_active = || Refusal::new(Code::DeviceNotActive, "This certificate is not one of a device of this site.");
-    let identity = client_identity(certificate).map_err(|_| not_active())?;
+async fn known(point: &Arc<ManagementPoint>, certificate: &[u8]) -> Result<Known, Refusal> {
+    let not_ours = || Refusal::new(Code::DeviceNotActive, "This certificate is not one of a device of this site.");
+    let identity = client_identity(certificate).map_err(|_| not_ours())?;
     // Entered before it is asked: a block that comes in between is heard.
     let registered = point.registry.enter(identity.device);
-    let ctx = Ctx { caller: Caller::Anonymous, now: point.site.sources.now(), address: address.to_string() };
-    let _ = (registered, ctx);
-    Err(not_active())
+    muster_site::device_connected(&point.site, &identity, point.site.sources.now()).await?;
+    Ok(Known { identity, registered })
 }
 
 /// Answers one request.
@@ -120,8 +144,10 @@ pub(crate) async fn dispatch(connection: &Arc<Connection>, request: Request<Inco
         Ok(known) => known,
         Err(refused) => return closing(problem(refused)),
     };
-    let ctx = connection.ctx(known);
-    let outcome = answer(connection, &ctx, request).await;
+    let outcome = match connection.ctx(known).await {
+        Ok(ctx) => answer(connection, &ctx, request).await,
+        Err(error) => Err(error.into()),
+    };
     match outcome {
         Ok(response) => response,
         Err(refusal) if refusal.0.code == Code::DeviceNotActive => closing(refusal.into()),
@@ -144,13 +170,27 @@ async fn answer(
     if request.uri().query().is_some() {
         return Err(Refusal::not_found());
     }
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/mp/v1/trust-bundle") => trust_bundle::show(ctx, point).await,
+    let path = request.uri().path();
+    match (request.method(), path) {
+        (&Method::GET, "/mp/v1/assignment") => assignment::show(ctx, point, request.headers()).await,
+        (&Method::POST, "/mp/v1/reports") => report::submit(ctx, point, request).await,
         (&Method::GET, "/mp/v1/live") => {
             connection.live.store(true, Ordering::Relaxed);
             // The connection takes the stream back and goes on without HTTP.
             pending().await
         }
+        (&Method::GET, "/mp/v1/trust-bundle") => trust_bundle::show(ctx, point).await,
+        (&Method::POST, "/mp/v1/certificate") => certificate::renew(ctx, point, request).await,
+        (&Method::GET, _) => match (hash_after(path, "/mp/v1/bodies/"), hash_after(path, "/mp/v1/content/")) {
+            (Some(hash), _) => body::show(ctx, point, hash).await,
+            (_, Some(hash)) => content::show(ctx, point, request.headers(), hash).await,
+            _ => Err(Refusal::not_found()),
+        },
         _ => Err(Refusal::not_found()),
     }
+}
+
+/// The hash that follows `prefix` and ends the address.
+fn hash_after(path: &str, prefix: &str) -> Option<Hash> {
+    path.strip_prefix(prefix)?.parse().ok()
 }

@@ -1,11 +1,19 @@
 //! The administrators' API: one file per noun, each with its routes and its thin handlers.
 
 mod admin;
+mod application;
 mod audit;
+mod content;
+mod dashboard;
+mod deployment;
+mod device;
 mod enrolment;
-mod event;
+pub(crate) mod event;
+mod message;
 pub mod openapi;
+mod quarantine;
 mod session;
+mod settings;
 mod site;
 mod token;
 
@@ -16,9 +24,17 @@ pub(crate) fn routes() -> Vec<Route> {
     [
         session::routes(),
         site::routes(),
+        dashboard::routes(),
         admin::routes(),
         token::routes(),
         enrolment::routes(),
+        device::routes(),
+        content::routes(),
+        application::routes(),
+        deployment::routes(),
+        settings::routes(),
+        message::routes(),
+        quarantine::routes(),
         audit::routes(),
         event::routes(),
         openapi::routes(),

@@ -1,0 +1,25 @@
+//! `POST /mp/v1/reports`: everything that a device says. Answered when it is on the disk.
+
+use super::ManagementPoint;
+use crate::http::{
+    Body, body,
+    respond::{self, Refusal},
+};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use muster_site::Ctx;
+use std::time::Duration;
+
+/// Takes the signed report; answers with what is acknowledged.
+pub(super) async fn submit(
+    ctx: &Ctx,
+    point: &ManagementPoint,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let (parts, stream) = request.into_parts();
+    body::expect_type(&parts.headers, "application/cose")?;
+    let patience = Duration::from_secs(point.http.body_seconds);
+    let envelope = body::read(&parts.headers, stream, point.site.limits.report_bytes, patience).await?;
+    let answer = muster_site::report_submit(ctx, &point.site, &envelope).await?;
+    Ok(respond::json(StatusCode::OK, &answer))
+}
