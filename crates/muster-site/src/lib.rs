@@ -43,7 +43,7 @@ pub use identity::{
     token::{token_create, token_list, token_revoke},
     trust::{site_show, trust_show},
 };
-pub use knowledge::inventory::{inventory_show, inventory_summary};
+pub use knowledge::inventory::{inventory_show, inventory_summary, inventory_sweep};
 pub use site::{Site, SiteParts};
 pub use truth::{
     dashboard::dashboard_show, message::message_list, quarantine::quarantine_list, report::report_submit,

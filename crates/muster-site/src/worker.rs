@@ -6,6 +6,7 @@ use crate::{
     knowledge::inventory::inventory_sweep,
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
+use muster_store::{db::session, transaction};
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 /// How long the worker rests at most. What is urgent wakes it earlier.
@@ -60,10 +61,12 @@ impl Worker {
         }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let asked = policy_renew(&self.site, now).await?;
-            if asked == 0 {
-                self.renewed = Some(now);
+            if asked > 0 {
+                return Ok(true);
             }
-            return Ok(asked > 0);
+            // What has expired is refused already; here it goes.
+            transaction!(self.site.store, "session_purge", |tx| { session::purge(tx, now).await })?;
+            self.renewed = Some(now);
         }
         if !(0..DAY).contains(&now.since(self.swept)) {
             let gone = inventory_sweep(&self.site).await?;

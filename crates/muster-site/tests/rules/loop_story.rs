@@ -14,8 +14,7 @@ use muster_model::{
 use muster_site::{
     application_create, assignment_show, body_show, content_for_device, content_upload, dashboard_show,
     deployment_create, deployment_delete, deployment_devices, deployment_show, device_timeline, inventory_show,
-    message_list,
-    testing::TestSite,
+    message_list, testing::TestSite,
 };
 use muster_trust::{envelope, sha256};
 
@@ -38,7 +37,9 @@ pub(crate) fn application(content: &[u8]) -> Application {
 
 pub(crate) async fn upload(test: &TestSite, content: &'static [u8]) -> Hash {
     let hash = sha256(content);
-    content_upload(&test.full(), &test.site, hash, &mut [bytes::Bytes::from_static(content)].into_iter()).await.unwrap();
+    content_upload(&test.full(), &test.site, hash, &mut [bytes::Bytes::from_static(content)].into_iter())
+        .await
+        .unwrap();
     hash
 }
 
@@ -116,7 +117,8 @@ async fn from_an_application_to_what_happened() {
         let rows = inventory_show(&test.full(), site, device.id, "INSTALLED_SOFTWARE", page).await.unwrap();
         assert_eq!((rows.total, rows.rows), (2, vec![package("a", "1"), package("b", "2")]));
 
-        let messages = message_list(&test.full(), site, &MessageQuery { limit: 10, ..Default::default() }).await.unwrap();
+        let messages =
+            message_list(&test.full(), site, &MessageQuery { limit: 10, ..Default::default() }).await.unwrap();
         assert_eq!((messages.total, messages.items[0].text.as_str()), (1, "The agent 0.1.0 started."));
         let timeline = device_timeline(&test.full(), site, device.id, page).await.unwrap();
         assert!(timeline.items.iter().any(|line| line.text == "Deployment Hello 1.0 succeeded."), "{timeline:?}");

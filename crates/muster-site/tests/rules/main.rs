@@ -8,7 +8,10 @@ mod certificate;
 mod client;
 mod device;
 mod enrolment;
+mod inventory;
 mod loop_story;
+mod outbox;
+mod report;
 mod session;
 mod site;
 
