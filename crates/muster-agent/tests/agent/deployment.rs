@@ -93,7 +93,6 @@ async fn failures_have_their_reasons() {
 
 #[tokio::test]
 async fn an_application_that_no_author_signed_is_never_run() {
-    // proves that a site that is taken over cannot run a byte of its own
     let (site, machine) = enrolled().await;
     let installer = site.content("setup.sh", &script("touch \"$1\""));
     let application = application(installer, &machine.place("installed"), 60);

@@ -13,6 +13,7 @@ fn take_up<'a>(machine: &'a Machine, directory: &'a muster_agent::os::PrivateDir
     Enrolment::new(directory, &machine.clock, identity).unwrap()
 }
 
+// proves S9 I7
 #[tokio::test]
 async fn an_unpinned_agent_refuses_to_start() {
     let machine = Machine::new();
@@ -53,9 +54,9 @@ async fn from_a_token_to_a_certificate_through_kills_at_every_step() {
     assert!(matches!(enrol::accept_token(&directory, &site.token(), false), Err(EnrolError::Enrolled(_))));
 }
 
+// proves S9 I7
 #[tokio::test]
 async fn a_site_with_another_root_is_told_nothing() {
-    // proves that no byte of the secret goes to a server that is not the pinned one
     let (site, machine) = (Site::start().await, Machine::new());
     let directory = machine.directory();
     let mut token = site.token();
@@ -104,4 +105,29 @@ async fn the_program_enrols_waits_for_approval_and_runs() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert!(agent.wait().await.unwrap().success());
     site.wait_status(muster_model::status::MessageId::AgentStopped).await;
+}
+
+// proves X2
+#[tokio::test]
+async fn a_certificate_is_renewed_at_two_thirds_of_its_life() {
+    let site = Site::start_at(crate::actor::now().plus(-21 * muster_model::time::DAY)).await;
+    let machine = Machine::new();
+    machine.enrol(&site).await;
+    let expires = || {
+        let certificates = Identity::load(&machine.directory()).unwrap().unwrap().certificates().unwrap();
+        muster_trust::certificate::client_identity(&certificates[0]).unwrap().expires
+    };
+    let before = expires();
+    // A certificate for another key is not taken, and the old one stays in use.
+    site.state().mischief.foreign_certificate = true;
+    let running = machine.run();
+    site.wait_status(muster_model::status::MessageId::AgentStarted).await;
+    running.stop().await;
+    assert_eq!(expires(), before);
+    site.state().mischief.foreign_certificate = false;
+    let running = machine.run();
+    let values = site.wait_status(muster_model::status::MessageId::CertificateRenewed).await;
+    running.stop().await;
+    assert!(expires() > before.plus(20 * muster_model::time::DAY));
+    assert_eq!(values["expires"], expires().0.to_string());
 }

@@ -91,7 +91,6 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
-    // proves that nothing is lost and nothing counted twice
     #[test]
     fn every_message_arrives_once_and_in_order(events in events()) {
         let machine = Machine::new();

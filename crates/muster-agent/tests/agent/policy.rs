@@ -82,6 +82,7 @@ fn follower_version(machine: &Machine) -> Option<u64> {
     policy.map(|policy| policy.assignment().version)
 }
 
+// proves I2 S10
 #[tokio::test]
 async fn each_policy_that_is_not_right_is_refused_with_its_reason() {
     let mut client = client().await;
@@ -278,6 +279,7 @@ async fn a_clock_that_is_wrong_by_a_year_is_said_and_recovers() {
     }
 }
 
+// proves I2
 #[tokio::test]
 async fn time_never_goes_back_behind_what_the_site_signed() {
     let mut client = client().await;

@@ -14,7 +14,7 @@ use muster_model::{
     policy::{Assignment, Recipient},
     problem::{Code, Problem},
     report::{Batch, REPORT_TYPE, ReportAnswer},
-    time::DAY,
+    time::{DAY, UnixMillis},
 };
 use muster_trust::{PrivateKey, PublicKey, certificate, envelope, sequence};
 use rustls::ServerConfig;
@@ -118,7 +118,7 @@ fn enrolment_state(site: &Site) -> Answer {
     if approved {
         return json(&EnrolAnswer::Active {
             device: site.device,
-            certificates: certificates(site, &key),
+            certificates: certificates(site, &key, site.now),
             management_points: vec![site.mp_address.clone()],
         });
     }
@@ -126,8 +126,8 @@ fn enrolment_state(site: &Site) -> Answer {
         site: site.code,
         recipient: Recipient::Enrolment(site.enrolment),
         version: 1,
-        issued: site.now,
-        expires: site.now.plus(7 * DAY),
+        issued: super::now(),
+        expires: super::now().plus(7 * DAY),
         trust_version: 1,
         bodies: Vec::new(),
     };
@@ -135,10 +135,10 @@ fn enrolment_state(site: &Site) -> Answer {
     json(&EnrolAnswer::Pending { enrolment: site.enrolment, retry_after: 1, assignment })
 }
 
-fn certificates(site: &Site, key: &PublicKey) -> Vec<String> {
+fn certificates(site: &Site, key: &PublicKey, now: UnixMillis) -> Vec<String> {
     let other = PrivateKey::generate().unwrap();
     let key = if site.state().mischief.foreign_certificate { other.public() } else { key };
-    let client = site.keys.ca.client(site.code, site.device, key, site.now).unwrap();
+    let client = site.keys.ca.client(site.code, site.device, key, now).unwrap();
     vec![BASE64.encode(client.der), BASE64.encode(site.keys.ca.certificate())]
 }
 
@@ -174,7 +174,7 @@ fn management_point(
             let request: RenewRequest = serde_json::from_slice(body).map_err(io::Error::other)?;
             let csr = BASE64.decode(&request.csr).map_err(io::Error::other)?;
             let key = certificate::signing_request_key(&csr).map_err(io::Error::other)?;
-            let certificates = certificates(site, &key);
+            let certificates = certificates(site, &key, super::now());
             Ok(json(&RenewAnswer { certificates, management_points: vec![site.mp_address.clone()] }))
         }
         _ => Ok(refuse(Code::NotFound, None)),
