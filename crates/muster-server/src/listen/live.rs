@@ -13,7 +13,7 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
     cache-control: no-store\r\n\
     transfer-encoding: chunked\r\n\r\n\
     8\r\n: open\n\n\r\n";
-const CHANGED: &[u8] = b"17\r\nevent: changed\ndata: 1\n\n\r\n";
+const CHANGED: &[u8] = b"18\r\nevent: changed\ndata: 1\n\n\r\n";
 const PING: &[u8] = b"3\r\n:\n\n\r\n";
 const END: &[u8] = b"0\r\n\r\n";
 
