@@ -5,6 +5,9 @@ use muster_trust::{PrivateKey, key::KeyError};
 use std::{io::IsTerminal, path::Path};
 use zeroize::Zeroizing;
 
+/// Characters of a passphrase that somebody chose, at least.
+const LEAST: usize = 12;
+
 /// Where a passphrase comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Passphrase<'a> {
@@ -67,8 +70,8 @@ pub fn create(path: &Path, passphrase: Passphrase<'_>) -> Result<PrivateKey, Cli
     if matches!(passphrase, Passphrase::Prompt) && *passphrase.read("The same again: ")? != *secret {
         return Err(CliError::Usage("the two passphrases differ; nothing was made".to_owned()));
     }
-    if secret.chars().count() < 8 {
-        return Err(CliError::Usage("a passphrase has at least 8 characters; nothing was made".to_owned()));
+    if secret.chars().count() < LEAST {
+        return Err(CliError::Usage(format!("a passphrase has at least {LEAST} characters; nothing was made")));
     }
     let key = PrivateKey::generate().map_err(|e| CliError::file(path, e))?;
     let pem = key.to_encrypted_pem(secret.as_bytes()).map_err(|e| CliError::file(path, e))?;
@@ -103,7 +106,7 @@ mod tests {
     fn a_short_passphrase_makes_no_key() {
         let dir = tempfile::tempdir().unwrap();
         let short = dir.path().join("short");
-        files::write_private(&short, b"1234567", true).unwrap();
+        files::write_private(&short, b"12345678901", true).unwrap();
         assert_eq!(create(&dir.path().join("k.pem"), Passphrase::File(&short)).unwrap_err().exit_code(), 2);
         assert!(!dir.path().join("k.pem").exists());
     }

@@ -48,8 +48,8 @@ async fn token_create(ctx: &Context, name: Name, valid: i64) -> Result<(), CliEr
     let made = ctx.client().await?.token_create(&TokenCreate { name, valid_seconds }).await?;
     ctx.out.value(&made, |made| {
         format!(
-            "{}\n\nFor one device, once, until {}. It is not shown again. On the device:\n\n  \
-             muster-agent enrol --token-file FILE\n\nThen compare the key that the device shows with `muster enrolment list`.",
+            "{}\n\nFor one device, once, until {}. It is not shown again. In a file on the device:\n\n  \
+             muster-agent enrol --token FILE\n  muster-agent run\n\nThen compare the key that the device shows with `muster enrolment list`.",
             made.token,
             when::both(ctx.now, made.expires)
         )

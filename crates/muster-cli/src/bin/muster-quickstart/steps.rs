@@ -68,7 +68,8 @@ async fn site(place: &Place) -> Result<(String, ()), String> {
         &enrolment,
         "--listen-admin",
         &admin,
-        "--admin-plain-http",
+        "--host",
+        "127.0.0.1",
     ];
     finish(place, "musterd", &arguments).await?;
     Ok(("A site was made: keys, trust bundle, database, first administrator".to_owned(), ()))
@@ -109,7 +110,7 @@ async fn enrol(
                 seen.state
             )));
         }
-        programs.start(place, "muster-agent", &["run", "--state-dir", &state]).map_err(CliError::Found)?;
+        programs.start(place, "muster-agent", &["--state", &state, "run"]).map_err(CliError::Found)?;
         let online = || async { Ok(client.device_show(device).await?.value.device.online.then_some(())) };
         watch::until(client, Some(PATIENCE), "the connection of the agent", online).await?;
         return Ok((format!("muster-agent runs, and {} is online", output::clean(&seen.name)), ()));
@@ -118,11 +119,13 @@ async fn enrol(
     let token = client.token_create(&TokenCreate { name, valid_seconds: 3_600 }).await?;
     let file = place.path("token");
     files::write_private(&file, token.token.as_bytes(), false)?;
-    let arguments = ["run", "--state-dir", &state, "--token-file", &file.display().to_string()];
-    programs.start(place, "muster-agent", &arguments).map_err(CliError::Found)?;
+    let arguments = ["--state", &state, "enrol", "--token", &file.display().to_string()];
+    finish(place, "muster-agent", &arguments).await.map_err(CliError::Found)?;
     let name = approve(client, token.id, memory).await?;
     place.remember(memory).map_err(CliError::Found)?;
     let _ = std::fs::remove_file(&file);
+    // Started after the approval, so that its first question is answered with a certificate.
+    programs.start(place, "muster-agent", &["--state", &state, "run"]).map_err(CliError::Found)?;
     Ok((format!("{} asked to be enrolled with a token, and was approved", output::clean(&name)), ()))
 }
 
