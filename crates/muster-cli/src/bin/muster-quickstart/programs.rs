@@ -3,7 +3,11 @@
 use crate::{place::Place, screen::Screen};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{cell::RefCell, fs::File, future::Future, process::Stdio, time::Duration};
-use tokio::{process::Command, sync::watch, time::timeout};
+use tokio::{
+    process::Command,
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 /// How long a program may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -26,8 +30,8 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Starts a program in the background, its output in its log.
-    pub(crate) fn start(&self, place: &Place, name: &str, arguments: &[&str]) -> Result<(), String> {
-        stop_left_over(place, name);
+    pub(crate) async fn start(&self, place: &Place, name: &str, arguments: &[&str]) -> Result<(), String> {
+        stop_left_over(place, name).await;
         let log = File::create(place.log(name)).map_err(|e| e.to_string())?;
         let log_too = log.try_clone().map_err(|e| e.to_string())?;
         let path = place.program(name);
@@ -106,7 +110,7 @@ impl Programs {
 
 /// Stops a program that an earlier run started here and could not stop, because it was itself killed: only if the process of
 /// that id still runs this very program on this very directory.
-fn stop_left_over(place: &Place, name: &str) {
+async fn stop_left_over(place: &Place, name: &str) {
     let Ok(text) = std::fs::read_to_string(place.path(&format!("{name}.pid"))) else { return };
     let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else { return };
     let of_process = |file: &str| format!("/proc/{}/{file}", pid.as_raw_nonzero());
@@ -114,9 +118,15 @@ fn stop_left_over(place: &Place, name: &str) {
     let line = std::fs::read(of_process("cmdline")).unwrap_or_default();
     let here = place.path("").display().to_string();
     let is_ours = runs.as_deref() == Some(&place.program(name)) && String::from_utf8_lossy(&line).contains(&here);
-    if is_ours {
-        let _ = kill_process(pid, Signal::KILL);
+    if !is_ours || kill_process(pid, Signal::KILL).is_err() {
+        return;
     }
+    let gone = async {
+        while std::fs::read_link(of_process("exe")).is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _ = timeout(PATIENCE, gone).await;
 }
 
 /// Runs a program to its end; its output when it went well, the end of it when not.

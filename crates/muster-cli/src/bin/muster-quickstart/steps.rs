@@ -78,7 +78,7 @@ async fn site(place: &Place) -> Result<(String, ()), String> {
 /// `musterd serve`, until the first administrator can sign in.
 async fn server(place: &Place, programs: &Programs) -> Result<(String, (ProfileDir, Client)), CliError> {
     let dir = place.path("site").display().to_string();
-    programs.start(place, "musterd", &["serve", "--dir", &dir]).map_err(CliError::Found)?;
+    programs.start(place, "musterd", &["serve", "--dir", &dir]).await.map_err(CliError::Found)?;
     let profile = ProfileDir::read(&place.path("site/admin"), None)?;
     let end = Instant::now() + PATIENCE;
     loop {
@@ -110,7 +110,7 @@ async fn enrol(
                 seen.state
             )));
         }
-        programs.start(place, "muster-agent", &["--state", &state, "run"]).map_err(CliError::Found)?;
+        programs.start(place, "muster-agent", &["--state", &state, "run"]).await.map_err(CliError::Found)?;
         let online = || async { Ok(client.device_show(device).await?.value.device.online.then_some(())) };
         watch::until(client, Some(PATIENCE), "the connection of the agent", online).await?;
         return Ok((format!("muster-agent runs, and {} is online", output::clean(&seen.name)), ()));
@@ -125,7 +125,7 @@ async fn enrol(
     place.remember(memory).map_err(CliError::Found)?;
     let _ = std::fs::remove_file(&file);
     // Started after the approval, so that its first question is answered with a certificate.
-    programs.start(place, "muster-agent", &["--state", &state, "run"]).map_err(CliError::Found)?;
+    programs.start(place, "muster-agent", &["--state", &state, "run"]).await.map_err(CliError::Found)?;
     Ok((format!("{} asked to be enrolled with a token, and was approved", output::clean(&name)), ()))
 }
 

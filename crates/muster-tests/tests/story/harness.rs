@@ -1,0 +1,244 @@
+//! A site of its own for each story: the programs are built once, started on free ports, and stopped by their handles.
+
+use muster_cli::{CliError, Client, profile::ProfileDir, watch};
+use muster_model::time::UnixMillis;
+use serde_json::Value;
+use std::{
+    future::Future,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// How long a story waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the programs are; they are built when this is first asked for.
+fn programs() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // This test is target/<profile>/deps/story-....
+        let profile = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--bins",
+                "-p",
+                "muster-server",
+                "-p",
+                "muster-agent",
+                "-p",
+                "muster-cli",
+            ])
+            .arg("--manifest-path")
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
+            .arg("--target-dir")
+            .arg(profile.parent().unwrap())
+            .status()
+            .unwrap();
+        assert!(built.success(), "the programs do not build");
+        profile
+    })
+}
+
+/// What a program said, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// What was printed as JSON, after it went well.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        serde_json::from_str(&self.out).unwrap()
+    }
+
+    /// The stable code of a refusal that was printed as JSON.
+    #[track_caller]
+    pub(crate) fn problem(&self) -> String {
+        let problem: Value = serde_json::from_str(self.err.trim()).unwrap_or_else(|_| panic!("no problem: {self:?}"));
+        problem["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A site with its server.
+pub(crate) struct Site {
+    dir: tempfile::TempDir,
+    server: Option<Child>,
+}
+
+impl Site {
+    /// Makes a site and starts its server.
+    pub(crate) async fn start() -> Self {
+        let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None };
+        let listen: Vec<String> = free_ports().iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let dir = site.path("site").display().to_string();
+        let made = run(
+            "musterd",
+            &[
+                "init",
+                "--dir",
+                &dir,
+                "--code",
+                "TST",
+                "--name",
+                "Story",
+                "--admin-name",
+                "Ada",
+                "--unattended",
+                "--host",
+                "127.0.0.1",
+                "--listen-management-point",
+                &listen[0],
+                "--listen-enrolment",
+                &listen[1],
+                "--listen-admin",
+                &listen[2],
+            ],
+        )
+        .await;
+        assert_eq!(made.code, Some(0), "{made:?}");
+        site.serve().await;
+        site
+    }
+
+    /// Starts the server, and waits until it says where it listens.
+    pub(crate) async fn serve(&mut self) {
+        let log = std::fs::File::create(self.path("musterd.log")).unwrap();
+        let mut child = Command::new(programs().join("musterd"))
+            .args(["serve", "--dir"])
+            .arg(self.path("site"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        loop {
+            let line = lines.next_line().await.unwrap();
+            let line = line.unwrap_or_else(|| panic!("musterd ended: {}", self.log("musterd")));
+            if line.starts_with("Console and API") {
+                break;
+            }
+        }
+        self.server = Some(child);
+    }
+
+    /// A path in the story's directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What a program wrote to its log.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
+    /// `muster` as the first administrator, with nobody at the terminal.
+    pub(crate) async fn muster(&self, arguments: &[&str]) -> Ran {
+        self.muster_as("site/admin", arguments).await
+    }
+
+    /// `muster` with the profile in that directory.
+    pub(crate) async fn muster_as(&self, profile: &str, arguments: &[&str]) -> Ran {
+        let output = Command::new(programs().join("muster"))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("MUSTER_PROFILE_DIR", self.path(profile))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        Ran::of(&output)
+    }
+
+    /// The API client of the first administrator: for waiting, not for acting.
+    pub(crate) async fn client(&self) -> Client {
+        ProfileDir::read(&self.path("site/admin"), None).unwrap().client(UnixMillis(i64::MIN)).await.unwrap()
+    }
+
+    /// A token, in a file.
+    pub(crate) async fn token(&self, name: &str) -> PathBuf {
+        let made = self.muster(&["token", "create", "--name", name, "--json"]).await.json();
+        let file = self.path(&format!("{name}.token"));
+        std::fs::write(&file, made["token"].as_str().unwrap()).unwrap();
+        file
+    }
+
+    /// `muster-agent` with a state directory of that name.
+    pub(crate) async fn agent(&self, name: &str, arguments: &[&str]) -> Ran {
+        let state = self.path(name).display().to_string();
+        run("muster-agent", &[&["--state", &state], arguments].concat()).await
+    }
+
+    /// Starts `muster-agent run`.
+    pub(crate) fn agent_run(&self, name: &str) -> Child {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
+        Command::new(programs().join("muster-agent"))
+            .arg("--state")
+            .arg(self.path(name))
+            .arg("run")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Enrols a client and approves it; its device id, and the running agent.
+    pub(crate) async fn managed(&self, name: &str) -> (String, Child) {
+        let token = self.token(name).await;
+        let asked = self.agent(name, &["enrol", "--token", &token.display().to_string()]).await;
+        assert_eq!(asked.code, Some(0), "{asked:?}");
+        let pending = self.muster(&["enrolment", "list", "--state", "pending", "--json"]).await.json();
+        let id = pending["items"][0]["id"].as_str().unwrap().to_owned();
+        let device = self.muster(&["enrolment", "approve", &id, "--yes", "--json"]).await.json();
+        let device = device["id"].as_str().unwrap().to_owned();
+        let agent = self.agent_run(name);
+        self.until("the agent's live channel", async |client| {
+            let seen = client.device_show(device.parse().unwrap()).await?.value;
+            Ok(seen.device.online.then_some(()))
+        })
+        .await;
+        (device, agent)
+    }
+
+    /// Waits for something at the site.
+    pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn(&Client) -> Result<Option<T>, CliError>) -> T {
+        let client = self.client().await;
+        let found = watch::until(&client, Some(PATIENCE), what, || look(&client)).await;
+        found.unwrap_or_else(|error| panic!("{error}\nmusterd: {}\nagent: {}", self.log("musterd"), self.log("agent")))
+    }
+}
+
+/// Ports that are free now.
+fn free_ports() -> [u16; 3] {
+    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn run<'a>(program: &'a str, arguments: &'a [&'a str]) -> impl Future<Output = Ran> + 'a {
+    let ran = Command::new(programs().join(program)).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    async move { Ran::of(&ran.await.unwrap()) }
+}
