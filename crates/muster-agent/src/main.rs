@@ -84,7 +84,12 @@ fn main() -> ExitCode {
 fn start_log(arguments: &Arguments) {
     let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false);
     if arguments.log_json { log.json().init() } else { log.init() }
 }
 
