@@ -86,10 +86,17 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Makes a site and starts its server.
+    /// Makes a site and starts its server; administrators come over the loopback address, in plain HTTP.
     pub(crate) async fn start() -> Self {
+        Self::start_for("127.0.0.1").await
+    }
+
+    /// As [`Site::start`], with another address for administrators.
+    pub(crate) async fn start_for(admin: &str) -> Self {
         let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None };
-        let listen: Vec<String> = free_ports().iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let [management_point, enrolment, console] = free_ports();
+        let listen =
+            [format!("127.0.0.1:{management_point}"), format!("127.0.0.1:{enrolment}"), format!("{admin}:{console}")];
         let dir = site.path("site").display().to_string();
         let made = run(
             "musterd",

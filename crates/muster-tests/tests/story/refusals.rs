@@ -25,19 +25,19 @@ async fn a_token_opens_the_door_once_and_only_as_it_was_made() {
     let used = site.token("used").await;
     assert_eq!(enrol(&site, "first", &used).await.code, Some(0));
     let second = enrol(&site, "second", &used).await;
-    assert!(second.code == Some(1) && second.err.contains("used"), "{second:?}");
+    assert!(second.code == Some(1) && second.err.contains("token_used"), "{second:?}");
 
     let unknown = site.token("unknown").await;
     altered(&unknown, |token| token.secret = "A".repeat(43));
     let refused = enrol(&site, "third", &unknown).await;
-    assert!(refused.code == Some(1) && refused.err.contains("not known"), "{refused:?}");
+    assert!(refused.code == Some(1) && refused.err.contains("token_unknown"), "{refused:?}");
 
     let revoked = site.token("revoked").await;
     let list = site.muster(&["token", "list", "--json"]).await.json();
     let id = list["items"].as_array().unwrap().iter().find(|t| t["name"] == "revoked").unwrap()["id"].clone();
     site.muster(&["token", "revoke", id.as_str().unwrap(), "--yes", "--json"]).await.json();
     let refused = enrol(&site, "fourth", &revoked).await;
-    assert!(refused.code == Some(1) && refused.err.contains("revoked"), "{refused:?}");
+    assert!(refused.code == Some(1) && refused.err.contains("token_revoked"), "{refused:?}");
 
     // proves S9 I7
     let other_root = site.token("root").await;

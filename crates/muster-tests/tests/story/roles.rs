@@ -62,3 +62,18 @@ async fn an_analyst_sees_everything_and_changes_nothing() {
     assert!(!site.path("grace/session.json").exists());
     assert_eq!(site.muster_as("grace", &["login"]).await.code, Some(0));
 }
+
+#[tokio::test]
+async fn over_a_network_the_tool_speaks_only_to_the_server_of_the_root_that_it_believes() {
+    let site = Site::start_for("0.0.0.0").await;
+    let shown = site.muster(&["site", "show", "--json"]).await.json();
+    let profile = std::fs::read_to_string(site.path("site/admin/profile.toml")).unwrap();
+    assert!(profile.contains("https://127.0.0.1:"), "{profile}");
+
+    let root = shown["root"].as_str().unwrap();
+    let other = format!("{}{}", if root.starts_with('0') { "1" } else { "0" }, &root[1..]);
+    std::fs::write(site.path("site/admin/profile.toml"), profile.replace(root, &other)).unwrap();
+    let ran = site.muster(&["site", "show"]).await;
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.contains("not this site's") && ran.err.contains("Nothing was sent"), "{ran:?}");
+}

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// Lines of a log that are shown when a step failed.
 const LOG_LINES: usize = 15;
 /// Columns of the step's own sentence, so that times stand under each other.
-const WIDTH: usize = 64;
+const WIDTH: usize = 70;
 
 /// The screen, or a log of a machine.
 pub(crate) struct Screen {
