@@ -245,7 +245,8 @@ fn free_ports() -> [u16; 3] {
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn run<'a>(program: &'a str, arguments: &'a [&'a str]) -> impl Future<Output = Ran> + 'a {
+/// Runs a program to its end.
+pub(crate) fn run<'a>(program: &'a str, arguments: &'a [&'a str]) -> impl Future<Output = Ran> + 'a {
     let ran = Command::new(programs().join(program)).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
     async move { Ran::of(&ran.await.unwrap()) }
 }

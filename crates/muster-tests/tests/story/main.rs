@@ -3,5 +3,6 @@
 
 mod harness;
 mod loop_closes;
+mod reference;
 mod refusals;
 mod roles;

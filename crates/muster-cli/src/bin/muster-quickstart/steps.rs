@@ -119,7 +119,12 @@ async fn enrol(
     let token = client.token_create(&TokenCreate { name, valid_seconds: 3_600 }).await?;
     let file = place.path("token");
     files::write_private(&file, token.token.as_bytes(), false)?;
-    let arguments = ["--state", &state, "enrol", "--token", &file.display().to_string()];
+    let token_file = file.display().to_string();
+    let mut arguments = vec!["--state", &state, "enrol", "--token", &token_file];
+    if place.path("agent").exists() {
+        // A run that was stopped in the middle: its request is forgotten, and nobody approves it.
+        arguments.push("--again");
+    }
     finish(place, "muster-agent", &arguments).await.map_err(CliError::Found)?;
     let name = approve(client, token.id, memory).await?;
     place.remember(memory).map_err(CliError::Found)?;
