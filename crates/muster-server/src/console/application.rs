@@ -1,10 +1,16 @@
 //! Applications: the list, and one with everything that its author signed.
 
-use super::{format, paging::Paging, shell::Shell};
+use super::{
+    format,
+    paging::Paging,
+    shell::Shell,
+    visit::{Answer, Named, Rows, Visit, Wanted},
+};
 use askama::Template;
 use muster_model::{
     api::{ApplicationInfo, Page, PageQuery},
     application::{Command, Detection, Platform},
+    id::Hash,
 };
 
 /// `GET /applications`.
@@ -59,4 +65,17 @@ pub(crate) fn arguments(command: &Command) -> Vec<&str> {
 /// The exit codes that mean success.
 pub(crate) fn success_codes(command: &Command) -> String {
     command.success_codes.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `GET /applications`
+pub(crate) async fn application_list(visit: Visit, Wanted(rows): Wanted<Rows>) -> Answer {
+    let rows = PageQuery::from(rows);
+    let page = visit.ask(muster_site::application_list(&visit.ctx, visit.site(), rows).await)?;
+    visit.page(&ApplicationsPage::new(visit.shell("applications").await?, rows, page))
+}
+
+/// `GET /applications/{hash}`
+pub(crate) async fn application_show(visit: Visit, Named(hash): Named<Hash>) -> Answer {
+    let info = visit.ask(muster_site::application_show(&visit.ctx, visit.site(), hash).await)?;
+    visit.page(&ApplicationPage { shell: visit.shell("applications").await?, info })
 }

@@ -4,6 +4,7 @@ use super::{
     chart::{self, Bar, Hours, Rank},
     format, paging,
     shell::Shell,
+    visit::{Answer, Visit},
 };
 use askama::Template;
 use muster_model::{
@@ -52,4 +53,10 @@ impl DashboardPage {
     fn is_new(&self) -> bool {
         self.states.iter().all(|(_, count)| *count == 0)
     }
+}
+
+/// `GET /`
+pub(crate) async fn dashboard_show(visit: Visit) -> Answer {
+    let dashboard = visit.ask(muster_site::dashboard_show(&visit.ctx, visit.site()).await)?;
+    visit.page(&DashboardPage::new(visit.shell("overview").await?, dashboard))
 }

@@ -2,14 +2,20 @@
 
 use super::{
     chart::Bar,
+    confirm::ConfirmPage,
     format,
     paging::{Paging, query},
-    shell::Shell,
+    shell::{Done, Shell},
+    visit::{Answer, Fields, Named, PageRefusal, Rows, Visit, Wanted, chosen, go_done},
 };
+use crate::http::respond::Refusal;
 use askama::Template;
 use muster_model::{
-    api::{ApplicationInfo, Deployment, DeploymentPreview, Device, DeviceDeployment, Page, PageQuery, Target},
-    id::{DeviceId, Hash},
+    api::{
+        ApplicationInfo, Deployment, DeploymentCreate, DeploymentPreview, Device, DeviceDeployment, DeviceQuery,
+        DeviceState, Page, PageQuery, Target,
+    },
+    id::{DeploymentId, DeviceId, Hash},
     status::DeploymentState,
     time::UnixMillis,
 };
@@ -186,4 +192,193 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::DiskFull => "The disk of the device is full.".to_owned(),
     };
     Some(sentence)
+}
+
+/// `GET /deployments`
+pub(crate) async fn deployment_list(visit: Visit, Wanted(rows): Wanted<Rows>) -> Answer {
+    let rows = PageQuery::from(rows);
+    let page = visit.ask(muster_site::deployment_list(&visit.ctx, visit.site(), rows).await)?;
+    visit.page(&DeploymentsPage::new(visit.shell("deployments").await?, rows, page))
+}
+
+/// Devices of which state the address asks for.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct StateWanted {
+    #[serde(default)]
+    state: String,
+}
+
+/// `GET /deployments/{id}`
+pub(crate) async fn deployment_show(
+    visit: Visit,
+    Named(id): Named<DeploymentId>,
+    Wanted(state): Wanted<StateWanted>,
+    Wanted(rows): Wanted<Rows>,
+) -> Answer {
+    let state = match state.state.as_str() {
+        "" => None,
+        text => {
+            let known = DeploymentState::ALL.iter().copied().find(|s| s.as_str() == text);
+            Some(known.ok_or_else(|| visit.refuse(Refusal::malformed("There is no such state of a deployment.")))?)
+        }
+    };
+    let rows = PageQuery::from(rows);
+    let deployment = visit.ask(muster_site::deployment_show(&visit.ctx, visit.site(), id).await)?;
+    let page = visit.ask(muster_site::deployment_devices(&visit.ctx, visit.site(), id, state, rows).await)?;
+    visit.page(&DeploymentPage::new(visit.shell("deployments").await?, deployment, state, rows, page))
+}
+
+/// The form as it is sent, or as a link fills it in.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct FormFields {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    application: String,
+    #[serde(default)]
+    device: String,
+    #[serde(default)]
+    available: String,
+    #[serde(default)]
+    deadline: String,
+}
+
+impl FormFields {
+    fn form(self, visit: &Visit) -> Result<DeploymentForm, PageRefusal> {
+        Ok(DeploymentForm {
+            application: chosen(visit, &self.application)?,
+            device: chosen(visit, &self.device)?,
+            name: self.name.trim().to_owned(),
+            available: self.available,
+            deadline: self.deadline,
+        })
+    }
+}
+
+impl DeploymentForm {
+    /// What the form asks for, or what is wrong with it.
+    fn create(&self) -> Result<DeploymentCreate, String> {
+        let name = match self.name.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|error| format!("The name does not do: {error}."))?),
+        };
+        Ok(DeploymentCreate {
+            name,
+            application: self.application.ok_or("Choose an application.")?,
+            target: self.device.map_or(Target::AllSystems, |device| Target::Device { device }),
+            available: moment(&self.available)?,
+            deadline: moment(&self.deadline)?,
+        })
+    }
+}
+
+/// A moment of a form: `2026-11-25T08:00`, in UTC; empty: none.
+fn moment(text: &str) -> Result<Option<UnixMillis>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = text.parse::<jiff::civil::DateTime>().and_then(|local| local.to_zoned(jiff::tz::TimeZone::UTC));
+    match parsed {
+        Ok(zoned) => Ok(Some(UnixMillis(zoned.timestamp().as_millisecond()))),
+        Err(_) => Err(format!("{text:?} is not a time. Write it like 2026-11-25T08:00; it is read as UTC.")),
+    }
+}
+
+async fn form_page(visit: Visit, form: DeploymentForm, preview: Option<Preview>, problem: Option<String>) -> Answer {
+    let rows = PageQuery { offset: 0, limit: 200 };
+    let applications = visit.ask(muster_site::application_list(&visit.ctx, visit.site(), rows).await)?.items;
+    let query = DeviceQuery { state: Some(DeviceState::Active), limit: rows.limit, ..DeviceQuery::default() };
+    let mut devices = visit.ask(muster_site::device_list(&visit.ctx, visit.site(), query).await)?.items;
+    if let Some(id) = form.device.filter(|id| devices.iter().all(|device| device.id != *id)) {
+        devices.push(visit.ask(muster_site::device_show(&visit.ctx, visit.site(), id).await)?.device);
+    }
+    let shell = visit.shell("deployments").await?;
+    visit.page(&DeploymentNewPage { shell, applications, devices, form, preview, problem })
+}
+
+/// `GET /deployments/new`
+pub(crate) async fn deployment_new(visit: Visit, Wanted(fields): Wanted<FormFields>) -> Answer {
+    let form = fields.form(&visit)?;
+    form_page(visit, form, None, None).await
+}
+
+/// `POST /deployments/preview`
+pub(crate) async fn deployment_preview(visit: Visit, Fields(fields): Fields<FormFields>) -> Answer {
+    let form = fields.form(&visit)?;
+    let create = match form.create() {
+        Ok(create) => create,
+        Err(problem) => return form_page(visit, form, None, Some(problem)).await,
+    };
+    let preview = match muster_site::deployment_preview(&visit.ctx, visit.site(), &create).await {
+        Ok(preview) => preview,
+        Err(error) => return form_page(visit, form, None, Some(error.problem().detail)).await,
+    };
+    let info = visit.ask(muster_site::application_show(&visit.ctx, visit.site(), create.application).await)?;
+    let available = create.available.unwrap_or(visit.ctx.now);
+    let own = format!("{} {}", info.application.name, info.application.version);
+    let preview = Preview {
+        preview,
+        name: create.name.map_or(own, |name| name.to_string()),
+        available,
+        deadline: create.deadline.unwrap_or(available),
+    };
+    form_page(visit, form, Some(preview), None).await
+}
+
+/// `POST /deployments`
+pub(crate) async fn deployment_create(visit: Visit, Fields(fields): Fields<FormFields>) -> Answer {
+    let form = fields.form(&visit)?;
+    let create = match form.create() {
+        Ok(create) => create,
+        Err(problem) => return form_page(visit, form, None, Some(problem)).await,
+    };
+    let deployment = visit.ask(muster_site::deployment_create(&visit.ctx, visit.site(), &create).await)?;
+    Ok(go_done(&format!("/deployments/{}", deployment.id), Done::Deployed))
+}
+
+/// `GET /deployments/{id}/delete`
+pub(crate) async fn delete_confirm(visit: Visit, Named(id): Named<DeploymentId>) -> Answer {
+    let deployment = visit.ask(muster_site::deployment_show(&visit.ctx, visit.site(), id).await)?;
+    let bar = Bar::new(&deployment.totals);
+    visit.page(&ConfirmPage {
+        shell: visit.shell("deployments").await?,
+        title: "Delete deployment".to_owned(),
+        object: deployment.name.to_string(),
+        consequences: vec![
+            "Devices that did not start yet will not start. One that installs at this moment finishes.".to_owned(),
+            "Nothing is removed from any device.".to_owned(),
+            format!("Its history is kept. It stands at: {}.", bar.sentence()),
+        ],
+        reason: false,
+        action: format!("/deployments/{id}/delete"),
+        button: "Delete deployment".to_owned(),
+        danger: true,
+        back: format!("/deployments/{id}"),
+        hidden: vec![],
+    })
+}
+
+/// `POST /deployments/{id}/delete`
+pub(crate) async fn deployment_delete(visit: Visit, Named(id): Named<DeploymentId>) -> Answer {
+    visit.ask(muster_site::deployment_delete(&visit.ctx, visit.site(), id).await)?;
+    Ok(go_done(&format!("/deployments/{id}"), Done::DeploymentDeleted))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn a_form_becomes_a_request_or_a_sentence() {
+        let form = DeploymentForm {
+            application: Some(Hash([1; 32])),
+            deadline: "2026-11-25T08:00".into(),
+            ..DeploymentForm::default()
+        };
+        let create = form.create().unwrap();
+        assert_eq!((create.available, create.deadline), (None, Some(UnixMillis(1_795_593_600_000))));
+        assert_eq!(create.target, Target::AllSystems);
+        assert_eq!(DeploymentForm::default().create().unwrap_err(), "Choose an application.");
+        assert!(moment("tomorrow").unwrap_err().contains("is not a time"));
+    }
 }

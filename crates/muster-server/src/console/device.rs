@@ -1,16 +1,20 @@
 //! Devices: the list, and one device with everything that is known about it.
 
 use super::{
+    confirm::ConfirmPage,
     format,
     paging::{Paging, query},
-    shell::Shell,
+    shell::{Done, Shell},
+    visit::{Answer, Fields, Named, PageRefusal, ReasonFields, Rows, Visit, Wanted, chosen, go_done},
 };
 use askama::Template;
 use muster_model::{
     api::{
-        ClassRows, Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, Page, PageQuery, TimelineEntry,
+        ClassRows, Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, MessageQuery, Page, PageQuery,
+        Reason, TimelineEntry,
     },
     catalogue::{Catalogue, Type},
+    id::DeviceId,
     inventory::Value,
     time::UnixMillis,
 };
@@ -181,4 +185,187 @@ impl DevicePage {
 struct Cell {
     text: String,
     numeric: bool,
+}
+
+/// What the address of the list asks for.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct DevicesWanted {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    sort: String,
+    #[serde(default)]
+    descending: bool,
+}
+
+/// `GET /devices`
+pub(crate) async fn device_list(
+    visit: Visit,
+    Wanted(wanted): Wanted<DevicesWanted>,
+    Wanted(rows): Wanted<Rows>,
+) -> Answer {
+    let rows = PageQuery::from(rows);
+    let query = DeviceQuery {
+        search: wanted.search.trim().to_owned(),
+        state: chosen(&visit, &wanted.state)?,
+        sort: chosen(&visit, &wanted.sort)?.unwrap_or_default(),
+        descending: wanted.descending,
+        offset: rows.offset,
+        limit: rows.limit,
+    };
+    let page = visit.ask(muster_site::device_list(&visit.ctx, visit.site(), query.clone()).await)?;
+    visit.page(&DevicesPage::new(visit.shell("devices").await?, query, page))
+}
+
+async fn show(visit: Visit, id: DeviceId, tab: Tab) -> Answer {
+    let detail = visit.ask(muster_site::device_show(&visit.ctx, visit.site(), id).await)?;
+    visit.page(&DevicePage { shell: visit.shell("devices").await?, detail, tab })
+}
+
+/// `GET /devices/{id}`
+pub(crate) async fn device_show(visit: Visit, Named(id): Named<DeviceId>) -> Answer {
+    show(visit, id, Tab::Overview).await
+}
+
+/// `GET /devices/{id}/inventory`
+pub(crate) async fn inventory_list(visit: Visit, Named(id): Named<DeviceId>) -> Answer {
+    show(visit, id, Tab::Inventory(None)).await
+}
+
+/// `GET /devices/{id}/inventory/{class}`
+pub(crate) async fn inventory_show(
+    visit: Visit,
+    Named((id, class)): Named<(DeviceId, String)>,
+    Wanted(rows): Wanted<Rows>,
+) -> Answer {
+    let wanted = PageQuery::from(rows);
+    let rows = visit.ask(muster_site::inventory_show(&visit.ctx, visit.site(), id, &class, wanted).await)?;
+    show(visit, id, Tab::Inventory(Some((rows, wanted)))).await
+}
+
+/// `GET /devices/{id}/messages`
+pub(crate) async fn message_list(visit: Visit, Named(id): Named<DeviceId>, Wanted(rows): Wanted<Rows>) -> Answer {
+    let wanted = PageQuery::from(rows);
+    let query = MessageQuery { device: Some(id), severity: None, offset: wanted.offset, limit: wanted.limit };
+    let page = visit.ask(muster_site::message_list(&visit.ctx, visit.site(), &query).await)?;
+    show(visit, id, Tab::Messages(page, wanted)).await
+}
+
+/// `GET /devices/{id}/timeline`
+pub(crate) async fn device_timeline(visit: Visit, Named(id): Named<DeviceId>, Wanted(rows): Wanted<Rows>) -> Answer {
+    let wanted = PageQuery::from(rows);
+    let page = visit.ask(muster_site::device_timeline(&visit.ctx, visit.site(), id, wanted).await)?;
+    show(visit, id, Tab::Timeline(page, wanted)).await
+}
+
+/// What an administrator may do to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Block,
+    Unblock,
+    Retire,
+}
+
+impl Deed {
+    const fn words(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        match self {
+            Self::Block => (
+                "block",
+                "Block device",
+                &[
+                    "Its connections are closed at once, and its certificate is not accepted any more.",
+                    "It gets no policy and no content, and nothing that it sends is taken.",
+                    "What is installed on it stays, and its inventory is kept. It can be unblocked.",
+                ],
+            ),
+            Self::Unblock => (
+                "unblock",
+                "Unblock device",
+                &[
+                    "It may connect again with the certificate that it has, and gets its policy.",
+                    "What it kept back while it was blocked arrives then.",
+                ],
+            ),
+            Self::Retire => (
+                "retire",
+                "Retire device",
+                &[
+                    "Its connections are closed at once, and its certificate is never accepted again.",
+                    "It leaves every deployment. Its history is kept.",
+                    "This cannot be taken back: to return it must enrol again, with a new token, as a new device.",
+                ],
+            ),
+        }
+    }
+}
+
+async fn confirm(visit: Visit, id: DeviceId, deed: Deed) -> Answer {
+    let detail = visit.ask(muster_site::device_show(&visit.ctx, visit.site(), id).await)?;
+    let (verb, title, consequences) = deed.words();
+    visit.page(&ConfirmPage {
+        shell: visit.shell("devices").await?,
+        title: title.to_owned(),
+        object: detail.device.name,
+        consequences: consequences.iter().map(|&sentence| sentence.to_owned()).collect(),
+        reason: true,
+        action: format!("/devices/{id}/{verb}"),
+        button: title.to_owned(),
+        danger: deed != Deed::Unblock,
+        back: format!("/devices/{id}"),
+        hidden: vec![("revision".to_owned(), detail.revision.to_string())],
+    })
+}
+
+/// `GET /devices/{id}/block`
+pub(crate) async fn block_confirm(visit: Visit, Named(id): Named<DeviceId>) -> Answer {
+    confirm(visit, id, Deed::Block).await
+}
+
+/// `GET /devices/{id}/unblock`
+pub(crate) async fn unblock_confirm(visit: Visit, Named(id): Named<DeviceId>) -> Answer {
+    confirm(visit, id, Deed::Unblock).await
+}
+
+/// `GET /devices/{id}/retire`
+pub(crate) async fn retire_confirm(visit: Visit, Named(id): Named<DeviceId>) -> Answer {
+    confirm(visit, id, Deed::Retire).await
+}
+
+fn seen(visit: &Visit, fields: ReasonFields) -> Result<(Option<u64>, Reason), PageRefusal> {
+    Ok((chosen(visit, &fields.revision)?, Reason { reason: fields.reason }))
+}
+
+/// `POST /devices/{id}/block`
+pub(crate) async fn device_block(
+    visit: Visit,
+    Named(id): Named<DeviceId>,
+    Fields(fields): Fields<ReasonFields>,
+) -> Answer {
+    let (revision, reason) = seen(&visit, fields)?;
+    visit.ask(muster_site::device_block(&visit.ctx, visit.site(), id, reason, revision).await)?;
+    Ok(go_done(&format!("/devices/{id}"), Done::Blocked))
+}
+
+/// `POST /devices/{id}/unblock`
+pub(crate) async fn device_unblock(
+    visit: Visit,
+    Named(id): Named<DeviceId>,
+    Fields(fields): Fields<ReasonFields>,
+) -> Answer {
+    let (revision, reason) = seen(&visit, fields)?;
+    visit.ask(muster_site::device_unblock(&visit.ctx, visit.site(), id, reason, revision).await)?;
+    Ok(go_done(&format!("/devices/{id}"), Done::Unblocked))
+}
+
+/// `POST /devices/{id}/retire`
+pub(crate) async fn device_retire(
+    visit: Visit,
+    Named(id): Named<DeviceId>,
+    Fields(fields): Fields<ReasonFields>,
+) -> Answer {
+    let (revision, reason) = seen(&visit, fields)?;
+    visit.ask(muster_site::device_retire(&visit.ctx, visit.site(), id, reason, revision).await)?;
+    Ok(go_done(&format!("/devices/{id}"), Done::Retired))
 }

@@ -4,6 +4,7 @@ use super::{
     format,
     paging::{Paging, query},
     shell::Shell,
+    visit::{Answer, Rows, Visit, Wanted, chosen},
 };
 use askama::Template;
 use muster_model::{
@@ -64,4 +65,38 @@ impl QuarantinePage {
         let paging = Paging::new(&page, wanted.limit, |offset| format!("/quarantine?offset={offset}"));
         Self { shell, page, paging }
     }
+}
+
+/// Which messages the address asks for.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct MessagesWanted {
+    #[serde(default)]
+    device: String,
+    #[serde(default)]
+    severity: String,
+}
+
+/// `GET /messages`
+pub(crate) async fn message_list(
+    visit: Visit,
+    Wanted(wanted): Wanted<MessagesWanted>,
+    Wanted(rows): Wanted<Rows>,
+) -> Answer {
+    let rows = PageQuery::from(rows);
+    let severities = [Severity::Information, Severity::Warning, Severity::Error];
+    let query = MessageQuery {
+        device: chosen(&visit, &wanted.device)?,
+        severity: severities.into_iter().find(|severity| severity.as_str() == wanted.severity),
+        offset: rows.offset,
+        limit: rows.limit,
+    };
+    let page = visit.ask(muster_site::message_list(&visit.ctx, visit.site(), &query).await)?;
+    visit.page(&MessagesPage::new(visit.shell("messages").await?, query, page))
+}
+
+/// `GET /quarantine`
+pub(crate) async fn quarantine_list(visit: Visit, Wanted(rows): Wanted<Rows>) -> Answer {
+    let rows = PageQuery::from(rows);
+    let page = visit.ask(muster_site::quarantine_list(&visit.ctx, visit.site(), rows).await)?;
+    visit.page(&QuarantinePage::new(visit.shell("quarantine").await?, rows, page))
 }

@@ -1,7 +1,5 @@
 //! The console: server-rendered pages for administrators. One file per noun: its page contexts and its handlers.
 
-#![expect(dead_code, reason = "the handlers that use the pages follow the rules of the site")]
-
 mod application;
 mod assets;
 mod audit;
@@ -20,8 +18,101 @@ mod shell;
 mod sign_in;
 mod site;
 mod token;
+mod visit;
 
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;
+
+use crate::http::{
+    AppState, Body,
+    respond::Refusal,
+    route::{Kind, Route},
+};
+use axum::{handler::Handler, response::IntoResponse};
+use http::{HeaderMap, Method, Response, StatusCode};
+use muster_model::problem::Code;
+use muster_site::authz::Access::{self, Anyone, Change, See};
+
+fn get<H: Handler<T, AppState>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route::new(Kind::Console, Method::GET, path, access, handler)
+}
+
+fn post<H: Handler<T, AppState>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route::new(Kind::Console, Method::POST, path, access, handler)
+}
+
+/// Every page and every form of the console.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        get("/assets/{version}/{name}", Anyone, assets::asset_show),
+        get("/sign-in", Anyone, sign_in::sign_in_show),
+        post("/sign-in", Anyone, sign_in::session_create),
+        post("/sign-out", See, sign_in::session_end),
+        post("/theme", See, sign_in::theme_update),
+        get("/events", See, sign_in::events),
+        get("/", See, dashboard::dashboard_show),
+    ];
+    routes.extend(routes_of_devices());
+    routes.extend(routes_of_software());
+    routes.extend([
+        get("/messages", See, message::message_list),
+        get("/quarantine", See, message::quarantine_list),
+        get("/audit", See, audit::audit_list),
+        get("/audit/verify", See, audit::audit_verify),
+        get("/settings", See, site::settings_show),
+        post("/settings", Change, site::settings_update),
+        get("/site", See, site::site_show),
+    ]);
+    routes
+}
+
+fn routes_of_devices() -> Vec<Route> {
+    vec![
+        get("/devices", See, device::device_list),
+        get("/devices/{id}", See, device::device_show),
+        get("/devices/{id}/inventory", See, device::inventory_list),
+        get("/devices/{id}/inventory/{class}", See, device::inventory_show),
+        get("/devices/{id}/messages", See, device::message_list),
+        get("/devices/{id}/timeline", See, device::device_timeline),
+        get("/devices/{id}/block", Change, device::block_confirm),
+        post("/devices/{id}/block", Change, device::device_block),
+        get("/devices/{id}/unblock", Change, device::unblock_confirm),
+        post("/devices/{id}/unblock", Change, device::device_unblock),
+        get("/devices/{id}/retire", Change, device::retire_confirm),
+        post("/devices/{id}/retire", Change, device::device_retire),
+        get("/enrolments", See, enrolment::enrolment_list),
+        post("/enrolments/{id}/approve", Change, enrolment::enrolment_approve),
+        post("/enrolments/{id}/refuse", Change, enrolment::enrolment_refuse),
+        get("/tokens", See, token::token_list),
+        post("/tokens", Change, token::token_create),
+        get("/tokens/{id}/revoke", Change, token::revoke_confirm),
+    ]
+}
+
+fn routes_of_software() -> Vec<Route> {
+    vec![
+        post("/tokens/{id}/revoke", Change, token::token_revoke),
+        get("/applications", See, application::application_list),
+        get("/applications/{hash}", See, application::application_show),
+        get("/deployments", See, deployment::deployment_list),
+        get("/deployments/new", Change, deployment::deployment_new),
+        post("/deployments/preview", Change, deployment::deployment_preview),
+        post("/deployments", Change, deployment::deployment_create),
+        get("/deployments/{id}", See, deployment::deployment_show),
+        get("/deployments/{id}/delete", Change, deployment::delete_confirm),
+        post("/deployments/{id}/delete", Change, deployment::deployment_delete),
+    ]
+}
+
+/// What a browser gets when the guard refuses its request: where signing in helps, the page for it.
+pub(crate) fn refused(app: &AppState, headers: &HeaderMap, refusal: Refusal) -> Response<Body> {
+    if refusal.0.code == Code::Unauthenticated {
+        let fields = sign_in::CodeFields::default();
+        return sign_in::page(app, headers, StatusCode::UNAUTHORIZED, fields, None);
+    }
+    visit::PageRefusal::new(headers, refusal).into_response()
+}

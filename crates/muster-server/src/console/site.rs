@@ -1,10 +1,15 @@
 //! The site itself: client settings, what the site is, and who administers it.
 
-use super::{format, shell::Shell};
+use super::{
+    format,
+    shell::{Done, Shell},
+    visit::{Answer, Fields, Visit, go_done},
+};
 use askama::Template;
 use muster_model::{
-    api::{Admin, SiteInfo},
+    api::{Admin, PageQuery, SiteInfo},
     policy::ClientSettings,
+    problem::Code,
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
 };
 
@@ -88,4 +93,52 @@ impl SitePage {
     fn ends_soon(&self, moment: &UnixMillis) -> bool {
         moment.since(self.shell.now) < 30 * DAY
     }
+}
+
+/// `GET /settings`
+pub(crate) async fn settings_show(visit: Visit) -> Answer {
+    let settings = visit.ask(muster_site::settings_show(&visit.ctx, visit.site()).await)?;
+    visit.page(&SettingsPage { shell: visit.shell("settings").await?, settings, problem: None })
+}
+
+/// The form: each length as a number and a unit.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct SettingsFields {
+    policy_poll: i64,
+    policy_poll_unit: String,
+    inventory: i64,
+    inventory_unit: String,
+    heartbeat: i64,
+    heartbeat_unit: String,
+}
+
+/// A length of the form, in milliseconds; an unknown unit is nothing.
+fn length(number: i64, unit: &str) -> i64 {
+    let unit = UNITS.iter().find(|(_, words)| *words == unit).map_or(0, |(millis, _)| *millis);
+    number.saturating_mul(unit)
+}
+
+/// `POST /settings`
+pub(crate) async fn settings_update(visit: Visit, Fields(fields): Fields<SettingsFields>) -> Answer {
+    let settings = ClientSettings {
+        policy_poll: length(fields.policy_poll, &fields.policy_poll_unit),
+        inventory: length(fields.inventory, &fields.inventory_unit),
+        heartbeat: length(fields.heartbeat, &fields.heartbeat_unit),
+    };
+    match muster_site::settings_update(&visit.ctx, visit.site(), settings.clone()).await {
+        Ok(_) => Ok(go_done("/settings", Done::SettingsSaved)),
+        Err(error) if error.code() == Code::Malformed => {
+            let problem = Some(error.problem().detail);
+            visit.page(&SettingsPage { shell: visit.shell("settings").await?, settings, problem })
+        }
+        Err(error) => Err(visit.refuse(error)),
+    }
+}
+
+/// `GET /site`
+pub(crate) async fn site_show(visit: Visit) -> Answer {
+    let info = visit.ask(muster_site::site_show(&visit.ctx, visit.site()).await)?;
+    let rows = PageQuery { offset: 0, limit: 200 };
+    let admins = visit.ask(muster_site::admin_list(&visit.ctx, visit.site(), rows).await)?.items;
+    visit.page(&SitePage { shell: visit.shell("site").await?, info, admins })
 }

@@ -4,17 +4,16 @@
 //! session (name, token for forms), and plain form fields: the guard has checked the form's token and taken it out.
 
 use super::{AppState, Body, guard::COOKIE, respond::Refusal, route::Route};
-use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, Response};
 
 /// The console's routes.
 pub(crate) fn routes() -> Vec<Route> {
-    Vec::new()
+    crate::console::routes()
 }
 
 /// What a browser gets when the guard refuses its request.
-pub(crate) fn refused(_: &AppState, _: &HeaderMap, refusal: Refusal) -> Response<Body> {
-    refusal.into_response()
+pub(crate) fn refused(app: &AppState, headers: &HeaderMap, refusal: Refusal) -> Response<Body> {
+    crate::console::refused(app, headers, refusal)
 }
 
 /// The cookie that carries a console session; over TLS it never leaves TLS.
