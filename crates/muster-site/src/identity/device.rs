@@ -230,8 +230,9 @@ async fn decide(
         Ok(row)
     })?;
     site.memory.verdicts.forget(id);
-    if row.state != DeviceState::Active {
-        site.bus.publish(Notice::DeviceClosed(id));
+    match row.state {
+        DeviceState::Active => site.memory.work.notify_one(),
+        DeviceState::Blocked | DeviceState::Retired => site.bus.publish(Notice::DeviceClosed(id)),
     }
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(shown(site, &row))

@@ -278,6 +278,7 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
         let detail = format!("{} was approved, key {}.", row.claims.host_name, row.key);
         audit::append(tx, ctx, "enrolment_approve", format!("device {}", device.id), detail).await
     })?;
+    site.memory.work.notify_one();
     site.bus.publish(Notice::Changed(Noun::Enrolment));
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(super::device::shown(site, &device))

@@ -28,7 +28,7 @@ async fn a_certificate_is_renewed_when_half_of_its_life_is_over() {
     for test in TestSite::all().await {
         let device = test.enrol("pc1").await;
         let old = client_identity(&device.certificate).unwrap();
-        // proves I8, in part: asking again and again gives the same certificate.
+        // proves I8: asking again and again gives the same certificate.
         assert_eq!(renewed(&test, &device).await.unwrap(), old);
         test.sources.pass(20 * DAY);
         let new = renewed(&test, &device).await.unwrap();

@@ -303,16 +303,3 @@ pub async fn set_claims(tx: &mut Tx, id: DeviceId, claims: &DeviceClaims) -> Res
         .await?;
     Ok(())
 }
-
-/// Notes when a device's inventory was last accepted.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn set_inventory(tx: &mut Tx, id: DeviceId, now: UnixMillis) -> Result<(), StoreError> {
-    sqlx::query("UPDATE device SET last_inventory = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(now.0)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}

@@ -19,7 +19,6 @@ pub mod dialect;
 pub mod enrolment;
 pub mod inventory;
 pub mod inventory_schema;
-pub mod job;
 pub mod message;
 mod migrate;
 pub mod policy_body;
