@@ -88,6 +88,7 @@ pub async fn enrol(state: &Path, token: &Path, again: bool, wait: bool, clock: &
     enrol::accept_token(&held.directory, &token, again)?;
     let identity = Identity::load(&held.directory)?.ok_or(crate::agent::StartError::NotPinned)?;
     let mut enrolment = Enrolment::new(&held.directory, clock, identity)?;
+    let key = enrolment.key_id();
     loop {
         match enrolment.step().await {
             Ok(Progress::Active(device)) => {
@@ -99,7 +100,7 @@ pub async fn enrol(state: &Path, token: &Path, again: bool, wait: bool, clock: &
             }
             Ok(Progress::Pending { enrolment, .. }) => {
                 return say(&format!(
-                    "Site {} has the request {enrolment}; an administrator must approve it.\nNow run: muster-agent run --state {}",
+                    "Site {} has the request {enrolment}; an administrator must approve it, and compare the key:\n{key}\nNow run: muster-agent run --state {}",
                     token.site,
                     state.display()
                 ));
@@ -130,6 +131,7 @@ struct Status {
     site: Option<String>,
     device: Option<String>,
     enrolment: Option<String>,
+    key: Option<String>,
     running: bool,
     certificate_expires: Option<i64>,
     management_points: Vec<String>,
@@ -162,6 +164,7 @@ pub fn status(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandErro
         format!("Enrolment        {}", status.state),
         format!("Site             {}", status.site.unwrap_or_else(none)),
         format!("Device           {}", status.device.or(status.enrolment).unwrap_or_else(none)),
+        format!("Key              {}", status.key.unwrap_or_else(none)),
         format!("Management point {}", status.management_points.join(" ")),
         format!(
             "Certificate      {}",
@@ -199,6 +202,7 @@ fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
     };
     let certificates = identity.as_ref().map(Identity::certificates).transpose()?.unwrap_or_default();
     let certificate = certificates.first().and_then(|c| muster_trust::certificate::client_identity(c).ok());
+    let key = identity::key_id(&directory)?.map(|id| id.to_string());
     let (mut device, mut enrolment, mut management_points) = (None, None, Vec::new());
     let name = match identity.as_ref().map(|identity| &identity.stage) {
         None => "not enrolled",
@@ -219,6 +223,7 @@ fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
         site: identity.map(|identity| identity.site.to_string()),
         device,
         enrolment,
+        key,
         running,
         certificate_expires: certificate.map(|certificate| certificate.expires.0),
         management_points,

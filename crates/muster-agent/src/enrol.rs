@@ -13,7 +13,7 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
-    id::{DeviceId, EnrolmentId},
+    id::{DeviceId, EnrolmentId, Hash},
     limits::Limits,
     policy::PolicyRefusal,
     problem::Code,
@@ -147,6 +147,12 @@ impl<'a> Enrolment<'a> {
         // The outbox is there before the client is active: one that is missing later was lost.
         Store::open(directory, false)?;
         Ok(Self { directory, clock, key, identity })
+    }
+
+    /// The id of the device's key: the administrator who approves sees the same.
+    #[must_use]
+    pub fn key_id(&self) -> Hash {
+        self.key.public().id()
     }
 
     /// One step: asks the enrolment door, checks its answer, keeps it.

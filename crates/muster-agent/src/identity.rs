@@ -133,15 +133,28 @@ fn read(directory: &PrivateDirectory, file: &'static str) -> Result<Option<Vec<u
     directory.read(file, FILE_BYTES).map_err(|error| IdentityError::Io { file, error })
 }
 
+fn kept_key(directory: &PrivateDirectory) -> Result<Option<PrivateKey>, IdentityError> {
+    let Some(bytes) = read(directory, KEY)? else { return Ok(None) };
+    let bytes = zeroize::Zeroizing::new(bytes);
+    let pem = std::str::from_utf8(&bytes).map_err(|_| IdentityError::Damaged(KEY))?;
+    PrivateKey::from_pem(pem, None).map(Some).map_err(|_| IdentityError::Damaged(KEY))
+}
+
+/// The id of the device's key, where there is one.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub fn key_id(directory: &PrivateDirectory) -> Result<Option<Hash>, IdentityError> {
+    Ok(kept_key(directory)?.map(|key| key.public().id()))
+}
+
 /// The device's key; made and kept where there is none.
 ///
 /// # Errors
 /// See [`IdentityError`].
 pub fn device_key(directory: &PrivateDirectory) -> Result<PrivateKey, IdentityError> {
-    if let Some(bytes) = read(directory, KEY)? {
-        let bytes = zeroize::Zeroizing::new(bytes);
-        let pem = std::str::from_utf8(&bytes).map_err(|_| IdentityError::Damaged(KEY))?;
-        return PrivateKey::from_pem(pem, None).map_err(|_| IdentityError::Damaged(KEY));
+    if let Some(key) = kept_key(directory)? {
+        return Ok(key);
     }
     let key = PrivateKey::generate()?;
     directory.write(KEY, key.to_pem().as_bytes()).map_err(|error| IdentityError::Io { file: KEY, error })?;
