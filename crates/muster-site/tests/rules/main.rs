@@ -3,14 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod admin;
+mod application;
 mod audit;
 mod certificate;
 mod client;
+mod content;
+mod deployment;
 mod device;
 mod enrolment;
 mod inventory;
 mod loop_story;
 mod outbox;
+mod policy;
 mod report;
 mod session;
 mod site;

@@ -144,7 +144,7 @@ pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<Wanted>, St
         .collect()
 }
 
-/// Active devices whose assignment was signed before `issued`, the oldest first.
+/// Active devices whose assignment was signed at `issued` or before, the oldest first.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -154,7 +154,7 @@ pub async fn issued_before(
     limit: u32,
 ) -> Result<Vec<DeviceId>, StoreError> {
     let statement = "SELECT a.device FROM assignment a JOIN device d ON d.id = a.device \
-         WHERE a.issued < $1 AND d.state = 'active' ORDER BY a.issued LIMIT $2";
+         WHERE a.issued <= $1 AND d.state = 'active' ORDER BY a.issued LIMIT $2";
     let rows = sqlx::query(statement).bind(issued.0).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(|row| parsed(row, "device")).collect()
 }

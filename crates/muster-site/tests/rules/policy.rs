@@ -1,0 +1,151 @@
+//! Policy: signed for one device, newer only when something changed, renewed in time, and nobody else's.
+
+use crate::{loop_story::deploy, reason};
+use muster_model::{
+    api::Target,
+    id::Hash,
+    policy::{ASSIGNMENT_LIFETIME, Assignment, BodyKind, ClientSettings, Recipient},
+    problem::Code,
+    time::{DAY, HOUR, MINUTE},
+};
+use muster_site::{
+    Worker, assignment_show, body_show, device_block, settings_show, settings_update,
+    testing::{TestDevice, TestSite},
+};
+use muster_store::bus::Notice;
+use muster_trust::envelope;
+
+async fn work(test: &TestSite) {
+    let mut worker = Worker::new(test.site.clone());
+    while worker.step().await.unwrap() {}
+}
+
+/// The assignment of a device as the device would verify it: by a policy key of the trust bundle.
+async fn assignment(test: &TestSite, device: &TestDevice) -> Assignment {
+    let current = assignment_show(&test.device(device), &test.site).await.unwrap();
+    let trust = test.site.trust.load();
+    let bundle = trust.bundle.value();
+    let verified = envelope::open1_json::<Assignment>(&current.envelope, |id| bundle.policy_key(id)).unwrap();
+    assert_eq!(verified.value().version, current.version);
+    verified.into_value()
+}
+
+#[tokio::test]
+async fn an_assignment_is_for_one_device_and_ends() {
+    // proves S10: what a device gets is signed by the site's policy key, names the device, and ends.
+    for test in TestSite::all().await {
+        let (device, other) = (test.enrol("alpha").await, test.enrol("beta").await);
+        let mine = assignment(&test, &device).await;
+        assert_eq!((mine.site, mine.recipient), (test.site.code, Recipient::Device(device.id)));
+        assert_eq!((mine.issued, mine.expires), (test.now(), test.now().plus(ASSIGNMENT_LIFETIME)));
+        assert_eq!(mine.trust_version, test.site.trust.load().bundle.value().version);
+        assert_eq!(assignment(&test, &other).await.recipient, Recipient::Device(other.id));
+        for ctx in [test.full(), test.anonymous()] {
+            assert_eq!(assignment_show(&ctx, &test.site).await.unwrap_err().code(), Code::Unauthenticated);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_new_when_something_changed_or_half_of_its_life_is_over() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        work(&test).await;
+        let first = assignment(&test, &device).await;
+        for _ in 0..3 {
+            test.sources.pass(DAY);
+            work(&test).await;
+            assert_eq!(assignment(&test, &device).await, first, "nothing changed");
+        }
+        test.sources.pass(ASSIGNMENT_LIFETIME / 2 - 3 * DAY);
+        work(&test).await;
+        let second = assignment(&test, &device).await;
+        assert_eq!((second.version, second.issued), (first.version + 1, test.now()));
+        // The worker was away for longer than the assignment lives: who asks gets a new one on the spot.
+        test.sources.pass(ASSIGNMENT_LIFETIME);
+        let third = assignment(&test, &device).await;
+        assert_eq!((third.version, third.issued), (second.version + 1, test.now()));
+        // The clock of the site was wrong, and is set back: what was signed in the future is signed again.
+        test.sources.pass(-400 * DAY);
+        work(&test).await;
+        let deployment = deploy(&test, Target::AllSystems).await;
+        work(&test).await;
+        let fourth = assignment(&test, &device).await;
+        assert!(fourth.version > third.version && fourth.issued == test.now());
+        assert_eq!(fourth.bodies.len(), 3, "{deployment:?}");
+    }
+}
+
+#[tokio::test]
+async fn changed_settings_reach_every_device() {
+    for test in TestSite::all().await {
+        let devices = [test.enrol("alpha").await, test.enrol("beta").await];
+        assert_eq!(settings_show(&test.analyst(), &test.site).await.unwrap(), ClientSettings::default());
+        work(&test).await;
+        let before = [assignment(&test, &devices[0]).await, assignment(&test, &devices[1]).await];
+        let mut notices = test.site.bus.subscribe();
+        let settings = ClientSettings { policy_poll: 5 * MINUTE, ..ClientSettings::default() };
+        settings_update(&test.full(), &test.site, settings.clone()).await.unwrap();
+        assert_eq!(settings_show(&test.analyst(), &test.site).await.unwrap(), settings);
+        work(&test).await;
+        let mut told = Vec::new();
+        while let Ok(notice) = notices.try_recv() {
+            told.extend(match notice {
+                Notice::PolicyChanged(device) => Some(device),
+                _ => None,
+            });
+        }
+        for (device, before) in devices.iter().zip(before) {
+            assert!(told.contains(&device.id));
+            let now = assignment(&test, device).await;
+            assert_eq!(now.version, before.version + 1);
+            let body = now.bodies.iter().find(|body| body.kind == BodyKind::Settings).unwrap();
+            let bytes = body_show(&test.device(device), &test.site, body.hash).await.unwrap();
+            assert_eq!(serde_json::from_slice::<ClientSettings>(&bytes).unwrap(), settings);
+            let old = before.bodies[0].hash;
+            let error = body_show(&test.device(device), &test.site, old).await.unwrap_err();
+            assert_eq!(error.code(), Code::NotFound, "what is no longer assigned is no longer given");
+        }
+        settings_update(&test.full(), &test.site, settings).await.unwrap();
+        work(&test).await;
+        assert_eq!(assignment(&test, &devices[0]).await.version, 2, "the same settings again change nothing");
+    }
+}
+
+#[tokio::test]
+async fn settings_out_of_their_range_are_refused() {
+    for test in TestSite::all().await {
+        let good = ClientSettings::default();
+        let cases = [
+            ClientSettings { policy_poll: MINUTE - 1, ..good.clone() },
+            ClientSettings { policy_poll: DAY + 1, ..good.clone() },
+            ClientSettings { inventory: HOUR - 1, ..good.clone() },
+            ClientSettings { inventory: 90 * DAY + 1, ..good.clone() },
+            ClientSettings { heartbeat: -1, ..good.clone() },
+            ClientSettings { heartbeat: i64::MAX, ..good.clone() },
+        ];
+        for settings in cases {
+            let error = settings_update(&test.full(), &test.site, settings).await.unwrap_err();
+            assert_eq!(error.code(), Code::Malformed);
+        }
+        for (ctx, code) in [(test.analyst(), Code::Forbidden), (test.anonymous(), Code::Unauthenticated)] {
+            assert_eq!(settings_update(&ctx, &test.site, good.clone()).await.unwrap_err().code(), code);
+        }
+        assert_eq!(settings_show(&test.full(), &test.site).await.unwrap(), good);
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_device_gets_nothing_also_from_memory() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        let body = assignment(&test, &device).await.bodies[0].hash;
+        body_show(&test.device(&device), &test.site, body).await.unwrap();
+        device_block(&test.full(), &test.site, device.id, reason("stolen"), None).await.unwrap();
+        let code = |error: muster_site::SiteError| error.code();
+        let ctx = test.device(&device);
+        assert_eq!(assignment_show(&ctx, &test.site).await.map_err(code).unwrap_err(), Code::DeviceNotActive);
+        assert_eq!(body_show(&ctx, &test.site, body).await.map_err(code).unwrap_err(), Code::DeviceNotActive);
+        assert_eq!(body_show(&ctx, &test.site, Hash([1; 32])).await.map_err(code).unwrap_err(), Code::DeviceNotActive);
+    }
+}
