@@ -60,15 +60,21 @@ pub fn clean(text: &str) -> String {
 /// A table without lines; the head in bold where that is a terminal. Cells are cleaned.
 #[must_use]
 pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    wide_table(&head, rows.into_iter().map(Vec::from))
+}
+
+/// As [`table`], with as many columns as the head has.
+#[must_use]
+pub fn wide_table<H: AsRef<str>>(head: &[H], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    table.set_header(head.iter().map(|name| Cell::new(clean(name.as_ref())).add_attribute(Attribute::Bold)));
     for row in rows {
-        table.add_row(row.map(|cell| clean(&cell)));
+        table.add_row(row.iter().map(|cell| clean(cell)));
     }
     // What is copied stays in one piece, however narrow the terminal is.
     for (at, name) in head.iter().enumerate() {
-        if let (true, Some(column)) = (["ID", "HASH"].contains(name), table.column_mut(at)) {
+        if let (true, Some(column)) = (["ID", "HASH"].contains(&name.as_ref()), table.column_mut(at)) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }

@@ -3,7 +3,12 @@
 use super::{Context, Part, find};
 use crate::{CliError, output, when};
 use clap::Subcommand;
-use muster_model::inventory::Value;
+use muster_model::{
+    api::ClassRows,
+    catalogue::{Catalogue, Type},
+    inventory::{Row, Value},
+    time::UnixMillis,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -36,24 +41,63 @@ impl Verb {
             });
         };
         let found = client.inventory_show(id, &class, &part.query()).await?;
-        ctx.out.value(&found, |found| {
-            let mut text = String::new();
-            for row in &found.rows {
-                let named = found.attributes.iter().filter_map(|name| Some((name.as_str(), written(row.get(name)?))));
-                text.push_str(&output::pairs(named));
-                text.push('\n');
-            }
-            output::listed(text.trim_end(), found.rows.len(), found.total, part.offset, "No rows.")
-        })
+        ctx.out
+            .value(&found, |found| output::listed(&rows(found), found.rows.len(), found.total, part.offset, "No rows."))
     }
 }
 
-fn written(value: &Value) -> String {
+/// Attributes that fit beside each other; a class with more is written one attribute a line.
+const COLUMNS: usize = 8;
+
+fn rows(found: &ClassRows) -> String {
+    let class = Catalogue::built_in().class(&found.class);
+    let cell = |row: &Row, name: &str| {
+        let kind = class.and_then(|class| class.attribute(name)).map(|attribute| attribute.kind);
+        Some(written(row.get(name)?, kind))
+    };
+    if found.rows.len() > 1 && found.attributes.len() <= COLUMNS {
+        let line = |row| found.attributes.iter().map(|name| cell(row, name).unwrap_or_default()).collect::<Vec<_>>();
+        return output::wide_table(&found.attributes, found.rows.iter().map(line));
+    }
+    let mut text = String::new();
+    for row in &found.rows {
+        text.push_str(&output::pairs(
+            found.attributes.iter().filter_map(|name| Some((name.as_str(), cell(row, name)?))),
+        ));
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
+fn written(value: &Value, kind: Option<Type>) -> String {
     match value {
+        Value::Int(moment) if kind == Some(Type::DateTime) => when::full(UnixMillis(*moment)),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Real(value) => value.to_string(),
         Value::Text(value) => value.clone(),
         Value::List(values) => values.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_attributes_stand_beside_each_other_and_dates_are_dates() {
+        let row = |name: &str| {
+            Row::from([
+                ("ProductName".to_owned(), Value::Text(name.to_owned())),
+                ("InstallDate".to_owned(), Value::Int(86_400_000)),
+            ])
+        };
+        let attributes = ["ProductName", "InstallDate"].map(str::to_owned).to_vec();
+        let one = ClassRows { class: "INSTALLED_SOFTWARE".to_owned(), attributes, rows: vec![row("a")], total: 1 };
+        assert!(rows(&one).starts_with("ProductName  a\nInstallDate  1970-01-0"), "{}", rows(&one));
+        let two = ClassRows { rows: vec![row("a"), row("b")], total: 2, ..one };
+        let text = rows(&two);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines.len() == 3 && lines[0].starts_with("ProductName") && lines[2].starts_with('b'), "{text}");
     }
 }
