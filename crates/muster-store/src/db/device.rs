@@ -11,7 +11,6 @@ use muster_model::{
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
-use std::collections::BTreeMap;
 
 /// A device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,16 +116,6 @@ pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<Device
     row.as_ref().map(device).transpose()
 }
 
-/// The state of a device, for a rule that acts on its behalf in the same transaction.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn state(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceState>, StoreError> {
-    let state: Option<String> =
-        sqlx::query_scalar("SELECT state FROM device WHERE id = $1").bind(id.to_string()).fetch_optional(conn).await?;
-    state.map(|state| parse(&state, "state")).transpose()
-}
-
 /// A device that another one is, or pretends to be: which, its name, its state, and what both have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alike {
@@ -182,16 +171,6 @@ pub async fn blocked_alike(
     let id: Option<String> =
         sqlx::query_scalar(statement).bind(key.to_string()).bind(hardware.to_string()).fetch_optional(conn).await?;
     id.map(|id| parse(&id, "device id")).transpose()
-}
-
-/// How many devices there are in each state.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn count_by_state(conn: &mut AnyConnection) -> Result<BTreeMap<String, u64>, StoreError> {
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as("SELECT state, COUNT(*) FROM device GROUP BY state").fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(state, number)| (state, unsigned(number))).collect())
 }
 
 /// Gives an active device its next certificate; `previous` stays good until the new one is used. `false` when the device is

@@ -170,13 +170,3 @@ pub async fn list(
         .await?;
     Ok((rows.iter().map(enrolment).collect::<Result<_, _>>()?, unsigned(total)))
 }
-
-/// How many requests wait.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn pending(conn: &mut AnyConnection) -> Result<u64, StoreError> {
-    let number: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM enrolment WHERE state = 'pending'").fetch_one(conn).await?;
-    Ok(unsigned(number))
-}

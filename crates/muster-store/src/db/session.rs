@@ -1,11 +1,7 @@
 //! Sessions of administrators, and the single-use secrets that begin one. Only hashes of secrets are here.
 
 use super::{StoreError, Tx, column::parse};
-use muster_model::{
-    api::Admin,
-    id::{AdminId, Hash},
-    time::UnixMillis,
-};
+use muster_model::{api::Admin, id::Hash, time::UnixMillis};
 use sqlx::AnyConnection;
 
 /// What a single-use secret is for.
@@ -110,8 +106,7 @@ pub async fn insert(tx: &mut Tx, hash: &Hash, session: &SessionRow) -> Result<()
 pub async fn get(conn: &mut AnyConnection, hash: &Hash) -> Result<Option<SessionRow>, StoreError> {
     let statement = "SELECT s.kind, s.csrf, s.expires, s.used, a.id, a.name, a.role, a.key_id, a.created \
          FROM session s JOIN admin a ON a.id = s.admin WHERE s.hash = $1 AND a.disabled IS NULL";
-    let row: Option<Row> =
-        sqlx::query_as(statement).bind(hash.to_string()).fetch_optional(conn).await?;
+    let row: Option<Row> = sqlx::query_as(statement).bind(hash.to_string()).fetch_optional(conn).await?;
     let Some((kind, csrf, expires, used, id, name, role, key, created)) = row else { return Ok(None) };
     let admin = Admin {
         id: parse(&id, "administrator id")?,
@@ -143,15 +138,6 @@ pub async fn touch(tx: &mut Tx, hash: &Hash, now: UnixMillis) -> Result<(), Stor
 pub async fn delete(tx: &mut Tx, hash: &Hash) -> Result<bool, StoreError> {
     let done = sqlx::query("DELETE FROM session WHERE hash = $1").bind(hash.to_string()).execute(tx.conn()).await?;
     Ok(done.rows_affected() > 0)
-}
-
-/// Ends every session of an administrator.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn delete_of(tx: &mut Tx, admin: AdminId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM session WHERE admin = $1").bind(admin.to_string()).execute(tx.conn()).await?;
-    Ok(())
 }
 
 /// Takes away what is past its end.

@@ -1,0 +1,21 @@
+//! The store, noun by noun, on both databases. One binary for the crate.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
+
+mod admin;
+mod audit;
+mod device;
+mod enrolment;
+mod fixture;
+mod schema;
+mod session;
+mod site_row;
+mod token;
+
+/// Runs a block in a transaction of `$store` and takes its value.
+macro_rules! commit {
+    ($store:expr, |$tx:ident| $work:block) => {
+        muster_store::transaction!($store, "test", |$tx| { Ok::<_, muster_store::StoreError>($work) }).unwrap()
+    };
+}
+pub(crate) use commit;
