@@ -1,0 +1,120 @@
+//! The command line of `muster-bench`.
+
+use super::{
+    ratios::{self, Plan},
+    report, role_limit, role_peer,
+};
+use crate::fleet::{FleetError, limit, progress::Progress, say};
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+/// Measures Muster on this machine against the limit of its libraries and against a naive peer.
+#[derive(Debug, Parser)]
+#[command(name = "muster-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+struct Ratios {
+    /// Lines of the table of targets.
+    #[arg(long = "line", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5, 6, 8, 12])]
+    lines: Vec<u8>,
+    /// Seconds of each run.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Idle clients of line 8.
+    #[arg(long, default_value_t = 10_000)]
+    clients: u64,
+    /// Seconds for which the idle agent of line 12 is watched.
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+    /// What makes the simulated devices other ones.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the site and its databases are made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Write the figures with every run as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the table for docs/BENCHMARKS.md.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Role {
+    /// The site's directory.
+    #[arg(long)]
+    site: PathBuf,
+    /// Where the database is made.
+    #[arg(long)]
+    scratch: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// For each line: limit, ours, peer, ours, limit. It fails nothing; it measures.
+    Ratios(Ratios),
+    #[command(hide = true)]
+    ServeLimit(Role),
+    #[command(hide = true)]
+    ServePeer(Role),
+}
+
+/// Runs the command that was asked for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    limit::raise_open_files();
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(FleetError::io("starting the threads"))
+        .and_then(|runtime| runtime.block_on(execute(verb)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("muster-bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(verb: Verb) -> Result<(), FleetError> {
+    match verb {
+        Verb::ServeLimit(role) => role_limit::run(&role.site, &role.scratch).await,
+        Verb::ServePeer(role) => role_peer::run(&role.site, &role.scratch).await,
+        Verb::Ratios(asked) => measure(asked).await,
+    }
+}
+
+async fn measure(asked: Ratios) -> Result<(), FleetError> {
+    let known = |line: &u8| ratios::LINES.contains(line) || *line == ratios::AGENT;
+    if let Some(line) = asked.lines.iter().find(|line| !known(line)) {
+        return Err(FleetError::Unusable(format!(
+            "line {line} is not measured yet; these are: {:?} and {}",
+            ratios::LINES,
+            ratios::AGENT
+        )));
+    }
+    let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+    let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+    let plan = Plan {
+        lines: asked.lines,
+        length: Duration::from_secs(asked.seconds.max(1)),
+        clients: asked.clients,
+        idle: Duration::from_secs(asked.idle.max(1)),
+        seed: asked.seed,
+    };
+    let figures = ratios::run(&plan, scratch, &Progress::default()).await?;
+    say(&report::table(&figures));
+    if let Some(path) = asked.json {
+        std::fs::write(&path, serde_json::to_vec_pretty(&figures)?).map_err(|error| FleetError::file(&path, error))?;
+    }
+    if let Some(path) = asked.markdown {
+        std::fs::write(&path, report::markdown(&figures)).map_err(|error| FleetError::file(&path, error))?;
+    }
+    Ok(())
+}

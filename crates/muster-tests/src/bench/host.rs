@@ -1,0 +1,73 @@
+//! A bare TLS server with the site's certificates: what the limit and the naive peer stand on.
+
+use super::process;
+use crate::fleet::{FleetError, clock, say};
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::Service};
+use hyper_util::rt::TokioIo;
+use muster_trust::{
+    PrivateKey,
+    certificate::IssuingCa,
+    tls::{self, ClientAuth},
+};
+use rustls::ServerConfig;
+use std::{fs, path::Path, sync::Arc};
+use tokio_rustls::TlsAcceptor;
+
+/// TLS as the management point has it: its own certificate of the site's issuing CA, client certificates required.
+fn config(site: &Path) -> Result<ServerConfig, FleetError> {
+    let keys = site.join("keys");
+    let read = |name: &str| {
+        let path = keys.join(name);
+        fs::read(&path).map_err(|error| FleetError::file(path, error))
+    };
+    let pem = String::from_utf8_lossy(&read("issuing.key.pem")?).into_owned();
+    let issuing = PrivateKey::from_pem(&pem, Some(&read("site.key")?))?;
+    let root = read("root.crt.der")?;
+    let ca = IssuingCa::new(read("issuing.crt.der")?, &issuing)?;
+    let key = PrivateKey::generate()?;
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let issued = ca.server(&names, key.public(), clock::now())?;
+    let chain = [issued.der, ca.certificate().to_vec(), root.clone()];
+    Ok(tls::server(&chain, &key, ClientAuth::Required(vec![root]))?)
+}
+
+/// Serves until standard input ends: the parent is gone then.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn serve<S, B>(site: &Path, service: S) -> Result<(), FleetError>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let acceptor = TlsAcceptor::from(Arc::new(config(site)?));
+    let listener = process::listen().await?;
+    let address = listener.local_addr().map_err(FleetError::io("listening"))?;
+    say(&format!("https://localhost:{}", address.port()));
+    let (gone, mut parent) = tokio::sync::oneshot::channel::<()>();
+    // The thread waits for the end of standard input and then drops its end of the channel.
+    std::thread::spawn(move || {
+        let _gone = gone;
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+    });
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut parent => return Ok(()),
+        };
+        // One that went away before it was taken is nobody's loss.
+        let Ok((tcp, _)) = accepted else { continue };
+        let (acceptor, service) = (acceptor.clone(), service.clone());
+        tokio::spawn(async move {
+            drop(tcp.set_nodelay(true));
+            if let Ok(stream) = acceptor.accept(tcp).await {
+                drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            }
+        });
+    }
+}

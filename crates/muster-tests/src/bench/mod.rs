@@ -1,0 +1,15 @@
+//! Measurements: CPU time and memory of `musterd` beside the limit of its libraries and a naive peer, in one interleaved run.
+//! `muster-bench` is their program; the results are in `docs/BENCHMARKS.md`.
+
+pub mod agent;
+pub mod command;
+pub mod cpu;
+pub mod hold;
+pub mod host;
+pub mod load;
+pub mod memory;
+pub mod process;
+pub mod ratios;
+pub mod report;
+pub mod role_limit;
+pub mod role_peer;

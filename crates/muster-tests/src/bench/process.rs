@@ -1,0 +1,189 @@
+//! The programs that are measured, as child processes: `musterd` on a fresh site, and this program in its other roles.
+
+use crate::fleet::{FleetError, http::Target};
+use serde::Deserialize;
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStdin, Command},
+    time::{sleep, timeout},
+};
+
+/// The first port that is tried; the range from 32768 on is the clients'.
+const FIRST_PORT: u16 = 18_440;
+/// How long a program may take to start.
+const START: Duration = Duration::from_secs(60);
+
+/// A server that is measured. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    _stdin: Option<ChildStdin>,
+    /// Its process.
+    pub pid: u32,
+    /// Where devices reach it.
+    pub target: Target,
+}
+
+/// A site in a directory of its own, with its server.
+#[derive(Debug)]
+pub struct Site {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its server.
+    pub server: Server,
+}
+
+#[derive(Deserialize)]
+struct Addresses {
+    management_point: String,
+}
+
+/// A program that was built with this one.
+///
+/// # Errors
+/// [`FleetError::Unusable`] saying how to build it.
+pub fn program(name: &str) -> Result<PathBuf, FleetError> {
+    let own = std::env::current_exe().map_err(FleetError::io("finding this program"))?;
+    // A test stands one directory deeper than the programs.
+    let places = own.ancestors().skip(1).take(2).map(|dir| dir.join(name));
+    places.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        FleetError::Unusable(format!(
+            "{name} is not beside {}; build it with: cargo build --release -p muster-server -p muster-agent -p muster-tests",
+            own.display()
+        ))
+    })
+}
+
+/// Free ports of this machine, below those that the system gives to clients.
+fn free_ports(count: usize) -> Vec<u16> {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (FIRST_PORT..32_768).filter(free).take(count).collect()
+}
+
+async fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>, FleetError>) -> Result<T, FleetError> {
+    let waited = timeout(START, async {
+        loop {
+            if let Some(found) = look()? {
+                return Ok(found);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| Err(FleetError::Unusable(format!("{what} did not start in time"))))
+}
+
+impl Site {
+    /// Makes a site and starts its server, with limits per address out of the way of a fleet on one machine.
+    ///
+    /// # Errors
+    /// When `musterd` is missing or does not start; its log is `musterd.log` in the directory.
+    pub async fn start(dir: &Path) -> Result<Self, FleetError> {
+        let musterd = program("musterd")?;
+        let site = dir.join("site");
+        let listen: Vec<String> = free_ports(3).into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let [point, door, admin] = &listen[..] else {
+            return Err(FleetError::Unusable("there are no free ports below 32768".to_owned()));
+        };
+        let made = Command::new(&musterd)
+            .args(["init", "--code", "BEN", "--name", "Benchmark", "--admin-name", "bench", "--unattended", "--dir"])
+            .arg(&site)
+            .args(["--host", "localhost", "--listen-management-point", point])
+            .args(["--listen-enrolment", door, "--listen-admin", admin])
+            .output()
+            .await
+            .map_err(FleetError::io("musterd init"))?;
+        if !made.status.success() {
+            return Err(FleetError::Unusable(String::from_utf8_lossy(&made.stderr).into_owned()));
+        }
+        let server = Self::serve(&musterd, &site, &dir.join("musterd.log")).await?;
+        Ok(Self { dir: site, server })
+    }
+
+    async fn serve(musterd: &Path, site: &Path, log: &Path) -> Result<Server, FleetError> {
+        let file = std::fs::File::create(log).map_err(|error| FleetError::file(log, error))?;
+        let mut child = Command::new(musterd)
+            .args(["serve", "--dir"])
+            .arg(site)
+            .env("MUSTERD_LOG__LEVEL", "warn")
+            .env("MUSTERD_HTTP__REQUESTS_PER_MINUTE", "1000000")
+            .env("MUSTERD_HTTP__CONNECTIONS_PER_ADDRESS", "1000")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(FleetError::io("musterd serve"))?;
+        let pid = child.id().unwrap_or_default();
+        let addresses = site.join("run/addresses.json");
+        let found = until("musterd", || {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(FleetError::Unusable(format!("musterd ended with {status}; see {}", log.display())));
+            }
+            Ok(std::fs::read(&addresses).ok().and_then(|bytes| serde_json::from_slice::<Addresses>(&bytes).ok()))
+        });
+        let target = Target::parse(&found.await?.management_point)?;
+        Ok(Server { child, _stdin: None, pid, target })
+    }
+
+    /// The directory of the first administrator's profile.
+    #[must_use]
+    pub fn profile(&self) -> PathBuf {
+        self.dir.join("admin")
+    }
+}
+
+impl Server {
+    /// Starts this program in another role, with the site's certificates. It ends with this process.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn role(role: &str, site: &Path, scratch: &Path) -> Result<Self, FleetError> {
+        let mut child = Command::new(program("muster-bench")?)
+            .arg(role)
+            .arg("--site")
+            .arg(site)
+            .arg("--scratch")
+            .arg(scratch)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(FleetError::io(role))?;
+        let stdin = child.stdin.take();
+        let line = match child.stdout.take() {
+            Some(stdout) => {
+                let mut lines = BufReader::new(stdout).lines();
+                timeout(START, lines.next_line()).await.ok().and_then(Result::ok).flatten()
+            }
+            None => None,
+        };
+        let url = line.ok_or_else(|| FleetError::Unusable(format!("{role} did not start")))?;
+        let pid = child.id().unwrap_or_default();
+        Ok(Self { child, _stdin: stdin, pid, target: Target::parse(&url)? })
+    }
+
+    /// Ends it in good order where it can.
+    pub async fn stop(mut self) {
+        drop(self._stdin.take());
+        if let Some(pid) = self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        drop(timeout(START, self.child.wait()).await);
+    }
+}
+
+/// A free address for a role of this program.
+///
+/// # Errors
+/// [`FleetError::Io`].
+pub async fn listen() -> Result<tokio::net::TcpListener, FleetError> {
+    let port = free_ports(1).first().copied().unwrap_or(0);
+    tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(FleetError::io("listening"))
+}

@@ -1,0 +1,160 @@
+//! `muster-bench ratios`: limit, ours, peer, ours, limit, for each line of the table of targets.
+
+use super::{
+    agent, hold,
+    load::{self, CONNECTIONS, Work},
+    process::{Server, Site},
+    report::{Figure, Subject},
+};
+use crate::fleet::{Fleet, FleetError, device::Device, enrol, enrol::Wanted, progress::Progress, say};
+use std::{path::Path, time::Duration};
+
+/// What is to be measured, and for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Lines of the table of targets.
+    pub lines: Vec<u8>,
+    /// Length of each run.
+    pub length: Duration,
+    /// Idle clients of line 8.
+    pub clients: u64,
+    /// How long the idle agent of line 12 is watched.
+    pub idle: Duration,
+    /// The seed of the simulated devices.
+    pub seed: u64,
+}
+
+/// The lines that are measured.
+pub const LINES: [u8; 7] = [1, 2, 3, 4, 5, 6, 8];
+/// The line of the real agent.
+pub const AGENT: u8 = 12;
+
+const PER_CPU: &str = "per CPU-second";
+
+/// One work with its figure.
+fn works(line: u8) -> Vec<(Work, Figure)> {
+    let of = |what: &str, target: f64| Figure::new(line, what, PER_CPU, target);
+    match line {
+        1 => vec![(Work::CheckIn, of("idle check-in on a kept connection", 25_000.0))],
+        2 => vec![
+            (Work::Handshake { resume: false }, of("connect, full handshake, check-in, close", 3_300.0)),
+            (Work::Handshake { resume: true }, of("connect, resumed handshake, check-in, close", 5_500.0)),
+        ],
+        3 => vec![(Work::Full, of("full inventory of 1,500 packages, durable (SQLite)", 500.0))],
+        4 => vec![
+            (Work::Unchanged, of("unchanged inventory, by digest", 20_000.0)),
+            (Work::Again, of("unchanged inventory, whole body again", 2_500.0)),
+        ],
+        5 => vec![(Work::Delta, of("delta inventory of 5 packages", 10_000.0))],
+        6 => vec![
+            (Work::Status { batch: 1 }, of("status message of 400 B, one in a report (SQLite)", 40_000.0)),
+            (Work::Status { batch: load::BATCH }, of("status message of 400 B, 100 in a report (SQLite)", 100_000.0)),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// The three servers with their devices, which are the same and start anew at each server.
+struct Trio {
+    limit: (Server, Vec<Device>),
+    ours: (Site, Vec<Device>),
+    peer: (Server, Vec<Device>),
+    root: Vec<u8>,
+    seed: u64,
+}
+
+impl Trio {
+    async fn run(&mut self, subject: Subject, work: Work, length: Duration) -> Result<f64, FleetError> {
+        let (server, devices) = match subject {
+            Subject::Limit => (&self.limit.0, &mut self.limit.1),
+            Subject::Ours => (&self.ours.0.server, &mut self.ours.1),
+            Subject::Peer => (&self.peer.0, &mut self.peer.1),
+        };
+        let strict = subject == Subject::Ours;
+        let outcome = load::run(work, server, &self.root, devices, self.seed, length, strict).await?;
+        say(&format!(
+            "  {subject:?}: {} in {:.1?}, {:.2?} of CPU: {:.0} {PER_CPU}",
+            outcome.operations,
+            outcome.wall,
+            outcome.cpu,
+            outcome.per_cpu_second()
+        ));
+        Ok(outcome.per_cpu_second())
+    }
+
+    /// Limit, ours, peer, ours, limit. A subject that fails says so, and the others go on.
+    async fn measure(&mut self, work: Work, mut figure: Figure, length: Duration) -> Figure {
+        use Subject::{Limit, Ours, Peer};
+        say(&figure.what);
+        let mut broken = Vec::new();
+        for subject in [Limit, Ours, Peer, Ours, Limit] {
+            if broken.contains(&subject) {
+                continue;
+            }
+            match self.run(subject, work, length).await {
+                Ok(value) => figure.runs.push((subject, value)),
+                Err(error) => {
+                    say(&format!("  {subject:?} was not measured: {error}"));
+                    figure.note = format!("{subject:?} was not measured: {error}");
+                    broken.push(subject);
+                }
+            }
+        }
+        figure
+    }
+}
+
+/// Runs the plan in a scratch directory.
+///
+/// # Errors
+/// When a server does not start, or devices cannot be enrolled.
+pub async fn run(plan: &Plan, scratch: &Path, progress: &Progress) -> Result<Vec<Figure>, FleetError> {
+    let site = Site::start(scratch).await?;
+    let mut figures = Vec::new();
+    let loads: Vec<_> = plan.lines.iter().flat_map(|line| works(*line)).collect();
+    let (mut trio, rest) = start(plan, site, scratch, progress).await?;
+    figures.push(rest.0);
+    for (work, figure) in loads {
+        figures.push(trio.measure(work, figure, plan.length).await);
+    }
+    if plan.lines.contains(&8) {
+        figures.extend(hold::measure(&trio.ours.0, &trio.limit.0, &trio.peer.0, &rest.1, progress).await?);
+    }
+    if plan.lines.contains(&AGENT) {
+        figures.extend(agent::measure(&trio.ours.0, scratch, plan.idle).await?);
+    }
+    trio.limit.0.stop().await;
+    trio.peer.0.stop().await;
+    trio.ours.0.server.stop().await;
+    Ok(figures)
+}
+
+/// Enrols the devices, which is a figure of its own, and starts the limit and the peer.
+async fn start(
+    plan: &Plan,
+    site: Site,
+    scratch: &Path,
+    progress: &Progress,
+) -> Result<(Trio, (Figure, Fleet)), FleetError> {
+    let count = if plan.lines.contains(&8) { plan.clients.max(CONNECTIONS as u64) } else { CONNECTIONS as u64 };
+    say(&format!("enrolling {count} devices"));
+    let before = super::cpu::usage(site.server.pid);
+    let wanted = Wanted { count, seed: plan.seed, concurrency: CONNECTIONS };
+    let fleet = enrol::enrol(&site.profile(), wanted, progress).await?;
+    let cpu = super::cpu::usage(site.server.pid).since(before);
+    #[expect(clippy::cast_precision_loss, reason = "a number of devices")]
+    let rate = count as f64 / cpu.as_secs_f64().max(1e-9);
+    let enrolments = Figure::new(None, "enrolment: token, request, approval, certificate, policy", PER_CPU, None)
+        .ours(rate)
+        .note(format!("{count} devices, {cpu:.1?} of CPU"));
+    say(&format!("  {rate:.0} enrolments {PER_CPU}"));
+    let first = |fleet: &Fleet| load::strangers(&fleet.devices[..CONNECTIONS.min(fleet.devices.len())]);
+    let trio = Trio {
+        limit: (Server::role("serve-limit", &site.dir, scratch).await?, first(&fleet)?),
+        peer: (Server::role("serve-peer", &site.dir, scratch).await?, first(&fleet)?),
+        ours: (site, first(&fleet)?),
+        root: fleet.root.clone(),
+        seed: plan.seed,
+    };
+    Ok((trio, (enrolments, fleet)))
+}
