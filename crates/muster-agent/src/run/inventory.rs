@@ -55,7 +55,8 @@ fn report_unread(agent: &Agent, unread: &[Unread]) -> Result<(), StoreError> {
     }
     for unread in unread {
         tracing::info!(class = unread.class, reason = unread.reason, "a part of the inventory could not be read");
-        let values = [("class", unread.class.as_str()), ("reason", unread.reason.as_str())];
+        // The message's sentence has its own full stop.
+        let values = [("class", unread.class.as_str()), ("reason", unread.reason.trim_end_matches('.'))];
         agent.report(Component::Inventory, Severity::Warning, MessageId::InventoryUnreadable, &values);
     }
     agent.store.set_value(UNREAD, &text)

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The database failed otherwise.
     #[error("agent.db: {0}")]
     Database(rusqlite::Error),
+    /// Its file cannot be opened.
+    #[error("agent.db cannot be opened: {0}")]
+    File(std::io::Error),
     /// What is kept does not parse.
     #[error("agent.db holds something that this agent did not write")]
     Damaged,
@@ -75,6 +78,11 @@ impl Store {
     pub fn open(directory: &PrivateDirectory, expected: bool) -> Result<Self, StoreError> {
         let path = directory.path().join(FILE);
         let there = path.exists();
+        // SQLite gives its other files the mode of this one.
+        directory.edit_file(FILE).map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::DiskFull,
+            _ => StoreError::File(error),
+        })?;
         let connection = match Self::connect(&path) {
             Ok(connection) => connection,
             Err(StoreError::Database(error))
@@ -87,6 +95,7 @@ impl Store {
                     let _ = directory.remove(&format!("{FILE}{tail}"));
                 }
                 let _ = directory.rename(FILE, "agent.db.damaged");
+                directory.edit_file(FILE).map_err(StoreError::File)?;
                 return Self::start(Self::connect(&path)?, true);
             }
             Err(error) => return Err(error),

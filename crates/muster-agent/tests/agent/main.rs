@@ -4,6 +4,7 @@
 mod actor;
 mod collect;
 mod deployment;
+mod disk;
 mod enrolment;
 mod outbox;
 mod policy;

@@ -60,6 +60,7 @@ async fn answer(site: Arc<Site>, door: Door, request: Request<Incoming>) -> Resu
             if site.state().mischief.away {
                 return Err(io::Error::other("away"));
             }
+            site.state().requests += 1;
             let header = |name| head.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
             management_point(&site, &method, path, header(header::IF_NONE_MATCH), header(header::RANGE), &body)?
         }

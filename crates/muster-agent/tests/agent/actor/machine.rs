@@ -115,6 +115,17 @@ impl Machine {
     }
 }
 
+/// Says loudly, where `./test` counts it, that a test could not run; with `CI=true` that is a failure.
+pub(crate) fn skip(what: &str, why: &str) {
+    assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true" || ci == "1"), "{what} was not run: {why}");
+    eprintln!("SKIPPED {what}: {why}");
+    if let Some(path) = std::env::var_os("MUSTER_SKIP_LOG") {
+        use std::io::Write;
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let _ = log.and_then(|mut log| writeln!(log, "SKIPPED {what}: {why}"));
+    }
+}
+
 /// Writes a shell script's bytes.
 pub(crate) fn script(lines: &str) -> Vec<u8> {
     format!("#!/bin/sh\n{lines}\n").into_bytes()

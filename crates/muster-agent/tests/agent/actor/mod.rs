@@ -77,6 +77,8 @@ pub(crate) struct State {
     /// `Range` headers that came.
     pub(crate) ranges: Vec<Option<String>>,
     pub(crate) lives: usize,
+    /// Requests at the management point.
+    pub(crate) requests: usize,
     pub(crate) bundle: Vec<u8>,
     pub(crate) bundle_version: u64,
 }
