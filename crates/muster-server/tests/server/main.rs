@@ -3,3 +3,6 @@
 mod access;
 mod doors;
 mod harness;
+mod init;
+mod limits;
+mod management_point;
