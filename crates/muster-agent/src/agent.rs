@@ -21,8 +21,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The highest time that the site signed for this client.
+/// The highest time that the site signed for this client, and the highest version of its policy.
 const FLOOR: &str = "time_floor";
+const VERSION: &str = "policy_version";
 
 /// Why the agent does not start. Each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -123,11 +124,29 @@ impl Agent {
         }
     }
 
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+        self.store.value(key).ok().flatten().and_then(|text| text.parse().ok())
+    }
+
     /// It is at least this late.
     #[must_use]
     pub fn floor(&self) -> UnixMillis {
-        let kept = self.store.value(FLOOR).ok().flatten().and_then(|text| text.parse().ok());
-        UnixMillis(kept.unwrap_or(0))
+        UnixMillis(self.number(FLOOR).unwrap_or(0))
+    }
+
+    /// No policy of a lower version is taken.
+    #[must_use]
+    pub fn least_version(&self) -> u64 {
+        self.number(VERSION).unwrap_or(0)
+    }
+
+    /// A policy of this version is in force.
+    pub fn raise_version(&self, to: u64) {
+        if to > self.least_version()
+            && let Err(error) = self.store.set_value(VERSION, &to.to_string())
+        {
+            tracing::warn!(%error, "the version of the policy could not be kept");
+        }
     }
 
     /// The site signed something at this time.

@@ -84,11 +84,17 @@ pub enum EnrolError {
 }
 
 impl EnrolError {
-    /// Whether trying again may help.
+    /// Whether trying again may help. What the site refuses for good, or who is not the pinned site, stays so.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Http(error) if !matches!(error, HttpError::Tls { .. }) || error.clock_difference().is_some())
-            || matches!(self, Self::Identity(IdentityError::Io { .. }))
+        match self {
+            Self::Http(error @ HttpError::Tls { .. }) => error.clock_difference().is_some(),
+            Self::Http(HttpError::Refused(problem)) => {
+                problem.status >= 500 || matches!(problem.code, Code::TooMany | Code::Conflict)
+            }
+            Self::Http(_) | Self::Identity(IdentityError::Io { .. }) | Self::Store(StoreError::DiskFull) => true,
+            _ => false,
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Expected<'a> {
     pub now: UnixMillis,
     /// The highest time that the site ever signed for this client: it is at least that late.
     pub floor: UnixMillis,
+    /// The highest version that was ever in force, also when what was kept of it is gone.
+    pub least_version: u64,
 }
 
 /// A policy of which every part was verified. Only this module makes one.
@@ -127,6 +129,9 @@ pub fn check_assignment(
     if value.recipient != expected.recipient {
         return Err(PolicyRefusal::ForeignDevice);
     }
+    if value.version < expected.least_version {
+        return Err(PolicyRefusal::Older);
+    }
     if let Some(in_force) = in_force {
         if value.version < in_force.assignment().version {
             return Err(PolicyRefusal::Older);
@@ -157,7 +162,7 @@ pub fn check_empty(
     now: UnixMillis,
 ) -> Result<(), PolicyRefusal> {
     let recipient = Recipient::Enrolment(enrolment);
-    let expected = Expected { bundle, identity, recipient, now, floor: UnixMillis(0) };
+    let expected = Expected { bundle, identity, recipient, now, floor: UnixMillis(0), least_version: 0 };
     match check_assignment(envelope_bytes, expected, None, &Limits::default())? {
         Some(assignment) if assignment.value().bodies.is_empty() => Ok(()),
         _ => Err(PolicyRefusal::Malformed),

@@ -170,7 +170,7 @@ async fn finish(
 
 /// Takes up installations that were going on when the agent ended: waits for an installer that still runs, until its limit, then
 /// asks the detection rule.
-pub(super) async fn recover(agent: &Agent, policy: Option<&Policy>) {
+pub(super) async fn recover(agent: &Agent, policy: &Policy) {
     let left = match agent.store.deployments() {
         Ok(all) => all.into_iter().filter(|progress| progress.state == DeploymentState::Installing),
         Err(error) => return tracing::error!(%error, "deployments cannot be read"),
@@ -182,7 +182,7 @@ pub(super) async fn recover(agent: &Agent, policy: Option<&Policy>) {
     }
 }
 
-async fn take_up(agent: &Agent, policy: Option<&Policy>, progress: Progress) -> Result<(), StoreError> {
+async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(), StoreError> {
     let names = Names::of(progress.deployment);
     let mark = progress.deployment.to_string();
     let mut tail = Tail::new(agent.limits.output_bytes);
@@ -203,7 +203,7 @@ async fn take_up(agent: &Agent, policy: Option<&Policy>, progress: Progress) -> 
             None => pause.await,
         }
     }
-    let deployment = policy.into_iter().flat_map(Policy::deployments).find(|deployment| {
+    let deployment = policy.deployments().iter().find(|deployment| {
         let policy = deployment.policy();
         policy.deployment == progress.deployment && policy.application == progress.application
     });

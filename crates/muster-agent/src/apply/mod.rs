@@ -54,11 +54,10 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
     loop {
         let current = policy.borrow_and_update().clone();
         let work = async {
-            install::recover(&agent, current.as_deref()).await;
-            match &current {
-                Some(current) => evaluate(&agent, current).await,
-                None => None,
-            }
+            // Without a policy nothing can be asked whether an interrupted installation is there after all.
+            let current = current.as_deref()?;
+            install::recover(&agent, current).await;
+            evaluate(&agent, current).await
         };
         let next = tokio::select! {
             next = work => next,

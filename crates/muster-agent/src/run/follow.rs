@@ -199,6 +199,7 @@ impl Follower {
         policy::store(&self.agent.policies, &policy, envelope, &bodies).map_err(FollowError::Disk)?;
         let (version, issued) = (policy.assignment().version, policy.assignment().issued);
         self.agent.raise_floor(issued);
+        self.agent.raise_version(version);
         self.publish.send_replace(Some(Arc::new(policy)));
         tracing::info!(version, "policy accepted");
         let text = version.to_string();
@@ -215,6 +216,7 @@ impl Follower {
             recipient: agent.recipient()?,
             now: agent.clock.now(),
             floor: agent.floor(),
+            least_version: agent.least_version(),
         };
         let in_force = self.publish.borrow().clone();
         Ok(policy::check_assignment(envelope, expected, in_force.as_deref(), &agent.limits))

@@ -105,7 +105,28 @@ async fn an_application_that_no_author_signed_is_never_run() {
         assert_eq!((states(&steps), steps[0].reason), (vec![State::Failed], Some(Reason::NotSigned)));
     }
     assert!(!machine.place("installed").exists() && site.state().ranges.is_empty());
-    // One author of two is not enough where the bundle wants two.
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_bundle_wants_two_authors_one_is_not_enough() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let second = PrivateKey::generate().unwrap();
+    site.sign_bundle(|bundle| {
+        bundle.authors.keys.push(muster_trust::bundle::NamedKey::new("second", second.public()));
+        bundle.authors.threshold = 2;
+    });
+    machine.enrol(&site).await;
+    let installer = site.content("setup.sh", &script("touch \"$1\""));
+    let application = application(installer, &machine.place("installed"), 60);
+    let running = machine.run();
+    for signers in [vec![&site.keys.author], vec![&site.keys.author, &site.keys.author]] {
+        let steps = site.wait_end(site.deploy(&signers, &application, now())).await;
+        assert_eq!(steps.last().unwrap().reason, Some(Reason::NotSigned));
+    }
+    assert!(!machine.place("installed").exists());
+    let steps = site.wait_end(site.deploy(&[&site.keys.author, &second], &application, now())).await;
+    assert_eq!(steps.last().unwrap().state, State::Succeeded);
     running.stop().await;
 }
 

@@ -72,6 +72,16 @@ async fn a_site_with_another_root_is_told_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_that_somebody_else_used_ends_the_attempt() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    site.state().used_secrets.insert(site.token().secret, PrivateKey::generate().unwrap().public().clone());
+    let token = machine.token_file(&site);
+    let output = machine.program(&["enrol", "--wait", "--token", token.to_str().unwrap()]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("token_used"), "{said}");
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_key_is_refused() {
     let (site, machine) = (Site::start().await, Machine::new());
     let directory = machine.directory();

@@ -1,6 +1,6 @@
 //! The outbox against a site that counts: nothing lost, nothing twice, whatever is killed, lost, full or set back.
 
-use crate::actor::{Site, machine::Machine, now};
+use crate::actor::{Site, machine::Machine};
 use muster_agent::store::{
     Store, StoreError,
     outbox::{Bounds, Outgoing, status},
@@ -307,7 +307,26 @@ async fn the_program_is_killed_again_and_again_and_the_chain_is_whole() {
     let numbers: Vec<u64> = state.messages.iter().filter(|m| m.0 == Channel::Status).map(|m| m.1).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
     assert_eq!((state.forks, state.lost.len()), (0, 0));
-    let _ = now();
+}
+
+#[tokio::test]
+async fn the_program_goes_on_after_its_database_was_lost() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    let running = machine.run();
+    site.wait_status(MessageId::PolicyAccepted).await;
+    running.stop().await;
+    for file in ["agent.db", "agent.db-wal", "agent.db-shm"] {
+        machine.directory().remove(file).unwrap();
+    }
+    let running = machine.run();
+    let values = site.wait_status(MessageId::OutboxLost).await;
+    assert_eq!(values["to"], "?", "nobody knows how many");
+    running.stop().await;
+    let state = site.state();
+    let numbers: Vec<u64> = state.messages.iter().filter(|m| m.0 == Channel::Status).map(|m| m.1).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert_eq!(state.forks, 0);
 }
 
 #[tokio::test]

@@ -209,6 +209,13 @@ async fn a_policy_on_the_disk_is_believed_only_whole() {
     std::fs::write(client.machine.state().join("policy").join(body.hash.to_string()), b"altered").unwrap();
     assert_eq!(follower_version(&client.machine), None, "an altered body is not believed");
     let mut again = follower(&client.machine);
+    // What was kept is gone; what was in force is not forgotten.
+    let newest = std::mem::take(&mut site.state().assignment);
+    let mut old = site.next_assignment(Vec::new());
+    old.version = 1;
+    site.publish(&old);
+    assert!(matches!(again.refresh().await, Err(FollowError::Refused(PolicyRefusal::Older))));
+    site.publish_bytes(newest);
     again.refresh().await.unwrap();
     assert_eq!(follower_version(&client.machine), version, "it is fetched again");
 }
