@@ -44,7 +44,6 @@ CREATE TABLE session (
     expires BIGINT NOT NULL,
     used BIGINT NOT NULL
 );
-CREATE INDEX session_admin ON session (admin);
 CREATE INDEX session_expires ON session (expires);
 
 CREATE TABLE token (
@@ -57,7 +56,7 @@ CREATE TABLE token (
     used_by TEXT,
     revoked BIGINT
 );
-CREATE INDEX token_created ON token (created);
+CREATE INDEX token_created ON token (created, id);
 
 CREATE TABLE enrolment (
     id TEXT NOT NULL PRIMARY KEY,
@@ -76,8 +75,9 @@ CREATE TABLE enrolment (
     decided_by TEXT,
     device TEXT
 );
-CREATE INDEX enrolment_state ON enrolment (state, created);
-CREATE INDEX enrolment_key ON enrolment (key_id);
+CREATE INDEX enrolment_state ON enrolment (state, created, id);
+CREATE INDEX enrolment_created ON enrolment (created, id);
+CREATE INDEX enrolment_key ON enrolment (key_id, created);
 
 CREATE TABLE device (
     id TEXT NOT NULL PRIMARY KEY,
@@ -105,7 +105,7 @@ CREATE INDEX device_os ON device (operating_system, id, state);
 CREATE INDEX device_seen ON device (last_seen, id);
 CREATE INDEX device_enrolled ON device (enrolled, id);
 CREATE INDEX device_search ON device (search, id);
-CREATE INDEX device_hardware ON device (hardware_id);
+CREATE INDEX device_hardware ON device (hardware_id, state);
 
 CREATE TABLE assignment (
     device TEXT NOT NULL PRIMARY KEY REFERENCES device (id),

@@ -167,7 +167,8 @@ pub async fn blocked_alike(
     key: &Hash,
     hardware: &Hash,
 ) -> Result<Option<DeviceId>, StoreError> {
-    let statement = "SELECT id FROM device WHERE state = 'blocked' AND (key_id = $1 OR hardware_id = $2) LIMIT 1";
+    let statement = "SELECT id FROM device WHERE key_id = $1 AND state = 'blocked' \
+         UNION ALL SELECT id FROM device WHERE hardware_id = $2 AND state = 'blocked' LIMIT 1";
     let id: Option<String> =
         sqlx::query_scalar(statement).bind(key.to_string()).bind(hardware.to_string()).fetch_optional(conn).await?;
     id.map(|id| parse(&id, "device id")).transpose()
