@@ -3,10 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod admin;
+mod assignment;
 mod audit;
+mod deployment;
 mod device;
 mod enrolment;
 mod fixture;
+mod fleet;
+mod inventory;
+mod report;
 mod schema;
 mod session;
 mod site_row;

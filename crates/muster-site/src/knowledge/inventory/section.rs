@@ -292,12 +292,17 @@ impl Reader<'_> {
             .zip(known)
             .map(|((row, text), known)| match known {
                 Some(known) => Ok(RowRef::Known(known)),
-                None => self.new(class, row, text),
+                None => self.perhaps_new(class, row, text),
             })
             .collect()
     }
 
-    fn new<'a>(&self, class: &Class, raw: &'a RawValue, text: TextKey) -> Result<RowRef, (String, &'a RawValue)> {
+    fn perhaps_new<'a>(
+        &self,
+        class: &Class,
+        raw: &'a RawValue,
+        text: TextKey,
+    ) -> Result<RowRef, (String, &'a RawValue)> {
         let row = self.row(raw)?;
         class.check(&row, self.limits).map_err(|error| (format!("A row is refused: {error}."), raw))?;
         let json = serde_json::to_vec(&row).map_err(|error| (error.to_string(), raw))?;

@@ -1,0 +1,75 @@
+//! Interned rows, and the views that reporting tools read.
+
+use crate::fleet::devices;
+use muster_model::{
+    catalogue::Catalogue,
+    id::Hash,
+    inventory::{Row as InventoryRow, Value},
+    time::UnixMillis,
+};
+use muster_store::{
+    StoreError,
+    db::inventory::{self, NewRow, SectionRow},
+    testing::stores,
+    transaction,
+};
+
+fn bios(name: &str) -> InventoryRow {
+    let text = |text: &str| Value::Text(text.to_owned());
+    [("Name".to_owned(), text(name)), ("Version".to_owned(), text("1"))].into()
+}
+
+#[tokio::test]
+async fn a_row_is_stored_once_and_the_views_show_it() {
+    for test in stores().await {
+        let store = &test.store;
+        let ids = devices(store, 2).await;
+        let rows = [bios("one"), bios("two")];
+        let new = [NewRow { hash: "h1", key: 1, row: &rows[0] }, NewRow { hash: "h2", key: 2, row: &rows[1] }];
+        let done: Result<_, StoreError> = transaction!(store, "t", |tx| {
+            let first = inventory::intern(tx, "PC_BIOS", &new).await?;
+            let again = inventory::intern(tx, "PC_BIOS", &new[..1]).await?;
+            assert_eq!((first.len(), again["h1"]), (2, first["h1"]));
+            assert_eq!(inventory::with_keys(tx, "PC_BIOS", &[2, 3]).await?, [(first["h2"], 2)]);
+            let section = |device, row_ids| SectionRow {
+                device,
+                class: "PC_BIOS".to_owned(),
+                digest: Hash([1; 32]),
+                row_ids,
+                changed: UnixMillis(5),
+            };
+            let sections = [section(ids[0], vec![first["h1"], first["h2"]]), section(ids[1], vec![first["h1"]])];
+            inventory::put(tx, &sections).await?;
+            assert_eq!(inventory::sections(tx, &ids, &["PC_BIOS"]).await?.len(), 2);
+            assert!(inventory::sections(tx, &ids, &["DISK"]).await?.is_empty());
+            Ok(())
+        });
+        done.unwrap();
+        let mut reader = store.reader().await.unwrap();
+        // As a reporting tool writes it, without quoting, on either database.
+        let statement = "SELECT Name0 FROM v_GS_PC_BIOS WHERE ResourceID = $1 ORDER BY Name0";
+        let names: Vec<String> =
+            sqlx::query_scalar(statement).bind(ids[0].to_string()).fetch_all(&mut *reader).await.unwrap();
+        assert_eq!(names, ["one", "two"]);
+        let class = Catalogue::built_in().class("PC_BIOS").unwrap();
+        let page = inventory::rows(&mut reader, store.dialect(), ids[0], class, 1, 5).await.unwrap();
+        assert_eq!(page, Some((vec![bios("two")], 2)));
+        drop(reader);
+        let sweep = async |name| {
+            transaction!(store, "t", |tx| { inventory::sweep(tx, Catalogue::built_in().classes(), name, 10).await })
+                .unwrap()
+        };
+        assert_eq!(sweep("first").await, 0);
+        let gone = SectionRow {
+            device: ids[0],
+            class: "PC_BIOS".to_owned(),
+            digest: Hash([1; 32]),
+            row_ids: Vec::new(),
+            changed: UnixMillis(6),
+        };
+        transaction!(store, "t", |tx| { inventory::put(tx, std::slice::from_ref(&gone)).await }).unwrap();
+        assert_eq!(sweep("second").await, 1, "the other device still has one of the two");
+        let sweeps = transaction!(store, "t", |tx| { inventory::sweeps(tx).await }).unwrap();
+        assert_eq!(sweeps, "second");
+    }
+}
