@@ -112,7 +112,7 @@ messages! {
     /// A policy was refused; `reason` is one of the policy refusals.
     PolicyRefused = "policy_refused", "A policy was refused: {reason}.";
     /// A part of the inventory could not be read.
-    InventoryUnreadable = "inventory_unreadable", "{class} could not be read: {reason}.";
+    InventoryUnreadable = "inventory_unreadable", "{class} could not be read: {reason}";
     /// Content did not have the bytes that its hash names, and was thrown away.
     ContentAltered = "content_altered", "Content {hash} was not what its hash names; it was thrown away.";
     /// Messages were lost with the outbox.

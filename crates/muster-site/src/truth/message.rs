@@ -57,7 +57,7 @@ mod tests {
     fn a_value_is_put_in_and_never_looked_into() {
         let values =
             BTreeMap::from([("class".to_owned(), "{reason}".to_owned()), ("reason".to_owned(), "no".to_owned())]);
-        assert_eq!(sentence(Some(MessageId::InventoryUnreadable), &values), "{reason} could not be read: no.");
+        assert_eq!(sentence(Some(MessageId::InventoryUnreadable), &values), "{reason} could not be read: no");
         assert_eq!(sentence(Some(MessageId::PolicyRefused), &values), "A policy was refused: no.");
         assert_eq!(sentence(Some(MessageId::AgentStarted), &values), "The agent ? started.");
         assert_eq!(sentence(Some(MessageId::AgentStopped), &values), "The agent stopped.");
