@@ -13,7 +13,8 @@ export async function serve(directory) {
   const server = createServer((question, answer) => {
     const path = normalize(decodeURIComponent(new URL(question.url, "http://x").pathname));
     const file = join(directory, path);
-    // What pages ask for by themselves is not there: the stream of events, and their own refresh.
+    if (path === "/events") return answer.writeHead(200, { "content-type": "text/event-stream" }).write(":\n\n");
+    // What pages ask for by themselves is not there: their own refresh.
     if (!existsSync(file) || path.endsWith("/")) return answer.writeHead(204).end();
     answer.writeHead(200, { "content-type": types[extname(file)] ?? "text/plain", "content-security-policy": policy });
     answer.end(readFileSync(file));

@@ -87,19 +87,35 @@
   });
   document.addEventListener("htmx:sendError", () => lost("The site does not answer. What you see may be old."));
 
-  // --- the live stream says only what kind of thing changed; the parts of the page that care ask for themselves again
+  // --- the live stream says only what kind of thing changed; the parts of the page that care ask for themselves again.
+  // A hidden tab has none: browsers allow six connections to one address, and somebody has ten tabs open.
+  let stream;
+  const changed = (kind) => {
+    htmx.trigger(document.body, `muster-${kind}`);
+    htmx.trigger(document.body, "muster-changed");
+  };
+  const hush = () => { stream?.close(); stream = undefined; };
   const listen = () => {
     const address = document.body.dataset.events;
-    if (!address || !window.EventSource) return;
-    const stream = new EventSource(address);
-    for (const kind of ["device", "deployment", "enrolment", "message"]) {
-      stream.addEventListener(kind, () => {
-        htmx.trigger(document.body, `muster-${kind}`);
-        htmx.trigger(document.body, "muster-changed");
-      });
-    }
-    window.addEventListener("pagehide", () => stream.close());
+    if (!address || !window.EventSource || document.hidden || stream) return;
+    stream = new EventSource(address);
+    for (const kind of ["device", "deployment", "enrolment", "message"]) stream.addEventListener(kind, () => changed(kind));
+    stream.addEventListener("error", async () => {
+      if (stream?.readyState !== EventSource.CLOSED) return;
+      hush();
+      const answer = await fetch(location.href, { headers: { "HX-Request": "true" } }).catch(() => undefined);
+      if (answer?.status === 401) location.reload();
+      else setTimeout(listen, 10000);
+    });
   };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return hush();
+    listen();
+    // What was missed while nobody looked.
+    for (const kind of ["device", "deployment", "enrolment", "message"]) changed(kind);
+  });
+  window.addEventListener("pagehide", hush);
+  window.addEventListener("pageshow", listen);
 
   dress(document);
   listen();

@@ -93,6 +93,9 @@ fn devices_address(wanted: &DeviceQuery) -> String {
     format!("/devices{}", query(&pairs))
 }
 
+/// Rows of an inventory class on one page: a thousand packages are five pages.
+const INVENTORY_ROWS: u32 = 200;
+
 /// What a device's page shows below its heading.
 #[derive(Debug)]
 pub(crate) enum Tab {
@@ -164,13 +167,23 @@ impl DevicePage {
         self.paging(&page, wanted, &format!("inventory/{}", rows.class))
     }
 
+    /// The attributes in the order of a reader: what names the row first, then as in the catalogue.
+    fn columns<'a>(&self, rows: &'a ClassRows) -> Vec<&'a String> {
+        let rank = |name: &String| NAMING.iter().position(|known| known == name).unwrap_or(NAMING.len());
+        let mut columns: Vec<&String> = rows.attributes.iter().collect();
+        columns.sort_by_key(|name| rank(name));
+        columns
+    }
+
     /// One value of an inventory row, as a reader wants it.
     fn cell(&self, class: &str, attribute: &str, row: &muster_model::inventory::Row) -> Cell {
         let kind = Catalogue::built_in().class(class).and_then(|c| c.attribute(attribute)).map(|a| a.kind);
         match (row.get(attribute), kind) {
             (None, _) => Cell { text: String::new(), numeric: false },
             (Some(Value::Int(moment)), Some(Type::DateTime)) => {
-                Cell { text: format::clock(UnixMillis(*moment)), numeric: false }
+                // Many dates have no time of the day: midnight says nothing.
+                let clock = format::clock(UnixMillis(*moment));
+                Cell { text: clock.strip_suffix(" 00:00:00").unwrap_or(&clock).to_owned(), numeric: false }
             }
             (Some(Value::Int(number)), _) => Cell { text: number.to_string(), numeric: true },
             (Some(Value::Real(number)), _) => Cell { text: number.to_string(), numeric: true },
@@ -180,6 +193,20 @@ impl DevicePage {
         }
     }
 }
+
+/// Attributes that name a row or say most about it, whatever the class.
+const NAMING: [&str; 10] = [
+    "ProductName",
+    "ProductVersion",
+    "Name",
+    "DisplayName",
+    "Caption",
+    "DeviceID",
+    "State",
+    "Status",
+    "StartMode",
+    "Description",
+];
 
 /// A value as shown; numbers stand to the right.
 struct Cell {
@@ -240,7 +267,7 @@ pub(crate) async fn inventory_show(
     Named((id, class)): Named<(DeviceId, String)>,
     Wanted(rows): Wanted<Rows>,
 ) -> Answer {
-    let wanted = PageQuery::from(rows);
+    let wanted = rows.or(INVENTORY_ROWS);
     let rows = visit.ask(muster_site::inventory_show(&visit.ctx, visit.site(), id, &class, wanted).await)?;
     show(visit, id, Tab::Inventory(Some((rows, wanted)))).await
 }

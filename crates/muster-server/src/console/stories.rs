@@ -232,6 +232,21 @@ async fn an_analyst_sees_every_page_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn nobody_sees_a_page_without_signing_in() {
+    let mut browser = Browser::new().await;
+    for route in routes().iter().filter(|route| route.access != Access::Anyone) {
+        let path = route.path.replace("{id}", "0192f0c1-7a3b-7c4d-8e5f-0123456789ab").replace("{class}", "DISK");
+        let path = path.replace("{hash}", &"0f".repeat(32));
+        let answer = match route.method {
+            Method::GET => browser.get(&path).await,
+            _ => browser.post(&path, &[]).await,
+        };
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(answer.html.contains("Sign in to"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_or_not_understood_is_a_page_that_helps() {
     let mut browser = Browser::signed_in(TestSite::full).await;
     for (path, status) in [

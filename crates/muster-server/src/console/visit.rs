@@ -217,17 +217,20 @@ pub(crate) struct ReasonFields {
 pub(crate) struct Rows {
     #[serde(default)]
     offset: u64,
-    #[serde(default = "fifty")]
-    limit: u32,
+    #[serde(default)]
+    limit: Option<u32>,
 }
 
-const fn fifty() -> u32 {
-    50
+impl Rows {
+    /// The page, with so many rows where the address does not say.
+    pub(crate) fn or(self, limit: u32) -> PageQuery {
+        PageQuery { offset: self.offset, limit: self.limit.unwrap_or(limit) }
+    }
 }
 
 impl From<Rows> for PageQuery {
     fn from(rows: Rows) -> Self {
-        Self { offset: rows.offset, limit: rows.limit }
+        rows.or(Self::default().limit)
     }
 }
 
