@@ -115,7 +115,8 @@ impl Registry {
     }
 
     /// How many connections a device has.
-    pub(crate) fn of(&self, device: DeviceId) -> usize {
+    #[cfg(test)]
+    fn of(&self, device: DeviceId) -> usize {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).get(&device).map_or(0, Vec::len)
     }
 

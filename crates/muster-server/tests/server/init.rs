@@ -132,7 +132,7 @@ fn whenever_init_is_killed_the_next_one_makes_the_site() {
         let mut child = musterd(&site).spawn().unwrap();
         // Killed at moments that are spread over its run; where exactly does not matter, and it may be done already.
         let (killer, moment) = std::sync::mpsc::channel::<()>();
-        drop(moment.recv_timeout(Duration::from_millis(n * 60)));
+        let _ = moment.recv_timeout(Duration::from_millis(n * 60));
         drop(killer);
         drop(child.kill());
         drop(child.wait());

@@ -6,3 +6,4 @@ mod harness;
 mod init;
 mod limits;
 mod management_point;
+mod protocol;
