@@ -1,7 +1,20 @@
-// Serves a directory of rendered pages as the site would: the same content security policy, nothing else.
-import { existsSync, readFileSync } from "node:fs";
+// Renders every page with its sample data, and serves them as the site would: the same content security policy, nothing else.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { extname, join, normalize } from "node:path";
+import { tmpdir } from "node:os";
+import { extname, join, normalize, resolve } from "node:path";
+
+export const root = resolve(new URL(".", import.meta.url).pathname, "../..");
+
+/** Renders all pages into a fresh directory. */
+export function render() {
+  const directory = mkdtempSync(join(tmpdir(), "muster-pages-"));
+  const test = ["test", "--quiet", "--locked", "--package", "muster-server", "--lib", "pages_can_be_looked_at"];
+  const env = { ...process.env, MUSTER_CONSOLE_PREVIEW: directory };
+  execFileSync("cargo", test, { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
+  return directory;
+}
 
 export const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +

@@ -1,24 +1,10 @@
 // Every page of the console as it looks with sample data, in the browser: light and dark, wide and narrow, hostile and empty.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readdirSync, rmSync } from "node:fs";
 import test from "node:test";
 import { picture, startBrowser } from "../lib/browser.mjs";
 import { accessibility, listen, overflow } from "../lib/checks.mjs";
-import { serve } from "../lib/pages.mjs";
-
-const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
-
-/** Renders all pages into a fresh directory. */
-function render() {
-  const directory = mkdtempSync(join(tmpdir(), "muster-pages-"));
-  execFileSync("cargo", ["test", "--quiet", "--locked", "--package", "muster-server", "--lib", "pages_can_be_looked_at"], {
-    cwd: root, env: { ...process.env, MUSTER_CONSOLE_PREVIEW: directory }, stdio: ["ignore", "ignore", "inherit"],
-  });
-  return directory;
-}
+import { render, serve } from "../lib/pages.mjs";
 
 test("every_page_is_quiet_fits_and_can_be_used_by_everyone", async (t) => {
   const directory = process.env.MUSTER_CONSOLE_PREVIEW ?? render();

@@ -131,6 +131,8 @@ pub(crate) struct Preview {
     pub(crate) preview: DeploymentPreview,
     /// The name that it will have.
     pub(crate) name: String,
+    /// The application with its version.
+    pub(crate) application: String,
     /// Not before.
     pub(crate) available: UnixMillis,
     /// When clients start by themselves.
@@ -318,7 +320,8 @@ pub(crate) async fn deployment_preview(visit: Visit, Fields(fields): Fields<Form
     let own = format!("{} {}", info.application.name, info.application.version);
     let preview = Preview {
         preview,
-        name: create.name.map_or(own, |name| name.to_string()),
+        name: create.name.map_or_else(|| own.clone(), |name| name.to_string()),
+        application: own,
         available,
         deadline: create.deadline.unwrap_or(available),
     };

@@ -137,7 +137,8 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             content_size: 14_250_112,
             warnings: vec![f.text("The deadline is in the past: clients start as soon as they know.")],
         },
-        name: f.text("nginx 1.26.3"),
+        name: f.text("nginx for all"),
+        application: f.text("nginx 1.26.3"),
         available: NOW,
         deadline: NOW.plus(25 * HOUR),
     };
@@ -251,7 +252,7 @@ fn for_every_page(check: impl Fn(&str, &str)) {
     }
 }
 
-/// `proves C1`: what comes from a device or an administrator never becomes markup, and never hides.
+/// What comes from a device or an administrator never becomes markup, and never hides.
 #[test]
 fn hostile_text_is_shown_and_never_obeyed() {
     for (name, html) in pages(Flavour::Hostile) {
