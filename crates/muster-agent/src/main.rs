@@ -4,6 +4,12 @@ use clap::{Parser, Subcommand};
 use muster_agent::{clock::Clock, collect::Collector, command, run};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::sync::watch;
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// The client of a Muster site: it enrols this machine, takes its inventory, and applies the signed policy of the site.
 #[derive(Debug, Parser)]
@@ -82,15 +88,15 @@ fn main() -> ExitCode {
 }
 
 fn start_log(arguments: &Arguments) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Not the filter with regular expressions: it would be a tenth of the program.
+    let filter: Targets = arguments.log.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false);
-    if arguments.log_json { log.json().init() } else { log.init() }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
+    let registry = tracing_subscriber::registry();
+    match arguments.log_json {
+        true => registry.with(lines.json().with_filter(filter)).init(),
+        false => registry.with(lines.with_filter(filter)).init(),
+    }
 }
 
 async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {

@@ -261,7 +261,11 @@ impl Session {
     pub async fn live(mut self) -> Result<Live, HttpError> {
         let ask = Ask::get("/mp/v1/live").with(header::ACCEPT, "text/event-stream");
         let answer = self.connection.ask(ask).await?;
-        Ok(Live { body: Body::new(answer.into_body(), u64::MAX), line: Vec::new(), _connection: self.connection })
+        Ok(Live {
+            body: Body::new(answer.into_body(), u64::MAX),
+            events: Events::default(),
+            _connection: self.connection,
+        })
     }
 }
 
@@ -269,38 +273,55 @@ impl Session {
 #[derive(Debug)]
 pub struct Live {
     body: Body,
-    line: Vec<u8>,
+    events: Events,
     _connection: Connection,
 }
 
-/// How long the live channel may be silent; the site sends a comment at least every minute or so.
+/// How long the live channel may be silent; the site sends a sign of life about every minute.
 const LIVE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 /// Bytes of one line of the live channel.
 const LINE_BYTES: usize = 1_024;
 
 impl Live {
-    /// Waits for the next `changed`. Comments keep it alive, and anything else is passed over.
+    /// Waits for the next `changed`.
     ///
     /// # Errors
-    /// When the channel is closed or silent for too long.
+    /// When the channel is closed, silent for too long, or no event stream.
     pub async fn changed(&mut self) -> Result<(), HttpError> {
         loop {
             let Some(piece) = self.body.live_piece(LIVE_PATIENCE).await? else { return Err(HttpError::Stalled) };
-            let mut changed = false;
-            for byte in piece {
-                match byte {
-                    b'\n' => {
-                        changed |= self.line.trim_ascii_end() == b"event: changed";
-                        self.line.clear();
-                    }
-                    _ if self.line.len() == LINE_BYTES => return Err(HttpError::TooLarge { limit: LINE_BYTES as u64 }),
-                    _ => self.line.push(byte),
-                }
-            }
-            if changed {
+            if self.events.feed(&piece)? {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Reads server-sent events, however they are cut into pieces. Only `changed` means anything; comments keep the channel alive,
+/// and everything else is passed over.
+#[derive(Debug, Default)]
+pub struct Events {
+    line: Vec<u8>,
+}
+
+impl Events {
+    /// Takes the next piece; whether it completed a `changed`.
+    ///
+    /// # Errors
+    /// [`HttpError::TooLarge`] for a line over its limit.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<bool, HttpError> {
+        let mut changed = false;
+        for byte in piece {
+            match byte {
+                b'\n' => {
+                    changed |= self.line.trim_ascii_end() == b"event: changed";
+                    self.line.clear();
+                }
+                _ if self.line.len() == LINE_BYTES => return Err(HttpError::TooLarge { limit: LINE_BYTES as u64 }),
+                byte => self.line.push(*byte),
+            }
+        }
+        Ok(changed)
     }
 }
 
@@ -313,6 +334,19 @@ fn http_date(text: &str) -> Option<UnixMillis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_read_however_they_are_cut() {
+        let stream = b": open\n\nevent: other\ndata: 1\n\nevent: changed\r\ndata: 1\n\n: \n\n";
+        for at in 0..stream.len() {
+            let mut events = Events::default();
+            let found = [&stream[..at], &stream[at..]].map(|piece| events.feed(piece).unwrap());
+            assert_eq!(found.iter().filter(|changed| **changed).count(), 1, "cut at {at}");
+        }
+        let mut events = Events::default();
+        assert!(events.feed(&[b'x'; LINE_BYTES]).is_ok());
+        assert!(events.feed(b"x").is_err(), "a line without end is no line");
+    }
 
     #[test]
     fn the_date_of_an_answer_is_read() {

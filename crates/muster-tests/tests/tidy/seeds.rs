@@ -127,6 +127,7 @@ fn wire() -> Vec<Seed> {
         ("token", "token.txt", token.to_text().into_bytes()),
         // One recorded machine has lines of nearly every format that the collectors read.
         ("collect", "machine.txt", read("crates/muster-agent/tests/machines/debian-12.tree").into_bytes()),
+        ("live", "changed", b": open\n\nevent: changed\ndata: 1\n\n:\n\n".to_vec()),
     ]
 }
 
