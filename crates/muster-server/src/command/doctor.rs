@@ -226,7 +226,7 @@ async fn database(layout: &Layout, config: &Config, keys: Keys, now: UnixMillis,
 
 fn bundle(site: &Site, now: UnixMillis, found: &mut Findings) {
     let days = site.trust.load().bundle.value().expires.since(now).div_euclid(DAY);
-    let next = "sign a new one with the root key.";
+    let next = "sign a new one with `musterd trust renew`.";
     if days < 0 {
         found.fail("trust bundle", format!("The trust bundle ended {} days ago and no client takes it: {next}", -days));
     } else if days < BUNDLE_WARNING {

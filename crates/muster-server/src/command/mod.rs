@@ -6,6 +6,7 @@ mod init;
 mod log;
 mod openapi;
 mod serve;
+mod trust;
 
 pub use init::{InitArgs, InitError, Made, init};
 
@@ -40,6 +41,11 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Work that needs the trusted root key.
+    Trust {
+        #[command(subcommand)]
+        command: TrustCommand,
+    },
     /// Print the version.
     Version,
     /// Print the OpenAPI description of the administrators' API.
@@ -54,6 +60,12 @@ enum ConfigCommand {
     Dump(Dir),
 }
 
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Sign the successor of the trust bundle, before the present one ends.
+    Renew(trust::RenewArgs),
+}
+
 /// Runs the command that was asked for. Exit codes: 0 done, 1 it did not work and a sentence says why, 2 the command line is wrong.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -65,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(at) => doctor::run(&at.dir),
         Command::Config { command: ConfigCommand::Check(at) } => config::check(&at.dir),
         Command::Config { command: ConfigCommand::Dump(at) } => config::dump(&at.dir),
+        Command::Trust { command: TrustCommand::Renew(args) } => trust::renew(&args),
         Command::Version => {
             say(concat!("musterd ", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)

@@ -1,5 +1,7 @@
 //! The server as others meet it: real sockets, real TLS, a site directory of each test's own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
 mod access;
 mod doors;
 mod harness;
@@ -7,3 +9,4 @@ mod init;
 mod limits;
 mod management_point;
 mod protocol;
+mod trust;

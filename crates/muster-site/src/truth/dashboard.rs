@@ -75,10 +75,12 @@ fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed
     let left = site.trust.load().bundle.value().expires.since(now);
     if left <= 0 {
         warnings.push(
-            "The trust bundle is expired: clients take nothing new. Sign a new one with the root key.".to_owned(),
+            "The trust bundle is expired: clients take nothing new. Sign a new one with `musterd trust renew`."
+                .to_owned(),
         );
     } else if left < TRUST_WARNING {
-        warnings.push(format!("The trust bundle ends in {} days. Sign a new one with the root key.", left / DAY));
+        let days = left / DAY;
+        warnings.push(format!("The trust bundle ends in {days} days. Sign a new one with `musterd trust renew`."));
     }
     if pending > 0 {
         warnings.push(format!("{pending} device(s) wait for approval."));
