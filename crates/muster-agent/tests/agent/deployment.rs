@@ -73,7 +73,7 @@ async fn an_installer_that_hangs_is_ended_with_its_children() {
 
 #[tokio::test]
 async fn an_installer_that_prints_without_end_costs_nothing() {
-    let lines = "head -c 200000000 /dev/zero | tr '\\0' 'x'; printf '\\033[31mthe end\\n'; touch \"$1\"";
+    let lines = "head -c 60000000 /dev/zero | tr '\\0' 'x'; printf '\\033[31mthe end\\n'; touch \"$1\"";
     let (steps, ..) = deploy(lines, 120).await;
     let last = steps.last().unwrap();
     assert_eq!(last.state, State::Succeeded);
