@@ -1,11 +1,12 @@
 //! Many rows in few statements: an INSERT of several rows at once, in a handful of fixed sizes, so that each is prepared once.
 
-use super::{StoreError, Tx};
-use sqlx::{Any, AssertSqlSafe, any::AnyArguments, query::Query};
+use super::{Dialect, StoreError, Tx};
+use sqlx::{Any, any::AnyArguments, query::Query};
 use std::{fmt::Display, sync::OnceLock};
 
-/// Rows per statement. 256 rows of 11 columns stay far below the 32,766 parameters that SQLite takes.
-const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+/// Rows per statement: any number of rows takes few statements. 256 rows of 11 columns stay far below the 32,766 parameters
+/// that SQLite takes.
+const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// An INSERT of many rows.
 #[derive(Debug)]
@@ -15,7 +16,8 @@ pub(super) struct Bulk {
     columns: usize,
     /// What follows the values: `ON CONFLICT ...`, or nothing.
     tail: &'static str,
-    texts: [OnceLock<String>; SIZES.len()],
+    /// By database, then by size.
+    texts: [[OnceLock<String>; SIZES.len()]; 2],
 }
 
 /// A statement of a [`Bulk`] while its parameters are bound.
@@ -24,13 +26,23 @@ pub(super) type Binding = Query<'static, Any, AnyArguments>;
 impl Bulk {
     /// `head` and `tail` are statement text, `columns` is how many columns `head` names.
     pub(super) const fn new(head: &'static str, columns: usize, tail: &'static str) -> Self {
-        Self { head, columns, tail, texts: [const { OnceLock::new() }; SIZES.len()] }
+        Self { head, columns, tail, texts: [const { [const { OnceLock::new() }; SIZES.len()] }; 2] }
     }
 
-    fn text(&'static self, size: usize) -> &'static str {
-        self.texts[size].get_or_init(|| {
+    fn text(&'static self, dialect: Dialect, size: usize) -> &'static str {
+        let texts = match dialect {
+            Dialect::Sqlite => &self.texts[0],
+            Dialect::Postgres => &self.texts[1],
+        };
+        texts[size].get_or_init(|| {
+            // SQLite looks a numbered parameter up by its name, from the first one on, each time it is bound: with two
+            // thousand of them that is most of the work. Without numbers there is nothing to look up.
+            let parameter = |number: usize| match dialect {
+                Dialect::Sqlite => "?".to_owned(),
+                Dialect::Postgres => format!("${number}"),
+            };
             let row = |row| {
-                let parameters = (0..self.columns).map(|column| format!("${}", row * self.columns + column + 1));
+                let parameters = (0..self.columns).map(|column| parameter(row * self.columns + column + 1));
                 format!("({})", parameters.collect::<Vec<_>>().join(", "))
             };
             let rows: Vec<String> = (0..SIZES[size]).map(row).collect();
@@ -45,12 +57,13 @@ impl Bulk {
         rows: &[T],
         bind: impl Fn(Binding, &T) -> Binding,
     ) -> Result<u64, StoreError> {
+        let dialect = tx.dialect();
         let mut rest = rows;
         let mut written = 0;
         for (at, size) in SIZES.iter().enumerate() {
             while rest.len() >= *size {
                 let (now, later) = rest.split_at(*size);
-                let query = now.iter().fold(sqlx::query(AssertSqlSafe(self.text(at))), &bind);
+                let query = now.iter().fold(sqlx::query(self.text(dialect, at)), &bind);
                 written += query.execute(tx.conn()).await?.rows_affected();
                 rest = later;
             }

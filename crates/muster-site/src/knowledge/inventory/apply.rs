@@ -149,8 +149,10 @@ async fn load(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<States, SiteErro
     Ok(rows.into_iter().filter_map(state).collect())
 }
 
-/// By class: the key of each row, whoever has it, that a difference may replace or remove.
-async fn replaced(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<HashMap<usize, HashMap<i64, i64>>, SiteError> {
+/// By class and key: the ids of all rows, whoever has them, that a difference may replace or remove.
+type Replaced = HashMap<usize, HashMap<i64, Vec<i64>>>;
+
+async fn replaced(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<Replaced, SiteError> {
     let mut keys: BTreeMap<(usize, &str), BTreeSet<i64>> = BTreeMap::new();
     for section in incoming.iter().filter(|message| !message.again).flat_map(|message| &message.report.sections) {
         if let Change::Delta { upsert, remove, .. } = &section.change {
@@ -158,10 +160,13 @@ async fn replaced(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<HashMap<usiz
             of_class.extend(upsert.iter().map(RowRef::key).chain(remove.iter().copied()));
         }
     }
-    let mut replaced = HashMap::new();
+    let mut replaced = Replaced::new();
     for ((number, class), keys) in keys {
         let keys: Vec<i64> = keys.into_iter().collect();
-        replaced.insert(number, inventory::with_keys(tx, class, &keys).await?.into_iter().collect());
+        let of_class = replaced.entry(number).or_default();
+        for (id, key) in inventory::with_keys(tx, class, &keys).await? {
+            of_class.entry(key).or_default().push(id);
+        }
     }
     Ok(replaced)
 }
@@ -170,7 +175,7 @@ fn update(
     state: &mut State,
     section: &Section,
     ids: &Ids,
-    replaced: &HashMap<usize, HashMap<i64, i64>>,
+    replaced: &Replaced,
     received: UnixMillis,
     limits: &Limits,
 ) -> Result<(), String> {
@@ -183,9 +188,12 @@ fn update(
         // Not the state that it is a difference to: nothing is applied, and all rows are asked for.
         Change::Delta { base, .. } if state.digest != Some(*base) => return Ok(()),
         Change::Delta { upsert, remove, .. } => {
-            let touched: BTreeSet<i64> = upsert.iter().map(RowRef::key).chain(remove.iter().copied()).collect();
-            let keys = replaced.get(&section.number);
-            let stays = |id: &i64| !keys.and_then(|keys| keys.get(id)).is_some_and(|key| touched.contains(key));
+            let touched = upsert.iter().map(RowRef::key).chain(remove.iter().copied());
+            let ids_of = |key| replaced.get(&section.number).and_then(|of_class| of_class.get(&key));
+            // Every row of the state is looked up in here: sorted, that takes a few comparisons.
+            let mut gone: Vec<i64> = touched.filter_map(ids_of).flatten().copied().collect();
+            gone.sort_unstable();
+            let stays = |id: &i64| gone.binary_search(id).is_err();
             let mut after: Vec<i64> = state.ids.iter().copied().filter(stays).collect();
             after.extend(upsert.iter().map(id));
             if after.len() > limits.section_rows {

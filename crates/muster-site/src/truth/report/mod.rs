@@ -1,6 +1,7 @@
 //! Reports: what a device says, measured against its chain, committed, and only then acknowledged.
 
 mod commit;
+mod decompress;
 pub(crate) mod queue;
 mod read;
 

@@ -1,5 +1,6 @@
 //! Reading a report before any transaction: envelope, decompression, batch, and each message by itself.
 
+use super::decompress::{DecompressError, decompress};
 use crate::{
     Ctx, Site, SiteError,
     ctx::DeviceCaller,
@@ -19,7 +20,6 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::envelope::{self, EnvelopeError};
-use std::io::Read;
 
 /// A report that can be measured against its channel and committed.
 #[derive(Debug)]
@@ -68,7 +68,15 @@ pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u
             )
         }
     })?;
-    let json = decompress(payload.value(), site.limits.report_decoded_bytes)?;
+    let most = site.limits.report_decoded_bytes;
+    let json = decompress(payload.value(), most).map_err(|error| match error {
+        DecompressError::Malformed => malformed("its payload is not one whole zstd frame"),
+        DecompressError::TooLarge => {
+            let detail =
+                format!("A report may have at most {most} bytes after decompression; send fewer messages in one.");
+            SiteError::refused(Code::TooLarge, detail)
+        }
+    })?;
     let batch: Batch = serde_json::from_slice(&json).map_err(|error| malformed(&error.to_string()))?;
     if batch.site != site.code {
         return Err(SiteError::refused(
@@ -86,26 +94,6 @@ pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u
 
 fn malformed(what: &str) -> SiteError {
     SiteError::refused(Code::Malformed, format!("The report cannot be read: {}.", clean(what, 200)))
-}
-
-/// Decompresses, and stops at the limit whatever the frame says of its length.
-fn decompress(bytes: &[u8], most: usize) -> Result<Vec<u8>, SiteError> {
-    let failed = |_| malformed("its payload is not a zstd frame");
-    // 27: windows of at most 128 MiB are not asked for; a report's window is never larger than the report.
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(failed)?;
-    decoder.window_log_max(window_log(most)).map_err(failed)?;
-    let mut json = Vec::with_capacity((bytes.len() * 8).min(most));
-    decoder.take(most as u64 + 1).read_to_end(&mut json).map_err(failed)?;
-    if json.len() > most {
-        let detail = format!("A report may have at most {most} bytes after decompression; send fewer messages in one.");
-        return Err(SiteError::refused(Code::TooLarge, detail));
-    }
-    Ok(json)
-}
-
-/// The smallest window that holds what may be decoded.
-fn window_log(most: usize) -> u32 {
-    (usize::BITS - most.leading_zeros()).clamp(10, 27)
 }
 
 /// Reads each message of a batch by itself.
