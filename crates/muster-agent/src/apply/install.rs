@@ -55,7 +55,13 @@ pub(super) async fn detected(
     id: DeploymentId,
     application: &Application,
 ) -> Result<bool, DetectionFailed> {
-    detect::detect(&application.detection, &agent.runs, &id.to_string()).await
+    detect::detect(&application.detection, &agent.runs, &mark_of(agent, id)).await
+}
+
+/// What everything that a deployment starts carries in its environment, so that all of it can be found and ended. It names the
+/// agent's own directory too: what another agent on this machine started is not ours to end.
+fn mark_of(agent: &Agent, id: DeploymentId) -> String {
+    format!("{id} {}", agent.runs.path().display())
 }
 
 /// Installs: files into place, detect, run, detect.
@@ -66,7 +72,7 @@ pub(super) async fn install(
 ) -> Result<Next, StoreError> {
     let agent = step.agent;
     let names = Names::of(step.progress.deployment);
-    let mark = step.progress.deployment.to_string();
+    let mark = mark_of(agent, step.progress.deployment);
     let lock = match agent.runs.lock(&names.lock) {
         Ok(Some(lock)) => lock,
         // Something that an installation before this one left running. It is not ours to end.
@@ -184,7 +190,7 @@ pub(super) async fn recover(agent: &Agent, policy: &Policy) {
 
 async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(), StoreError> {
     let names = Names::of(progress.deployment);
-    let mark = progress.deployment.to_string();
+    let mark = mark_of(agent, progress.deployment);
     let mut tail = Tail::new(agent.limits.output_bytes);
     let mut output = Output::open(&agent.runs, &names.output, false).ok();
     tracing::info!(deployment = mark, "an installation was going on when the agent ended");
