@@ -91,6 +91,13 @@ pub fn spread(whole: Duration, random: u32) -> Duration {
     whole / 2 + whole.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
 }
 
+/// A moment as people read it.
+#[must_use]
+pub fn shown(at: UnixMillis) -> String {
+    let shown = jiff::Timestamp::from_millisecond(at.0).map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
+    shown.unwrap_or_else(|_| at.0.to_string())
+}
+
 /// 32 random bits for [`Backoff`]. Not a secret; without a random source everything waits the middle.
 #[must_use]
 pub fn random() -> u32 {

@@ -1,7 +1,7 @@
 //! The commands of `muster-agent`, other than `run`: each does one thing and prints what it did.
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, shown},
     collect::Collector,
     enrol::{self, EnrolError, Enrolment, Progress},
     identity::{self, Identity, IdentityError, Stage},
@@ -10,7 +10,7 @@ use crate::{
     run,
     store::{self, Store, StoreError, deployments, outbox},
 };
-use muster_model::{enrol::EnrolmentToken, policy::Recipient};
+use muster_model::{enrol::EnrolmentToken, policy::Recipient, time::UnixMillis};
 use serde::Serialize;
 use std::{
     io::{self, Read, Write},
@@ -168,7 +168,7 @@ pub fn status(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandErro
         format!("Management point {}", status.management_points.join(" ")),
         format!(
             "Certificate      {}",
-            status.certificate_expires.and_then(date).map_or_else(none, |d| format!("until {d}"))
+            status.certificate_expires.map_or_else(none, |at| format!("until {}", shown(UnixMillis(at))))
         ),
         format!("Policy           {}", status.policy_version.map_or_else(none, |v| format!("version {v}"))),
         format!("Outbox           {} messages, {} bytes", status.messages_waiting, status.bytes_waiting),
@@ -178,10 +178,6 @@ pub fn status(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandErro
         lines.push(format!("Deployment       {} {}{reason}", deployment.deployment, deployment.state));
     }
     say(&lines.join("\n"))
-}
-
-fn date(millis: i64) -> Option<String> {
-    jiff::Timestamp::from_millisecond(millis).ok().map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 fn open_existing(state: &Path) -> Result<PrivateDirectory, CommandError> {

@@ -278,7 +278,7 @@ pub struct Live {
 }
 
 /// How long the live channel may be silent; the site sends a sign of life about every minute.
-const LIVE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+const LIVE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(150);
 /// Bytes of one line of the live channel.
 const LINE_BYTES: usize = 1_024;
 

@@ -128,8 +128,8 @@ pub async fn certificate(agent: Arc<Agent>) {
 async fn renew(agent: &Agent) -> Result<(), enrol::EnrolError> {
     let mut session = agent.site.session().await?;
     let expires = enrol::renew(&agent.directory, &agent.site, &mut session).await?;
-    tracing::info!(expires = expires.0, "the client certificate was renewed");
-    let text = expires.0.to_string();
+    let text = crate::clock::shown(expires);
+    tracing::info!(expires = text, "the client certificate was renewed");
     agent.report(Component::Agent, Severity::Information, MessageId::CertificateRenewed, &[("expires", &text)]);
     Ok(())
 }
