@@ -14,7 +14,7 @@ async function sound(page, name) {
   assert.ok((await overflow(page)) <= 0, `${name}: wider than its window`);
 }
 
-test("the_main_path_of_the_console", { timeout: 300_000 }, async (t) => {
+test("the_main_path_of_the_console", { timeout: 900_000 }, async (t) => {
   const given = process.env.MUSTER_CONSOLE_URL;
   const site = given ? { link: given } : await startSite();
   if (site.stop) t.after(site.stop);
@@ -22,7 +22,7 @@ test("the_main_path_of_the_console", { timeout: 300_000 }, async (t) => {
   t.after(() => browser.close());
   const context = await browser.newContext({ viewport: wide, colorScheme: "light", ignoreHTTPSErrors: true });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(120_000);
   const complaints = listen(page, (text) => text.includes("401"));
   const address = new URL(site.link).origin;
   const step = (name, body) => t.test(name, async () => {
@@ -95,6 +95,7 @@ test("the_main_path_of_the_console", { timeout: 300_000 }, async (t) => {
     second = site.ask("second");
     // The page hears of it by itself.
     await page.getByText("Look twice.").waitFor();
+    await page.locator("#pending", { hasText: "1" }).waitFor();
     await sound(page, "approvals");
     await picture(page, "approvals");
     await page.getByLabel("I compared the fingerprint with the device").check();
@@ -118,7 +119,7 @@ test("the_main_path_of_the_console", { timeout: 300_000 }, async (t) => {
     await page.getByText("The deployment was created.").waitFor();
     await picture(page, "deployment-started");
     // Nobody reloads: the totals change under the reader's eyes.
-    await page.locator(".facts.row dd", { hasText: "100 % of" }).waitFor({ timeout: 90_000 });
+    await page.locator(".facts.row dd", { hasText: "100 % of" }).waitFor({ timeout: 240_000 });
     await sound(page, "deployment");
     await picture(page, "deployment");
     await page.getByRole("link", { name: "Deployments", exact: true }).first().click();

@@ -90,10 +90,19 @@
   // --- the live stream says only what kind of thing changed; the parts of the page that care ask for themselves again.
   // A hidden tab has none: browsers allow six connections to one address, and somebody has ten tabs open.
   let stream;
-  const changed = (kind) => {
-    htmx.trigger(document.body, `muster-${kind}`);
-    htmx.trigger(document.body, "muster-changed");
+  // At most one look in two seconds for each kind, and always one after the last notice: a busy site sends a thousand a second.
+  const looked = new Map();
+  const waiting = new Set();
+  const look = (name) => {
+    if (waiting.has(name)) return;
+    waiting.add(name);
+    setTimeout(() => {
+      waiting.delete(name);
+      looked.set(name, Date.now());
+      htmx.trigger(document.body, name);
+    }, Math.max(0, (looked.get(name) ?? 0) + 2000 - Date.now()));
   };
+  const changed = (kind) => { look(`muster-${kind}`); look("muster-changed"); };
   const hush = () => { stream?.close(); stream = undefined; };
   const listen = () => {
     const address = document.body.dataset.events;

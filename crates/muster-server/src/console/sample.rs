@@ -29,6 +29,11 @@ pub(super) const NOW: UnixMillis = UnixMillis(1_795_502_897_000);
 pub(super) const HOSTILE: &str =
     "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}&lt;\u{202e}gpj.exe\u{200b}\u{0}";
 
+/// The start of the hour that was so many hours ago.
+fn hour(hours: i64) -> UnixMillis {
+    UnixMillis((NOW.0 / HOUR - hours) * HOUR)
+}
+
 pub(super) fn ago(millis: i64) -> UnixMillis {
     NOW.plus(-millis)
 }
@@ -111,7 +116,7 @@ impl Flavour {
                 online: 0,
                 pending: 0,
                 operating_systems: vec![],
-                seen: (0..24).map(|h| SeenHour { hour: ago((23 - h) * HOUR), devices: 0, reports: 0 }).collect(),
+                seen: (0..24).map(|h| SeenHour { hour: hour(23 - h), devices: 0, reports: 0 }).collect(),
                 deployments: vec![],
                 messages: vec![],
                 warnings: vec![],
@@ -133,13 +138,11 @@ impl Flavour {
             seen: wave
                 .into_iter()
                 .enumerate()
-                .map(|(at, n)| SeenHour { hour: ago((23 - at as i64) * HOUR), devices: n / 2, reports: n * 37 })
+                .map(|(at, n)| SeenHour { hour: hour(23 - at as i64), devices: n / 2, reports: n * 37 })
                 .collect(),
             deployments: self.deployments(),
             messages: self.messages(),
-            warnings: vec![self.text(
-                "The trust bundle ends in 12 days: sign a new one with `musterd trust renew` before clients stop believing it.",
-            )],
+            warnings: vec![self.text("The trust bundle ends in 12 days. Sign a new one with the root key.")],
         }
     }
 

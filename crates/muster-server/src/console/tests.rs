@@ -11,7 +11,7 @@ use super::{
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
     sample::{Flavour, HOSTILE, NOW, hash},
-    shell::{Done, Theme},
+    shell::{Done, Shell, Theme},
     sign_in::SignInPage,
     site::{SettingsPage, SitePage},
     token::{TokenCreatedPage, TokensPage},
@@ -54,6 +54,7 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         ..DeviceQuery::default()
     };
     let filtered = DeviceQuery { search: f.text("nowhere"), state: Some(DeviceState::Blocked), ..query.clone() };
+    let approved = Shell { done: Some(Done::Approved), ..f.shell("enrolments") };
     let device = |tab| DevicePage { shell: f.shell("devices"), detail: f.detail(), tab };
     let rows = |single| Tab::Inventory(Some((f.class_rows(single), first())));
     vec![
@@ -66,10 +67,7 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-messages", device(Tab::Messages(f.page(f.messages(), 400), first()))),
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
-        page(
-            "enrolments",
-            EnrolmentsPage::new(f.shell("enrolments"), EnrolmentState::Pending, first(), f.page(f.enrolments(), 2)),
-        ),
+        page("enrolments", EnrolmentsPage::new(approved, EnrolmentState::Pending, first(), f.page(f.enrolments(), 2))),
         page(
             "tokens",
             TokensPage::new(f.shell("tokens"), first(), f.page(f.tokens(), 4), Some(f.text("A name is needed."))),
@@ -179,8 +177,6 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
     let bad = AuditVerdict { entries: 1_048, broken_at: Some(17), head: hash(200) };
     let settings = ClientSettings { policy_poll: 90 * MINUTE, ..ClientSettings::default() };
-    let mut overview = f.shell("overview");
-    overview.done = Some(Done::Approved);
     let mut analyst = f.shell("settings");
     analyst.admin.role = Role::ReadOnlyAnalyst;
     vec![
@@ -199,7 +195,7 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
             "problem",
             ProblemPage::new(Theme::Auto, Code::Conflict, f.text("The device is retired; it cannot be blocked.")),
         ),
-        page("dashboard", DashboardPage::new(overview, f.dashboard())),
+        page("dashboard", DashboardPage::new(f.shell("overview"), f.dashboard())),
         page(
             "messages",
             MessagesPage::new(
