@@ -25,9 +25,13 @@ test("the_main_path_of_the_console", { timeout: 900_000 }, async (t) => {
   page.setDefaultTimeout(120_000);
   const complaints = listen(page, (text) => text.includes("401"));
   const address = new URL(site.link).origin;
-  const step = (name, body) => t.test(name, async () => {
+  let broken = false;
+  // Each step goes on where the one before ended: after a failure there is nothing to learn from the rest.
+  const step = (name, body) => t.test(name, { skip: broken && "a step before failed" }, async () => {
+    broken = true;
     await body();
     assert.deepEqual(complaints.splice(0), [], `${name}: the browser complains`);
+    broken = false;
   });
 
   await step("a stranger is asked to sign in", async () => {
