@@ -13,3 +13,4 @@ pub mod ratios;
 pub mod report;
 pub mod role_limit;
 pub mod role_peer;
+pub mod signature;

@@ -106,7 +106,11 @@ impl Site {
     }
 
     async fn serve(musterd: &Path, site: &Path, log: &Path) -> Result<Server, FleetError> {
-        let file = std::fs::File::create(log).map_err(|error| FleetError::file(log, error))?;
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|error| FleetError::file(log, error))?;
         let mut child = Command::new(musterd)
             .args(["serve", "--dir"])
             .arg(site)
@@ -129,6 +133,18 @@ impl Site {
         });
         let target = Target::parse(&found.await?.management_point)?;
         Ok(Server { child, _stdin: None, pid, target })
+    }
+
+    /// Starts its server anew, so that its memory is that of a fresh process.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart(self) -> Result<Self, FleetError> {
+        let Self { dir, server } = self;
+        server.stop().await;
+        let log = dir.with_file_name("musterd.log");
+        let server = Self::serve(&program("musterd")?, &dir, &log).await?;
+        Ok(Self { dir, server })
     }
 
     /// The directory of the first administrator's profile.

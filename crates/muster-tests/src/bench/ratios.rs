@@ -5,9 +5,13 @@ use super::{
     load::{self, CONNECTIONS, Work},
     process::{Server, Site},
     report::{Figure, Subject},
+    signature,
 };
 use crate::fleet::{Fleet, FleetError, device::Device, enrol, enrol::Wanted, progress::Progress, say};
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What is to be measured, and for how long.
 #[derive(Debug, Clone)]
@@ -114,19 +118,33 @@ pub async fn run(plan: &Plan, scratch: &Path, progress: &Progress) -> Result<Vec
     let loads: Vec<_> = plan.lines.iter().flat_map(|line| works(*line)).collect();
     let (mut trio, rest) = start(plan, site, scratch, progress).await?;
     figures.push(rest.0);
+    figures.extend(signature::measure()?);
     for (work, figure) in loads {
         figures.push(trio.measure(work, figure, plan.length).await);
     }
+    let Trio { limit, mut ours, peer, .. } = trio;
+    limit.0.stop().await;
+    peer.0.stop().await;
     if plan.lines.contains(&8) {
-        figures.extend(hold::measure(&trio.ours.0, &trio.limit.0, &trio.peer.0, &rest.1, progress).await?);
+        // Fresh processes: what a server freed after its work would hide what a client costs.
+        ours.0 = ours.0.restart().await?;
+        let limit = Server::role("serve-limit", &ours.0.dir, &fresh(scratch, "limit")?).await?;
+        let peer = Server::role("serve-peer", &ours.0.dir, &fresh(scratch, "peer")?).await?;
+        figures.extend(hold::measure(&ours.0, &limit, &peer, &rest.1, progress).await?);
+        limit.stop().await;
+        peer.stop().await;
     }
     if plan.lines.contains(&AGENT) {
-        figures.extend(agent::measure(&trio.ours.0, scratch, plan.idle).await?);
+        figures.extend(agent::measure(&ours.0, scratch, plan.idle).await?);
     }
-    trio.limit.0.stop().await;
-    trio.peer.0.stop().await;
-    trio.ours.0.server.stop().await;
+    ours.0.server.stop().await;
     Ok(figures)
+}
+
+fn fresh(scratch: &Path, name: &str) -> Result<PathBuf, FleetError> {
+    let path = scratch.join(name);
+    std::fs::create_dir_all(&path).map_err(|error| FleetError::file(&path, error))?;
+    Ok(path)
 }
 
 /// Enrols the devices, which is a figure of its own, and starts the limit and the peer.
