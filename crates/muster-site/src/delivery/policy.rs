@@ -49,12 +49,14 @@ pub struct Assignments(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     known: LruCache<DeviceId, (UnixMillis, Arc<Current>)>,
+    /// Grows whenever something is forgotten, so that what was read before is not remembered after.
+    generation: u64,
     notices: Option<Receiver<Notice>>,
 }
 
 impl Default for Assignments {
     fn default() -> Self {
-        Self(Mutex::new(Inner { known: LruCache::new(REMEMBERED), notices: None }))
+        Self(Mutex::new(Inner { known: LruCache::new(REMEMBERED), generation: 0, notices: None }))
     }
 }
 
@@ -65,9 +67,10 @@ impl Inner {
             match notices.try_recv() {
                 Ok(Notice::PolicyChanged(device) | Notice::DeviceClosed(device)) => drop(self.known.pop(&device)),
                 Ok(Notice::AllPoliciesChanged) | Err(TryRecvError::Lagged(_)) => self.known.clear(),
-                Ok(Notice::Changed(_)) => {}
+                Ok(Notice::Changed(_)) => continue,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
+            self.generation += 1;
         }
     }
 }
@@ -80,14 +83,20 @@ impl Assignments {
         ((0..REMEMBERED_FOR).contains(&now.since(*since)) && now < current.expires).then(|| current.clone())
     }
 
-    fn put(&self, device: DeviceId, now: UnixMillis, current: &Arc<Current>) {
+    /// Keeps what was read since [`Assignments::generation`] was asked, unless something changed meanwhile.
+    fn put(&self, site: &Site, generation: u64, device: DeviceId, now: UnixMillis, current: &Arc<Current>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.known.put(device, (now, current.clone()));
+        inner.forget_changed(site);
+        if inner.generation == generation {
+            inner.known.put(device, (now, current.clone()));
+        }
     }
 
-    /// Begins to listen, before the database is read: what changes in between is forgotten at the next look.
-    fn listen(&self, site: &Site) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).forget_changed(site);
+    /// To be asked before the database is read.
+    fn generation(&self, site: &Site) -> u64 {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.forget_changed(site);
+        inner.generation
     }
 }
 
@@ -117,9 +126,11 @@ pub(super) async fn current(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, Site
     if let Some(current) = site.memory.assignments.get(site, device, ctx.now) {
         return Ok(current);
     }
+    let mut generation = site.memory.assignments.generation(site);
     let mut row = stored(site, device).await?;
     if row.as_ref().is_none_or(|row| row.expires <= ctx.now) {
         policy_compile(site, ctx.now, &[device]).await?;
+        generation = site.memory.assignments.generation(site);
         row = stored(site, device).await?;
     }
     let row = row.ok_or_else(|| SiteError::Fault(format!("no assignment could be made for device {device}")))?;
@@ -129,12 +140,11 @@ pub(super) async fn current(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, Site
         bodies: row.bodies,
         envelope: row.envelope.into(),
     });
-    site.memory.assignments.put(device, ctx.now, &current);
+    site.memory.assignments.put(site, generation, device, ctx.now, &current);
     Ok(current)
 }
 
 async fn stored(site: &Site, device: DeviceId) -> Result<Option<AssignmentRow>, SiteError> {
-    site.memory.assignments.listen(site);
     match assignment::get(&mut *site.store.reader().await?, device).await? {
         Some((true, row)) => Ok(row),
         _ => Err(not_active()),

@@ -141,3 +141,52 @@ async fn reports_of_many_devices_at_once_are_each_answered() {
         assert_eq!(message_list(&test.full(), &test.site, &query).await.unwrap().total, 24 * 4);
     }
 }
+
+/// The runtime goes away while transactions run, as with a killed process: what is in the database is whole reports.
+#[test]
+fn a_site_that_is_stopped_in_the_middle_has_whole_reports_only() {
+    for round in 0..5 {
+        let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let first = runtime();
+        let (test, devices) = first.block_on(async {
+            let test = Arc::new(TestSite::new().await);
+            let mut devices = Vec::new();
+            for number in 0..8 {
+                devices.push(Arc::new(test.enrol(&format!("device-{number}")).await));
+            }
+            for device in &devices {
+                let mut outbox = Outbox::new(Channel::Status);
+                (0..40).for_each(|number| outbox.push(numbered(number)));
+                let (test, device) = (test.clone(), device.clone());
+                tokio::spawn(async move { outbox.send(&test, &device).await.map(drop) });
+            }
+            for _ in 0..round * 25 {
+                tokio::task::yield_now().await;
+            }
+            (test, devices)
+        });
+        first.shutdown_timeout(std::time::Duration::from_secs(10));
+        let Ok(TestSite { site, store: muster_store::testing::TestStore { store, url, directory }, .. }) =
+            Arc::try_unwrap(test)
+        else {
+            panic!("a task survived its runtime");
+        };
+        drop((site, store));
+        runtime().block_on(async {
+            let store = muster_store::Store::open(&url).await.unwrap();
+            let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
+            let standings =
+                muster_store::transaction!(store, "t", |tx| { muster_store::db::channel::lock(tx, &ids).await })
+                    .unwrap();
+            for id in ids {
+                let query = MessageQuery { device: Some(id), limit: 1, ..MessageQuery::default() };
+                let mut reader = store.reader().await.unwrap();
+                let (_, stored) = muster_store::db::message::list(&mut reader, &query).await.unwrap();
+                let last = standings[&id].channels.get(&Channel::Status).map_or(0, |(last, _)| *last);
+                assert_eq!(stored, last, "a report and its number are committed together");
+                assert!(last == 0 || last == 40, "{last}");
+            }
+        });
+        drop(directory);
+    }
+}

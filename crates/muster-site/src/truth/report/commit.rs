@@ -293,6 +293,7 @@ impl Plan {
             }
             rows.push(row);
         }
+        latest(&mut rows, limits.quarantine_items);
         quarantine::insert(tx, &rows, limits.quarantine_items).await?;
         channel::put(tx, &self.channels).await?;
         if let (Some(hour), false) = (reports.iter().map(|report| report.received).max(), self.channels.is_empty()) {
@@ -301,4 +302,17 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Keeps the last `keep` items of each device: the others would be removed as soon as they are there.
+fn latest(rows: &mut Vec<QuarantineRow>, keep: usize) {
+    let mut left: HashMap<DeviceId, usize> = HashMap::new();
+    rows.reverse();
+    rows.retain(|row| {
+        let left = left.entry(row.device).or_insert(keep);
+        let stays = *left > 0;
+        *left = left.saturating_sub(1);
+        stays
+    });
+    rows.reverse();
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{Site, SiteError, knowledge::inventory::interner::Interner};
 use muster_model::{catalogue::Catalogue, id::DeviceId, limits::Limits, problem::Code};
 use muster_store::{
-    Store,
+    Store, StoreError,
     bus::{Bus, Notice, Noun},
 };
 use std::{
@@ -119,13 +119,17 @@ impl Queue {
     }
 }
 
-/// When the working task ends, however it ends, another may begin; what waits then is refused and sent again.
-struct Working(Queue);
+/// When the working task is ended from outside, or panics, another may begin; what waits then is refused and sent again.
+struct Working {
+    queue: Queue,
+    /// The task came to its end by itself: [`Queue::next`] has said so, and another task may be at work already.
+    over: bool,
+}
 
 impl Drop for Working {
     fn drop(&mut self) {
-        let mut inner = self.0.inner();
-        if inner.working {
+        if !self.over {
+            let mut inner = self.queue.inner();
             inner.working = false;
             inner.waiting.clear();
             inner.bytes = 0;
@@ -135,13 +139,20 @@ impl Drop for Working {
 
 impl Worker {
     async fn work(self) {
-        let _working = Working(self.queue.clone());
+        let mut working = Working { queue: self.queue.clone(), over: false };
         while let Some(waiting) = self.queue.next() {
             let (mut reports, answers): (Vec<Report>, Vec<_>) =
                 waiting.into_iter().map(|waiting| (waiting.report, waiting.answer)).unzip();
             let outcomes = match self.commit(&mut reports).await {
                 Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
                 Err(error) if reports.len() == 1 => vec![Err(error)],
+                // Nothing is wrong with any of them, and alone each would wait in vain as long as all together did.
+                Err(SiteError::Store(StoreError::DiskFull)) => {
+                    reports.iter().map(|_| Err(StoreError::DiskFull.into())).collect()
+                }
+                Err(SiteError::Store(StoreError::Unavailable(why))) => {
+                    reports.iter().map(|_| Err(StoreError::Unavailable(why.clone()).into())).collect()
+                }
                 // One of them may be the reason: each by itself, so that it alone bears it.
                 Err(error) => {
                     tracing::warn!(%error, reports = reports.len(), "Reports could not be committed together; each is tried alone.");
@@ -160,6 +171,7 @@ impl Worker {
                 drop(answer.send(outcome));
             }
         }
+        working.over = true;
     }
 
     async fn commit(&self, reports: &mut [Report]) -> Result<Vec<Outcome>, SiteError> {
