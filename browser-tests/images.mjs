@@ -6,7 +6,6 @@ import { render, root, serve } from "./lib/pages.mjs";
 
 const pictures = [
   ["overview", "plain-dashboard", "light"],
-  ["devices", "plain-devices", "dark"],
   ["inventory", "plain-device-software", "light"],
   ["deployment", "plain-deployment", "light"],
   ["approvals", "plain-enrolments", "light"],

@@ -7,10 +7,15 @@ import { extname, join, normalize, resolve } from "node:path";
 
 export const root = resolve(new URL(".", import.meta.url).pathname, "../..");
 
+/** What cargo is asked to build: some packages; or, within `./test`, all of them, as that has built them already. */
+export function selection(...packages) {
+  return process.env.MUSTER_ARTIFACTS ? ["--workspace"] : packages.flatMap((name) => ["--package", name]);
+}
+
 /** Renders all pages into a fresh directory. */
 export function render() {
   const directory = mkdtempSync(join(tmpdir(), "muster-pages-"));
-  const test = ["test", "--quiet", "--locked", "--package", "muster-server", "--lib", "pages_can_be_looked_at"];
+  const test = ["test", "--quiet", "--locked", ...selection("muster-server"), "--lib", "pages_can_be_looked_at"];
   const env = { ...process.env, MUSTER_CONSOLE_PREVIEW: directory };
   execFileSync("cargo", test, { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
   return directory;

@@ -1,19 +1,21 @@
 // A real site with this machine as its device, started by quickstart in a directory of its own; or one that runs already.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { root, selection } from "./pages.mjs";
 
-const root = resolve(new URL(".", import.meta.url).pathname, "../..");
 const names = ["musterd", "muster-agent", "muster", "muster-quickstart"];
 
 /** The directory of the programs: MUSTER_PROGRAMS, or this checkout's, built where they are not. */
 function programs() {
   const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
   if (process.env.MUSTER_PROGRAMS) return process.env.MUSTER_PROGRAMS;
-  const packages = ["muster-server", "muster-agent", "muster-cli"].flatMap((name) => ["--package", name]);
-  execFileSync("cargo", ["build", "--quiet", "--locked", "--bins", ...packages], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  const packages = selection("muster-server", "muster-agent", "muster-cli");
+  // Within `./test` the programs lie beside the tests that it has built; by hand, they are built alone.
+  const build = process.env.MUSTER_ARTIFACTS ? ["test", "--no-run"] : ["build", "--bins"];
+  execFileSync("cargo", [...build, "--quiet", "--locked", ...packages], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
   const built = join(target, "debug");
   for (const name of names) if (!existsSync(join(built, name))) throw new Error(`${name} was not built in ${built}`);
   return built;
@@ -40,7 +42,7 @@ async function line(program, pattern) {
   });
 }
 
-/** Starts the site. `link` signs in once; `muster` runs the command line tool; `ask` makes one more device ask to be enrolled. */
+/** Starts the site. `link` signs in once; `ask` makes one more device ask to be enrolled. */
 export async function startSite() {
   const directory = mkdtempSync(join(tmpdir(), "muster-site-"));
   const bin = programs();
@@ -56,7 +58,7 @@ export async function startSite() {
   };
   try {
     const link = await line(quickstart, /Sign in\s+(http\S+)/);
-    return { link, muster, stop, ask: (name) => ask(bin, directory, name, muster, running) };
+    return { link, stop, ask: (name) => ask(bin, directory, name, muster, running) };
   } catch (error) {
     await stop();
     throw error;
@@ -69,5 +71,5 @@ function ask(bin, directory, name, muster, running) {
   const made = JSON.parse(muster("--json", "token", "create", "--name", name));
   writeFileSync(token, made.token, { mode: 0o600 });
   execFileSync(join(bin, "muster-agent"), ["--state", state, "enrol", "--token", token], { encoding: "utf8" });
-  return { run: () => running.push(start(join(bin, "muster-agent"), ["--state", state, "run"])), log: () => readFileSync(join(directory, "site/log/musterd.log"), "utf8") };
+  return { run: () => running.push(start(join(bin, "muster-agent"), ["--state", state, "run"])) };
 }
