@@ -14,6 +14,7 @@ use bytes::Bytes;
 use muster_model::{
     id::Hash,
     policy::{Assignment, BodyRef, PolicyRefusal},
+    problem::Code,
     status::{Component, MessageId, Severity},
     time::{DAY, HOUR},
 };
@@ -78,6 +79,7 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
 /// The live channel: tells the policy task when something changed. Losing it only costs time.
 pub async fn live(agent: Arc<Agent>, wake: Arc<Notify>) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
+    let mut refused = false;
     loop {
         let since = Instant::now();
         let lost = listen(&agent, &wake).await;
@@ -85,6 +87,11 @@ pub async fn live(agent: Arc<Agent>, wake: Arc<Notify>) {
             backoff.reset();
         }
         let wait = backoff.next(random());
+        let not_active = lost.problem().is_some_and(|problem| problem.code == Code::DeviceNotActive);
+        if not_active && !refused {
+            tracing::warn!(error = %lost, "this client is blocked or retired at its site; it goes on when an administrator lets it in again");
+        }
+        refused = not_active;
         tracing::debug!(error = %lost, wait = wait.as_secs(), "the live channel is gone; it is opened again");
         tokio::time::sleep(wait).await;
     }
