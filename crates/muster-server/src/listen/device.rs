@@ -36,6 +36,8 @@ pub(crate) async fn serve(
 ) {
     let patience = Duration::from_secs(point.http.handshake_seconds);
     let Some(stream) = Box::pin(point.tls.handshake(Ask::Certificate, stream, patience)).await else { return };
+    // In one place from here on: a future holds every value that it was given as often as it was moved.
+    let stream = Box::new(stream);
     let connection = Box::pin(Connection::open(point, &stream, peer)).await;
     if let Some(stream) = Box::pin(requests(&connection, stream, &mut stop)).await {
         live::run(&connection, stream).await;
@@ -47,9 +49,9 @@ pub(crate) async fn serve(
 /// Answers requests. The stream, when the device asked for its live channel.
 async fn requests(
     connection: &Arc<Connection>,
-    stream: TlsStream<TcpStream>,
+    stream: Box<TlsStream<TcpStream>>,
     stop: &mut Stop,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<Box<TlsStream<TcpStream>>> {
     let times = &connection.point.http;
     let io = TokioIo::new(Stall::new(stream, Duration::from_secs(times.body_seconds)));
     let service = service_fn(|request: Request<Incoming>| -> Answer {
@@ -79,6 +81,7 @@ async fn requests(
         Ok(false) => None,
         Err(error) => {
             tracing::debug!(%error, "A device's connection ended before its time.");
+            http1::goodbye(http.into_parts().io.into_inner()).await;
             None
         }
     }

@@ -6,7 +6,10 @@ use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, future::Future, time::Duration};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
 
 /// Bytes of a request line with its headers; also the size of the connection's buffer.
 pub(crate) const HEADER_BYTES: usize = 16 << 10;
@@ -37,15 +40,21 @@ where
         let response = respond(request);
         async move { Ok::<_, Infallible>(response.await) }
     });
-    let mut connection = std::pin::pin!(builder(times).serve_connection(io, service));
+    let mut connection = builder(times).serve_connection(io, service);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = &mut connection => ended,
         () = stop.wait() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "A connection ended before its time.");
+        goodbye(connection.into_parts().io.into_inner()).await;
     }
+}
+
+/// Says to the other side that nothing more comes, so that it need not take the end for an attack.
+pub(super) async fn goodbye<S: AsyncWrite + Unpin>(mut stream: S) {
+    drop(timeout(Duration::from_secs(1), stream.shutdown()).await);
 }

@@ -91,6 +91,8 @@ async fn a_device_s_certificate_opens_no_other_door() {
         assert_eq!(client.get("/mp/v1/assignment").await.code(), Code::NotFound);
         let answer = client.get("/api/v1/site").await;
         assert!(matches!(answer.code(), Code::NotFound | Code::Unauthenticated), "{answer:?}");
+        let stays = answer.headers.get("strict-transport-security").is_some();
+        assert_eq!(stays, *url == world.server.urls().admin, "browsers are told to stay with TLS");
     }
 }
 
