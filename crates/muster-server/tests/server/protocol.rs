@@ -190,15 +190,9 @@ fn rows() -> Vec<Row> {
     vec![row("/var", 20), row("/", 10)]
 }
 
-/// New vectors, with new keys.
-fn generate() -> Vectors {
-    let keys = Keys::generate();
-    let root = certificate::root(site(), keys.of("root"), NOW).unwrap();
-    let issuing = certificate::issuing(site(), &root, keys.of("root"), keys.of("issuing").public(), NOW).unwrap();
-    let ca = IssuingCa::new(issuing.clone(), keys.of("issuing")).unwrap();
-    let client = ca.client(site(), DeviceId(uuid(1)), keys.of("device").public(), NOW).unwrap();
+fn assignment() -> Assignment {
     let settings = serde_json::to_vec(&ClientSettings::default()).unwrap();
-    let assignment = Assignment {
+    Assignment {
         site: site(),
         recipient: Recipient::Device(DeviceId(uuid(1))),
         version: 7,
@@ -206,8 +200,11 @@ fn generate() -> Vectors {
         expires: NOW.plus(7 * DAY),
         trust_version: 1,
         bodies: vec![BodyRef { kind: BodyKind::Settings, hash: sha256(&settings), size: settings.len() as u64 }],
-    };
-    let poll = EnrolPoll { site: site(), enrolment: EnrolmentId(uuid(2)), time: NOW };
+    }
+}
+
+/// The batch inside the report.
+fn batch() -> String {
     let batch = Batch {
         site: site(),
         channel: Channel::Status,
@@ -217,7 +214,18 @@ fn generate() -> Vectors {
         resume_after_loss: false,
         messages: messages().into_iter().map(|m| serde_json::from_str(&m).unwrap()).collect(),
     };
-    let batch = serde_json::to_string(&batch).unwrap();
+    serde_json::to_string(&batch).unwrap()
+}
+
+/// New vectors, with new keys.
+fn generate() -> Vectors {
+    let keys = Keys::generate();
+    let root = certificate::root(site(), keys.of("root"), NOW).unwrap();
+    let issuing = certificate::issuing(site(), &root, keys.of("root"), keys.of("issuing").public(), NOW).unwrap();
+    let ca = IssuingCa::new(issuing.clone(), keys.of("issuing")).unwrap();
+    let client = ca.client(site(), DeviceId(uuid(1)), keys.of("device").public(), NOW).unwrap();
+    let poll = EnrolPoll { site: site(), enrolment: EnrolmentId(uuid(2)), time: NOW };
+    let batch = batch();
     let compressed = zstd::encode_all(batch.as_bytes(), 3).unwrap();
     let one = |name: &str, signer: &str, content_type: &str, payload: Vec<u8>| Envelope {
         name: name.into(),
@@ -257,7 +265,7 @@ fn generate() -> Vectors {
             .map(|(name, der)| (name.to_owned(), BASE64.encode(der)))
             .into(),
         sign1: vec![
-            one("assignment", "policy", Assignment::TYPE, serde_json::to_vec(&assignment).unwrap()),
+            one("assignment", "policy", Assignment::TYPE, serde_json::to_vec(&assignment()).unwrap()),
             one("poll", "device", EnrolPoll::TYPE, serde_json::to_vec(&poll).unwrap()),
             one("report", "device", REPORT_TYPE, compressed),
         ],

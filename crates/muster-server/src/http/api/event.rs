@@ -35,7 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn events(State(app): State<AppState>, Asking(ctx): Asking) -> Result<Response, Refusal> {
-    Ok(stream_of(&app, &ctx)?)
+    stream_of(&app, &ctx)
 }
 
 /// The stream, for the API and for the console's pages.

@@ -70,15 +70,14 @@ fn openapi() -> OpenApi {
 }
 
 fn shapes(about: &About) -> impl Iterator<Item = &Shape> {
-    let json = |content| match content {
-        &Content::Json(ref shape) => Some(shape),
-        _ => None,
-    };
-    [about.query.as_ref().filter(|_| false), json(&about.takes), json(&about.gives)]
-        .into_iter()
-        .flatten()
-        // The types of a query's values are shown where they stand, but those they name must be there.
-        .chain(about.query.as_ref())
+    fn json(content: &Content) -> Option<&Shape> {
+        match content {
+            Content::Json(shape) => Some(shape),
+            _ => None,
+        }
+    }
+    // The types of a query's values are shown where they stand, but those they name must be there.
+    [json(&about.takes), json(&about.gives), about.query.as_ref()].into_iter().flatten()
 }
 
 fn method(method: &Method) -> HttpMethod {
