@@ -338,6 +338,7 @@ fn spawn(
         tls: config.listen.admin_tls,
         loopback: config.listen.admin.ip().is_loopback(),
         sign_ins: Rate::new(http.requests_per_minute),
+        stopping: stop.signal(),
         metrics,
     });
     serve_admin(&app, tls, door("admin", sockets.admin, http.admin_connections, each), stop);

@@ -6,13 +6,33 @@ use crate::{
     config::{self, ConfigError},
     serve::Server,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{path::Path, process::ExitCode, sync::Arc};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Every connection is an open file: takes as many as the system allows this process.
+fn open_files(http: &config::Http) {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::warn!(%error, "The number of open files could not be raised.");
+    }
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let connections = (http.management_point_connections + http.enrolment_connections + http.admin_connections) as u64;
+    if most < connections {
+        tracing::warn!(
+            open_files = most,
+            connections,
+            "The system allows fewer open files than [http] allows connections; raise it (systemd: LimitNOFILE)."
+        );
+    }
+}
 
 /// Runs until a signal. Everything that is wrong at the start is one sentence; afterwards it is the log's.
 pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
     let config = config::load(dir).map_err(|error: ConfigError| error.to_string())?;
     log::start(&config.log)?;
+    open_files(&config.http);
     runtime()?.block_on(async {
         let server = Server::start(dir, config, Arc::new(System)).await.map_err(|error| error.to_string())?;
         let urls = server.urls();

@@ -156,7 +156,7 @@ impl Default for Http {
             enrolment_connections: 1_000,
             admin_connections: 1_000,
             connections_per_address: 64,
-            requests_per_minute: 120,
+            requests_per_minute: 600,
         }
     }
 }

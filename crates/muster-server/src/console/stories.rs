@@ -51,6 +51,7 @@ impl Browser {
             tls: true,
             loopback: true,
             sign_ins: Rate::new(60),
+            stopping: tokio::sync::watch::channel(false).1,
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         });
         Self { router: route::router(&app), test, cookie: String::new() }

@@ -20,6 +20,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use muster_site::Site;
 use rate::Rate;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The body of a response.
 pub(crate) type Body = axum::body::Body;
@@ -36,6 +37,8 @@ pub struct App {
     pub(crate) loopback: bool,
     /// Tries to sign in.
     pub(crate) sign_ins: Rate,
+    /// Becomes true when the server stops: answers without an end then end.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// The metrics of this process.
     pub(crate) metrics: PrometheusHandle,
 }

@@ -51,6 +51,11 @@ impl Stop {
         (Stopper { signal, running }, Self { signal: watching, _running: sender })
     }
 
+    /// The word alone, for those that nobody waits for.
+    pub(crate) fn signal(&self) -> watch::Receiver<bool> {
+        self.signal.clone()
+    }
+
     /// Waits until the server stops.
     pub(crate) async fn wait(&mut self) {
         // An error says that the other end is gone: the same.

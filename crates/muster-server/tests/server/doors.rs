@@ -247,7 +247,7 @@ async fn browsers_are_told_to_load_nothing_from_elsewhere() {
             "{path}"
         );
         assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
-        assert_eq!(answer.headers["referrer-policy"], "no-referrer", "{path}");
+        assert_eq!(answer.headers["referrer-policy"], "same-origin", "{path}");
         assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
         assert!(answer.headers.contains_key("x-request-id"), "{path}");
     }

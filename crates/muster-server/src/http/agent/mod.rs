@@ -172,9 +172,16 @@ async fn answer(
     }
     let path = request.uri().path();
     match (request.method(), path) {
-        (&Method::GET, "/mp/v1/assignment") => assignment::show(ctx, point, request.headers()).await,
-        (&Method::POST, "/mp/v1/reports") => report::submit(ctx, point, request).await,
+        (&Method::GET, "/mp/v1/assignment") => {
+            metrics::counter!("muster_device_requests_total", "verb" => "assignment").increment(1);
+            assignment::show(ctx, point, request.headers()).await
+        }
+        (&Method::POST, "/mp/v1/reports") => {
+            metrics::counter!("muster_device_requests_total", "verb" => "report").increment(1);
+            report::submit(ctx, point, request).await
+        }
         (&Method::GET, "/mp/v1/live") => {
+            metrics::counter!("muster_device_requests_total", "verb" => "live").increment(1);
             connection.live.store(true, Ordering::Relaxed);
             // The connection takes the stream back and goes on without HTTP.
             pending().await

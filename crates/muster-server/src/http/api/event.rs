@@ -43,9 +43,13 @@ pub(crate) fn stream_of(app: &AppState, ctx: &Ctx) -> Result<Response, Refusal> 
     authz::see(ctx)?;
     let until = tokio::time::Instant::now() + LASTS;
     let first = stream::once(async { Ok(Bytes::from_static(b"retry: 2000\n\n")) });
-    let rest = stream::unfold(app.site.bus.subscribe(), move |mut notices| async move {
-        let piece = tokio::time::timeout_at(until, next(&mut notices)).await.ok()??;
-        Some((Ok::<_, Infallible>(piece), notices))
+    let begin = (app.site.bus.subscribe(), app.stopping.clone());
+    let rest = stream::unfold(begin, move |(mut notices, mut stopping)| async move {
+        let piece = tokio::select! {
+            Ok(_) = stopping.wait_for(|stopping| *stopping) => None,
+            piece = tokio::time::timeout_at(until, next(&mut notices)) => piece.ok()?,
+        };
+        Some((Ok::<_, Infallible>(piece?), (notices, stopping)))
     });
     let mut response = Response::new(Body::from_stream(futures_util::StreamExt::chain(first, rest)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
