@@ -138,7 +138,7 @@ async fn inventory(scratch: &Path) -> Result<Vec<Figure>, FleetError> {
             .map_err(FleetError::io("muster-agent inventory"))?;
         let pid = child.id().unwrap_or_default();
         loop {
-            peak = peak.max(bytes(memory::status(pid, "VmHWM")));
+            peak = peak.max(bytes(memory::status_of(pid, "muster-agent", "VmHWM")));
             let ended = timeout(Duration::from_millis(2), child.wait()).await;
             let Ok(ended) = ended else { continue };
             let status = ended.map_err(FleetError::io("muster-agent inventory"))?;

@@ -12,6 +12,14 @@ pub fn status(pid: u32, name: &str) -> Option<u64> {
     parse_status(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)
 }
 
+/// The same, where the process runs that program: just after it was started it may still be the one that starts it.
+#[must_use]
+pub fn status_of(pid: u32, program: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let runs = text.lines().next()?.strip_prefix("Name:")?.trim();
+    (runs == program).then(|| parse_status(&text, name)).flatten()
+}
+
 fn parse_status(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
@@ -45,6 +53,7 @@ mod tests {
     fn the_files_of_the_kernel_are_read() {
         let status = "Name:\tmusterd\nVmHWM:\t    9000 kB\nVmRSS:\t    8192 kB\n";
         assert_eq!((parse_status(status, "VmRSS"), parse_status(status, "Vm")), (Some(8 << 20), None));
+        assert_eq!(status_of(std::process::id(), "init", "VmRSS"), None);
         let slabs = "slabinfo - version: 2.1\n# name ...\nTCP 10 13 2432 13 8 : tunables 0 0 0 : slabdata 3 3 0\n\
                      dentry 1 1 192 21 1 : tunables 0 0 0 : slabdata 9 9 0\n";
         assert_eq!(parse_slabinfo(slabs), Some(3 * 8 * 4_096));
