@@ -2,7 +2,7 @@
 
 use crate::{
     Site, SiteError,
-    delivery::policy::{policy_pending, policy_renew, policy_work},
+    delivery::policy::{policy_pending, policy_renew, policy_restore, policy_work},
     knowledge::inventory::inventory_sweep,
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -60,7 +60,10 @@ impl Worker {
             return Ok(true);
         }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
-            let asked = policy_renew(&self.site, now).await?;
+            let mut asked = policy_renew(&self.site, now).await?;
+            if asked == 0 && self.renewed.is_none() {
+                asked = policy_restore(&self.site, now).await?;
+            }
             if asked > 0 {
                 return Ok(true);
             }

@@ -262,20 +262,29 @@ fn sign(
     Ok(AssignmentRow { device, version, issued, expires, bodies, envelope })
 }
 
-/// Asks for new signatures where half of the life is over, and for assignments that are missing. Returns how many were asked for.
+/// Asks for new signatures where half of the life is over. Returns how many were asked for.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn policy_renew(site: &Site, now: UnixMillis) -> Result<usize, SiteError> {
-    let due = {
-        let mut reader = site.store.reader().await?;
-        let half = now.plus(-ASSIGNMENT_LIFETIME / 2);
-        let mut due = assignment::issued_before(&mut reader, half, COMPILE_DEVICES).await?;
-        due.extend(assignment::missing(&mut reader, COMPILE_DEVICES).await?);
-        due
-    };
-    if !due.is_empty() {
-        transaction!(site.store, "policy_renew", |tx| { assignment::ask(tx, &due, now).await })?;
+    let half = now.plus(-ASSIGNMENT_LIFETIME / 2);
+    let due = assignment::issued_before(&mut *site.store.reader().await?, half, COMPILE_DEVICES).await?;
+    ask(site, now, due).await
+}
+
+/// Asks for assignments that are missing: of a database that was restored, for example. It looks at every device. Returns how
+/// many were asked for.
+///
+/// # Errors
+/// When the store fails.
+pub async fn policy_restore(site: &Site, now: UnixMillis) -> Result<usize, SiteError> {
+    let missing = assignment::missing(&mut *site.store.reader().await?, COMPILE_DEVICES).await?;
+    ask(site, now, missing).await
+}
+
+async fn ask(site: &Site, now: UnixMillis, devices: Vec<DeviceId>) -> Result<usize, SiteError> {
+    if !devices.is_empty() {
+        transaction!(site.store, "policy_ask", |tx| { assignment::ask(tx, &devices, now).await })?;
     }
-    Ok(due.len())
+    Ok(devices.len())
 }
