@@ -159,7 +159,7 @@ async fn an_assignment_whose_job_was_lost_is_made_at_the_next_start() {
             muster_store::transaction!(store, "t", |tx| { assignment::take(tx, test.now(), 100).await }).unwrap();
         assert_eq!(lost, [device.id]);
         work(&test).await;
-        let (_, row) = assignment::get(&mut *store.reader().await.unwrap(), device.id).await.unwrap().unwrap();
+        let (_, row) = assignment::get(&mut store.reader().await.unwrap(), device.id).await.unwrap().unwrap();
         assert_eq!(row.unwrap().version, 1);
     }
 }

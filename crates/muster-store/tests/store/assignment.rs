@@ -57,7 +57,7 @@ async fn a_job_waits_once_and_is_taken_once() {
             assignment::ask_all(tx, now).await
         })
         .unwrap();
-        assert!(assignment::pending(&mut *store.reader().await.unwrap(), now).await.unwrap());
+        assert!(assignment::pending(&mut store.reader().await.unwrap(), now).await.unwrap());
         let take = async |now| transaction!(store, "t", |tx| { assignment::take(tx, now, 7).await }).unwrap();
         assert!(take(UnixMillis(49)).await.is_empty(), "not due yet");
         // Work that fails leaves the job where it was.
@@ -70,7 +70,7 @@ async fn a_job_waits_once_and_is_taken_once() {
         taken.extend(take(now).await);
         taken.sort();
         assert_eq!(taken, ids);
-        assert!(!assignment::pending(&mut *store.reader().await.unwrap(), now).await.unwrap());
+        assert!(!assignment::pending(&mut store.reader().await.unwrap(), now).await.unwrap());
     }
 }
 

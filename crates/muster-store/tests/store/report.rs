@@ -106,7 +106,7 @@ async fn quarantine_keeps_the_latest_of_each_device() {
         transaction!(store, "t", |tx| { quarantine::insert(tx, &one, 4).await }).unwrap();
         transaction!(store, "t", |tx| { quarantine::insert(tx, &[row(1, 100), row(0, 9)], 4).await }).unwrap();
         let page = PageQuery { offset: 0, limit: 10 };
-        let (items, total) = quarantine::list(&mut *store.reader().await.unwrap(), page).await.unwrap();
+        let (items, total) = quarantine::list(&mut store.reader().await.unwrap(), page).await.unwrap();
         let excerpts: Vec<&str> = items.iter().map(|item| item.excerpt.as_str()).collect();
         assert_eq!((excerpts.as_slice(), total), (&["9", "100", "8", "7", "6"][..], 5));
     }
