@@ -79,6 +79,20 @@ impl Ran {
     }
 }
 
+/// Makes a database of this story's own; the server goes with the whole test run, and the database with it.
+async fn new_database(server: &str) -> String {
+    use sqlx::{AssertSqlSafe, Connection, Executor};
+    sqlx::any::install_default_drivers();
+    let name = format!("story_{}", uuid::Uuid::new_v4().simple());
+    let mut admin = sqlx::AnyConnection::connect(server).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    admin.close().await.unwrap();
+    let (base, query) =
+        server.split_once('?').map_or((server, String::new()), |(base, query)| (base, format!("?{query}")));
+    let root = base.rsplit_once('/').unwrap().0;
+    format!("{root}/{name}{query}")
+}
+
 /// A site with its server.
 pub(crate) struct Site {
     dir: tempfile::TempDir,
@@ -88,11 +102,28 @@ pub(crate) struct Site {
 impl Site {
     /// Makes a site and starts its server; administrators come over the loopback address, in plain HTTP.
     pub(crate) async fn start() -> Self {
-        Self::start_for("127.0.0.1").await
+        Self::start_with("127.0.0.1", &[]).await
     }
 
     /// As [`Site::start`], with another address for administrators.
     pub(crate) async fn start_for(admin: &str) -> Self {
+        Self::start_with(admin, &[]).await
+    }
+
+    /// As [`Site::start`], on a new database of the PostgreSQL server that `MUSTER_TEST_POSTGRES` names, where it does.
+    pub(crate) async fn start_on_postgresql() -> Option<Self> {
+        let Ok(server) = std::env::var("MUSTER_TEST_POSTGRES") else {
+            muster_tests::skip::loudly(
+                "the story on PostgreSQL",
+                "MUSTER_TEST_POSTGRES is not set; use scripts/with-postgres",
+            );
+            return None;
+        };
+        let url = new_database(&server).await;
+        Some(Self::start_with("127.0.0.1", &["--database", &url]).await)
+    }
+
+    async fn start_with(admin: &str, more: &[&str]) -> Self {
         let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None };
         let [management_point, enrolment, console] = free_ports();
         let listen =
@@ -101,25 +132,29 @@ impl Site {
         let made = run(
             "musterd",
             &[
-                "init",
-                "--dir",
-                &dir,
-                "--code",
-                "TST",
-                "--name",
-                "Story",
-                "--admin-name",
-                "Ada",
-                "--unattended",
-                "--host",
-                "127.0.0.1",
-                "--listen-management-point",
-                &listen[0],
-                "--listen-enrolment",
-                &listen[1],
-                "--listen-admin",
-                &listen[2],
-            ],
+                &[
+                    "init",
+                    "--dir",
+                    &dir,
+                    "--code",
+                    "TST",
+                    "--name",
+                    "Story",
+                    "--admin-name",
+                    "Ada",
+                    "--unattended",
+                    "--host",
+                    "127.0.0.1",
+                    "--listen-management-point",
+                    &listen[0],
+                    "--listen-enrolment",
+                    &listen[1],
+                    "--listen-admin",
+                    &listen[2],
+                ][..],
+                more,
+            ]
+            .concat(),
         )
         .await;
         assert_eq!(made.code, Some(0), "{made:?}");

@@ -37,7 +37,17 @@ async fn deployed(site: &Site, name: &str, program: &str, device: &str) -> Strin
 
 #[tokio::test]
 async fn a_machine_becomes_a_managed_client() {
-    let site = Site::start().await;
+    the_loop_closes(Site::start().await).await;
+}
+
+#[tokio::test]
+async fn a_machine_becomes_a_managed_client_of_a_site_on_postgresql() {
+    if let Some(site) = Site::start_on_postgresql().await {
+        the_loop_closes(site).await;
+    }
+}
+
+async fn the_loop_closes(site: Site) {
     let (device, mut agent) = site.managed("agent").await;
 
     site.until("the first inventory", async |client| {
