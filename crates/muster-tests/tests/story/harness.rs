@@ -185,6 +185,11 @@ impl Site {
         self.server = Some(child);
     }
 
+    /// Ends the server as a power failure would: SIGKILL, at whatever it is doing.
+    pub(crate) async fn kill_server(&mut self) {
+        self.server.take().unwrap().kill().await.unwrap();
+    }
+
     /// A path in the story's directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on stops")]
 
 mod harness;
+mod kills;
 mod loop_closes;
 mod reference;
 mod refusals;
