@@ -33,7 +33,7 @@ pub mod trust_bundle;
 
 pub use dialect::Dialect;
 
-use sqlx::{Any, AnyConnection, AnyPool, Transaction, any::AnyPoolOptions, pool::PoolConnection};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction, any::AnyPoolOptions, pool::PoolConnection};
 use std::time::Duration;
 
 /// What a caller of the store can do something about.
@@ -169,6 +169,9 @@ impl Store {
                 .acquire_timeout(Duration::from_secs(30))
                 .max_lifetime(None)
                 .after_connect(move |conn, _| Box::pin(async move { dialect.prepare(conn).await }))
+                // SQLite ends a transaction by itself when the disk is full; the driver then counts it as open for ever.
+                // Such a connection is thrown away, and the next one works as soon as there is space.
+                .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
         };
         let write = options(writers).connect(&url).await?;
         let read = options(readers).connect_lazy(&url)?;

@@ -43,6 +43,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_full_disk_is_said_and_the_work_goes_on_when_there_is_space() {
+        let test = crate::testing::sqlite().await;
+        let store = &test.store;
+        // The same answer of SQLite as that of a full disk; it holds for this connection only, and the next one has space.
+        let filled: Result<(), StoreError> = transaction!(store, "t", |tx| {
+            sqlx::query("PRAGMA max_page_count = 1").execute(tx.conn()).await?;
+            for name in 0..1_000 {
+                set(tx, &name.to_string(), &"x".repeat(4096)).await?;
+            }
+            Ok(())
+        });
+        assert!(matches!(filled, Err(StoreError::DiskFull)), "{filled:?}");
+        transaction!(store, "t", |tx| { set(tx, "a", "1").await }).unwrap();
+        let mut reader = store.reader().await.unwrap();
+        assert_eq!(get(&mut reader, "a").await.unwrap().as_deref(), Some("1"));
+        assert_eq!(get(&mut reader, "0").await.unwrap(), None, "nothing is left of the transaction that failed");
+    }
+
+    #[tokio::test]
     async fn a_transaction_can_be_run_from_a_task() {
         let test = crate::testing::sqlite().await;
         let store = test.store.clone();
