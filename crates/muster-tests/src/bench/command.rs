@@ -1,6 +1,7 @@
 //! The command line of `muster-bench`.
 
 use super::{
+    lists,
     ratios::{self, Plan},
     report, role_limit, role_peer,
 };
@@ -45,6 +46,16 @@ struct Ratios {
 }
 
 #[derive(Debug, Args)]
+struct Lists {
+    /// How many devices the site has.
+    #[arg(long, default_value_t = 100_000)]
+    devices: u32,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Role {
     /// The site's directory.
     #[arg(long)]
@@ -58,6 +69,8 @@ struct Role {
 enum Verb {
     /// For each line: limit, ours, peer, ours, limit. It fails nothing; it measures.
     Ratios(Ratios),
+    /// How long an administrator waits for lists of devices at a site that has many.
+    Lists(Lists),
     #[command(hide = true)]
     ServeLimit(Role),
     #[command(hide = true)]
@@ -86,6 +99,13 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
         Verb::ServeLimit(role) => role_limit::run(&role.site, &role.scratch).await,
         Verb::ServePeer(role) => role_peer::run(&role.site, &role.scratch).await,
         Verb::Ratios(asked) => measure(asked).await,
+        Verb::Lists(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            say(&report::table(&lists::run(asked.devices, scratch).await?));
+            Ok(())
+        }
     }
 }
 

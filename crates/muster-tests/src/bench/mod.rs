@@ -6,6 +6,7 @@ pub mod command;
 pub mod cpu;
 pub mod hold;
 pub mod host;
+pub mod lists;
 pub mod load;
 pub mod memory;
 pub mod process;

@@ -1,5 +1,6 @@
 //! A site of its own for each story: the programs are built once, started on free ports, and stopped by their handles.
 
+use crate::clock::FakeClock;
 use muster_cli::{CliError, Client, profile::ProfileDir, watch};
 use muster_model::time::UnixMillis;
 use serde_json::Value;
@@ -97,6 +98,7 @@ async fn new_database(server: &str) -> String {
 pub(crate) struct Site {
     dir: tempfile::TempDir,
     server: Option<Child>,
+    clock: Option<FakeClock>,
 }
 
 impl Site {
@@ -123,8 +125,34 @@ impl Site {
         Some(Self::start_with("127.0.0.1", &["--database", &url]).await)
     }
 
+    /// As [`Site::start`], with a clock for all programs that the story sets. `None`: there is none on this machine.
+    pub(crate) async fn start_with_clock() -> Option<Self> {
+        let mut site = Self::start().await;
+        site.clock = Some(FakeClock::new(site.path("clock"))?);
+        site.kill_server().await;
+        site.serve().await;
+        Some(site)
+    }
+
+    /// The clock of a story that sets it.
+    pub(crate) fn clock(&self) -> &FakeClock {
+        self.clock.as_ref().unwrap()
+    }
+
+    /// A program with the story's clock.
+    fn program(&self, name: &str) -> Command {
+        self.with_clock(Command::new(programs().join(name)))
+    }
+
+    fn with_clock(&self, mut command: Command) -> Command {
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
+        }
+        command
+    }
+
     async fn start_with(admin: &str, more: &[&str]) -> Self {
-        let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None };
+        let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None };
         let [management_point, enrolment, console] = free_ports();
         let listen =
             [format!("127.0.0.1:{management_point}"), format!("127.0.0.1:{enrolment}"), format!("{admin}:{console}")];
@@ -165,7 +193,8 @@ impl Site {
     /// Starts the server, and waits until it says where it listens.
     pub(crate) async fn serve(&mut self) {
         let log = std::fs::File::create(self.path("musterd.log")).unwrap();
-        let mut child = Command::new(programs().join("musterd"))
+        let mut child = self
+            .program("musterd")
             .args(["serve", "--dir"])
             .arg(self.path("site"))
             .stdin(Stdio::null())
@@ -207,10 +236,12 @@ impl Site {
 
     /// `muster` with the profile in that directory.
     pub(crate) async fn muster_as(&self, profile: &str, arguments: &[&str]) -> Ran {
-        let output = Command::new(programs().join("muster"))
+        let mut command = Command::new(programs().join("muster"));
+        command.env_clear();
+        let output = self
+            .with_clock(command)
             .args(arguments)
             .current_dir(self.dir.path())
-            .env_clear()
             .env("MUSTER_PROFILE_DIR", self.path(profile))
             .stdin(Stdio::null())
             .output()
@@ -241,7 +272,7 @@ impl Site {
     /// Starts `muster-agent run`.
     pub(crate) fn agent_run(&self, name: &str) -> Child {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
-        Command::new(programs().join("muster-agent"))
+        self.program("muster-agent")
             .arg("--state")
             .arg(self.path(name))
             .arg("run")

@@ -18,8 +18,8 @@ fn describe(dir: &Path, name: &str, program: &str) -> std::path::PathBuf {
     manifest
 }
 
-/// Signs, adds and deploys; the deployment's id.
-async fn deployed(site: &Site, name: &str, program: &str, device: &str) -> String {
+/// Signs an application and adds it; its hash.
+pub(crate) async fn added(site: &Site, name: &str, program: &str) -> String {
     let dir = site.path(name);
     let manifest = describe(&dir, name, program).display().to_string();
     let signed = dir.join("app.signed").display().to_string();
@@ -28,10 +28,15 @@ async fn deployed(site: &Site, name: &str, program: &str, device: &str) -> Strin
     assert_eq!(unasked.code, Some(5), "nobody was there to agree: {unasked:?}");
     site.muster(&[&sign[..], &["--yes", "--json"]].concat()).await.json();
     let added = site.muster(&["application", "add", &signed, "--json"]).await.json();
-    let hash = added["hash"].as_str().unwrap();
-    let preview = site.muster(&["deployment", "preview", hash, "--device", device, "--json"]).await.json();
+    added["hash"].as_str().unwrap().to_owned()
+}
+
+/// Signs, adds and deploys; the deployment's id.
+async fn deployed(site: &Site, name: &str, program: &str, device: &str) -> String {
+    let hash = added(site, name, program).await;
+    let preview = site.muster(&["deployment", "preview", &hash, "--device", device, "--json"]).await.json();
     assert_eq!(preview["devices"], 1);
-    let made = site.muster(&["deployment", "create", hash, "--device", device, "--yes", "--json"]).await.json();
+    let made = site.muster(&["deployment", "create", &hash, "--device", device, "--yes", "--json"]).await.json();
     made["id"].as_str().unwrap().to_owned()
 }
 

@@ -1,6 +1,8 @@
 //! Whole-system stories: the real `musterd`, `muster-agent` and `muster`, as an administrator and a device see them.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on stops")]
 
+mod away;
+mod clock;
 mod harness;
 mod kills;
 mod loop_closes;

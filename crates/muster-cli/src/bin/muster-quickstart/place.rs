@@ -4,8 +4,9 @@ use muster_cli::files;
 use muster_model::id::{DeviceId, Hash};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     net::{Ipv4Addr, TcpListener},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -33,8 +34,8 @@ impl Place {
     pub(crate) fn open(dir: Option<&Path>, check: bool, programs: Option<&Path>) -> Result<Self, String> {
         let shown = match dir {
             Some(dir) => dir.to_owned(),
-            None if check => PathBuf::from(format!("var/check-{}", std::process::id())),
-            None => PathBuf::from("var/quickstart"),
+            None if check => base().join(format!("check-{}", std::process::id())),
+            None => base().join("quickstart"),
         };
         let say = |e: std::io::Error| format!("{}: {e}", shown.display());
         std::fs::create_dir_all(&shown).map_err(say)?;
@@ -81,6 +82,26 @@ impl Place {
     pub(crate) fn remove(&self) {
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Where root keeps everything when others can change the directory that `./quickstart` stands in.
+const OF_ROOT: &str = "/var/lib/muster-quickstart";
+
+/// `var` beside `./quickstart`; for root in another person's clone a directory of its own: an agent that may do everything
+/// keeps its state where nobody else can put something in its way, and refuses to start elsewhere.
+fn base() -> PathBuf {
+    let here = PathBuf::from("var");
+    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let clone = std::env::current_dir().unwrap_or_default();
+    if root && clone.ancestors().any(|dir| std::fs::symlink_metadata(dir).is_ok_and(|dir| others_can_change(&dir))) {
+        return PathBuf::from(OF_ROOT);
+    }
+    here
+}
+
+fn others_can_change(dir: &Metadata) -> bool {
+    let (writable, sticky) = (dir.mode() & 0o022 != 0, dir.mode() & 0o1000 != 0);
+    dir.uid() != 0 || (writable && !sticky)
 }
 
 /// Three ports that are free now. They are written into the site's configuration and kept.
