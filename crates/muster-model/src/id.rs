@@ -79,6 +79,10 @@ uuid_id!(
     /// A deployment.
     DeploymentId, "a deployment id"
 );
+uuid_id!(
+    /// Two machines that look like one device.
+    ConflictId, "a conflict id"
+);
 
 /// A SHA-256 digest; names content, policy bodies, keys and inventory sections. 64 lower-case hexadecimal digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

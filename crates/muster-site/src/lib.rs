@@ -33,6 +33,7 @@ pub use error::SiteError;
 pub use identity::{
     admin::{admin_create, admin_list},
     certificate::certificate_renew,
+    conflict::{conflict_decide, conflict_list},
     connection::{device_connected, device_seen, device_seen_flush},
     device::{device_block, device_list, device_retire, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},

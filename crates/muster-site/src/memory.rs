@@ -10,7 +10,7 @@ use crate::{
     truth::{
         dashboard::Last,
         online::Online,
-        report::{Forks, queue::Queue},
+        report::queue::Queue,
     },
 };
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Memory {
     /// How often who failed to sign in.
     pub limiter: Limiter,
     /// Which devices may talk.
-    pub verdicts: Verdicts,
+    pub verdicts: Arc<Verdicts>,
     /// Last contacts that are not written yet.
     pub seen: Seen,
     /// Tells the background worker of this process that there is work.
@@ -35,8 +35,6 @@ pub struct Memory {
     pub(crate) interner: Arc<Interner>,
     /// Reports that wait to be committed.
     pub(crate) reports: Queue,
-    /// Forks that were written down.
-    pub(crate) forks: Forks,
     /// The last dashboard.
     pub(crate) dashboard: Last,
 }

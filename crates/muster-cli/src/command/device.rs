@@ -37,7 +37,7 @@ pub(super) struct List {
     /// Part of the host name or operating system, or a whole id
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     search: String,
-    /// Only in this state: active, blocked, retired
+    /// Only in this state: active, quarantined, blocked, retired
     #[arg(long)]
     state: Option<DeviceState>,
     /// Column: name, state, operating_system, last_seen, enrolled

@@ -5,6 +5,7 @@ mod application;
 mod ask;
 mod audit;
 mod completion;
+mod conflict;
 mod deployment;
 mod device;
 mod enrolment;
@@ -65,6 +66,9 @@ enum Noun {
     /// Devices
     #[command(subcommand)]
     Device(device::Verb),
+    /// Two machines that look like one device
+    #[command(subcommand)]
+    Conflict(conflict::Verb),
     /// What is on a device
     #[command(subcommand)]
     Inventory(inventory::Verb),
@@ -168,6 +172,7 @@ impl Cli {
             Noun::Token(verb) => verb.run(&ctx).await,
             Noun::Enrolment(verb) => verb.run(&ctx).await,
             Noun::Device(verb) => verb.run(&ctx).await,
+            Noun::Conflict(verb) => verb.run(&ctx).await,
             Noun::Inventory(verb) => verb.run(&ctx).await,
             Noun::Application(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,
@@ -247,6 +252,8 @@ mod tests {
             "muster device block kiosk-7 --reason lost",
             "muster device unblock kiosk-7 --reason found",
             "muster device retire kiosk-7 --reason sold",
+            "muster conflict list --all",
+            &format!("muster conflict decide {id} --as two_machines --reason cloned"),
             "muster inventory show kiosk-7",
             "muster inventory show kiosk-7 INSTALLED_SOFTWARE --json",
             "muster message list --device kiosk-7 --severity warning",

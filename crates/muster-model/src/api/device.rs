@@ -14,6 +14,8 @@ api! {
     enum DeviceState {
         /// It is managed.
         Active = "active",
+        /// Two machines look like it: it gets nothing until an administrator decides the conflict.
+        Quarantined = "quarantined",
         /// It is locked out, until it is unblocked.
         Blocked = "blocked",
         /// It left for good.

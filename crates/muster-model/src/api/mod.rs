@@ -39,6 +39,7 @@ macro_rules! api {
 
 pub mod admin;
 pub mod audit;
+pub mod conflict;
 pub mod deployment;
 pub mod device;
 pub mod enrolment;
@@ -49,6 +50,7 @@ pub mod token;
 
 pub use admin::*;
 pub use audit::*;
+pub use conflict::*;
 pub use deployment::*;
 pub use device::*;
 pub use enrolment::*;

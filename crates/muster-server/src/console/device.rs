@@ -148,6 +148,10 @@ impl DevicePage {
         self.detail.device.state == DeviceState::Active
     }
 
+    fn is_quarantined(&self) -> bool {
+        self.detail.device.state == DeviceState::Quarantined
+    }
+
     fn is_blocked(&self) -> bool {
         self.detail.device.state == DeviceState::Blocked
     }

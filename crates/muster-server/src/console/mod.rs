@@ -5,6 +5,7 @@ mod assets;
 mod audit;
 mod chart;
 mod confirm;
+mod conflict;
 mod dashboard;
 mod deployment;
 mod device;
@@ -87,6 +88,8 @@ fn routes_of_devices() -> Vec<Route> {
         get("/enrolments", See, enrolment::enrolment_list),
         post("/enrolments/{id}/approve", Change, enrolment::enrolment_approve),
         post("/enrolments/{id}/refuse", Change, enrolment::enrolment_refuse),
+        get("/conflicts", See, conflict::conflict_list),
+        post("/conflicts/{id}/decide", Change, conflict::conflict_decide),
         get("/tokens", See, token::token_list),
         post("/tokens", Change, token::token_create),
         get("/tokens/{id}/revoke", Change, token::revoke_confirm),

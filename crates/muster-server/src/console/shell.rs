@@ -48,10 +48,11 @@ pub(crate) enum Done {
     DeploymentDeleted,
     TokenRevoked,
     SettingsSaved,
+    ConflictDecided,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 9] = [
+    const ALL: [(Self, &str, &str); 10] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -68,6 +69,7 @@ impl Done {
             "The deployment was deleted. Devices that did not start will not start.",
         ),
         (Self::TokenRevoked, "token-revoked", "The token was revoked. Nobody can enrol with it."),
+        (Self::ConflictDecided, "conflict-decided", "The conflict was decided. The device's page shows its state now."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 

@@ -4,6 +4,7 @@ use super::{
     application::{ApplicationPage, ApplicationsPage},
     audit::AuditPage,
     confirm::ConfirmPage,
+    conflict::ConflictsPage,
     dashboard::DashboardPage,
     deployment::{DeploymentForm, DeploymentNewPage, DeploymentPage, DeploymentsPage, Preview},
     device::{DevicePage, DevicesPage, Tab},
@@ -19,7 +20,7 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        AuditVerdict, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState, MessageQuery, PageQuery, Role,
+        AuditVerdict, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState, MessageQuery, PageQuery, Role,
         TokenCreated,
     },
     id::TokenId,
@@ -68,6 +69,8 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
         page("enrolments", EnrolmentsPage::new(approved, EnrolmentState::Pending, first(), f.page(f.enrolments(), 2))),
+        page("conflicts", ConflictsPage::new(f.shell("conflicts"), conflicts(true), f.page(f.conflicts(), 3))),
+        page("conflicts-all", ConflictsPage::new(f.shell("conflicts"), conflicts(false), f.page(f.conflicts(), 3))),
         page(
             "tokens",
             TokensPage::new(f.shell("tokens"), first(), f.page(f.tokens(), 4), Some(f.text("A name is needed."))),
@@ -85,6 +88,10 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
             },
         ),
     ]
+}
+
+fn conflicts(open: bool) -> ConflictQuery {
+    ConflictQuery { open, offset: 0, limit: 50 }
 }
 
 fn block(f: Flavour) -> ConfirmPage {

@@ -110,7 +110,7 @@ pub(super) fn checked_reason(reason: Reason) -> Result<String, SiteError> {
 }
 
 /// A line of a device's history.
-pub(super) fn line(
+pub(crate) fn line(
     device: DeviceId,
     happened: UnixMillis,
     kind: &'static str,
@@ -122,10 +122,12 @@ pub(super) fn line(
 
 /// What is decided about a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decision {
+pub(super) enum Decision {
     Block,
     Unblock,
     Retire,
+    /// Out of quarantine: it is one machine after all.
+    Release,
 }
 
 impl Decision {
@@ -134,15 +136,19 @@ impl Decision {
             Self::Block => "device_block",
             Self::Unblock => "device_unblock",
             Self::Retire => "device_retire",
+            Self::Release => "conflict_decide",
         }
     }
 
     /// The state that it leads to from `state`, where it leads anywhere.
     const fn from(self, state: DeviceState) -> Option<DeviceState> {
         match (self, state) {
-            (Self::Block, DeviceState::Active) => Some(DeviceState::Blocked),
+            (Self::Block, DeviceState::Active | DeviceState::Quarantined) => Some(DeviceState::Blocked),
             (Self::Unblock, DeviceState::Blocked) => Some(DeviceState::Active),
-            (Self::Retire, DeviceState::Active | DeviceState::Blocked) => Some(DeviceState::Retired),
+            (Self::Retire, DeviceState::Active | DeviceState::Quarantined | DeviceState::Blocked) => {
+                Some(DeviceState::Retired)
+            }
+            (Self::Release, DeviceState::Quarantined) => Some(DeviceState::Active),
             _ => None,
         }
     }
@@ -191,7 +197,7 @@ pub async fn device_retire(
     decide(ctx, site, id, reason, revision, Decision::Retire).await
 }
 
-async fn decide(
+pub(super) async fn decide(
     ctx: &Ctx,
     site: &Site,
     id: DeviceId,
@@ -217,6 +223,9 @@ async fn decide(
         if !device::set_state(tx, &row, state, block_reason).await? {
             return Err(changed());
         }
+        if row.state == DeviceState::Quarantined {
+            super::conflict::decided(tx, ctx, id, decision, &reason).await?;
+        }
         let text = format!("{} made the device {state}: {reason}", ctx.actor());
         let severity = if state == DeviceState::Active { Severity::Information } else { Severity::Warning };
         timeline::insert(tx, &line(id, ctx.now, "administration", severity, text)).await?;
@@ -232,7 +241,7 @@ async fn decide(
     site.memory.verdicts.forget(id);
     match row.state {
         DeviceState::Active => site.memory.work.notify_one(),
-        DeviceState::Blocked | DeviceState::Retired => site.bus.publish(Notice::DeviceClosed(id)),
+        DeviceState::Quarantined | DeviceState::Blocked | DeviceState::Retired => site.bus.publish(Notice::DeviceClosed(id)),
     }
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(shown(site, &row))

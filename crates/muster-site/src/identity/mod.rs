@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod certificate;
+pub mod conflict;
 pub mod connection;
 pub mod device;
 pub mod enrolment;

@@ -17,8 +17,14 @@ use std::collections::HashMap;
 pub struct Standing {
     /// Whether the device is active.
     pub active: bool,
+    /// The hardware id that it enrolled with.
+    pub hardware: Hash,
+    /// Its host name.
+    pub name: String,
     /// Last committed sequence number and its chain head, by channel; a channel without messages is absent.
     pub channels: HashMap<Channel, (u64, Hash)>,
+    /// Where the last report of any channel came from; empty: not known.
+    pub address: String,
 }
 
 /// Where these devices stand. Until the transaction ends, nobody else changes whether they are active, or their channels.
@@ -28,31 +34,40 @@ pub struct Standing {
 pub async fn lock(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<DeviceId, Standing>, StoreError> {
     // Two statements, because PostgreSQL locks no rows of an outer join; devices in one order, so that two never wait in a ring.
     let statement = tx.dialect().pick([
-        "SELECT id, state FROM device WHERE id IN (SELECT value FROM json_each($1))",
-        "SELECT id, state FROM device WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
+        "SELECT id, state, name, hardware_id FROM device WHERE id IN (SELECT value FROM json_each($1))",
+        "SELECT id, state, name, hardware_id FROM device WHERE id IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
          ORDER BY id FOR NO KEY UPDATE",
     ]);
     let ids = json_texts(devices);
     let mut standings = HashMap::new();
     for row in sqlx::query(statement).bind(ids.clone()).fetch_all(tx.conn()).await? {
-        let active = row.try_get::<&str, _>("state")? == "active";
-        let standing = Standing { active, channels: HashMap::new() };
+        let standing = Standing {
+            active: row.try_get::<&str, _>("state")? == "active",
+            hardware: parsed(&row, "hardware_id")?,
+            name: row.try_get("name")?,
+            channels: HashMap::new(),
+            address: String::new(),
+        };
         standings.insert(parsed::<DeviceId>(&row, "id")?, standing);
     }
-    let statement = tx.dialect().pick(in_texts!("SELECT device, channel, last, head FROM channel WHERE device", ""));
+    let statement = tx.dialect().pick(in_texts!("SELECT device, channel, last, head, address FROM channel WHERE device", ""));
     for row in sqlx::query(statement).bind(ids).fetch_all(tx.conn()).await? {
         let name: &str = row.try_get("channel")?;
         let channel = Channel::ALL.iter().copied().find(|channel| channel.as_str() == name);
         let channel = channel.ok_or_else(|| StoreError::Corrupt("column channel".to_owned()))?;
         if let Some(standing) = standings.get_mut(&parsed(&row, "device")?) {
             standing.channels.insert(channel, (column::count(&row, "last")?, column::hash(&row, "head")?));
+            let address: String = row.try_get("address")?;
+            if !address.is_empty() {
+                standing.address = address;
+            }
         }
     }
     Ok(standings)
 }
 
 /// A channel as it is after a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelRow {
     /// The device.
     pub device: DeviceId,
@@ -62,12 +77,14 @@ pub struct ChannelRow {
     pub last: u64,
     /// Its chain head.
     pub head: Hash,
+    /// Where the report came from.
+    pub address: String,
 }
 
 static PUT: Bulk = Bulk::new(
-    "INSERT INTO channel (device, channel, last, head)",
-    4,
-    "ON CONFLICT (device, channel) DO UPDATE SET last = excluded.last, head = excluded.head",
+    "INSERT INTO channel (device, channel, last, head, address)",
+    5,
+    "ON CONFLICT (device, channel) DO UPDATE SET last = excluded.last, head = excluded.head, address = excluded.address",
 );
 
 /// Sets channels, each at most once.
@@ -81,6 +98,7 @@ pub async fn put(tx: &mut Tx, rows: &[ChannelRow]) -> Result<(), StoreError> {
             .bind(row.channel.as_str())
             .bind(column::signed(row.last))
             .bind(row.head.0.to_vec())
+            .bind(row.address.clone())
     })
     .await?;
     Ok(())

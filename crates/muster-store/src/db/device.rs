@@ -158,7 +158,7 @@ pub async fn alike(conn: &mut AnyConnection, key: &Hash, claims: &DeviceClaims) 
     Ok(found)
 }
 
-/// A blocked device with this key or this hardware id.
+/// A blocked device with this key or this hardware id, or which was blocked because a machine with it used its key.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -168,7 +168,9 @@ pub async fn blocked_alike(
     hardware: &Hash,
 ) -> Result<Option<DeviceId>, StoreError> {
     let statement = "SELECT id FROM device WHERE key_id = $1 AND state = 'blocked' \
-         UNION ALL SELECT id FROM device WHERE hardware_id = $2 AND state = 'blocked' LIMIT 1";
+         UNION ALL SELECT id FROM device WHERE hardware_id = $2 AND state = 'blocked' \
+         UNION ALL SELECT d.id FROM conflict c JOIN device d ON d.id = c.device \
+         WHERE c.second_hardware = $2 AND c.decision = 'block' AND d.state = 'blocked' LIMIT 1";
     let id: Option<String> =
         sqlx::query_scalar(statement).bind(key.to_string()).bind(hardware.to_string()).fetch_optional(conn).await?;
     id.map(|id| parse(&id, "device id")).transpose()
@@ -221,6 +223,26 @@ pub async fn set_state(
         .execute(tx.conn())
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Puts an active device in quarantine; `false` when it is not active.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn suspect(tx: &mut Tx, id: DeviceId) -> Result<bool, StoreError> {
+    let statement =
+        "UPDATE device SET state = 'quarantined', revision = revision + 1 WHERE id = $1 AND state = 'active'";
+    Ok(sqlx::query(statement).bind(id.to_string()).execute(tx.conn()).await?.rows_affected() > 0)
+}
+
+/// Gives a device the hardware id that it has now.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn set_hardware(tx: &mut Tx, id: DeviceId, hardware: &Hash) -> Result<(), StoreError> {
+    let statement = "UPDATE device SET hardware_id = $2 WHERE id = $1";
+    sqlx::query(statement).bind(id.to_string()).bind(hardware.to_string()).execute(tx.conn()).await?;
+    Ok(())
 }
 
 /// What decides whether a connection may talk.

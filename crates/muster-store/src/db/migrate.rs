@@ -5,8 +5,11 @@ use crate::transaction;
 use sqlx::Executor;
 
 /// The migrations, oldest first. Only ever added to. `{bytes}` and `{serial}` are the dialect's words.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("../../migrations/0001_site.sql")), (2, include_str!("../../migrations/0002_inventory.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../../migrations/0001_site.sql")),
+    (2, include_str!("../../migrations/0002_inventory.sql")),
+    (6, include_str!("../../migrations/0006_conflict.sql")),
+];
 
 /// Brings the schema up to date.
 pub(super) async fn run(store: &Store) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ pub mod audit;
 mod bulk;
 pub mod channel;
 mod column;
+pub mod conflict;
 pub mod content_row;
 pub mod dashboard;
 pub mod deployment;

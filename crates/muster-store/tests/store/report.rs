@@ -27,7 +27,7 @@ async fn a_channel_stands_where_it_was_put() {
     for test in stores().await {
         let store = &test.store;
         let ids = devices(store, 3).await;
-        let row = |at: usize, channel, last| ChannelRow { device: ids[at], channel, last, head: Hash([7; 32]) };
+        let row = |at: usize, channel, last| ChannelRow { device: ids[at], channel, last, head: Hash([7; 32]), address: String::new() };
         let rows = [row(0, Channel::Status, 5), row(0, Channel::Inventory, 1), row(1, Channel::Status, 2)];
         transaction!(store, "t", |tx| { channel::put(tx, &rows).await }).unwrap();
         transaction!(store, "t", |tx| { channel::put(tx, &[row(0, Channel::Status, 6)]).await }).unwrap();

@@ -3,6 +3,7 @@
 mod admin;
 mod application;
 mod audit;
+mod conflict;
 mod content;
 mod dashboard;
 mod deployment;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         token::routes(),
         enrolment::routes(),
         device::routes(),
+        conflict::routes(),
         content::routes(),
         application::routes(),
         deployment::routes(),

@@ -3,22 +3,27 @@
 use super::read::{Item, Report};
 use crate::{
     SiteError,
+    identity::conflict,
     knowledge::inventory::{
         apply::{self, Applied, Incoming, Stale},
         interner::Interner,
         section::excerpt,
     },
+    site::Sources,
     truth::step,
 };
 use muster_model::{
-    id::DeviceId,
+    api::{ConflictKind, ConflictMachine},
+    id::{ConflictId, DeviceId},
     limits::Limits,
     report::{Channel, Quarantined, ReportAnswer},
+    time::UnixMillis,
 };
 use muster_store::{
     Store, Tx,
     db::{
         channel::{self, ChannelRow, Standing},
+        conflict::ConflictRow,
         deployment, device,
         message::{self, MessageRow},
         quarantine::{self, QuarantineRow},
@@ -51,6 +56,8 @@ pub(super) struct Committed {
     pub(super) inventories: u64,
     pub(super) quarantined: u64,
     pub(super) heartbeats: u64,
+    /// Devices that were quarantined, because a second machine has their key.
+    pub(super) suspects: Vec<DeviceId>,
 }
 
 /// What the transaction writes, collected over all reports.
@@ -62,6 +69,8 @@ struct Plan {
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
     quarantine: Vec<(usize, QuarantineRow)>,
     timeline: Vec<TimelineRow>,
+    /// First machine and second machine.
+    suspects: Vec<(DeviceId, UnixMillis, [ConflictMachine; 2])>,
 }
 
 /// Commits reports, at most one per device.
@@ -72,9 +81,10 @@ pub(super) async fn commit(
     store: &Store,
     interner: &Interner,
     limits: &Limits,
+    sources: &dyn Sources,
     reports: &[&Report],
 ) -> Result<Result<Committed, Stale>, SiteError> {
-    let done = transaction!(store, "report_submit", |tx| { write(tx, interner, limits, reports).await })?;
+    let done = transaction!(store, "report_submit", |tx| { write(tx, interner, limits, sources, reports).await })?;
     Ok(done.map(|(committed, applied)| {
         interner.put(&applied.sweeps, applied.known);
         committed
@@ -85,6 +95,7 @@ async fn write(
     tx: &mut Tx,
     interner: &Interner,
     limits: &Limits,
+    sources: &dyn Sources,
     reports: &[&Report],
 ) -> Result<Result<(Committed, Applied), Stale>, SiteError> {
     let devices: Vec<DeviceId> = reports.iter().map(|report| report.device).collect();
@@ -97,6 +108,7 @@ async fn write(
     for (at, report) in reports.iter().enumerate() {
         let outcome = match measure(report, standings.get(&report.device)) {
             Ok((accepted, answer)) => {
+                plan.suspect(report, &accepted, standings.get(&report.device));
                 plan.add(at, report, &accepted, &answer);
                 collect(at, report, &accepted, &mut incoming, &mut places);
                 Outcome::Answer(answer)
@@ -115,6 +127,7 @@ async fn write(
     };
     plan.refused_sections(reports, &incoming, &places, &applied);
     plan.steps(tx, reports).await?;
+    committed.suspects = plan.quarantine_devices(tx, sources).await?;
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
     for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
         if let (Outcome::Answer(answer), Channel::Inventory) = (outcome, report.batch.channel)
@@ -154,13 +167,32 @@ fn collect<'a>(
 }
 
 impl Plan {
+    /// A heartbeat with another hardware id than the device enrolled with: its key is on another machine.
+    fn suspect(&mut self, report: &Report, accepted: &Accepted, standing: Option<&Standing>) {
+        let Some(standing) = standing else { return };
+        let second = report.items.iter().skip(accepted.skip).find_map(|item| match item {
+            Item::Heartbeat(claims) if claims.hardware_id != standing.hardware => Some(claims),
+            _ => None,
+        });
+        if let Some(claims) = second {
+            let machine = |address: &str, name: &str, hardware| ConflictMachine {
+                address: address.to_owned(),
+                name: name.to_owned(),
+                hardware_id: Some(hardware),
+            };
+            let first = machine(&standing.address, &standing.name, standing.hardware);
+            let second = machine(&report.address, &claims.host_name, claims.hardware_id);
+            self.suspects.push((report.device, report.received, [first, second]));
+        }
+    }
+
     fn add(&mut self, at: usize, report: &Report, accepted: &Accepted, answer: &ReportAnswer) {
         if accepted.head_after.is_empty() {
             return;
         }
         let (device, received) = (report.device, report.received);
         let (channel, last, head) = (report.batch.channel, answer.acknowledged, answer.head);
-        self.channels.push(ChannelRow { device, channel, last, head });
+        self.channels.push(ChannelRow { device, channel, last, head, address: report.address.clone() });
         if let Some(lost) = &accepted.lost {
             let text = format!(
                 "The client lost messages {} to {} of its {} channel.",
@@ -231,6 +263,20 @@ impl Plan {
                 self.quarantine(*at, report, *sequence, refused.class.clone(), &refused.reason, &refused.excerpt);
             }
         }
+    }
+
+    /// Quarantines the devices whose key a second machine has.
+    async fn quarantine_devices(&mut self, tx: &mut Tx, sources: &dyn Sources) -> Result<Vec<DeviceId>, SiteError> {
+        let mut done = Vec::new();
+        for (device, found, [first, second]) in std::mem::take(&mut self.suspects) {
+            let (id, kind) = (ConflictId(sources.id()), ConflictKind::HardwareId);
+            if conflict::found(tx, found, &ConflictRow { id, device, kind, found, first, second }).await? {
+                // What the second machine says of itself is not the device's.
+                self.claims.retain(|(of, _)| *of != device);
+                done.push(device);
+            }
+        }
+        Ok(done)
     }
 
     /// Steps of deployments that the site knows of this device become its state; the others are put aside.

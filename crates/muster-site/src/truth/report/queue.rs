@@ -6,7 +6,12 @@ use super::{
     commit::{self, Committed, Outcome},
     read::{self, Report},
 };
-use crate::{Site, SiteError, knowledge::inventory::interner::Interner};
+use crate::{
+    Site, SiteError,
+    identity::{conflict, connection::Verdicts},
+    knowledge::inventory::interner::Interner,
+    site::Sources,
+};
 use muster_model::{catalogue::Catalogue, id::DeviceId, limits::Limits, problem::Code};
 use muster_store::{
     Store, StoreError,
@@ -52,6 +57,8 @@ struct Worker {
     interner: Arc<Interner>,
     limits: Limits,
     catalogue: &'static Catalogue,
+    sources: Arc<dyn Sources>,
+    verdicts: Arc<Verdicts>,
 }
 
 impl Queue {
@@ -84,6 +91,8 @@ impl Queue {
                 interner: site.memory.interner.clone(),
                 limits: site.limits.clone(),
                 catalogue: site.catalogue,
+                sources: site.sources.clone(),
+                verdicts: site.memory.verdicts.clone(),
             };
             tokio::spawn(worker.work());
         }
@@ -177,8 +186,9 @@ impl Worker {
     async fn commit(&self, reports: &mut [Report]) -> Result<Vec<Outcome>, SiteError> {
         loop {
             let refs: Vec<&Report> = reports.iter().collect();
-            match commit::commit(&self.store, &self.interner, &self.limits, &refs).await? {
+            match commit::commit(&self.store, &self.interner, &self.limits, self.sources.as_ref(), &refs).await? {
                 Ok(committed) => {
+                    conflict::close(&self.verdicts, &self.bus, &committed.suspects);
                     self.tell(&committed);
                     return Ok(committed.outcomes);
                 }

@@ -26,6 +26,8 @@ use muster_trust::envelope::{self, EnvelopeError};
 pub(super) struct Report {
     pub(super) device: DeviceId,
     pub(super) received: UnixMillis,
+    /// Where it came from.
+    pub(super) address: String,
     /// The batch, with the exact bytes of its messages.
     pub(super) batch: Batch,
     /// The messages, in the same order.
@@ -89,7 +91,7 @@ pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u
         return Err(SiteError::refused(Code::TooLarge, detail));
     }
     let items = items(&batch, site.catalogue, &site.limits, &site.memory.interner);
-    Ok(Report { device: device.id, received: ctx.now, batch, items })
+    Ok(Report { device: device.id, received: ctx.now, address: ctx.address.clone(), batch, items })
 }
 
 fn malformed(what: &str) -> SiteError {

@@ -1,0 +1,116 @@
+//! Conflicts: two machines that look like one device, side by side, and the decision about them.
+
+use super::{
+    format,
+    paging::{Paging, query},
+    shell::{Done, Shell},
+    visit::{Answer, Fields, Named, Rows, Visit, Wanted, chosen, go_done},
+};
+use askama::Template;
+use muster_model::{
+    api::{Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictQuery, Page, PageQuery},
+    id::ConflictId,
+    problem::Code,
+};
+
+/// `GET /conflicts`.
+#[derive(Debug, Template)]
+#[template(path = "conflicts.html")]
+pub(crate) struct ConflictsPage {
+    /// What surrounds the page.
+    pub(crate) shell: Shell,
+    /// Only those that wait for a decision.
+    pub(crate) open: bool,
+    /// The conflicts.
+    pub(crate) page: Page<Conflict>,
+    paging: Paging,
+}
+
+impl ConflictsPage {
+    /// The page for these conflicts.
+    pub(crate) fn new(shell: Shell, wanted: ConflictQuery, page: Page<Conflict>) -> Self {
+        let all = if wanted.open { "" } else { "yes" };
+        let address = |offset: u64| format!("/conflicts{}", query(&[("all", all), ("offset", &offset.to_string())]));
+        let paging = Paging::new(&page, wanted.limit, address);
+        Self { shell, open: wanted.open, page, paging }
+    }
+
+    fn seen(&self, kind: &ConflictKind) -> &'static str {
+        match kind {
+            ConflictKind::SequenceFork => {
+                "Its key signed two different histories. A copy of its state is in use on another machine, or an old image of it was restored."
+            }
+            ConflictKind::HardwareId => {
+                "Its key is in use on a machine with other hardware. It was copied to another machine, or the hardware was exchanged."
+            }
+        }
+    }
+
+    fn choices(&self) -> [(ConflictDecision, &'static str, &'static str); 3] {
+        [
+            (
+                ConflictDecision::SameMachine,
+                "It is one machine",
+                "The device goes on, with the hardware that it has now. Right after an image was restored, or a part was exchanged.",
+            ),
+            (
+                ConflictDecision::TwoMachines,
+                "They are two machines",
+                "The device is retired and its key is never accepted again. Each machine enrols anew, with a token of its own; \
+                 before the next image is taken, run muster-agent prepare-image.",
+            ),
+            (
+                ConflictDecision::Block,
+                "Lock both out",
+                "The device is blocked, and no machine with either hardware id comes back under another name.",
+            ),
+        ]
+    }
+
+    fn decided(&self, conflict: &Conflict) -> &'static str {
+        match conflict.decision {
+            Some(ConflictDecision::SameMachine) => "one machine",
+            Some(ConflictDecision::TwoMachines) => "two machines",
+            Some(ConflictDecision::Block) => "locked out",
+            None => "open",
+        }
+    }
+}
+
+/// Whether the address asks for those that are decided, too.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct AllWanted {
+    #[serde(default)]
+    all: String,
+}
+
+/// `GET /conflicts`
+pub(crate) async fn conflict_list(visit: Visit, Wanted(all): Wanted<AllWanted>, Wanted(rows): Wanted<Rows>) -> Answer {
+    let rows = PageQuery::from(rows);
+    let query = ConflictQuery { open: all.all.is_empty(), offset: rows.offset, limit: rows.limit };
+    let page = visit.ask(muster_site::conflict_list(&visit.ctx, visit.site(), query.clone()).await)?;
+    visit.page(&ConflictsPage::new(visit.shell("conflicts").await?, query, page))
+}
+
+/// The form of a decision.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct DecisionFields {
+    #[serde(default)]
+    decision: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// `POST /conflicts/{id}/decide`
+pub(crate) async fn conflict_decide(
+    visit: Visit,
+    Named(id): Named<ConflictId>,
+    Fields(fields): Fields<DecisionFields>,
+) -> Answer {
+    let decision = chosen(&visit, &fields.decision)?.ok_or_else(|| {
+        visit.refuse(crate::http::respond::Refusal::new(Code::Malformed, "Choose what was found out."))
+    })?;
+    let decide = ConflictDecide { decision, reason: fields.reason };
+    visit.ask(muster_site::conflict_decide(&visit.ctx, visit.site(), id, decide).await)?;
+    Ok(go_done("/conflicts", Done::ConflictDecided))
+}

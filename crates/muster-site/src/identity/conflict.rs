@@ -1,0 +1,114 @@
+//! Conflicts: two machines that look like one device. The device is quarantined in the transaction that notices it, and an
+//! administrator decides what it was.
+
+use super::device::{self, Decision};
+use crate::{Ctx, SiteError, audit, authz, site::Site};
+use muster_model::{
+    api::{Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery, Page, PageQuery, Reason},
+    id::{ConflictId, DeviceId},
+    problem::Code,
+    status::Severity,
+    time::UnixMillis,
+};
+use muster_store::{
+    Tx,
+    bus::{Notice, Noun},
+    db::{
+        conflict::{self, ConflictRow},
+        device as rows, timeline,
+    },
+};
+
+/// A page of conflicts, the newest first.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`.
+pub async fn conflict_list(ctx: &Ctx, site: &Site, query: ConflictQuery) -> Result<Page<Conflict>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(PageQuery { offset: query.offset, limit: query.limit })?;
+    let (items, total) = conflict::list(&mut *site.store.reader().await?, query).await?;
+    Ok(Page { items, total, offset: page.offset })
+}
+
+/// Decides what a conflict was, and with it every open conflict of the same device. One machine: the device goes on. Two
+/// machines: it is retired, and its key is never accepted again. Blocked: it is locked out, with both hardware ids.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when it was decided before.
+pub async fn conflict_decide(
+    ctx: &Ctx,
+    site: &Site,
+    id: ConflictId,
+    decide: ConflictDecide,
+) -> Result<Conflict, SiteError> {
+    authz::change(ctx)?;
+    let found = conflict::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)?;
+    if found.decision.is_some() {
+        return Err(SiteError::refused(Code::Conflict, "This conflict was decided before; the list shows how."));
+    }
+    let decision = match decide.decision {
+        ConflictDecision::SameMachine => Decision::Release,
+        ConflictDecision::TwoMachines => Decision::Retire,
+        ConflictDecision::Block => Decision::Block,
+    };
+    device::decide(ctx, site, found.device, Reason { reason: decide.reason }, None, decision).await?;
+    conflict::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)
+}
+
+/// Two machines look like this device: quarantines it and says so. `false`: it was not active, and nothing is new.
+pub(crate) async fn found(tx: &mut Tx, now: UnixMillis, row: &ConflictRow) -> Result<bool, SiteError> {
+    if !rows::suspect(tx, row.device).await? {
+        return Ok(false);
+    }
+    metrics::counter!("muster_conflicts_total", "kind" => row.kind.as_str()).increment(1);
+    tracing::warn!(device = %row.device, kind = row.kind.as_str(), first = row.first.address, second = row.second.address,
+        "Two machines look like one device; it is quarantined until an administrator decides.");
+    conflict::insert(tx, row).await?;
+    let seen = match row.kind {
+        ConflictKind::SequenceFork => "continues another history than the one that is stored",
+        ConflictKind::HardwareId => "has the key of this device and other hardware",
+    };
+    let text = format!("Quarantined: {} {seen}; before it was {}.", shown(&row.second), shown(&row.first));
+    timeline::insert(tx, &device::line(row.device, now, "administration", Severity::Error, text.clone())).await?;
+    audit::append(tx, &Ctx::site(now), "conflict_found", format!("device {}", row.device), text).await
+        .map(|()| true)
+}
+
+fn shown(machine: &ConflictMachine) -> String {
+    let address = if machine.address.is_empty() { "an unknown address" } else { &machine.address };
+    if machine.name.is_empty() { format!("a machine at {address}") } else { format!("{} at {address}", machine.name) }
+}
+
+/// What follows a commit in which devices were quarantined: they are forgotten here, and closed everywhere.
+pub(crate) fn close(verdicts: &super::connection::Verdicts, bus: &muster_store::bus::Bus, devices: &[DeviceId]) {
+    for device in devices {
+        verdicts.forget(*device);
+        bus.publish(Notice::DeviceClosed(*device));
+    }
+    if !devices.is_empty() {
+        bus.publish(Notice::Changed(Noun::Device));
+    }
+}
+
+/// The open conflicts of a device come to their end with the decision about it.
+pub(super) async fn decided(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    device: DeviceId,
+    decision: Decision,
+    reason: &str,
+) -> Result<(), SiteError> {
+    let decision = match decision {
+        Decision::Release => ConflictDecision::SameMachine,
+        Decision::Retire => ConflictDecision::TwoMachines,
+        Decision::Block => ConflictDecision::Block,
+        Decision::Unblock => return Ok(()),
+    };
+    if decision == ConflictDecision::SameMachine
+        && let Some(hardware) = conflict::open_hardware(tx, device).await?
+    {
+        rows::set_hardware(tx, device, &hardware).await?;
+    }
+    conflict::decide(tx, device, decision, &ctx.actor(), reason, ctx.now).await?;
+    Ok(())
+}
