@@ -58,6 +58,9 @@ pub enum CommandError {
     /// There is no state directory.
     #[error("{0} is not there; this client was never enrolled")]
     NoState(PathBuf),
+    /// The machine could not be prepared.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
     /// The output.
     #[error("the output cannot be written: {0}")]
     Output(io::Error),
@@ -259,6 +262,28 @@ pub fn inventory(collector: &Collector, clock: &Clock) -> Result<(), CommandErro
     }
     let collected = collector.collect(clock.now());
     say_json(&Inventory { classes: collected.classes, unread: collected.unread })
+}
+
+/// `prepare-image`: this machine stops being a client, so that an image of it carries nobody's identity.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn prepare_image(state: &Path, yes: bool, json: bool) -> Result<(), CommandError> {
+    if !state.exists() {
+        return Err(CommandError::NoState(state.to_owned()));
+    }
+    let prepared = crate::image::prepare(state, yes, Path::new("/etc/machine-id"))?;
+    if json {
+        return say_json(&prepared);
+    }
+    let key = prepared.key.map(|key| format!("\nThe key {key} is gone; retire its device at the site."));
+    say(&format!(
+        "Removed from {}: {}.\nNothing is left there.{}\n{}",
+        state.display(),
+        prepared.removed.join(", "),
+        key.unwrap_or_default(),
+        prepared.advice.join("\n")
+    ))
 }
 
 /// `policy show`: the policy in force, verified once more.

@@ -9,6 +9,7 @@ pub mod content;
 pub mod enrol;
 pub mod http;
 pub mod identity;
+pub mod image;
 pub mod os;
 pub mod policy;
 pub mod run;

@@ -55,6 +55,15 @@ enum Command {
     /// The policy in force.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Before an image of this machine is taken: remove key, certificate, messages, policy and cache, and show that nothing is left.
+    PrepareImage {
+        /// Do it: this machine stops being a client of its site.
+        #[arg(long)]
+        yes: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the version.
     Version,
 }
@@ -107,6 +116,7 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
         Command::Status { json } => command::status(&state, json, &clock)?,
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
         Command::Policy(PolicyCommand::Show) => command::policy_show(&state, &clock)?,
+        Command::PrepareImage { yes, json } => command::prepare_image(&state, yes, json)?,
         Command::Version => {
             use std::io::Write;
             writeln!(std::io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;

@@ -7,11 +7,7 @@ use crate::{
         limiter::Limiter,
     },
     knowledge::inventory::interner::Interner,
-    truth::{
-        dashboard::Last,
-        online::Online,
-        report::queue::Queue,
-    },
+    truth::{dashboard::Last, online::Online, report::queue::Queue},
 };
 use std::sync::Arc;
 use tokio::sync::Notify;

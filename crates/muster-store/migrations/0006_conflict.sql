@@ -21,3 +21,5 @@ CREATE INDEX conflict_hardware ON conflict (second_hardware, decision);
 
 -- Where the last report of each channel came from: one of the two machines, when another one turns up.
 ALTER TABLE channel ADD COLUMN address TEXT NOT NULL DEFAULT '';
+-- The heads after the last messages, cut; NULL: not known.
+ALTER TABLE channel ADD COLUMN recent {bytes};

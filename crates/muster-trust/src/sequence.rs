@@ -6,6 +6,49 @@ use crate::chain;
 use muster_model::{id::Hash, report::Batch};
 use std::ops::RangeInclusive;
 
+/// The heads after the last messages of a channel, each cut to 8 bytes, the newest last: enough to tell a batch that was delayed on its way
+/// from another history. Whoever has the device's key could make two messages with one cut head, and gains nothing by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recent(Vec<u8>);
+
+/// Bytes that are kept of a head.
+const CUT: usize = 8;
+/// Heads that are kept.
+const KEPT: usize = 32;
+
+impl Recent {
+    /// From the bytes that were kept; anything else is no memory.
+    #[must_use]
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Self {
+        if !bytes.len().is_multiple_of(CUT) || bytes.len() > CUT * KEPT {
+            bytes.clear();
+        }
+        Self(bytes)
+    }
+
+    /// The bytes to keep: at most 256.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// With the heads that a batch adds.
+    #[must_use]
+    pub fn after(&self, accepted: &Accepted) -> Self {
+        let new = accepted.head_after.iter().flat_map(|head| head.0[..CUT].iter().copied());
+        let mut bytes: Vec<u8> = self.0.iter().copied().chain(new).collect();
+        bytes.drain(..bytes.len().saturating_sub(CUT * KEPT));
+        Self(bytes)
+    }
+
+    /// Whether the head after message `number` was this one, where `last` is the last committed message. `None`: not known any more.
+    fn had(&self, last: u64, number: u64, head: &Hash) -> Option<bool> {
+        let back = usize::try_from(last.checked_sub(number)?).ok()?;
+        let at = (self.0.len() / CUT).checked_sub(back + 1)?;
+        Some(self.0.chunks_exact(CUT).nth(at)? == &head.0[..CUT])
+    }
+}
+
 /// What a batch adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
@@ -42,6 +85,12 @@ pub enum SequenceError {
         /// What the site wants next.
         expected: u64,
     },
+    /// It ends before the last committed message, so long before that nobody can say whether it was committed then.
+    #[error("the batch is older than what is remembered; sequence number {expected} is next")]
+    Old {
+        /// What the site wants next.
+        expected: u64,
+    },
     /// It does not continue the history that the site has: a clone, or a restored image.
     #[error("the batch is of another history than the one that was committed; sequence number {expected} is next")]
     Fork {
@@ -50,14 +99,14 @@ pub enum SequenceError {
     },
 }
 
-/// What `batch` adds to a channel whose last committed message is `last` (0: none) with chain head `head`.
+/// What `batch` adds to a channel whose last committed message is `last` (0: none) with chain head `head`, and `recent` heads before.
 ///
 /// A client that lost its outbox sets `resume_after_loss` and starts anywhere: it is told the expected number (`Gap`) and
 /// begins a new chain there with the `previous` that it names. Everyone else must continue the chain exactly.
 ///
 /// # Errors
 /// See [`SequenceError`].
-pub fn accept(last: u64, head: Hash, batch: &Batch) -> Result<Accepted, SequenceError> {
+pub fn accept(last: u64, head: Hash, recent: &Recent, batch: &Batch) -> Result<Accepted, SequenceError> {
     let count = batch.messages.len() as u64;
     if count == 0 || batch.first == 0 {
         return Err(SequenceError::Malformed);
@@ -82,16 +131,28 @@ pub fn accept(last: u64, head: Hash, batch: &Batch) -> Result<Accepted, Sequence
     }
     // It begins at or before the last committed message: a retransmission if it comes by the same head.
     let at = usize::try_from(last - batch.first).map_err(|_| SequenceError::Malformed)?;
-    if end >= last && heads.get(at) == Some(&head) {
-        return Ok(Accepted { skip: at + 1, next: expected, head_after: heads.split_off(at + 1), lost: None });
+    let known = match heads.get(at) {
+        Some(comes_by) => Some(*comes_by == head),
+        // It was overtaken: a request that was delayed on its way, or a client that was set back.
+        None => recent.had(last, end, &running),
+    };
+    match known {
+        Some(true) => {
+            let skip = heads.len().min(at + 1);
+            Ok(Accepted { skip, next: expected, head_after: heads.split_off(skip), lost: None })
+        }
+        _ if batch.resume_after_loss => Err(SequenceError::Gap { expected }),
+        Some(false) => Err(SequenceError::Fork { expected }),
+        None => Err(SequenceError::Old { expected }),
     }
-    Err(if batch.resume_after_loss { SequenceError::Gap { expected } } else { SequenceError::Fork { expected } })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use muster_model::{report::Channel, time::UnixMillis};
+
+    const NONE: Recent = Recent(Vec::new());
 
     fn batch(first: u64, previous: Hash, messages: &[&str]) -> Batch {
         Batch {
@@ -112,14 +173,14 @@ mod tests {
     /// State after `messages` were committed one by one.
     fn after(messages: &[&str]) -> (u64, Hash) {
         messages.iter().fold((0, Hash::ZERO), |(last, head), message| {
-            accept(last, head, &batch(last + 1, head, &[message])).unwrap().after(last, head)
+            accept(last, head, &NONE, &batch(last + 1, head, &[message])).unwrap().after(last, head)
         })
     }
 
     #[test]
     fn however_messages_are_cut_into_batches_the_head_is_the_same() {
         let (last, head) = after(&["a", "b", "c"]);
-        let whole = accept(0, Hash::ZERO, &batch(1, Hash::ZERO, &["a", "b", "c"])).unwrap();
+        let whole = accept(0, Hash::ZERO, &NONE, &batch(1, Hash::ZERO, &["a", "b", "c"])).unwrap();
         assert_eq!((whole.skip, whole.after(0, Hash::ZERO)), (0, (last, head)));
         assert_eq!(whole.head_after.len(), 3);
     }
@@ -127,9 +188,9 @@ mod tests {
     #[test]
     fn a_retransmission_adds_only_what_is_new() {
         let (last, head) = after(&["a", "b"]);
-        let again = accept(last, head, &batch(1, Hash::ZERO, &["a", "b"])).unwrap();
+        let again = accept(last, head, &NONE, &batch(1, Hash::ZERO, &["a", "b"])).unwrap();
         assert_eq!((again.skip, again.after(last, head)), (2, (last, head)));
-        let longer = accept(last, head, &batch(2, after(&["a"]).1, &["b", "c"])).unwrap();
+        let longer = accept(last, head, &NONE, &batch(2, after(&["a"]).1, &["b", "c"])).unwrap();
         assert_eq!((longer.skip, longer.next, longer.after(last, head)), (1, 3, after(&["a", "b", "c"])));
     }
 
@@ -137,43 +198,81 @@ mod tests {
     fn another_history_is_a_fork() {
         let (last, head) = after(&["a", "b"]);
         let fork = Err(SequenceError::Fork { expected: 3 });
-        assert_eq!(accept(last, head, &batch(1, Hash::ZERO, &["a", "x"])), fork, "another message");
-        assert_eq!(accept(last, head, &batch(1, Hash::ZERO, &["a", "x", "c"])), fork, "another message, then more");
-        assert_eq!(accept(last, head, &batch(3, after(&["a", "x"]).1, &["c"])), fork, "another past");
-        assert_eq!(accept(last, head, &batch(1, Hash::ZERO, &["a"])), fork, "a client that was set back");
-        assert_eq!(accept(last, head, &batch(2, Hash::ZERO, &["b"])), fork, "a chain cut off");
+        assert_eq!(accept(last, head, &NONE, &batch(1, Hash::ZERO, &["a", "x"])), fork, "another message");
+        assert_eq!(
+            accept(last, head, &NONE, &batch(1, Hash::ZERO, &["a", "x", "c"])),
+            fork,
+            "another message, then more"
+        );
+        assert_eq!(accept(last, head, &NONE, &batch(3, after(&["a", "x"]).1, &["c"])), fork, "another past");
+        assert_eq!(accept(last, head, &NONE, &batch(2, Hash::ZERO, &["b"])), fork, "a chain cut off");
+    }
+
+    /// A channel after messages `1` to `count`, each in a batch of its own, with its memory.
+    fn remembered(count: u64) -> (u64, Hash, Recent) {
+        (1..=count).fold((0, Hash::ZERO, NONE), |(last, head, recent), number| {
+            let accepted = accept(last, head, &recent, &batch(last + 1, head, &[&number.to_string()])).unwrap();
+            let (last, head) = accepted.after(last, head);
+            (last, head, Recent::from_bytes(recent.after(&accepted).as_bytes().to_vec()))
+        })
+    }
+
+    #[test]
+    fn a_batch_that_was_overtaken_is_told_from_another_history() {
+        let (last, head, recent) = remembered(40);
+        let delayed = accept(last, head, &recent, &batch(38, remembered(37).1, &["38", "39"])).unwrap();
+        assert_eq!((delayed.skip, delayed.next, delayed.after(last, head)), (2, 41, (last, head)), "nothing is new");
+        let fork = Err(SequenceError::Fork { expected: 41 });
+        assert_eq!(accept(last, head, &recent, &batch(38, remembered(37).1, &["38", "x"])), fork);
+        assert_eq!(accept(last, head, &recent, &batch(9, remembered(8).1, &["x"])), fork, "the oldest that is known");
+        let old = Err(SequenceError::Old { expected: 41 });
+        assert_eq!(accept(last, head, &recent, &batch(8, remembered(7).1, &["x"])), old);
+        assert_eq!(accept(last, head, &NONE, &batch(39, remembered(38).1, &["39"])), old, "nothing is remembered");
+        let resumed = Batch { resume_after_loss: true, ..batch(39, remembered(38).1, &["y"]) };
+        assert_eq!(accept(last, head, &recent, &resumed), Err(SequenceError::Gap { expected: 41 }));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_damaged_is_nothing() {
+        assert_eq!(remembered(40).2.as_bytes().len(), CUT * KEPT);
+        for damaged in [vec![0; 7], vec![0; CUT * (KEPT + 1)]] {
+            assert_eq!(Recent::from_bytes(damaged), NONE);
+        }
     }
 
     #[test]
     fn a_gap_says_what_is_expected() {
         let (last, head) = after(&["a"]);
-        assert_eq!(accept(last, head, &batch(3, head, &["c"])), Err(SequenceError::Gap { expected: 2 }));
-        assert_eq!(accept(0, Hash::ZERO, &batch(2, Hash::ZERO, &["b"])), Err(SequenceError::Gap { expected: 1 }));
+        assert_eq!(accept(last, head, &NONE, &batch(3, head, &["c"])), Err(SequenceError::Gap { expected: 2 }));
+        assert_eq!(
+            accept(0, Hash::ZERO, &NONE, &batch(2, Hash::ZERO, &["b"])),
+            Err(SequenceError::Gap { expected: 1 })
+        );
     }
 
     #[test]
     fn after_a_loss_the_client_is_told_where_to_go_on_and_goes_on_there() {
         let (last, head) = after(&["a", "b", "c"]);
         // The outbox is gone: the client starts at 1, and hears what is expected.
-        assert_eq!(accept(last, head, &resumed(1, &["n"])), Err(SequenceError::Gap { expected: 4 }));
-        let on = accept(last, head, &resumed(4, &["n"])).unwrap();
+        assert_eq!(accept(last, head, &NONE, &resumed(1, &["n"])), Err(SequenceError::Gap { expected: 4 }));
+        let on = accept(last, head, &NONE, &resumed(4, &["n"])).unwrap();
         assert_eq!((on.skip, on.lost.clone()), (0, None));
         let (last, head) = on.after(last, head);
         assert_eq!((last, head), (4, chain(Hash::ZERO, b"\"n\"")));
         // The answer was lost: the same batch again, then more on the new chain.
-        assert_eq!(accept(last, head, &resumed(4, &["n"])).unwrap().skip, 1);
-        assert_eq!(accept(last, head, &batch(5, head, &["o"])).unwrap().after(last, head).0, 5);
+        assert_eq!(accept(last, head, &NONE, &resumed(4, &["n"])).unwrap().skip, 1);
+        assert_eq!(accept(last, head, &NONE, &batch(5, head, &["o"])).unwrap().after(last, head).0, 5);
         // The site lost messages (a restored database) that the client has forgotten: it says so.
-        let on = accept(last, head, &resumed(8, &["p"])).unwrap();
+        let on = accept(last, head, &NONE, &resumed(8, &["p"])).unwrap();
         assert_eq!((on.lost.clone(), on.after(last, head).0), (Some(5..=7), 8));
     }
 
     #[test]
     fn numbers_that_cannot_be_are_refused() {
         let malformed = Err(SequenceError::Malformed);
-        assert_eq!(accept(0, Hash::ZERO, &batch(1, Hash::ZERO, &[])), malformed);
-        assert_eq!(accept(0, Hash::ZERO, &batch(0, Hash::ZERO, &["a"])), malformed);
-        assert_eq!(accept(0, Hash::ZERO, &resumed(u64::MAX, &["a", "b"])), malformed);
-        assert_eq!(accept(u64::MAX, Hash::ZERO, &resumed(1, &["a"])), malformed);
+        assert_eq!(accept(0, Hash::ZERO, &NONE, &batch(1, Hash::ZERO, &[])), malformed);
+        assert_eq!(accept(0, Hash::ZERO, &NONE, &batch(0, Hash::ZERO, &["a"])), malformed);
+        assert_eq!(accept(0, Hash::ZERO, &NONE, &resumed(u64::MAX, &["a", "b"])), malformed);
+        assert_eq!(accept(u64::MAX, Hash::ZERO, &NONE, &resumed(1, &["a"])), malformed);
     }
 }

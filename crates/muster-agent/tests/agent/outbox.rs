@@ -36,7 +36,7 @@ impl Committed {
     fn take(&mut self, sent: &Outgoing) -> Result<ReportAnswer, SequenceError> {
         let batch: Batch = serde_json::from_slice(&sent.json).unwrap();
         let head = self.head.unwrap_or(Hash::ZERO);
-        let accepted = sequence::accept(self.last, head, &batch)?;
+        let accepted = sequence::accept(self.last, head, &sequence::Recent::default(), &batch)?;
         self.lost.extend(accepted.lost.clone().into_iter().flatten());
         for message in &batch.messages[accepted.skip..] {
             let message: Message = serde_json::from_str(message.get()).unwrap();
@@ -54,7 +54,9 @@ fn drain(store: &Store, site: &mut Committed) {
     while let Some(sent) = store.batch(site_code(), Channel::Status, UnixMillis(2)).unwrap() {
         match site.take(&sent) {
             Ok(answer) => drop(store.answered(&sent, &answer).unwrap()),
-            Err(SequenceError::Gap { expected } | SequenceError::Fork { expected }) => {
+            Err(
+                SequenceError::Gap { expected } | SequenceError::Fork { expected } | SequenceError::Old { expected },
+            ) => {
                 store.go_on_at(&sent, expected, UnixMillis(2)).unwrap();
             }
             Err(error) => panic!("{error}"),
@@ -193,7 +195,7 @@ fn a_client_that_was_set_back_is_a_fork_and_goes_on() {
     let store = Store::open(&directory, true).unwrap();
     store.push(&message(50, Severity::Error)).unwrap();
     let sent = store.batch(site_code(), Channel::Status, UnixMillis(2)).unwrap().unwrap();
-    assert_eq!(site.take(&sent).unwrap_err(), SequenceError::Fork { expected: 5 });
+    assert_eq!(site.take(&sent).unwrap_err(), SequenceError::Old { expected: 5 });
     drain(&store, &mut site);
     assert!(site.numbers.contains(&"50".to_owned()));
 }

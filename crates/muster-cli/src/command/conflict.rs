@@ -40,7 +40,13 @@ impl Verb {
                 ctx.out.value(&page, |page| {
                     let rows = page.items.iter().map(|c| row(ctx, c));
                     let head = ["ID", "DEVICE", "STATE", "SEEN", "FOUND", "FIRST", "SECOND", "DECIDED"];
-                    output::listed(&output::table(head, rows), page.items.len(), page.total, page.offset, "No conflicts.")
+                    output::listed(
+                        &output::table(head, rows),
+                        page.items.len(),
+                        page.total,
+                        page.offset,
+                        "No conflicts.",
+                    )
                 })
             }
             Self::Decide { conflict, decision, reason } => {

@@ -8,7 +8,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictQuery, Page, PageQuery},
+    api::{Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery, Page, PageQuery},
     id::ConflictId,
     problem::Code,
 };
@@ -44,6 +44,10 @@ impl ConflictsPage {
                 "Its key is in use on a machine with other hardware. It was copied to another machine, or the hardware was exchanged."
             }
         }
+    }
+
+    fn machines<'a>(&self, conflict: &'a Conflict) -> [(&'static str, &'a ConflictMachine); 2] {
+        [("Who had spoken before", &conflict.first), ("Who came then", &conflict.second)]
     }
 
     fn choices(&self) -> [(ConflictDecision, &'static str, &'static str); 3] {

@@ -20,8 +20,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        AuditVerdict, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState, MessageQuery, PageQuery, Role,
-        TokenCreated,
+        AuditVerdict, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState, MessageQuery,
+        PageQuery, Role, TokenCreated,
     },
     id::TokenId,
     policy::ClientSettings,

@@ -4,7 +4,10 @@
 use super::device::{self, Decision};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
-    api::{Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery, Page, PageQuery, Reason},
+    api::{
+        Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery, Page, PageQuery,
+        Reason,
+    },
     id::{ConflictId, DeviceId},
     problem::Code,
     status::Severity,
@@ -70,8 +73,7 @@ pub(crate) async fn found(tx: &mut Tx, now: UnixMillis, row: &ConflictRow) -> Re
     };
     let text = format!("Quarantined: {} {seen}; before it was {}.", shown(&row.second), shown(&row.first));
     timeline::insert(tx, &device::line(row.device, now, "administration", Severity::Error, text.clone())).await?;
-    audit::append(tx, &Ctx::site(now), "conflict_found", format!("device {}", row.device), text).await
-        .map(|()| true)
+    audit::append(tx, &Ctx::site(now), "conflict_found", format!("device {}", row.device), text).await.map(|()| true)
 }
 
 fn shown(machine: &ConflictMachine) -> String {

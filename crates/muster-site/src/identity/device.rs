@@ -241,7 +241,9 @@ pub(super) async fn decide(
     site.memory.verdicts.forget(id);
     match row.state {
         DeviceState::Active => site.memory.work.notify_one(),
-        DeviceState::Quarantined | DeviceState::Blocked | DeviceState::Retired => site.bus.publish(Notice::DeviceClosed(id)),
+        DeviceState::Quarantined | DeviceState::Blocked | DeviceState::Retired => {
+            site.bus.publish(Notice::DeviceClosed(id))
+        }
     }
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(shown(site, &row))

@@ -7,6 +7,7 @@ mod application;
 mod audit;
 mod certificate;
 mod client;
+mod conflict;
 mod content;
 mod deployment;
 mod device;

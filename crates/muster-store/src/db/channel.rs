@@ -21,8 +21,9 @@ pub struct Standing {
     pub hardware: Hash,
     /// Its host name.
     pub name: String,
-    /// Last committed sequence number and its chain head, by channel; a channel without messages is absent.
-    pub channels: HashMap<Channel, (u64, Hash)>,
+    /// Last committed sequence number, its chain head, and what is kept of the heads before, by channel; a channel without messages is
+    /// absent.
+    pub channels: HashMap<Channel, (u64, Hash, Vec<u8>)>,
     /// Where the last report of any channel came from; empty: not known.
     pub address: String,
 }
@@ -50,13 +51,16 @@ pub async fn lock(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<DeviceId,
         };
         standings.insert(parsed::<DeviceId>(&row, "id")?, standing);
     }
-    let statement = tx.dialect().pick(in_texts!("SELECT device, channel, last, head, address FROM channel WHERE device", ""));
+    let statement = tx
+        .dialect()
+        .pick(in_texts!("SELECT device, channel, last, head, recent, address FROM channel WHERE device", ""));
     for row in sqlx::query(statement).bind(ids).fetch_all(tx.conn()).await? {
         let name: &str = row.try_get("channel")?;
         let channel = Channel::ALL.iter().copied().find(|channel| channel.as_str() == name);
         let channel = channel.ok_or_else(|| StoreError::Corrupt("column channel".to_owned()))?;
         if let Some(standing) = standings.get_mut(&parsed(&row, "device")?) {
-            standing.channels.insert(channel, (column::count(&row, "last")?, column::hash(&row, "head")?));
+            let recent = row.try_get::<Option<Vec<u8>>, _>("recent")?.unwrap_or_default();
+            standing.channels.insert(channel, (column::count(&row, "last")?, column::hash(&row, "head")?, recent));
             let address: String = row.try_get("address")?;
             if !address.is_empty() {
                 standing.address = address;
@@ -77,14 +81,17 @@ pub struct ChannelRow {
     pub last: u64,
     /// Its chain head.
     pub head: Hash,
+    /// What is kept of the heads before.
+    pub recent: Vec<u8>,
     /// Where the report came from.
     pub address: String,
 }
 
 static PUT: Bulk = Bulk::new(
-    "INSERT INTO channel (device, channel, last, head, address)",
-    5,
-    "ON CONFLICT (device, channel) DO UPDATE SET last = excluded.last, head = excluded.head, address = excluded.address",
+    "INSERT INTO channel (device, channel, last, head, recent, address)",
+    6,
+    "ON CONFLICT (device, channel) DO UPDATE SET last = excluded.last, head = excluded.head, recent = excluded.recent, \
+     address = excluded.address",
 );
 
 /// Sets channels, each at most once.
@@ -98,6 +105,7 @@ pub async fn put(tx: &mut Tx, rows: &[ChannelRow]) -> Result<(), StoreError> {
             .bind(row.channel.as_str())
             .bind(column::signed(row.last))
             .bind(row.head.0.to_vec())
+            .bind(row.recent.clone())
             .bind(row.address.clone())
     })
     .await?;

@@ -12,7 +12,7 @@ use muster_model::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 /// A conflict to be written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConflictRow {
     /// The id.
     pub id: ConflictId,
@@ -63,11 +63,7 @@ fn conflict(row: &AnyRow) -> Result<Conflict, StoreError> {
     let machine = |address: &str, name: &str, hardware: &str| {
         let hardware: String = row.try_get(hardware)?;
         let hardware_id = if hardware.is_empty() { None } else { Some(parse(&hardware, "hardware id")?) };
-        Ok::<_, StoreError>(ConflictMachine {
-            address: row.try_get(address)?,
-            name: row.try_get(name)?,
-            hardware_id,
-        })
+        Ok::<_, StoreError>(ConflictMachine { address: row.try_get(address)?, name: row.try_get(name)?, hardware_id })
     };
     let decision: Option<String> = row.try_get("decision")?;
     Ok(Conflict {
@@ -120,8 +116,7 @@ pub async fn list(conn: &mut AnyConnection, query: ConflictQuery) -> Result<(Vec
 pub async fn open_hardware(tx: &mut Tx, device: DeviceId) -> Result<Option<Hash>, StoreError> {
     let statement = "SELECT second_hardware FROM conflict WHERE device = $1 AND decision IS NULL \
          AND second_hardware <> '' ORDER BY found DESC, id DESC LIMIT 1";
-    let text: Option<String> =
-        sqlx::query_scalar(statement).bind(device.to_string()).fetch_optional(tx.conn()).await?;
+    let text: Option<String> = sqlx::query_scalar(statement).bind(device.to_string()).fetch_optional(tx.conn()).await?;
     text.map(|text| parse(&text, "second_hardware")).transpose()
 }
 

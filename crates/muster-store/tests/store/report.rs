@@ -27,12 +27,19 @@ async fn a_channel_stands_where_it_was_put() {
     for test in stores().await {
         let store = &test.store;
         let ids = devices(store, 3).await;
-        let row = |at: usize, channel, last| ChannelRow { device: ids[at], channel, last, head: Hash([7; 32]), address: String::new() };
+        let row = |at: usize, channel, last| ChannelRow {
+            device: ids[at],
+            channel,
+            last,
+            head: Hash([7; 32]),
+            recent: Vec::new(),
+            address: String::new(),
+        };
         let rows = [row(0, Channel::Status, 5), row(0, Channel::Inventory, 1), row(1, Channel::Status, 2)];
         transaction!(store, "t", |tx| { channel::put(tx, &rows).await }).unwrap();
         transaction!(store, "t", |tx| { channel::put(tx, &[row(0, Channel::Status, 6)]).await }).unwrap();
         let standings = transaction!(store, "t", |tx| { channel::lock(tx, &ids).await }).unwrap();
-        assert_eq!(standings[&ids[0]].channels[&Channel::Status], (6, Hash([7; 32])));
+        assert_eq!(standings[&ids[0]].channels[&Channel::Status], (6, Hash([7; 32]), Vec::new()));
         assert_eq!(standings[&ids[0]].channels[&Channel::Inventory].0, 1);
         assert!(standings[&ids[2]].channels.is_empty() && standings[&ids[2]].active);
     }

@@ -99,6 +99,7 @@ pub(crate) struct Site {
     dir: tempfile::TempDir,
     server: Option<Child>,
     clock: Option<FakeClock>,
+    traced: bool,
 }
 
 impl Site {
@@ -134,14 +135,49 @@ impl Site {
         Some(site)
     }
 
+    /// As [`Site::start`], with every call of server and clients to the network written down. `None`: `strace` is not on this machine.
+    pub(crate) async fn start_traced() -> Option<Self> {
+        if std::process::Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+            muster_tests::skip::loudly("a story that watches system calls", "the Debian package strace is missing");
+            return None;
+        }
+        let mut site = Self::start().await;
+        site.traced = true;
+        site.kill_server().await;
+        site.serve().await;
+        Some(site)
+    }
+
+    /// The calls of a program, as `strace` writes them.
+    pub(crate) fn trace(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.trace"))).unwrap_or_default()
+    }
+
     /// The clock of a story that sets it.
     pub(crate) fn clock(&self) -> &FakeClock {
         self.clock.as_ref().unwrap()
     }
 
-    /// A program with the story's clock.
-    fn program(&self, name: &str) -> Command {
-        self.with_clock(Command::new(programs().join(name)))
+    /// A program with the story's clock, or watched: its calls are in the trace of that name.
+    fn program(&self, name: &str, trace: &str) -> Command {
+        let program = programs().join(name);
+        if !self.traced {
+            return self.with_clock(Command::new(program));
+        }
+        let mut command = Command::new("strace");
+        // With -D the program is this process's child, and the tracer a process of its own that ends with it.
+        command.args([
+            "-D",
+            "-f",
+            "-qq",
+            "-e",
+            "trace=bind,connect,sendto,sendmsg,sendmmsg",
+            "-e",
+            "signal=none",
+            "-o",
+        ]);
+        command.arg(self.path(&format!("{trace}.trace"))).arg(program);
+        command
     }
 
     fn with_clock(&self, mut command: Command) -> Command {
@@ -152,7 +188,7 @@ impl Site {
     }
 
     async fn start_with(admin: &str, more: &[&str]) -> Self {
-        let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None };
+        let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false };
         let [management_point, enrolment, console] = free_ports();
         let listen =
             [format!("127.0.0.1:{management_point}"), format!("127.0.0.1:{enrolment}"), format!("{admin}:{console}")];
@@ -194,7 +230,7 @@ impl Site {
     pub(crate) async fn serve(&mut self) {
         let log = std::fs::File::create(self.path("musterd.log")).unwrap();
         let mut child = self
-            .program("musterd")
+            .program("musterd", "musterd")
             .args(["serve", "--dir"])
             .arg(self.path("site"))
             .stdin(Stdio::null())
@@ -271,11 +307,16 @@ impl Site {
 
     /// Starts `muster-agent run`.
     pub(crate) fn agent_run(&self, name: &str) -> Child {
+        self.agent_traced(name, &["run"])
+    }
+
+    /// Starts `muster-agent` with a state directory of that name; what it does to the network is in the trace of that name.
+    pub(crate) fn agent_traced(&self, name: &str, arguments: &[&str]) -> Child {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
-        self.program("muster-agent")
+        self.program("muster-agent", name)
             .arg("--state")
             .arg(self.path(name))
-            .arg("run")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -18,10 +18,30 @@ fn describe(dir: &Path, name: &str, program: &str) -> std::path::PathBuf {
     manifest
 }
 
-/// Signs an application and adds it; its hash.
+/// Signs an application that installs a file with that program and adds it; its hash.
 pub(crate) async fn added(site: &Site, name: &str, program: &str) -> String {
-    let dir = site.path(name);
-    let manifest = describe(&dir, name, program).display().to_string();
+    let manifest = describe(&site.path(name), name, program);
+    sign_and_add(site, &site.path(name), &manifest).await
+}
+
+/// Signs an application of that name without content, with that installer, and adds it; its hash.
+pub(crate) async fn added_as(site: &Site, folder: &str, name: &str, command: &[&str]) -> String {
+    let dir = site.path(folder);
+    std::fs::create_dir_all(&dir).unwrap();
+    let manifest = dir.join("app.toml");
+    let text = format!(
+        "name = {name:?}\nversion = {name:?}\nplatform = \"linux\"\nmax_run_seconds = 30\n[install]\nprogram = {:?}\n\
+         arguments = {:?}\n[detection]\nkind = \"file\"\npath = {:?}\n",
+        command[0],
+        &command[1..],
+        format!("/nonexistent/{name}")
+    );
+    std::fs::write(&manifest, text).unwrap();
+    sign_and_add(site, &dir, &manifest).await
+}
+
+async fn sign_and_add(site: &Site, dir: &Path, manifest: &Path) -> String {
+    let manifest = manifest.display().to_string();
     let signed = dir.join("app.signed").display().to_string();
     let sign = ["application", "sign", "--manifest", &manifest, "--out", &signed];
     let unasked = site.muster(&sign).await;

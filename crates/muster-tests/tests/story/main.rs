@@ -3,9 +3,12 @@
 
 mod away;
 mod clock;
+mod clones;
+mod evil_server;
 mod harness;
 mod kills;
 mod loop_closes;
 mod reference;
 mod refusals;
 mod roles;
+mod silence;

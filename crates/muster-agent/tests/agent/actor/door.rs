@@ -232,10 +232,10 @@ fn report(site: &Site, body: &[u8]) -> io::Result<Answer> {
     }
     let batch: Batch = serde_json::from_slice(&json_bytes)?;
     let (last, head) = state.chains.get(&batch.channel).copied().unwrap_or((0, Hash::ZERO));
-    let accepted = match sequence::accept(last, head, &batch) {
+    let accepted = match sequence::accept(last, head, &sequence::Recent::default(), &batch) {
         Ok(accepted) => accepted,
         Err(sequence::SequenceError::Gap { expected }) => return Ok(refuse(Code::SequenceGap, Some(expected))),
-        Err(sequence::SequenceError::Fork { expected }) => {
+        Err(sequence::SequenceError::Fork { expected } | sequence::SequenceError::Old { expected }) => {
             state.forks += 1;
             return Ok(refuse(Code::SequenceFork, Some(expected)));
         }

@@ -32,7 +32,7 @@ use muster_store::{
     },
     transaction,
 };
-use muster_trust::sequence::{self, Accepted, SequenceError};
+use muster_trust::sequence::{self, Accepted, Recent, SequenceError};
 use std::collections::HashMap;
 
 /// What a report came to.
@@ -107,9 +107,9 @@ async fn write(
     let mut places = Vec::new();
     for (at, report) in reports.iter().enumerate() {
         let outcome = match measure(report, standings.get(&report.device)) {
-            Ok((accepted, answer)) => {
+            Ok((accepted, recent, answer)) => {
                 plan.suspect(report, &accepted, standings.get(&report.device));
-                plan.add(at, report, &accepted, &answer);
+                plan.add(at, report, &accepted, &recent, &answer);
                 collect(at, report, &accepted, &mut incoming, &mut places);
                 Outcome::Answer(answer)
             }
@@ -141,13 +141,15 @@ async fn write(
     Ok(Ok((committed, applied)))
 }
 
-fn measure(report: &Report, standing: Option<&Standing>) -> Result<(Accepted, ReportAnswer), Outcome> {
+fn measure(report: &Report, standing: Option<&Standing>) -> Result<(Accepted, Recent, ReportAnswer), Outcome> {
     let standing = standing.filter(|standing| standing.active).ok_or(Outcome::NotActive)?;
-    let zero = (0, muster_model::id::Hash::ZERO);
-    let (last, head) = standing.channels.get(&report.batch.channel).copied().unwrap_or(zero);
-    let accepted = sequence::accept(last, head, &report.batch).map_err(Outcome::Refused)?;
+    let none = || (0, muster_model::id::Hash::ZERO, Vec::new());
+    let (last, head, recent) = standing.channels.get(&report.batch.channel).cloned().unwrap_or_else(none);
+    let recent = Recent::from_bytes(recent);
+    let accepted = sequence::accept(last, head, &recent, &report.batch).map_err(Outcome::Refused)?;
+    let recent = recent.after(&accepted);
     let (acknowledged, head) = accepted.after(last, head);
-    Ok((accepted, ReportAnswer { acknowledged, head, resync: Vec::new(), quarantined: Vec::new() }))
+    Ok((accepted, recent, ReportAnswer { acknowledged, head, resync: Vec::new(), quarantined: Vec::new() }))
 }
 
 fn collect<'a>(
@@ -186,13 +188,20 @@ impl Plan {
         }
     }
 
-    fn add(&mut self, at: usize, report: &Report, accepted: &Accepted, answer: &ReportAnswer) {
+    fn add(&mut self, at: usize, report: &Report, accepted: &Accepted, recent: &Recent, answer: &ReportAnswer) {
         if accepted.head_after.is_empty() {
             return;
         }
         let (device, received) = (report.device, report.received);
         let (channel, last, head) = (report.batch.channel, answer.acknowledged, answer.head);
-        self.channels.push(ChannelRow { device, channel, last, head, address: report.address.clone() });
+        self.channels.push(ChannelRow {
+            device,
+            channel,
+            last,
+            head,
+            recent: recent.as_bytes().to_vec(),
+            address: report.address.clone(),
+        });
         if let Some(lost) = &accepted.lost {
             let text = format!(
                 "The client lost messages {} to {} of its {} channel.",

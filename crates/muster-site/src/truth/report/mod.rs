@@ -39,6 +39,15 @@ pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<Re
             format!("The next sequence number of this channel is {expected}; send from there on."),
             expected,
         )),
+        Outcome::Refused(SequenceError::Old { expected }) => {
+            metrics::counter!("muster_old_reports_total").increment(1);
+            tracing::info!(device = %device.id, address = ctx.address, expected, "A report is older than what is remembered of its device.");
+            Err(refused(
+                Code::SequenceFork,
+                format!("The report is older than what is remembered; the next sequence number is {expected}."),
+                expected,
+            ))
+        }
         Outcome::Refused(SequenceError::Fork { expected }) => {
             fork(ctx, site, device).await?;
             Err(refused(
