@@ -1,7 +1,7 @@
 //! The command line of `muster-bench`.
 
 use super::{
-    lists,
+    lists, live,
     ratios::{self, Plan},
     report, role_limit, role_peer,
 };
@@ -56,6 +56,16 @@ struct Lists {
 }
 
 #[derive(Debug, Args)]
+struct Live {
+    /// How many clients hold a live channel.
+    #[arg(long, default_value_t = 15_000)]
+    clients: u64,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Role {
     /// The site's directory.
     #[arg(long)]
@@ -71,6 +81,8 @@ enum Verb {
     Ratios(Ratios),
     /// How long an administrator waits for lists of devices at a site that has many.
     Lists(Lists),
+    /// How long a change takes to reach many live channels, and a block to close them.
+    Live(Live),
     #[command(hide = true)]
     ServeLimit(Role),
     #[command(hide = true)]
@@ -99,6 +111,13 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
         Verb::ServeLimit(role) => role_limit::run(&role.site, &role.scratch).await,
         Verb::ServePeer(role) => role_peer::run(&role.site, &role.scratch).await,
         Verb::Ratios(asked) => measure(asked).await,
+        Verb::Live(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            say(&report::table(&live::measure(asked.clients, scratch, &Progress::default()).await?));
+            Ok(())
+        }
         Verb::Lists(asked) => {
             let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
             let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());

@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod hold;
 pub mod host;
 pub mod lists;
+pub mod live;
 pub mod load;
 pub mod memory;
 pub mod process;

@@ -158,6 +158,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stream.read(&mut piece).await.map_err(FleetError::io("reading the live channel"))
     }
 
+    /// The next bytes of the stream; none at its end.
+    ///
+    /// # Errors
+    /// [`FleetError::Io`].
+    pub async fn next_piece(&mut self) -> Result<Vec<u8>, FleetError> {
+        let mut piece = vec![0; 256];
+        let read = self.stream.read(&mut piece).await.map_err(FleetError::io("reading the live channel"))?;
+        piece.truncate(read);
+        Ok(piece)
+    }
+
     /// Closes in good order.
     pub async fn close(mut self) {
         // The other side may have closed first: the same.
