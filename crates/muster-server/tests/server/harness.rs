@@ -111,9 +111,7 @@ impl World {
         change(&mut config);
         let server = Server::start(&site, config, Arc::new(System)).await.unwrap();
         let mut world = Self { dir, server, alice: Caller { token: None } };
-        let passphrase = std::fs::read(site.join("admin").join(PASSPHRASE_FILE)).unwrap();
-        let pem = std::fs::read_to_string(site.join("admin").join(KEY_FILE)).unwrap();
-        world.alice = world.sign_in(&PrivateKey::from_pem(&pem, Some(&passphrase)).unwrap()).await;
+        world.alice = world.sign_in(&world.author()).await;
         world
     }
 
@@ -141,6 +139,13 @@ impl World {
         let request = serde_json::json!({"key": id, "challenge": challenge.challenge, "signature": signature});
         let session: Session = self.post(&self.nobody(), "/session", &request).await.json();
         Caller { token: Some(session.token) }
+    }
+
+    /// The first administrator's key, who is the first author.
+    pub(crate) fn author(&self) -> PrivateKey {
+        let admin = self.site_dir().join("admin");
+        let passphrase = std::fs::read(admin.join(PASSPHRASE_FILE)).unwrap();
+        PrivateKey::from_pem(&std::fs::read_to_string(admin.join(KEY_FILE)).unwrap(), Some(&passphrase)).unwrap()
     }
 
     /// A second administrator.

@@ -9,5 +9,6 @@ mod harness;
 mod init;
 mod limits;
 mod management_point;
+mod others;
 mod protocol;
 mod trust;
