@@ -81,7 +81,7 @@ fn told(answer: &Answer) -> (StatusCode, Vec<(String, String)>, Bytes) {
 
 #[tokio::test]
 async fn what_is_another_s_is_not_told_from_what_is_nowhere() {
-    // proves S10, S22: an object of another device and one that does not exist get the same answer, byte for byte.
+    // proves S10: an object of another device and one that does not exist get the same answer, byte for byte.
     let world = World::new().await;
     let (mine, other) = (world.device("pc1").await, world.device("pc2").await);
     let paths = deployed(&world, &other).await;
