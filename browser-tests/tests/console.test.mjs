@@ -147,7 +147,7 @@ test("the_main_path_of_the_console", { timeout: 900_000 }, async (t) => {
   });
 
   await step("every other page is sound", async () => {
-    for (const [link, heading] of [["Status messages", "Status messages"], ["Quarantine", "Quarantine"], ["Client settings", "Client settings"], ["Site", "Site"]]) {
+    for (const [link, heading] of [["Status messages", "Status messages"], ["Conflicts", "Conflicts"], ["Quarantine", "Quarantine"], ["Client settings", "Client settings"], ["Site", "Site"]]) {
       await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: link, exact: true }).click();
       await page.getByRole("heading", { name: heading, exact: true, level: 1 }).waitFor();
       await sound(page, heading);
