@@ -98,7 +98,7 @@ impl Agent {
             policies: directory.directory("policy")?,
             cache: directory.directory("content")?,
             runs: directory.directory("run")?,
-            site: Site::new(clock.clone(), key, identity, bundle)?,
+            site: Site::new(clock.clone(), key, identity, bundle, identity::load_statuses(&directory))?,
             directory,
             clock,
             store,

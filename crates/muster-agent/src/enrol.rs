@@ -25,7 +25,7 @@ use muster_trust::{
     certificate::{self, CertificateError, ClientIdentity},
     envelope::{self, EnvelopeError},
     key::KeyError,
-    tls,
+    tls::{self, ServerTrust},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -167,8 +167,9 @@ impl<'a> Enrolment<'a> {
     /// See [`EnrolError`]; what is on disk is as before, or the next stage.
     pub async fn step(&mut self) -> Result<Progress, EnrolError> {
         let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
-        let mut config = tls::client_pinned(self.identity.root)?;
-        config.time_provider = Arc::new(self.clock.clone());
+        let mut trust = ServerTrust::pinned(self.identity.root);
+        trust.time = Arc::new(self.clock.clone());
+        let config = tls::client_trusting(trust, None)?;
         let mut door = Connection::open(Arc::new(config), &address).await?;
         let bundle = self.bundle(&mut door).await?;
         let answer = match &self.identity.stage {
@@ -280,4 +281,22 @@ pub async fn renew(directory: &PrivateDirectory, site: &Site, session: &mut Sess
     site.change(Arc::new(identity.clone()), bundle)?;
     identity.store(directory)?;
     Ok(client.expires)
+}
+
+/// Takes a newer trust bundle from the enrolment door, where only the pinned root counts: the bundle in force may not know the
+/// issuing CA that the management points have by now. The bundle proves itself; who hands it out is of no account.
+///
+/// # Errors
+/// See [`EnrolError`]; the bundle before stays in force then.
+pub async fn renew_bundle(directory: &PrivateDirectory, site: &Site) -> Result<(), EnrolError> {
+    let (identity, bundle) = (site.identity(), site.bundle());
+    let address: Address = identity.enrol.parse().map_err(EnrolError::Address)?;
+    let mut trust = ServerTrust::pinned(identity.root);
+    trust.time = Arc::new(site.clock.clone());
+    let mut door = Connection::open(Arc::new(tls::client_trusting(trust, None)?), &address).await?;
+    let limit = Limits::default().object_bytes;
+    let (_, _, envelope) = door.fetch(Ask::get("/enrol/v1/trust-bundle"), limit).await?;
+    let next = bundle.value().next(&envelope, site.clock.now())?;
+    identity::store_bundle(directory, &next, &envelope)?;
+    Ok(site.change(identity, Arc::new(next))?)
 }

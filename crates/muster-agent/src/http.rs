@@ -11,7 +11,11 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use muster_model::{enrol::is_https_authority, problem::Problem};
+use muster_model::{
+    enrol::is_https_authority,
+    problem::{Code, Problem},
+};
+use muster_trust::{ocsp::StatusError, tls::status_error};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, task::AbortHandle, time::timeout};
@@ -47,6 +51,14 @@ pub enum HttpError {
         address: Address,
         /// The TLS library's reason.
         error: rustls::Error,
+    },
+    /// The site's chain is there, and no proof that the server's certificate is still good.
+    #[error("{address} is not trusted: {reason}")]
+    Unproven {
+        /// Where.
+        address: Address,
+        /// What is wrong with the proof.
+        reason: StatusError,
     },
     /// It took too long, or brought too little.
     #[error("the server did not answer in time")]
@@ -84,6 +96,14 @@ impl HttpError {
             CertificateError::NotValidYetContext { time, not_before } => Some(seconds(*time) - seconds(*not_before)),
             _ => None,
         }
+    }
+
+    /// Whether the site does not let this client in: in the handshake, or with a refusal.
+    #[must_use]
+    pub fn is_locked_out(&self) -> bool {
+        use rustls::{AlertDescription::CertificateRevoked, Error::AlertReceived};
+        matches!(self, Self::Tls { error: AlertReceived(CertificateRevoked), .. })
+            || self.problem().is_some_and(|problem| problem.code == Code::DeviceNotActive)
     }
 
     /// The refusal, where there is one.
@@ -196,7 +216,10 @@ impl Connection {
         let tcp = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
         let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|error| match tls_error(&error) {
-            Some(error) => HttpError::Tls { address: address.clone(), error },
+            Some(error) => match status_error(&error) {
+                Some(reason) => HttpError::Unproven { address: address.clone(), reason },
+                None => HttpError::Tls { address: address.clone(), error },
+            },
             None => HttpError::Unreachable { address: address.clone(), error },
         })?;
         let (sender, driver) = http1::Builder::new()

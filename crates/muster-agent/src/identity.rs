@@ -3,14 +3,15 @@
 use crate::os::PrivateDirectory;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::id::{DeviceId, EnrolmentId, Hash, SiteCode};
-use muster_trust::{PrivateKey, TrustBundle, Verified, key::KeyError};
+use muster_trust::{PrivateKey, TrustBundle, Verified, key::KeyError, server_status::StatusMemory};
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::{collections::BTreeMap, io};
 
 /// Files of the state directory.
 const KEY: &str = "device.key";
 const IDENTITY: &str = "identity.json";
 const BUNDLE: &str = "trust-bundle.cose";
+const STATUSES: &str = "server-status.json";
 /// Bytes of each of them; far over what they have.
 const FILE_BYTES: usize = 256 << 10;
 
@@ -166,7 +167,7 @@ pub fn device_key(directory: &PrivateDirectory) -> Result<PrivateKey, IdentityEr
 /// # Errors
 /// [`IdentityError::Io`].
 pub fn forget(directory: &PrivateDirectory) -> Result<(), IdentityError> {
-    for file in [IDENTITY, BUNDLE, KEY, "agent.db", "agent.db-wal", "agent.db-shm"] {
+    for file in [IDENTITY, BUNDLE, STATUSES, KEY, "agent.db", "agent.db-wal", "agent.db-shm"] {
         directory.remove(file).map_err(|error| IdentityError::Io { file, error })?;
     }
     for file in ["policy", "content", "run"] {
@@ -198,4 +199,28 @@ pub fn store_bundle(
     envelope: &[u8],
 ) -> Result<(), IdentityError> {
     directory.write(BUNDLE, envelope).map_err(|error| IdentityError::Io { file: BUNDLE, error })
+}
+
+/// The newest status of each server, signed by its CA; what is damaged counts as not there, because servers show it again.
+#[must_use]
+pub fn load_statuses(directory: &PrivateDirectory) -> StatusMemory {
+    let kept: BTreeMap<String, String> = read(directory, STATUSES)
+        .ok()
+        .flatten()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let entry = |(name, response): (String, String)| Some((name, BASE64.decode(response).ok()?));
+    StatusMemory::restored(kept.into_iter().filter_map(entry))
+}
+
+/// Keeps the newest statuses, where there are new ones.
+///
+/// # Errors
+/// [`IdentityError::Io`].
+pub fn store_statuses(directory: &PrivateDirectory, memory: &StatusMemory) -> Result<(), IdentityError> {
+    let Some(changed) = memory.changed() else { return Ok(()) };
+    let kept: BTreeMap<String, String> =
+        changed.into_iter().map(|(name, response)| (name, BASE64.encode(response))).collect();
+    let bytes = serde_json::to_vec_pretty(&kept).map_err(|_| IdentityError::Damaged(STATUSES))?;
+    directory.write(STATUSES, &bytes).map_err(|error| IdentityError::Io { file: STATUSES, error })
 }

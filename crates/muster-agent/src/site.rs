@@ -14,7 +14,13 @@ use muster_model::{
     report::ReportAnswer,
     time::UnixMillis,
 };
-use muster_trust::{PrivateKey, TrustBundle, Verified, key::KeyError, tls};
+use muster_trust::{
+    PrivateKey, TrustBundle, Verified,
+    certificate::public_key,
+    key::KeyError,
+    server_status::StatusMemory,
+    tls::{self, ServerTrust},
+};
 use rustls::ClientConfig;
 use std::{
     collections::HashSet,
@@ -51,6 +57,8 @@ pub struct Site {
     pub clock: Clock,
     /// The client's key.
     pub key: PrivateKey,
+    /// The newest status of each server.
+    pub statuses: Arc<StatusMemory>,
     state: Mutex<State>,
 }
 
@@ -73,10 +81,12 @@ impl Site {
         key: PrivateKey,
         identity: Identity,
         bundle: Verified<TrustBundle>,
+        statuses: StatusMemory,
     ) -> Result<Self, SiteError> {
-        let mut state = state(&clock, &key, Arc::new(identity), Arc::new(bundle))?;
+        let statuses = Arc::new(statuses);
+        let mut state = state(&clock, &key, &statuses, Arc::new(identity), Arc::new(bundle))?;
         state.at = random() as usize % state.addresses.len().max(1);
-        Ok(Self { clock, key, state: Mutex::new(state) })
+        Ok(Self { clock, key, statuses, state: Mutex::new(state) })
     }
 
     fn state(&self) -> State {
@@ -118,7 +128,7 @@ impl Site {
     /// # Errors
     /// See [`SiteError`]; nothing changes then.
     pub fn change(&self, identity: Arc<Identity>, bundle: Arc<Verified<TrustBundle>>) -> Result<(), SiteError> {
-        let new = state(&self.clock, &self.key, identity, bundle)?;
+        let new = state(&self.clock, &self.key, &self.statuses, identity, bundle)?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
@@ -157,6 +167,7 @@ impl Site {
 fn state(
     clock: &Clock,
     key: &PrivateKey,
+    statuses: &Arc<StatusMemory>,
     identity: Arc<Identity>,
     bundle: Arc<Verified<TrustBundle>>,
 ) -> Result<State, SiteError> {
@@ -169,9 +180,18 @@ fn state(
         return Err(SiteError::NoManagementPoint);
     }
     let certificates = identity.certificates()?;
-    let mut config = tls::client(&[bundle.value().root_certificate()?], Some((&certificates, key)))?;
-    config.time_provider = Arc::new(clock.clone());
+    let mut trust = ServerTrust::roots(vec![bundle.value().root_certificate()?], Some(issuing(bundle.value())?));
+    trust.memory = statuses.clone();
+    trust.time = Arc::new(clock.clone());
+    let config = tls::client_trusting(trust, Some((&certificates, key)))?;
     Ok(State { identity, bundle, config: Arc::new(config), addresses, at: 0 })
+}
+
+/// The issuing CAs that the bundle names and has not revoked: servers are theirs.
+fn issuing(bundle: &TrustBundle) -> Result<Vec<Vec<u8>>, KeyError> {
+    let mut issuing = bundle.issuing_certificates()?;
+    issuing.retain(|der| public_key(der).is_ok_and(|key| !bundle.revoked.contains(&key.id())));
+    Ok(issuing)
 }
 
 /// A connection to a management point, with one method for each thing that it can be asked.

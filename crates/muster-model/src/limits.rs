@@ -51,3 +51,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// Bytes of an OCSP request, and of the address of one that comes by GET. One about a certificate has about 120.
+pub const OCSP_REQUEST_BYTES: usize = 4 << 10;
+/// Certificates that one OCSP request may ask about.
+pub const OCSP_CERTIFICATES: usize = 8;
+/// Bytes of an OCSP answer that a client reads. One of this site has about 250.
+pub const OCSP_RESPONSE_BYTES: usize = 8 << 10;

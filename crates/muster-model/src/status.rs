@@ -111,6 +111,8 @@ messages! {
     PolicyAccepted = "policy_accepted", "Policy version {version} was accepted.";
     /// A policy was refused; `reason` is one of the policy refusals.
     PolicyRefused = "policy_refused", "A policy was refused: {reason}.";
+    /// A server's certificate was refused; `reason` is one of the reasons of a status that proves nothing.
+    ServerRefused = "server_refused", "A server was refused: {reason}.";
     /// A part of the inventory could not be read.
     InventoryUnreadable = "inventory_unreadable", "{class} could not be read: {reason}";
     /// Content did not have the bytes that its hash names, and was thrown away.

@@ -7,6 +7,7 @@ use crate::{
         agent::ManagementPoint,
         enrol::{self, EnrolmentDoor},
         rate::Rate,
+        revocation::{self, RevocationDoor},
         route,
     },
     layout::{Layout, private_dir, replace_file},
@@ -95,6 +96,9 @@ pub struct Urls {
     pub enrolment: String,
     /// API and console.
     pub admin: String,
+    /// Revocation lists and OCSP, where they are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<String>,
 }
 
 /// A running server.
@@ -114,11 +118,12 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// The sockets of the three doors.
+/// The sockets of the doors.
 struct Sockets {
     management_point: TcpListener,
     enrolment: TcpListener,
     admin: TcpListener,
+    revocation: Option<TcpListener>,
 }
 
 impl Server {
@@ -136,7 +141,7 @@ impl Server {
         let sockets = Sockets::bind(&config).await?;
         let urls = sockets.urls(&config);
         let site = Arc::new(open(&layout, &config, &urls, keys, sources).await?);
-        let tls = ServerTls::issue(&site, &config.names.server, site.sources.now())?;
+        let tls = ServerTls::issue(&site, &config.names.server, site.sources.now()).await?;
         let registry = Arc::new(Registry::default());
         let (stopper, stop) = Stop::new();
         spawn(&site, &tls, &registry, &config, sockets, &stop);
@@ -186,6 +191,10 @@ impl Sockets {
             management_point: bind("listen.management_point", config.listen.management_point).await?,
             enrolment: bind("listen.enrolment", config.listen.enrolment).await?,
             admin: bind("listen.admin", config.listen.admin).await?,
+            revocation: match config.listen.revocation_served {
+                true => Some(bind("listen.revocation", config.listen.revocation).await?),
+                false => None,
+            },
         })
     }
 
@@ -207,6 +216,7 @@ impl Sockets {
             management_point: names.management_points.first().cloned().unwrap_or_else(|| https(&self.management_point)),
             enrolment: names.enrolment.clone().unwrap_or_else(|| https(&self.enrolment)),
             admin,
+            revocation: self.revocation.as_ref().map(|listener| format!("http://{host}:{}", port(listener))),
         }
     }
 }
@@ -250,7 +260,8 @@ pub(crate) fn keys(layout: &Layout, config: &Config) -> Result<Keys, StartError>
         let path = dir.join(name);
         fs::read(&path).map_err(|error| StartError::File { path, error })
     };
-    let keys = SiteKeys::from_files(&issuing, read(ISSUING_CERTIFICATE_FILE)?, &policy, secret.as_bytes())?;
+    let mut keys = SiteKeys::from_files(&issuing, read(ISSUING_CERTIFICATE_FILE)?, &policy, secret.as_bytes())?;
+    keys.issuing = keys.issuing.published_at(config.names.revocation.as_deref());
     let root = certificate::public_key(&read(ROOT_CERTIFICATE_FILE)?)
         .map_err(|error| SiteError::Fault(format!("{ROOT_CERTIFICATE_FILE}: {error}; restore it from a backup")))?;
     Ok(Keys { keys, root: root.id() })
@@ -311,7 +322,7 @@ fn spawn(
 ) {
     let metrics = recorder();
     tokio::spawn(upkeep(metrics.clone(), stop.clone()));
-    tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), config.names.server.clone(), stop.clone()));
+    tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), stop.clone()));
     tokio::spawn(contacts(site.clone(), stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
@@ -332,6 +343,9 @@ fn spawn(
     let each = http.connections_per_address;
     let enrolment = door("enrolment", sockets.enrolment, http.enrolment_connections, each);
     serve_enrolment(site, tls, config, enrolment, stop);
+    if let Some(listener) = sockets.revocation {
+        serve_revocation(site, config, door("revocation", listener, http.revocation_connections, each), stop);
+    }
     let app: AppState = Arc::new(App {
         site: site.clone(),
         http: http.clone(),
@@ -360,6 +374,24 @@ fn serve_enrolment(site: &Arc<Site>, tls: &Arc<ServerTls>, config: &Config, door
                 let respond = |request| enrol::dispatch(&enrolment, peer.ip(), request);
                 listen::serve_http(stream, times, stop, respond).await;
             }
+            drop(ticket);
+        }
+    }));
+}
+
+/// Plain HTTP: what is served here proves itself.
+fn serve_revocation(site: &Arc<Site>, config: &Config, door: Door, stop: &Stop) {
+    let revocation = Arc::new(RevocationDoor {
+        site: site.clone(),
+        http: config.http.clone(),
+        rate: Rate::new(config.http.requests_per_minute),
+    });
+    let running = stop.clone();
+    tokio::spawn(listen::accept(door, stop.clone(), move |stream, peer, ticket| {
+        let (revocation, stop) = (revocation.clone(), running.clone());
+        async move {
+            let respond = |request| revocation::dispatch(&revocation, peer.ip(), request);
+            listen::serve_http(stream, &revocation.http, stop, respond).await;
             drop(ticket);
         }
     }));
@@ -435,7 +467,7 @@ async fn notices(site: Arc<Site>, registry: Arc<Registry>, mut stop: Stop) {
                 site.memory.verdicts.forget(device);
                 registry.close(device);
             }
-            Ok(Notice::Changed(_)) => {}
+            Ok(Notice::Changed(_) | Notice::ServerCertificateRevoked) => {}
             // Some were missed: whoever is locked out may be among them. All come back, and each is asked who it is.
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "Notices were missed; all devices connect again.");

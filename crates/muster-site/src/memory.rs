@@ -5,11 +5,12 @@ use crate::{
     identity::{
         connection::{Seen, Verdicts},
         limiter::Limiter,
+        revocation::{Lists, Revoked},
     },
     knowledge::inventory::interner::Interner,
     truth::{dashboard::Last, online::Online, report::queue::Queue},
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicI64};
 use tokio::sync::Notify;
 
 /// The memory of one process. Made with [`Default`]; filled as the site works.
@@ -21,6 +22,12 @@ pub struct Memory {
     pub limiter: Limiter,
     /// Which devices may talk.
     pub verdicts: Arc<Verdicts>,
+    /// Certificates that are revoked.
+    pub revoked: Arc<Revoked>,
+    /// When the status of the server's own certificate was last signed (milliseconds); 0: this process serves nobody.
+    pub(crate) server_proven: AtomicI64,
+    /// Signed revocation lists.
+    pub(crate) lists: Lists,
     /// Last contacts that are not written yet.
     pub seen: Seen,
     /// Tells the background worker of this process that there is work.

@@ -1,6 +1,10 @@
 //! A site at work: its store, keys, trust bundle, limits, and its sources of time and ids.
 
-use crate::{SiteError, memory::Memory};
+use crate::{
+    SiteError,
+    identity::revocation::{number, revocation_load},
+    memory::Memory,
+};
 use arc_swap::ArcSwap;
 use muster_model::{
     api::PageQuery,
@@ -16,7 +20,7 @@ use muster_store::{
     content::ContentStore,
     db::{site_row, trust_bundle},
 };
-use muster_trust::{PrivateKey, TrustBundle, Verified, certificate::IssuingCa};
+use muster_trust::{PrivateKey, TrustBundle, Verified, certificate::IssuingCa, tls::Revocations};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -131,7 +135,7 @@ impl Site {
             SiteError::Fault(format!("The trust bundle in the database is not one of this site's root key: {error}."))
         })?;
         check_keys(bundle.value(), &parts.keys)?;
-        Ok(Self {
+        let site = Self {
             code: row.code,
             name: row.name,
             root: parts.root,
@@ -145,7 +149,14 @@ impl Site {
             addresses: parts.addresses,
             sources: parts.sources,
             memory: Memory::default(),
-        })
+        };
+        revocation_load(&site).await?;
+        Ok(site)
+    }
+
+    /// Whether the certificate of this serial number is revoked, as this process knows it.
+    pub(crate) fn is_revoked(&self, serial: &str) -> bool {
+        number(serial).is_none_or(|serial| self.memory.revoked.is_revoked(serial))
     }
 
     /// The page that is asked for, within the limits.

@@ -3,6 +3,7 @@
 use crate::{
     Site, SiteError,
     delivery::policy::{policy_pending, policy_renew, policy_restore, policy_work},
+    identity::revocation::{certificate_purge, revocation_work},
     knowledge::inventory::inventory_sweep,
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -55,6 +56,10 @@ impl Worker {
     /// When the store fails.
     pub async fn step(&mut self) -> Result<bool, SiteError> {
         let now = self.site.sources.now();
+        // Before everything else: who must not be believed any more.
+        if revocation_work(&self.site, now).await? {
+            return Ok(true);
+        }
         if policy_pending(&self.site, now).await? {
             policy_work(&self.site, now).await?;
             return Ok(true);
@@ -69,6 +74,7 @@ impl Worker {
             }
             // What has expired is refused already; here it goes.
             transaction!(self.site.store, "session_purge", |tx| { session::purge(tx, now).await })?;
+            certificate_purge(&self.site, now).await?;
             self.renewed = Some(now);
         }
         if !(0..DAY).contains(&now.since(self.swept)) {

@@ -14,6 +14,8 @@ pub enum Notice {
     AllPoliciesChanged,
     /// The device is locked out: close everything it has open.
     DeviceClosed(DeviceId),
+    /// The server's own certificate, or one that it had before, was revoked.
+    ServerCertificateRevoked,
     /// Something that a page shows changed.
     Changed(Noun),
 }

@@ -4,15 +4,23 @@
 
 use crate::{PrivateKey, PublicKey, key::KeyError};
 use muster_model::{
-    id::{DeviceId, SiteCode},
+    id::{DeviceId, Hash, SiteCode},
     time::{DAY, UnixMillis},
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, Issuer,
-    KeyIdMethod, KeyUsagePurpose as Usage, SanType, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose as Eku, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose as Usage, SanType, SerialNumber,
+    SigningKey, SubjectPublicKeyInfo,
 };
 use rustls::pki_types::CertificateDer;
 use std::net::IpAddr;
+use x509_cert::{
+    der::{
+        Encode,
+        asn1::{Ia5String, ObjectIdentifier},
+    },
+    ext::pkix::{AccessDescription, AuthorityInfoAccessSyntax, name::GeneralName as Address},
+};
 use x509_parser::{
     certificate::X509Certificate, certification_request::X509CertificationRequest, extensions::GeneralName,
     oid_registry::OID_SIG_ECDSA_WITH_SHA256, prelude::FromDer,
@@ -28,6 +36,9 @@ pub const SERVER_LIFETIME: i64 = 90 * DAY;
 pub const CLIENT_LIFETIME: i64 = 30 * DAY;
 /// How far a new certificate reaches back, for clients whose clocks are slow.
 const BACKDATE: i64 = DAY;
+/// `authorityInfoAccess`, and in it the address of an OCSP responder.
+const AIA_OID: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+const OCSP_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
 
 /// Why a certificate or signing request is not taken, or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +93,8 @@ pub struct Issued {
 pub struct IssuingCa {
     certificate: Vec<u8>,
     issuer: Issuer<'static, rcgen::KeyPair>,
+    key: Hash,
+    published_at: Option<String>,
 }
 
 impl std::fmt::Debug for IssuingCa {
@@ -134,7 +147,29 @@ impl IssuingCa {
             return Err(CertificateError::Malformed);
         }
         let issuer = Issuer::from_ca_cert_der(&der, key.issuer_key()?).map_err(|_| CertificateError::Malformed)?;
-        Ok(Self { certificate, issuer })
+        Ok(Self { certificate, issuer, key: key.public().id(), published_at: None })
+    }
+
+    /// The same, writing into client certificates where their status is published: below `base`, such as `http://pki.example`.
+    #[must_use]
+    pub fn published_at(mut self, base: Option<&str>) -> Self {
+        self.published_at = base.map(|base| base.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The id of the CA's key.
+    #[must_use]
+    pub fn key_id(&self) -> Hash {
+        self.key
+    }
+
+    pub(crate) fn issuer(&self) -> &Issuer<'static, rcgen::KeyPair> {
+        &self.issuer
+    }
+
+    /// A signature of the CA in the form of certificates.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>, CertificateError> {
+        self.issuer.key().sign(bytes).map_err(|_| CertificateError::Key(KeyError::Random))
     }
 
     /// The CA's own certificate, DER.
@@ -181,6 +216,10 @@ impl IssuingCa {
         let uri = format!("urn:muster:{site}:device:{device}");
         params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(|_| CertificateError::Malformed)?)];
         params.extended_key_usages = vec![Eku::ClientAuth];
+        if let Some(base) = &self.published_at {
+            params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![list_address(base, &self.key)] }];
+            params.custom_extensions = vec![CustomExtension::from_oid_content(&AIA_OID, responder(base)?)];
+        }
         self.leaf(params, key)
     }
 
@@ -193,10 +232,42 @@ impl IssuingCa {
     }
 }
 
+/// Where the revocation list of the CA with this key is published.
+#[must_use]
+pub fn list_address(base: &str, key: &Hash) -> String {
+    format!("{base}/crl/{key}.crl")
+}
+
+/// The content of `authorityInfoAccess`: where to ask for a status.
+fn responder(base: &str) -> Result<Vec<u8>, CertificateError> {
+    let address = Ia5String::new(&format!("{base}/ocsp")).map_err(|_| CertificateError::Malformed)?;
+    let description =
+        AccessDescription { access_method: OCSP_OID, access_location: Address::UniformResourceIdentifier(address) };
+    AuthorityInfoAccessSyntax(vec![description]).to_der().map_err(|_| CertificateError::Malformed)
+}
+
+/// A time as certificates have it, in whole seconds.
+pub(crate) fn moment(at: UnixMillis) -> Result<time::OffsetDateTime, CertificateError> {
+    time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1_000)).map_err(|_| CertificateError::Malformed)
+}
+
+/// The serial number of a certificate of this site; they have at most 16 bytes.
+#[must_use]
+pub fn serial_number(der: &[u8]) -> Option<u128> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let bytes = certificate.raw_serial();
+    (bytes.len() <= 16).then(|| bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte)))
+}
+
+/// Whether `key` signed this certificate.
+pub(crate) fn is_signed_by(der: &[u8], key: &PublicKey) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, certificate)| {
+        certificate.signature_algorithm.algorithm == OID_SIG_ECDSA_WITH_SHA256
+            && key.verify_der(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data).is_ok()
+    })
+}
+
 fn params(common_name: &str, now: UnixMillis, lifetime: i64) -> Result<CertificateParams, CertificateError> {
-    let moment = |at: UnixMillis| {
-        time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1_000)).map_err(|_| CertificateError::Malformed)
-    };
     let mut serial = [0; 16];
     crate::random(&mut serial)?;
     // Positive, and of full length, so that two spellings of one serial number do not exist.

@@ -3,7 +3,10 @@
 use crate::sha256;
 use aws_lc_rs::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey},
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+        UnparsedPublicKey,
+    },
 };
 use muster_model::id::Hash;
 use pkcs8::{
@@ -109,6 +112,18 @@ impl PublicKey {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point)
             .verify(message, signature)
             .map_err(|_| KeyError::SignatureInvalid)
+    }
+
+    /// Checks a signature in the form of certificates (DER) over `message`.
+    pub(crate) fn verify_der(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
+            .verify(message, signature)
+            .map_err(|_| KeyError::SignatureInvalid)
+    }
+
+    /// The uncompressed point, 65 bytes.
+    pub(crate) fn point(&self) -> &[u8] {
+        &self.point
     }
 }
 

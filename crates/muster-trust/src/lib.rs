@@ -4,9 +4,12 @@
 
 pub mod bundle;
 pub mod certificate;
+pub mod crl;
 pub mod envelope;
 pub mod key;
+pub mod ocsp;
 pub mod sequence;
+pub mod server_status;
 pub mod tls;
 
 pub use bundle::TrustBundle;

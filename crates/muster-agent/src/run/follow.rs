@@ -14,11 +14,10 @@ use bytes::Bytes;
 use muster_model::{
     id::Hash,
     policy::{Assignment, BodyRef, PolicyRefusal},
-    problem::Code,
     status::{Component, MessageId, Severity},
     time::{DAY, HOUR},
 };
-use muster_trust::{Verified, certificate::CLIENT_LIFETIME, sha256};
+use muster_trust::{Verified, certificate::CLIENT_LIFETIME, ocsp::StatusError, sha256};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
@@ -51,8 +50,14 @@ pub enum FollowError {
 pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>>>, wake: Arc<Notify>) {
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(1_800));
     let mut follower = Follower { agent: agent.clone(), publish, refused: None };
+    let mut unproven = None;
     loop {
-        let wait = match follower.refresh().await {
+        let refreshed = follower.refresh().await;
+        if let Err(error) = identity::store_statuses(&agent.directory, &agent.site.statuses) {
+            tracing::warn!(%error, "the status of the server could not be kept");
+        }
+        unproven = server_refused(&agent, refreshed.as_ref().err(), unproven).await;
+        let wait = match refreshed {
             Ok(()) => {
                 backoff.reset();
                 spread(follower.poll_interval(), random())
@@ -76,6 +81,25 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
     }
 }
 
+/// Reports once that a server's certificate was refused, and gets a newer trust bundle when the bundle does not know its CA.
+async fn server_refused(
+    agent: &Agent,
+    error: Option<&FollowError>,
+    before: Option<StatusError>,
+) -> Option<StatusError> {
+    let Some(FollowError::Http(HttpError::Unproven { reason, .. })) = error else { return None };
+    if before != Some(*reason) {
+        let values = [("reason", reason.as_str())];
+        agent.report(Component::Agent, Severity::Error, MessageId::ServerRefused, &values);
+    }
+    if *reason == StatusError::IssuerUnknown
+        && let Err(error) = enrol::renew_bundle(&agent.directory, &agent.site).await
+    {
+        tracing::warn!(%error, "no trust bundle that knows the server's CA could be had");
+    }
+    Some(*reason)
+}
+
 /// The live channel: tells the policy task when something changed. Losing it only costs time.
 pub async fn live(agent: Arc<Agent>, wake: Arc<Notify>) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
@@ -87,7 +111,7 @@ pub async fn live(agent: Arc<Agent>, wake: Arc<Notify>) {
             backoff.reset();
         }
         let wait = backoff.next(random());
-        let not_active = lost.problem().is_some_and(|problem| problem.code == Code::DeviceNotActive);
+        let not_active = lost.is_locked_out();
         if not_active && !refused {
             tracing::warn!(error = %lost, "this client is blocked or retired at its site; it goes on when an administrator lets it in again");
         }

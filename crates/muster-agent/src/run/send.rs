@@ -61,7 +61,7 @@ pub async fn run(agent: Arc<Agent>) {
                     if error.clock_difference().is_some() {
                         agent.compare_clock(error.clock_difference());
                     }
-                    if error.problem().is_some_and(|problem| problem.code == Code::DeviceNotActive) {
+                    if error.is_locked_out() {
                         wait = wait.max(NOT_ACTIVE);
                     }
                 }

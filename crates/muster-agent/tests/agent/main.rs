@@ -9,4 +9,5 @@ mod enrolment;
 mod outbox;
 mod policy;
 mod rpm_database;
+mod server_status;
 mod tree;

@@ -1,7 +1,10 @@
 //! Administrators.
 
 use super::{Client, ClientError, query};
-use muster_model::api::{Admin, AdminCreate, Page, PageQuery};
+use muster_model::{
+    api::{Admin, AdminCreate, Page, PageQuery, Reason},
+    id::AdminId,
+};
 
 impl Client {
     /// `GET /admins`.
@@ -18,5 +21,13 @@ impl Client {
     /// `conflict` when the key or name is another administrator's.
     pub async fn admin_create(&self, request: &AdminCreate) -> Result<Admin, ClientError> {
         self.post("/admins", request).await
+    }
+
+    /// `POST /admins/{id}/disable`.
+    ///
+    /// # Errors
+    /// `conflict` for the caller's own id.
+    pub async fn admin_disable(&self, id: AdminId, reason: &Reason) -> Result<Admin, ClientError> {
+        self.post(&format!("/admins/{id}/disable"), reason).await
     }
 }

@@ -3,7 +3,7 @@
 use super::{Client, ClientError, Tagged, encoded, query};
 use http::Method;
 use muster_model::{
-    api::{ClassRows, Device, DeviceDetail, DeviceQuery, Page, PageQuery, Reason, TimelineEntry},
+    api::{ClassRows, Device, DeviceDetail, DeviceQuery, Page, PageQuery, Reason, Revoke, TimelineEntry},
     id::DeviceId,
 };
 
@@ -72,5 +72,13 @@ impl Client {
         etag: Option<&str>,
     ) -> Result<Device, ClientError> {
         self.send(Method::POST, &format!("/devices/{id}/retire"), reason, etag).await
+    }
+
+    /// `POST /devices/{id}/revoke`.
+    ///
+    /// # Errors
+    /// `conflict` when there is nothing to revoke.
+    pub async fn device_revoke(&self, id: DeviceId, request: &Revoke) -> Result<Device, ClientError> {
+        self.post(&format!("/devices/{id}/revoke"), request).await
     }
 }

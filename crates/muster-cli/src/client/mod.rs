@@ -4,6 +4,7 @@ mod admin;
 mod application;
 mod audit;
 mod body;
+mod certificate;
 mod conflict;
 mod content;
 mod deployment;

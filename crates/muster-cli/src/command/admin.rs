@@ -1,10 +1,10 @@
 //! `muster admin`: who may do what.
 
-use super::{Context, Part, ask::confirm};
+use super::{Context, Part, ask::confirm, find};
 use crate::{CliError, files, output, when};
 use clap::Subcommand;
 use muster_model::{
-    api::{AdminCreate, Role},
+    api::{AdminCreate, Reason, Role},
     id::Name,
 };
 use muster_trust::PublicKey;
@@ -26,6 +26,14 @@ pub(super) enum Verb {
     },
     /// List administrators
     List(Part),
+    /// Disable an administrator: their sessions end, and their key signs in no more
+    Disable {
+        /// Administrator id or name
+        admin: String,
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 impl Verb {
@@ -44,6 +52,20 @@ impl Verb {
                 ctx.out.value(&admin, |a| format!("{} can sign in now, as {}.", a.name, a.role))
             }
             Self::List(part) => admin_list(ctx, part).await,
+            Self::Disable { admin, reason } => {
+                let client = ctx.client().await?;
+                let admin = find::admin(&client, &admin).await?;
+                confirm(
+                    ctx,
+                    &format!(
+                        "{} ({}) can do nothing any more. What their key signed as an author counts until the trust bundle says \
+                         otherwise. This cannot be undone.",
+                        admin.name, admin.id
+                    ),
+                )?;
+                let admin = client.admin_disable(admin.id, &Reason { reason }).await?;
+                ctx.out.value(&admin, |a| format!("{} is disabled.", a.name))
+            }
         }
     }
 }

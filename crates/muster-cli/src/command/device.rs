@@ -1,6 +1,6 @@
 //! `muster device`: look at devices, lock them out, let them go.
 
-use super::{Context, Part, ask::confirm, find};
+use super::{Context, Part, ask::confirm, certificate::Why, find};
 use crate::{CliError, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
@@ -30,6 +30,13 @@ pub(super) enum Verb {
     Unblock(Change),
     /// Let a device go for good; to come back it enrols anew
     Retire(Change),
+    /// Revoke every certificate of a device for good; to come back it enrols anew
+    Revoke {
+        /// Device id or host name
+        device: String,
+        #[command(flatten)]
+        why: Why,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -79,8 +86,23 @@ impl Verb {
             Self::Block(change) => change.run(ctx, Kind::Block).await,
             Self::Unblock(change) => change.run(ctx, Kind::Unblock).await,
             Self::Retire(change) => change.run(ctx, Kind::Retire).await,
+            Self::Revoke { device, why } => device_revoke(ctx, &device, why).await,
         }
     }
+}
+
+async fn device_revoke(ctx: &Context, device: &str, why: Why) -> Result<(), CliError> {
+    let client = ctx.client().await?;
+    let id = find::device(&client, device).await?;
+    let name = client.device_show(id).await?.value.device.name;
+    let about = format!(
+        "{} ({id})\nIts certificates are worth nothing from now on, and it comes back only by enrolling with a new key. This \
+         cannot be undone.",
+        output::clean(&name)
+    );
+    confirm(ctx, &about)?;
+    let device = client.device_revoke(id, &why.into()).await?;
+    ctx.out.value(&device, |d| format!("The certificates of {} are revoked.", output::clean(&d.name)))
 }
 
 impl Change {

@@ -2,7 +2,7 @@
 
 use crate::{CliError, Client, output::clean};
 use muster_model::{
-    api::{ApplicationInfo, Deployment, Device, DeviceQuery, Enrolment, EnrolmentState, PageQuery},
+    api::{Admin, ApplicationInfo, Deployment, Device, DeviceQuery, Enrolment, EnrolmentState, PageQuery},
     id::{DeploymentId, DeviceId, EnrolmentId, Hash},
 };
 
@@ -34,6 +34,12 @@ pub(super) async fn device(client: &Client, word: &str) -> Result<DeviceId, CliE
     let wanted = DeviceQuery { search: word.to_owned(), limit: ROWS, ..Default::default() };
     let found = client.device_list(&wanted).await?.items.into_iter().filter(|d| d.name == word).collect();
     only("device", word, found, |d: &Device| d.id.to_string()).map(|d| d.id)
+}
+
+pub(super) async fn admin(client: &Client, word: &str) -> Result<Admin, CliError> {
+    let means = |a: &Admin| a.name.as_str() == word || a.id.to_string() == word;
+    let found = client.admin_list(&all()).await?.items.into_iter().filter(means).collect();
+    only("admin", word, found, |a: &Admin| a.id.to_string())
 }
 
 pub(super) async fn pending(client: &Client, word: &str) -> Result<Enrolment, CliError> {

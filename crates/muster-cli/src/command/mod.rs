@@ -4,6 +4,7 @@ mod admin;
 mod application;
 mod ask;
 mod audit;
+mod certificate;
 mod completion;
 mod conflict;
 mod deployment;
@@ -66,6 +67,12 @@ enum Noun {
     /// Devices
     #[command(subcommand)]
     Device(device::Verb),
+    /// Certificates of devices and of the server
+    #[command(subcommand)]
+    Certificate(certificate::Verb),
+    /// What the site publishes about revoked certificates
+    #[command(subcommand)]
+    Revocation(certificate::RevocationVerb),
     /// Two machines that look like one device
     #[command(subcommand)]
     Conflict(conflict::Verb),
@@ -172,6 +179,8 @@ impl Cli {
             Noun::Token(verb) => verb.run(&ctx).await,
             Noun::Enrolment(verb) => verb.run(&ctx).await,
             Noun::Device(verb) => verb.run(&ctx).await,
+            Noun::Certificate(verb) => verb.run(&ctx).await,
+            Noun::Revocation(verb) => verb.run(&ctx).await,
             Noun::Conflict(verb) => verb.run(&ctx).await,
             Noun::Inventory(verb) => verb.run(&ctx).await,
             Noun::Application(verb) => verb.run(&ctx).await,
@@ -239,6 +248,7 @@ mod tests {
             "muster site show",
             "muster site dashboard --json",
             "muster admin list",
+            "muster admin disable Ada --reason left",
             "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",
             "muster token list --offset 50 --limit 500",
             "muster token create --name x --valid 2h",
@@ -252,6 +262,10 @@ mod tests {
             "muster device block kiosk-7 --reason lost",
             "muster device unblock kiosk-7 --reason found",
             "muster device retire kiosk-7 --reason sold",
+            "muster device revoke kiosk-7 --reason stolen --code key_compromise",
+            "muster certificate list --device kiosk-7 --revoked",
+            "muster certificate revoke 40ff --reason superseded --code superseded",
+            "muster revocation show",
             "muster conflict list --all",
             &format!("muster conflict decide {id} --as two_machines --reason cloned"),
             "muster inventory show kiosk-7",

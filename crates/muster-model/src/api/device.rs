@@ -1,6 +1,6 @@
 //! Devices and what is known about them.
 
-use super::DeviceDeployment;
+use super::{DeviceDeployment, Revocation};
 use crate::{
     id::{DeviceId, Hash},
     inventory::Unread,
@@ -95,6 +95,8 @@ api! {
         certificate_serial: String,
         /// When its certificate ends.
         certificate_expires: UnixMillis,
+        /// How its certificate was revoked, where it was.
+        revocation: Option<Revocation>,
         /// Version of its assignment.
         policy_version: u64,
         /// When its assignment ends unless it is signed again.

@@ -39,6 +39,7 @@ macro_rules! api {
 
 pub mod admin;
 pub mod audit;
+pub mod certificate;
 pub mod conflict;
 pub mod deployment;
 pub mod device;
@@ -50,6 +51,7 @@ pub mod token;
 
 pub use admin::*;
 pub use audit::*;
+pub use certificate::*;
 pub use conflict::*;
 pub use deployment::*;
 pub use device::*;

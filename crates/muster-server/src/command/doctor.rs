@@ -170,11 +170,14 @@ fn ports(config: &Config, running: bool, found: &mut Findings) {
         return;
     }
     let before = found.0.len();
-    let doors: [(&str, SocketAddr); 3] = [
+    let mut doors: Vec<(&str, SocketAddr)> = vec![
         ("listen.management_point", config.listen.management_point),
         ("listen.enrolment", config.listen.enrolment),
         ("listen.admin", config.listen.admin),
     ];
+    if config.listen.revocation_served {
+        doors.push(("listen.revocation", config.listen.revocation));
+    }
     for (name, address) in doors {
         if let Err(error) = TcpListener::bind(address) {
             let text = "another program has it, or this machine has no such address; change it in musterd.toml.";
@@ -221,6 +224,7 @@ async fn database(layout: &Layout, config: &Config, keys: Keys, now: UnixMillis,
         found.fail("database", format!("site.code is {}: name the right database.", config.site.code));
     }
     bundle(&site, now, found);
+    revocation(&site, config, now, found);
     site.store.close().await;
 }
 
@@ -233,5 +237,20 @@ fn bundle(site: &Site, now: UnixMillis, found: &mut Findings) {
         found.warn("trust bundle", format!("The trust bundle ends in {days} days: {next}"));
     } else {
         found.ok("trust bundle", format!("The trust bundle holds for {days} more days."));
+    }
+}
+
+/// Whether others can learn what is revoked.
+fn revocation(site: &Site, config: &Config, now: UnixMillis, found: &mut Findings) {
+    if !config.listen.revocation_served {
+        let text = "listen.revocation_served is off: others cannot ask whether a certificate of this site is revoked.";
+        found.warn("revocation", text);
+    }
+    let warnings = muster_site::revocation_warnings(site, now);
+    if warnings.is_empty() {
+        found.ok("revocation", "The revocation lists are signed and hold.");
+    }
+    for warning in warnings {
+        found.warn("revocation", warning);
     }
 }

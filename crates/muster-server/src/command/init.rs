@@ -73,6 +73,9 @@ pub struct InitArgs {
     /// Where administrators connect: without TLS on a loopback address, else with it. Default: 127.0.0.1:8442.
     #[arg(long, value_name = "ADDRESS")]
     pub listen_admin: Option<SocketAddr>,
+    /// Where revocation lists and OCSP are served, over plain HTTP. Default: 0.0.0.0:8480.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_revocation: Option<SocketAddr>,
 }
 
 /// Why no site was made.
@@ -210,6 +213,7 @@ fn configuration(args: &InitArgs) -> Result<Config, InitError> {
     listen.management_point = args.listen_management_point.unwrap_or(listen.management_point);
     listen.enrolment = args.listen_enrolment.unwrap_or(listen.enrolment);
     listen.admin = args.listen_admin.unwrap_or(listen.admin);
+    listen.revocation = args.listen_revocation.unwrap_or(listen.revocation);
     listen.admin_tls = !listen.admin.ip().is_loopback();
     match config::problems(&config).first() {
         Some(problem) => Err(InitError::Argument(problem.clone())),

@@ -18,7 +18,10 @@ fn open_files(http: &config::Http) {
         tracing::warn!(%error, "The number of open files could not be raised.");
     }
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let connections = (http.management_point_connections + http.enrolment_connections + http.admin_connections) as u64;
+    let connections = (http.management_point_connections
+        + http.enrolment_connections
+        + http.revocation_connections
+        + http.admin_connections) as u64;
     if most < connections {
         tracing::warn!(
             open_files = most,
@@ -38,6 +41,9 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
         let urls = server.urls();
         say(&format!("Management point  {}", urls.management_point));
         say(&format!("Enrolment         {}", urls.enrolment));
+        if let Some(revocation) = &urls.revocation {
+            say(&format!("Revocation        {revocation}"));
+        }
         say(&format!("Console and API   {}", urls.admin));
         let handler = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
         let (mut interrupt, mut terminate) = (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);

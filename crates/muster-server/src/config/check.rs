@@ -24,11 +24,14 @@ fn listen(listen: &Listen, found: &mut Vec<String>) {
             listen.admin
         ));
     }
-    let addresses = [
+    let mut addresses = vec![
         ("listen.management_point", listen.management_point),
         ("listen.enrolment", listen.enrolment),
         ("listen.admin", listen.admin),
     ];
+    if listen.revocation_served {
+        addresses.push(("listen.revocation", listen.revocation));
+    }
     for (at, (name, address)) in addresses.iter().enumerate() {
         for (other, taken) in &addresses[..at] {
             let overlap = address.ip() == taken.ip() || address.ip().is_unspecified() || taken.ip().is_unspecified();
@@ -60,6 +63,16 @@ fn names(config: &Config, found: &mut Vec<String>) {
             ));
         }
     }
+    if let Some(address) = names.revocation.as_ref().filter(|address| !is_http_authority(address)) {
+        found.push(format!(
+            "names.revocation is {address:?}: write it as http://host or http://host:port, without a path."
+        ));
+    }
+}
+
+/// `http://host` or `http://host:port` and nothing more.
+fn is_http_authority(address: &str) -> bool {
+    address.strip_prefix("http://").is_some_and(|rest| is_https_authority(&format!("https://{rest}")))
 }
 
 fn numbers(config: &Config, found: &mut Vec<String>) {
@@ -80,6 +93,7 @@ fn numbers(config: &Config, found: &mut Vec<String>) {
         ("http.management_point_connections", http.management_point_connections),
         ("http.enrolment_connections", http.enrolment_connections),
         ("http.admin_connections", http.admin_connections),
+        ("http.revocation_connections", http.revocation_connections),
         ("http.connections_per_address", http.connections_per_address),
         ("http.requests_per_minute", http.requests_per_minute as usize),
         ("limits.enrol_bytes", config.limits.enrol_bytes),
@@ -134,6 +148,8 @@ mod tests {
             (after(|c| c.names.server.clear()), "names.server is empty"),
             (after(|c| c.names.server = vec!["a b".into()]), "neither a DNS name"),
             (after(|c| c.names.enrolment = Some("http://a".into())), "https://host:port"),
+            (after(|c| c.names.revocation = Some("https://a".into())), "names.revocation"),
+            (after(|c| c.listen.revocation.set_port(8442)), "a port of its own"),
             (after(|c| c.http.header_seconds = 0), "from 1 to"),
             (after(|c| c.limits.page_rows = 0), "limits.page_rows is 0"),
             (after(|c| c.site.database = "mysql://x".into()), "site.database"),

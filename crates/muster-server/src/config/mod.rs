@@ -80,6 +80,10 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Whether administrators are served over TLS. Without it, `admin` must be a loopback address.
     pub admin_tls: bool,
+    /// Whoever checks a certificate: revocation lists and OCSP, over plain HTTP.
+    pub revocation: SocketAddr,
+    /// Whether they are served here at all.
+    pub revocation_served: bool,
 }
 
 impl Default for Listen {
@@ -89,6 +93,8 @@ impl Default for Listen {
             enrolment: SocketAddr::from(([0, 0, 0, 0], 8441)),
             admin: SocketAddr::from(([127, 0, 0, 1], 8442)),
             admin_tls: true,
+            revocation: SocketAddr::from(([0, 0, 0, 0], 8480)),
+            revocation_served: true,
         }
     }
 }
@@ -105,6 +111,8 @@ pub struct Names {
     pub enrolment: Option<String>,
     /// Address of the console, where it is not that of the listener.
     pub console: Option<String>,
+    /// Address below which client certificates say that their revocation is published: `http://host[:port]`.
+    pub revocation: Option<String>,
 }
 
 impl Default for Names {
@@ -114,6 +122,7 @@ impl Default for Names {
             management_points: Vec::new(),
             enrolment: None,
             console: None,
+            revocation: None,
         }
     }
 }
@@ -138,9 +147,11 @@ pub struct Http {
     pub enrolment_connections: usize,
     /// Connections of administrators at once.
     pub admin_connections: usize,
-    /// Connections of one address at once to the enrolment and the administrators' door.
+    /// Connections to the revocation door at once.
+    pub revocation_connections: usize,
+    /// Connections of one address at once to the enrolment, the revocation and the administrators' door.
     pub connections_per_address: usize,
-    /// Requests of one address in a minute to the enrolment door, and tries to sign in.
+    /// Requests of one address in a minute to the enrolment door, to the revocation door, and tries to sign in.
     pub requests_per_minute: u32,
 }
 
@@ -155,6 +166,7 @@ impl Default for Http {
             management_point_connections: 150_000,
             enrolment_connections: 1_000,
             admin_connections: 1_000,
+            revocation_connections: 1_000,
             connections_per_address: 64,
             requests_per_minute: 600,
         }

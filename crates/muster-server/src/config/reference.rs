@@ -26,6 +26,16 @@ const KEYS: &[(&str, &str)] = &[
          init` writes `false` for a loopback address.",
     ),
     (
+        "listen.revocation",
+        "Address of the revocation door: revocation lists (`/crl/<key id of the CA>.crl`) and OCSP (`/ocsp`) over plain HTTP, as \
+         the standards expect, and nothing else.",
+    ),
+    (
+        "listen.revocation_served",
+        "Whether there is a revocation door. Without it others cannot check certificates of this site; its own servers and \
+         clients can, because they need no such door.",
+    ),
+    (
         "names.server",
         "DNS names and IP addresses in the server's certificate, which is issued at each start. Clients are told the first one.",
     ),
@@ -38,6 +48,11 @@ const KEYS: &[(&str, &str)] = &[
         "Address of the enrolment door in tokens, `https://host:port`. Unset: the first name and the listener's port.",
     ),
     ("names.console", "Address of the console in sign-in links. Unset: the listener's address."),
+    (
+        "names.revocation",
+        "Address, `http://host` or `http://host:port`, that client certificates name for their revocation list and OCSP. Unset: \
+         certificates name none. Set it when something else than Muster checks them.",
+    ),
     ("http.handshake_seconds", "Seconds that a TLS handshake may take."),
     ("http.header_seconds", "Seconds until a request's header must be there; a kept connection may be idle as long."),
     ("http.body_seconds", "Seconds in which the next piece of a body must come in or go out."),
@@ -46,13 +61,14 @@ const KEYS: &[(&str, &str)] = &[
     ("http.management_point_connections", "Connections of devices at once. One more is closed at once."),
     ("http.enrolment_connections", "Connections to the enrolment door at once."),
     ("http.admin_connections", "Connections of administrators at once."),
+    ("http.revocation_connections", "Connections to the revocation door at once."),
     (
         "http.connections_per_address",
-        "Connections of one address at once to the enrolment and to the administrators' door.",
+        "Connections of one address at once to the enrolment, to the revocation and to the administrators' door.",
     ),
     (
         "http.requests_per_minute",
-        "Requests of one address in a minute to the enrolment door, and as many tries to sign in.",
+        "Requests of one address in a minute to the enrolment door, as many to the revocation door, and as many tries to sign in.",
     ),
     ("limits.enrol_bytes", "Bytes of a request to enrol."),
     ("limits.report_bytes", "Bytes of one report as sent (compressed)."),
@@ -120,7 +136,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Keys without a value unless one is set.
-    const UNSET: &[&str] = &["names.enrolment", "names.console"];
+    const UNSET: &[&str] = &["names.enrolment", "names.console", "names.revocation"];
 
     #[test]
     fn every_key_is_explained_and_every_explained_key_exists() {

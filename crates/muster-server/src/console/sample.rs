@@ -214,6 +214,11 @@ impl Flavour {
             key_protection: self.text("software key"),
             hardware_id: hash(2),
             certificate_serial: self.text("4f2a90c1d7e6b35188aa"),
+            revocation: (self == Self::Hostile).then(|| Revocation {
+                reason: RevocationReason::CertificateHold,
+                revoked: ago(HOUR),
+                revoked_by: self.text("amelia"),
+            }),
             certificate_expires: NOW.plus(if self == Self::Hostile { -HOUR } else { 21 * DAY }),
             policy_version: 17,
             policy_expires: (!empty).then(|| NOW.plus(6 * DAY)),
@@ -230,6 +235,20 @@ impl Flavour {
             deployments: if empty { vec![] } else { self.device_deployments().into_iter().take(2).collect() },
             revision: 3,
         }
+    }
+
+    pub(super) fn revocation(self) -> RevocationState {
+        let list = |of: &str, number| RevocationList {
+            issuer: hash(3),
+            of: self.text(of),
+            number,
+            signed: ago(2 * HOUR),
+            next_update: NOW.plus(70 * HOUR),
+            entries: 3,
+            warning: (self == Self::Hostile).then(|| self.text("")),
+        };
+        let warnings = if self == Self::Hostile { vec![self.text("")] } else { vec![] };
+        RevocationState { lists: vec![list("issuing", 118), list("root", 1)], revoked: 3, warnings }
     }
 
     pub(super) fn class_rows(self, single: bool) -> ClassRows {

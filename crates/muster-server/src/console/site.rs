@@ -7,7 +7,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Admin, PageQuery, SiteInfo},
+    api::{Admin, PageQuery, RevocationState, SiteInfo},
     policy::ClientSettings,
     problem::Code,
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
@@ -86,6 +86,8 @@ pub(crate) struct SitePage {
     pub(crate) info: SiteInfo,
     /// Its administrators.
     pub(crate) admins: Vec<Admin>,
+    /// Its revocation lists.
+    pub(crate) revocation: RevocationState,
 }
 
 impl SitePage {
@@ -140,5 +142,6 @@ pub(crate) async fn site_show(visit: Visit) -> Answer {
     let info = visit.ask(muster_site::site_show(&visit.ctx, visit.site()).await)?;
     let rows = PageQuery { offset: 0, limit: 200 };
     let admins = visit.ask(muster_site::admin_list(&visit.ctx, visit.site(), rows).await)?.items;
-    visit.page(&SitePage { shell: visit.shell("site").await?, info, admins })
+    let revocation = visit.ask(muster_site::revocation_show(&visit.ctx, visit.site()).await)?;
+    visit.page(&SitePage { shell: visit.shell("site").await?, info, admins, revocation })
 }

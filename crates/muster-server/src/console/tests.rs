@@ -230,6 +230,7 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
                 shell: f.shell("site"),
                 info: f.site_info(),
                 admins: vec![f.admin(1, "amelia", Role::FullAdministrator), f.admin(2, "jun", Role::ReadOnlyAnalyst)],
+                revocation: f.revocation(),
             },
         ),
     ]

@@ -1,4 +1,5 @@
-//! HTTP of the site server: `agent` for devices, `enrol` for those that want to become one, `api` for administrators.
+//! HTTP of the site server: `agent` for devices, `enrol` for those that want to become one,
+//! `revocation` for whoever checks a certificate, `api` for administrators.
 
 pub(crate) mod agent;
 pub mod api;
@@ -11,6 +12,7 @@ pub(crate) mod guard;
 pub(crate) mod health;
 pub(crate) mod rate;
 pub(crate) mod respond;
+pub(crate) mod revocation;
 pub mod route;
 pub(crate) mod security;
 pub(crate) mod trace;

@@ -1,17 +1,23 @@
-//! The server's certificate and the TLS side of each door. The certificate is issued at each start, and again at two thirds of its life.
+//! The server's certificate, the proof of its status, and the TLS side of each door. The certificate is issued at each start, at
+//! two thirds of its life, and when it was revoked; the status is signed anew every hour.
 
-use arc_swap::ArcSwap;
-use muster_model::time::{DAY, UnixMillis};
-use muster_site::Site;
+use muster_model::time::{HOUR, UnixMillis};
+use muster_site::{Notice, Site, SiteError};
 use muster_trust::{
     PrivateKey,
-    certificate::{CertificateError, SERVER_LIFETIME},
+    certificate::SERVER_LIFETIME,
     key::KeyError,
-    tls::{self, ClientAuth, TlsError},
+    tls::{self, ClientAuth, Presented, TlsError},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::net::TcpStream;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{net::TcpStream, sync::broadcast::error::RecvError};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+
+/// Time between two looks at the clock.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +26,8 @@ pub enum ServerTlsError {
     #[error("no key for the server's certificate could be made: {0}")]
     Key(#[from] KeyError),
     /// No certificate could be issued.
-    #[error("no server certificate could be issued: {0}; check names.server")]
-    Certificate(#[from] CertificateError),
+    #[error("no server certificate could be issued: {0}")]
+    Site(#[from] SiteError),
     /// The TLS library refused it.
     #[error("{0}")]
     Tls(#[from] TlsError),
@@ -30,11 +36,31 @@ pub enum ServerTlsError {
     Bundle,
 }
 
-/// The TLS configurations in force: with client certificates for devices, without for everyone else.
+/// The TLS configurations: with client certificates for devices, without for everyone else. Both show one certificate.
 #[derive(Debug)]
 pub(crate) struct ServerTls {
-    devices: ArcSwap<ServerConfig>,
-    others: ArcSwap<ServerConfig>,
+    devices: Arc<ServerConfig>,
+    others: Arc<ServerConfig>,
+    presented: Arc<Presented>,
+    names: Vec<String>,
+    own: Mutex<Own>,
+}
+
+/// The certificate that is shown.
+#[derive(Debug, Clone)]
+struct Own {
+    serial: String,
+    issued: UnixMillis,
+    /// When its status was signed.
+    proven: UnixMillis,
+}
+
+/// What is shown in handshakes.
+struct Made {
+    chain: Vec<Vec<u8>>,
+    key: PrivateKey,
+    status: Vec<u8>,
+    own: Own,
 }
 
 /// Which TLS a door has.
@@ -48,16 +74,46 @@ pub(crate) enum Ask {
 
 impl ServerTls {
     /// With a new certificate for `names`.
-    pub(crate) fn issue(site: &Site, names: &[String], now: UnixMillis) -> Result<Arc<Self>, ServerTlsError> {
-        let (devices, others) = configurations(site, names, now)?;
-        Ok(Arc::new(Self { devices: ArcSwap::from_pointee(devices), others: ArcSwap::from_pointee(others) }))
+    pub(crate) async fn issue(site: &Site, names: &[String], now: UnixMillis) -> Result<Arc<Self>, ServerTlsError> {
+        let made = make(site, names, now).await?;
+        let presented = Arc::new(Presented::new(&made.chain, &made.key, made.status)?);
+        let clients = ClientAuth::Required { roots: vec![root(site)?], revoked: site.memory.revoked.clone() };
+        Ok(Arc::new(Self {
+            devices: Arc::new(tls::server(presented.clone(), clients)?),
+            others: Arc::new(tls::server(presented.clone(), ClientAuth::None)?),
+            presented,
+            names: names.to_vec(),
+            own: Mutex::new(made.own),
+        }))
+    }
+
+    fn own(&self) -> Own {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Replaces the certificate by a new one.
-    fn renew(&self, site: &Site, names: &[String], now: UnixMillis) -> Result<(), ServerTlsError> {
-        let (devices, others) = configurations(site, names, now)?;
-        self.devices.store(Arc::new(devices));
-        self.others.store(Arc::new(others));
+    async fn renew(&self, site: &Site, now: UnixMillis) -> Result<(), ServerTlsError> {
+        let made = make(site, &self.names, now).await?;
+        self.presented.replace(&made.chain, &made.key, made.status)?;
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = made.own;
+        tracing::info!("The server has a new certificate.");
+        Ok(())
+    }
+
+    /// What is due: a new certificate when the present one is old or revoked, and a new proof of its status when that is an hour
+    /// old. `look`: something was revoked, which may be this certificate.
+    async fn refresh(&self, site: &Site, look: bool) -> Result<(), ServerTlsError> {
+        let (own, now) = (self.own(), site.sources.now());
+        let proven = (0..HOUR).contains(&now.since(own.proven));
+        if proven && !look {
+            return Ok(());
+        }
+        let young = (0..SERVER_LIFETIME / 3 * 2).contains(&now.since(own.issued));
+        if !young || muster_site::server_certificate_is_revoked(site, &own.serial).await? {
+            return self.renew(site, now).await;
+        }
+        self.presented.set_status(muster_site::server_status(site, &own.serial, now).await?);
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).proven = now;
         Ok(())
     }
 
@@ -69,8 +125,8 @@ impl ServerTls {
         patience: Duration,
     ) -> Option<TlsStream<TcpStream>> {
         let config = match ask {
-            Ask::Certificate => self.devices.load_full(),
-            Ask::Nothing => self.others.load_full(),
+            Ask::Certificate => self.devices.clone(),
+            Ask::Nothing => self.others.clone(),
         };
         let outcome = tokio::time::timeout(patience, TlsAcceptor::from(config).accept(stream)).await;
         let label = match &outcome {
@@ -90,38 +146,35 @@ impl ServerTls {
     }
 }
 
-fn configurations(
-    site: &Site,
-    names: &[String],
-    now: UnixMillis,
-) -> Result<(ServerConfig, ServerConfig), ServerTlsError> {
-    let key = PrivateKey::generate()?;
-    let issued = site.keys.issuing.server(names, key.public(), now)?;
-    let trust = site.trust.load();
-    let root = trust.bundle.value().root_certificate().map_err(|_| ServerTlsError::Bundle)?;
-    let chain = [issued.der, site.keys.issuing.certificate().to_vec(), root.clone()];
-    Ok((tls::server(&chain, &key, ClientAuth::Required(vec![root]))?, tls::server(&chain, &key, ClientAuth::None)?))
+fn root(site: &Site) -> Result<Vec<u8>, ServerTlsError> {
+    site.trust.load().bundle.value().root_certificate().map_err(|_| ServerTlsError::Bundle)
 }
 
-/// Renews the server's certificate for as long as the server runs.
-pub(crate) async fn keep_fresh(tls: Arc<ServerTls>, site: Arc<Site>, names: Vec<String>, mut stop: super::Stop) {
-    let two_thirds = Duration::from_millis(u64::try_from(SERVER_LIFETIME / 3 * 2).unwrap_or(0));
-    let again = Duration::from_millis(u64::try_from(DAY / 24).unwrap_or(0));
-    let mut wait = two_thirds;
+async fn make(site: &Site, names: &[String], now: UnixMillis) -> Result<Made, ServerTlsError> {
+    let key = PrivateKey::generate()?;
+    let (issued, status) = muster_site::server_certificate_issue(site, names, key.public(), now).await?;
+    let chain = vec![issued.der, site.keys.issuing.certificate().to_vec(), root(site)?];
+    Ok(Made { chain, key, status, own: Own { serial: issued.serial, issued: now, proven: now } })
+}
+
+/// Keeps the server's certificate and its status fresh for as long as the server runs. It looks at the clock every few
+/// seconds: a machine that slept for a day proves itself again at once.
+pub(crate) async fn keep_fresh(tls: Arc<ServerTls>, site: Arc<Site>, mut stop: super::Stop) {
+    let mut notices = site.bus.subscribe();
+    let mut every = tokio::time::interval(LOOK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let look = tokio::select! {
             () = stop.wait() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-        wait = match tls.renew(&site, &names, site.sources.now()) {
-            Ok(()) => {
-                tracing::info!("The server's certificate was renewed.");
-                two_thirds
-            }
-            Err(error) => {
-                tracing::error!(%error, "The server's certificate could not be renewed; trying again in an hour.");
-                again
+            _ = every.tick() => false,
+            notice = notices.recv() => match notice {
+                Ok(Notice::ServerCertificateRevoked) | Err(RecvError::Lagged(_)) => true,
+                Ok(_) => continue,
+                Err(RecvError::Closed) => return,
             }
         };
+        if let Err(error) = tls.refresh(&site, look).await {
+            tracing::error!(%error, "The server's certificate or its status could not be renewed; trying again.");
+        }
     }
 }

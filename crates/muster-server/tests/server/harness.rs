@@ -94,6 +94,7 @@ pub(crate) fn init_args(dir: PathBuf) -> InitArgs {
         listen_management_point: any,
         listen_enrolment: any,
         listen_admin: any,
+        listen_revocation: any,
     }
 }
 

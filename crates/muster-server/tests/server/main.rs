@@ -11,4 +11,5 @@ mod limits;
 mod management_point;
 mod others;
 mod protocol;
+mod revocation;
 mod trust;

@@ -67,7 +67,7 @@ impl Inner {
             match notices.try_recv() {
                 Ok(Notice::PolicyChanged(device) | Notice::DeviceClosed(device)) => drop(self.known.pop(&device)),
                 Ok(Notice::AllPoliciesChanged) | Err(TryRecvError::Lagged(_)) => self.known.clear(),
-                Ok(Notice::Changed(_)) => continue,
+                Ok(Notice::Changed(_) | Notice::ServerCertificateRevoked) => continue,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
             self.generation += 1;

@@ -2,7 +2,7 @@
 
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
-    api::{Admin, AdminCreate, Page, PageQuery},
+    api::{Admin, AdminCreate, Page, PageQuery, Reason},
     id::AdminId,
     problem::Code,
 };
@@ -43,4 +43,32 @@ pub async fn admin_create(ctx: &Ctx, site: &Site, request: AdminCreate) -> Resul
         audit::append(tx, ctx, "admin_create", format!("admin {}", admin.id), detail).await
     })?;
     Ok(admin)
+}
+
+/// Takes away everything that an administrator may do: their sessions end, and their key signs in no more. A signature by the same
+/// key on an application counts until the root key takes it from the trust bundle. Nobody disables themselves, so that one always
+/// remains.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` for the caller's own id.
+pub async fn admin_disable(ctx: &Ctx, site: &Site, id: AdminId, reason: Reason) -> Result<Admin, SiteError> {
+    let caller = authz::change(ctx)?.id;
+    let reason = super::device::checked_reason(reason)?;
+    if caller == id {
+        let detail = "Nobody disables themselves; ask another full administrator.";
+        return Err(SiteError::refused(Code::Conflict, detail));
+    }
+    transaction!(site.store, "admin_disable", |tx| {
+        // Two who disable each other at the same moment: the second one is disabled before it can.
+        if !admin::hold(tx, caller).await? {
+            return Err(SiteError::refused(Code::Unauthenticated, "This administrator is disabled."));
+        }
+        let there = admin::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
+        if !admin::disable(tx, id, ctx.now).await? {
+            return Err(SiteError::not_found());
+        }
+        let detail = format!("Administrator {} was disabled, key {}: {reason}", there.name, there.key);
+        audit::append(tx, ctx, "admin_disable", format!("admin {id}"), detail).await?;
+        Ok(there)
+    })
 }

@@ -1,21 +1,29 @@
-//! Client certificates after the first: renewed by the device that holds the key, and by no other.
+//! Certificates: client certificates after the first, renewed by the device that holds the key and by no other; the server's own;
+//! and all of them listed and revoked.
 
-use crate::{Ctx, SiteError, authz, site::Site};
+use super::revocation;
+use crate::{Ctx, SiteError, audit, authz, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    api::DeviceState,
+    api::{Certificate, CertificateQuery, DeviceState, Page, PageQuery, Reason, RevocationReason, Revoke},
     enrol::{RenewAnswer, RenewRequest},
     problem::Code,
     status::Severity,
+    time::UnixMillis,
 };
 use muster_store::{
+    bus::{Notice, Noun},
     db::{
+        certificate,
         device::{self, DeviceRow},
         timeline,
     },
     transaction,
 };
-use muster_trust::{PublicKey, certificate::CLIENT_LIFETIME};
+use muster_trust::{
+    PublicKey,
+    certificate::{CLIENT_LIFETIME, Issued},
+};
 
 /// A device asks for its next certificate, over a connection that the present one authenticates.
 ///
@@ -34,9 +42,14 @@ pub async fn certificate_renew(ctx: &Ctx, site: &Site, request: RenewRequest) ->
         ));
     }
     let row = device::get(&mut *site.store.reader().await?, caller.id).await?;
-    let Some(row) = row.filter(|row| row.state == DeviceState::Active && row.key == caller.key_id) else {
-        return Err(super::connection::not_active());
+    // The connection was asked before; but what was revoked in this moment gets no successor.
+    let may = |row: &DeviceRow| {
+        row.state == DeviceState::Active
+            && row.key == caller.key_id
+            && !site.is_revoked(&caller.serial)
+            && !site.is_revoked(&row.serial)
     };
+    let Some(row) = row.filter(may) else { return Err(super::connection::not_active()) };
     let certificate = if row.certificate_expires.since(ctx.now) > CLIENT_LIFETIME / 2 {
         row.certificate
     } else {
@@ -58,6 +71,11 @@ pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Ve
         if !device::renew(tx, row.id, &row.serial, &issued.serial, issued.expires, &issued.der).await? {
             return Err(super::connection::not_active());
         }
+        let before = certificate::get(tx, &row.serial).await?;
+        if before.is_some_and(|before| before.revocation.is_some()) {
+            return Err(super::connection::not_active());
+        }
+        certificate::insert(tx, &issued.serial, Some(row.id), ctx.now, issued.expires).await?;
         let text = format!("Its certificate was renewed; the new one has serial number {}.", issued.serial);
         let line = super::device::line(row.id, ctx.now, "enrolment", Severity::Information, text);
         timeline::insert(tx, &line).await?;
@@ -65,4 +83,87 @@ pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Ve
     })?;
     site.memory.verdicts.forget(row.id);
     Ok(issued.der)
+}
+
+/// A new certificate for the server itself, and the signed status that goes with it into handshakes.
+///
+/// # Errors
+/// [`SiteError::Fault`] for a name that no certificate can have; when the store fails.
+pub async fn server_certificate_issue(
+    site: &Site,
+    names: &[String],
+    key: &PublicKey,
+    now: UnixMillis,
+) -> Result<(Issued, Vec<u8>), SiteError> {
+    let issued = site
+        .keys
+        .issuing
+        .server(names, key, now)
+        .map_err(|error| SiteError::Fault(format!("{error}; check names.server")))?;
+    transaction!(site.store, "server_certificate_issue", |tx| {
+        certificate::insert(tx, &issued.serial, None, now, issued.expires).await
+    })?;
+    let status = revocation::server_status(site, &issued.serial, now).await?;
+    Ok((issued, status))
+}
+
+/// A page of certificates that have not ended, the newest first.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`.
+pub async fn certificate_list(ctx: &Ctx, site: &Site, query: CertificateQuery) -> Result<Page<Certificate>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(PageQuery { offset: query.offset, limit: query.limit })?;
+    let (items, total) = certificate::list(&mut *site.store.reader().await?, &query).await?;
+    Ok(Page { items, total, offset: page.offset })
+}
+
+/// The sentence and the code of a revocation. A hold is what blocking is for, and retiring a device says that it is out of use.
+pub(super) fn checked_revoke(request: Revoke) -> Result<(String, RevocationReason), SiteError> {
+    if request.code == RevocationReason::CertificateHold {
+        return Err(SiteError::refused(Code::Malformed, "A certificate is put on hold by blocking its device."));
+    }
+    Ok((super::device::checked_reason(Reason { reason: request.reason })?, request.code))
+}
+
+/// Revokes one certificate for good, a device's or the server's own. A server whose certificate was revoked gets another one at
+/// once; a device comes back by its other certificate, where it has one, or by enrolling anew.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when it was revoked before or has ended.
+pub async fn certificate_revoke(
+    ctx: &Ctx,
+    site: &Site,
+    serial: &str,
+    request: Revoke,
+) -> Result<Certificate, SiteError> {
+    authz::change(ctx)?;
+    let (reason, code) = checked_revoke(request)?;
+    let serial = revocation::number(serial).map(|serial| format!("{serial:032x}")).ok_or_else(SiteError::not_found)?;
+    let (row, revoked) = transaction!(site.store, "certificate_revoke", |tx| {
+        let row = certificate::get(tx, &serial).await?.ok_or_else(SiteError::not_found)?;
+        if let Some(device) = row.device {
+            device::touch(tx, device).await?;
+        }
+        let revoked = revocation::revoke_one(tx, ctx, &serial, code).await?;
+        if revoked.is_empty() {
+            return Err(SiteError::refused(Code::Conflict, "The certificate was revoked before, or has ended."));
+        }
+        if let Some(device) = row.device {
+            let text = format!("{} revoked certificate {serial}, {code}: {reason}", ctx.actor());
+            let line = super::device::line(device, ctx.now, "administration", Severity::Warning, text);
+            timeline::insert(tx, &line).await?;
+        }
+        let detail = format!("The {} certificate was revoked, {code}: {reason}", row.kind);
+        audit::append(tx, ctx, "certificate_revoke", format!("certificate {serial}"), detail).await?;
+        let row = certificate::get(tx, &serial).await?.ok_or_else(SiteError::not_found)?;
+        Ok((row, revoked))
+    })?;
+    revocation::committed(site, &revoked);
+    match row.device {
+        Some(device) => site.bus.publish(Notice::DeviceClosed(device)),
+        None => site.bus.publish(Notice::ServerCertificateRevoked),
+    }
+    site.bus.publish(Notice::Changed(Noun::Device));
+    Ok(row)
 }

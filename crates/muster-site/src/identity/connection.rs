@@ -134,7 +134,7 @@ pub async fn device_connected(
         }
     };
     let key_id = identity.key.id();
-    if !verdict.admits(&key_id, &identity.serial) {
+    if !verdict.admits(&key_id, &identity.serial) || site.is_revoked(&identity.serial) {
         return Err(not_active());
     }
     Ok(DeviceCaller { id: identity.device, key: identity.key.clone(), key_id, serial: identity.serial.clone() })

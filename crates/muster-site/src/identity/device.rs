@@ -3,18 +3,20 @@
 //! Block, unblock and retire are one transaction each (state, history, audit). After the commit this process forgets the
 //! device's verdict at once, and a notice closes what the device has open anywhere.
 
+use super::revocation::{self, Committed};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
-    api::{Device, DeviceDetail, DeviceQuery, DeviceState, Page, PageQuery, Reason},
+    api::{Device, DeviceDetail, DeviceQuery, DeviceState, Page, PageQuery, Reason, RevocationReason, Revoke},
     id::DeviceId,
     problem::Code,
     status::Severity,
     time::UnixMillis,
 };
 use muster_store::{
+    Tx,
     bus::{Notice, Noun},
     db::{
-        assignment, deployment,
+        assignment, certificate, deployment,
         device::{self, DeviceRow},
         device_list, inventory,
         timeline::{self, TimelineRow},
@@ -82,6 +84,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         key: row.key,
         key_protection: "software key".to_owned(),
         hardware_id: row.claims.hardware_id,
+        revocation: certificate::get(&mut reader, &row.serial).await?.and_then(|issued| issued.revocation),
         certificate_serial: row.serial,
         certificate_expires: row.certificate_expires,
         policy_version: assignment.as_ref().map_or(0, |assignment| assignment.version),
@@ -152,10 +155,19 @@ impl Decision {
             _ => None,
         }
     }
+
+    /// What it does to the device's certificates.
+    async fn certificates(self, tx: &mut Tx, ctx: &Ctx, device: DeviceId) -> Result<Committed, SiteError> {
+        match self {
+            Self::Block => revocation::revoke_device(tx, ctx, device, RevocationReason::CertificateHold).await,
+            Self::Retire => revocation::revoke_device(tx, ctx, device, RevocationReason::CessationOfOperation).await,
+            Self::Unblock => revocation::lift_device(tx, device).await,
+        }
+    }
 }
 
-/// Locks a device out, until it is unblocked. Its connections are closed at once, and neither its key nor its hardware id
-/// comes in by another enrolment.
+/// Locks a device out, until it is unblocked. Its certificates are put on hold, its connections closed at once, and neither its
+/// key nor its hardware id comes in by another enrolment.
 ///
 /// # Errors
 /// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `changed` when its revision is not `revision`; `conflict`.
@@ -169,7 +181,7 @@ pub async fn device_block(
     decide(ctx, site, id, reason, revision, Decision::Block).await
 }
 
-/// Lets a blocked device in again.
+/// Lets a blocked device in again: its certificates that were on hold leave the revocation list.
 ///
 /// # Errors
 /// As [`device_block`].
@@ -183,7 +195,7 @@ pub async fn device_unblock(
     decide(ctx, site, id, reason, revision, Decision::Unblock).await
 }
 
-/// Ends a device for good. Its key is never accepted again; the machine may enrol anew with a new one.
+/// Ends a device for good. Its certificates are revoked, and its key is never accepted again; the machine may enrol anew with a new one.
 ///
 /// # Errors
 /// As [`device_block`].
@@ -197,6 +209,35 @@ pub async fn device_retire(
     decide(ctx, site, id, reason, revision, Decision::Retire).await
 }
 
+/// Revokes every certificate of a device for good. The device stays in its state, and comes back only by enrolling with
+/// a new key. For a key that somebody else may have, where the machine itself is still trusted.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when there is nothing to revoke.
+pub async fn device_revoke(ctx: &Ctx, site: &Site, id: DeviceId, request: Revoke) -> Result<Device, SiteError> {
+    authz::change(ctx)?;
+    let (reason, code) = super::certificate::checked_revoke(request)?;
+    let (row, revoked) = transaction!(site.store, "device_revoke", |tx| {
+        let row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
+        // First, so that a renewal at the same time comes wholly before or wholly after.
+        device::touch(tx, id).await?;
+        let revoked = revocation::revoke_device(tx, ctx, id, code).await?;
+        if revoked.is_empty() {
+            return Err(SiteError::refused(Code::Conflict, "Every certificate of the device is revoked or ended."));
+        }
+        let text = format!("{} revoked {} certificate(s), {code}: {reason}", ctx.actor(), revoked.revoked());
+        timeline::insert(tx, &line(id, ctx.now, "administration", Severity::Warning, text)).await?;
+        let detail =
+            format!("{} certificate(s) of {} were revoked, {code}: {reason}", revoked.revoked(), row.claims.host_name);
+        audit::append(tx, ctx, "device_revoke", format!("device {id}"), detail).await?;
+        Ok((row, revoked))
+    })?;
+    revocation::committed(site, &revoked);
+    site.bus.publish(Notice::DeviceClosed(id));
+    site.bus.publish(Notice::Changed(Noun::Device));
+    Ok(shown(site, &row))
+}
+
 pub(super) async fn decide(
     ctx: &Ctx,
     site: &Site,
@@ -207,7 +248,7 @@ pub(super) async fn decide(
 ) -> Result<Device, SiteError> {
     authz::change(ctx)?;
     let reason = checked_reason(reason)?;
-    let row = transaction!(site.store, "device_decide", |tx| {
+    let (row, revoked) = transaction!(site.store, "device_decide", |tx| {
         let mut row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
         let changed = || SiteError::refused(Code::Changed, "The device changed since you read it; read it again.");
         if revision.is_some_and(|revision| revision != row.revision) {
@@ -226,6 +267,7 @@ pub(super) async fn decide(
         if row.state == DeviceState::Quarantined {
             super::conflict::decided(tx, ctx, id, decision, &reason).await?;
         }
+        let revoked = decision.certificates(tx, ctx, id).await?;
         let text = format!("{} made the device {state}: {reason}", ctx.actor());
         let severity = if state == DeviceState::Active { Severity::Information } else { Severity::Warning };
         timeline::insert(tx, &line(id, ctx.now, "administration", severity, text)).await?;
@@ -236,8 +278,9 @@ pub(super) async fn decide(
         audit::append(tx, ctx, decision.action(), format!("device {id}"), detail).await?;
         row.block_reason = block_reason.map(str::to_owned);
         (row.state, row.revision) = (state, row.revision + 1);
-        Ok(row)
+        Ok((row, revoked))
     })?;
+    revocation::committed(site, &revoked);
     site.memory.verdicts.forget(id);
     match row.state {
         DeviceState::Active => site.memory.work.notify_one(),

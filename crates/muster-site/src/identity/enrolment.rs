@@ -19,7 +19,7 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        assignment,
+        assignment, certificate as certificate_row,
         device::{self, DeviceRow},
         enrolment::{self, EnrolmentRow},
         timeline, token,
@@ -156,7 +156,9 @@ async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer
         (EnrolmentState::Approved, Some(device)) => device,
     };
     let row = device::get(&mut *site.store.reader().await?, device).await?;
-    let Some(row) = row.filter(|row| row.state == DeviceState::Active) else { return Ok(EnrolAnswer::Refused) };
+    // A key whose certificate was revoked gets no other: the client enrols anew, with a new key.
+    let may = |row: &DeviceRow| row.state == DeviceState::Active && !site.is_revoked(&row.serial);
+    let Some(row) = row.filter(may) else { return Ok(EnrolAnswer::Refused) };
     let certificate = if row.certificate_expires > ctx.now {
         row.certificate
     } else {
@@ -271,6 +273,7 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
             return Err(SiteError::refused(Code::Conflict, detail));
         }
         device::insert(tx, &device).await?;
+        certificate_row::insert(tx, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
         assignment::ask(tx, &[device.id], ctx.now).await?;
         let text = format!("{by} approved the device; it came with key {}.", row.key);
         let line = super::device::line(device.id, ctx.now, "enrolment", Severity::Information, text);

@@ -8,6 +8,7 @@ pub mod device;
 pub mod enrolment;
 pub mod limiter;
 pub mod new_site;
+pub mod revocation;
 pub mod session;
 pub mod token;
 pub mod trust;

@@ -1,5 +1,6 @@
 //! The making of a site: its keys, its first trust bundle, its first administrator. Who calls it writes the files.
 
+use super::revocation;
 use crate::{Ctx, SiteError, audit, site::SiteKeys};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
@@ -206,6 +207,7 @@ pub async fn site_create(ctx: &Ctx, store: &Store, new: &NewSite) -> Result<(), 
     let row = site_row::SiteRow { code: new.code, name: new.name.clone(), created: new.created };
     let spki = new.admin_public.spki();
     let expires = new.created.plus(BUNDLE_LIFETIME);
+    let issuing = IssuingCa::new(new.issuing_certificate.clone(), &new.issuing_key).map_err(fault)?;
     transaction!(store, "site_create", |tx| {
         match site_row::insert(tx, &row).await {
             Err(StoreError::Exists) => {
@@ -216,6 +218,8 @@ pub async fn site_create(ctx: &Ctx, store: &Store, new: &NewSite) -> Result<(), 
         }
         trust_bundle::insert(tx, 1, expires, &new.trust_bundle).await?;
         admin::insert(tx, &new.admin, &spki).await?;
+        revocation::sign_first_list(tx, &issuing, new.created).await?;
+        revocation::sign_root_list(tx, &new.root_certificate, &new.root_key, new.created, expires).await?;
         let detail = format!("Site {} \"{}\" was made; root key {}.", new.code, new.name, new.root());
         audit::append(tx, ctx, "site_create", format!("site {}", new.code), detail).await
     })

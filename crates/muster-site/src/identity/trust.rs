@@ -65,6 +65,8 @@ pub async fn trust_renew(
             .next(&signed, ctx.now)
             .map_err(|error| refused(format!("No client would take it: {error}.")))?;
         trust_bundle::insert(tx, next.version, next.expires, &signed).await?;
+        let root = next.root_certificate().map_err(|error| SiteError::Fault(error.to_string()))?;
+        super::revocation::sign_root_list(tx, &root, root_key, ctx.now, next.expires).await?;
         let detail = format!("Trust bundle {} was signed by root key {}.", next.version, root_key.public().id());
         audit::append(tx, ctx, "trust_renew", format!("trust bundle {}", next.version), detail).await?;
         Ok((next.version, next.expires))

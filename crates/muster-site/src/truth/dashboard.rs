@@ -1,7 +1,7 @@
 //! The dashboard: what an administrator wants to see first. Counted by index, and at most once in two seconds.
 
 use super::message;
-use crate::{Ctx, Site, SiteError, authz, delivery::deployment};
+use crate::{Ctx, Site, SiteError, authz, delivery::deployment, identity::revocation::revocation_warnings};
 use muster_model::{
     api::{Dashboard, MessageQuery, PageQuery, SeenHour},
     status::DeploymentState,
@@ -82,6 +82,7 @@ fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed
         let days = left / DAY;
         warnings.push(format!("The trust bundle ends in {days} days. Sign a new one with `musterd trust renew`."));
     }
+    warnings.extend(revocation_warnings(site, now));
     if pending > 0 {
         warnings.push(format!("{pending} device(s) wait for approval."));
     }

@@ -17,6 +17,7 @@ mod loop_story;
 mod outbox;
 mod policy;
 mod report;
+mod revocation;
 mod session;
 mod site;
 

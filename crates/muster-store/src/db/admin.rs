@@ -74,3 +74,23 @@ pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<Admi
         sqlx::query_as(statement).bind(i64::from(page.limit)).bind(signed(page.offset)).fetch_all(conn).await?;
     Ok((rows.into_iter().map(admin).collect::<Result<_, _>>()?, unsigned(total)))
 }
+
+/// Holds an administrator's row until the transaction ends; whether there is one that is not disabled.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn hold(tx: &mut Tx, id: AdminId) -> Result<bool, StoreError> {
+    let statement = "UPDATE admin SET role = role WHERE id = $1 AND disabled IS NULL";
+    Ok(sqlx::query(statement).bind(id.to_string()).execute(tx.conn()).await?.rows_affected() > 0)
+}
+
+/// Disables an administrator and ends their sessions; whether there was one that was not disabled.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn disable(tx: &mut Tx, id: AdminId, now: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "UPDATE admin SET disabled = $2 WHERE id = $1 AND disabled IS NULL";
+    let done = sqlx::query(statement).bind(id.to_string()).bind(now.0).execute(tx.conn()).await?;
+    sqlx::query("DELETE FROM session WHERE admin = $1").bind(id.to_string()).execute(tx.conn()).await?;
+    Ok(done.rows_affected() > 0)
+}

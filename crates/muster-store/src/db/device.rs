@@ -245,6 +245,16 @@ pub async fn set_hardware(tx: &mut Tx, id: DeviceId, hardware: &Hash) -> Result<
     Ok(())
 }
 
+/// Counts a change of a device that leaves its state as it is, and holds the row until the transaction ends.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn touch(tx: &mut Tx, id: DeviceId) -> Result<(), StoreError> {
+    let statement = "UPDATE device SET revision = revision + 1 WHERE id = $1";
+    sqlx::query(statement).bind(id.to_string()).execute(tx.conn()).await?;
+    Ok(())
+}
+
 /// What decides whether a connection may talk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {

@@ -8,6 +8,7 @@ use sqlx::Executor;
 const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_site.sql")),
     (2, include_str!("../../migrations/0002_inventory.sql")),
+    (3, include_str!("../../migrations/0003_revocation.sql")),
     (6, include_str!("../../migrations/0006_conflict.sql")),
 ];
 
@@ -19,12 +20,13 @@ pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
         tx.conn().execute(statement).await?;
         Ok::<_, StoreError>(())
     })?;
-    let found: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(&store.write).await?;
-    if found > known {
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM schema_version ORDER BY version").fetch_all(&store.write).await?;
+    if let Some(&found) = applied.last().filter(|found| **found > known) {
         return Err(StoreError::SchemaTooNew { found, known });
     }
-    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+    // Each that is missing, not only those after the last: two that were written at the same time may come in either order.
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !applied.contains(version)) {
         tracing::info!(version, "The database schema is brought to a new version.");
         transaction!(store, "schema_migrate", |tx| {
             let text = tx.dialect().schema(text);

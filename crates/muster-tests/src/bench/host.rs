@@ -5,14 +5,30 @@ use crate::fleet::{FleetError, clock, say};
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
+use muster_model::time::DAY;
 use muster_trust::{
     PrivateKey,
-    certificate::IssuingCa,
-    tls::{self, ClientAuth},
+    certificate::{self, IssuingCa},
+    ocsp::Status,
+    tls::{self, ClientAuth, Presented, Revocations},
 };
 use rustls::ServerConfig;
 use std::{fs, path::Path, sync::Arc};
 use tokio_rustls::TlsAcceptor;
+
+/// Nothing is revoked here.
+#[derive(Debug)]
+struct Nothing;
+
+impl Revocations for Nothing {
+    fn is_revoked(&self, _: u128) -> bool {
+        false
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
 
 /// TLS as the management point has it: its own certificate of the site's issuing CA, client certificates required.
 fn config(site: &Path) -> Result<ServerConfig, FleetError> {
@@ -29,7 +45,11 @@ fn config(site: &Path) -> Result<ServerConfig, FleetError> {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let issued = ca.server(&names, key.public(), clock::now())?;
     let chain = [issued.der, ca.certificate().to_vec(), root.clone()];
-    Ok(tls::server(&chain, &key, ClientAuth::Required(vec![root]))?)
+    let now = clock::now();
+    let serial = certificate::serial_number(&chain[0]).unwrap_or_default();
+    let status = ca.ocsp_status(serial, Status::Good, now, now.plus(DAY))?;
+    let presented = Arc::new(Presented::new(&chain, &key, status)?);
+    Ok(tls::server(presented, ClientAuth::Required { roots: vec![root], revoked: Arc::new(Nothing) })?)
 }
 
 /// Serves until standard input ends: the parent is gone then.

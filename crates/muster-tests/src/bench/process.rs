@@ -86,15 +86,15 @@ impl Site {
     pub async fn start(dir: &Path) -> Result<Self, FleetError> {
         let musterd = program("musterd")?;
         let site = dir.join("site");
-        let listen: Vec<String> = free_ports(3).into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let [point, door, admin] = &listen[..] else {
+        let listen: Vec<String> = free_ports(4).into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let [point, door, admin, revocation] = &listen[..] else {
             return Err(FleetError::Unusable("there are no free ports below 32768".to_owned()));
         };
         let made = Command::new(&musterd)
             .args(["init", "--code", "BEN", "--name", "Benchmark", "--admin-name", "bench", "--unattended", "--dir"])
             .arg(&site)
             .args(["--host", "localhost", "--listen-management-point", point])
-            .args(["--listen-enrolment", door, "--listen-admin", admin])
+            .args(["--listen-enrolment", door, "--listen-admin", admin, "--listen-revocation", revocation])
             .output()
             .await
             .map_err(FleetError::io("musterd init"))?;

@@ -34,6 +34,7 @@ async fn server(dir: &Path) -> Server {
         listen_management_point: loopback,
         listen_enrolment: loopback,
         listen_admin: loopback,
+        listen_revocation: loopback,
     };
     init(&args, &System).await.unwrap();
     Server::start(dir, config::load(dir).unwrap(), Arc::new(System)).await.unwrap()

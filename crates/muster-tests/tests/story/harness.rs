@@ -189,9 +189,9 @@ impl Site {
 
     async fn start_with(admin: &str, more: &[&str]) -> Self {
         let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false };
-        let [management_point, enrolment, console] = free_ports();
-        let listen =
-            [format!("127.0.0.1:{management_point}"), format!("127.0.0.1:{enrolment}"), format!("{admin}:{console}")];
+        let [management_point, enrolment, console, revocation] = free_ports();
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let listen = [local(management_point), local(enrolment), format!("{admin}:{console}"), local(revocation)];
         let dir = site.path("site").display().to_string();
         let made = run(
             "musterd",
@@ -215,6 +215,8 @@ impl Site {
                     &listen[1],
                     "--listen-admin",
                     &listen[2],
+                    "--listen-revocation",
+                    &listen[3],
                 ][..],
                 more,
             ]
@@ -352,8 +354,8 @@ impl Site {
 }
 
 /// Ports that are free now.
-fn free_ports() -> [u16; 3] {
-    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+fn free_ports() -> [u16; 4] {
+    let held = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 

@@ -10,5 +10,6 @@ mod kills;
 mod loop_closes;
 mod reference;
 mod refusals;
+mod revocation;
 mod roles;
 mod silence;

@@ -2,6 +2,7 @@
 //!
 //! `MUSTER_BLESS=1 cargo nextest run -p muster-tests --test tidy seeds` writes them anew.
 
+use muster_model::api::RevocationReason;
 use muster_model::application::{Application, Command, ContentFile, Detection, Platform};
 use muster_model::enrol::{DeviceClaims, EnrolPoll, EnrolRequest, EnrolmentToken};
 use muster_model::id::Hash;
@@ -11,7 +12,7 @@ use muster_model::report::{Batch, Body, Channel, Message};
 use muster_model::status::{DeploymentReport, DeploymentState};
 use muster_model::time::UnixMillis;
 use muster_trust::bundle::{KeySet, NamedKey};
-use muster_trust::{PrivateKey, TrustBundle, certificate, envelope};
+use muster_trust::{PrivateKey, TrustBundle, certificate, envelope, ocsp};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -156,7 +157,14 @@ fn signed() -> Vec<Seed> {
     };
     let one = envelope::sign1(&key, muster_model::report::REPORT_TYPE, b"payload".to_vec()).unwrap();
     let several = envelope::sign_json(&[&key], &application()).unwrap();
+    let issuer = ocsp::Issuer::from_certificate(&root).unwrap();
+    let ca = certificate::IssuingCa::new(root.clone(), &key).unwrap();
+    let revoked = ocsp::Status::Revoked { at: NOW, reason: RevocationReason::KeyCompromise };
     vec![
+        ("ocsp", "request.der", ocsp::request(&issuer, 7, None).unwrap()),
+        ("ocsp", "request-nonce.der", ocsp::request(&issuer, 7, Some(&[7; 32])).unwrap()),
+        ("ocsp", "good.der", ca.ocsp_status(7, ocsp::Status::Good, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
+        ("ocsp", "revoked.der", ca.ocsp_status(7, revoked, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
         ("envelope", "one.cose", one),
         ("envelope", "several.cose", several),
         json("trust_bundle", "bundle.json", &bundle),

@@ -2,15 +2,50 @@
 
 use muster_model::{
     id::{DeviceId, SiteCode},
-    time::UnixMillis,
+    time::{DAY, HOUR, MINUTE, UnixMillis},
 };
 use muster_trust::{
     PrivateKey,
     certificate::{self, IssuingCa},
-    tls::{self, ClientAuth},
+    ocsp::{Status, StatusError},
+    server_status::StatusMemory,
+    tls::{self, ClientAuth, Presented, Revocations, ServerTrust, status_error},
 };
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection, pki_types::ServerName};
-use std::sync::Arc;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection,
+    pki_types::{ServerName, UnixTime},
+    time_provider::TimeProvider,
+};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+/// What a server knows of revoked clients.
+#[derive(Debug, Default)]
+struct Known {
+    revoked: Mutex<HashSet<u128>>,
+    generation: AtomicU64,
+}
+
+impl Known {
+    fn revoke(&self, serial: u128) {
+        self.revoked.lock().unwrap().insert(serial);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Revocations for Known {
+    fn is_revoked(&self, serial: u128) -> bool {
+        self.revoked.lock().unwrap().contains(&serial)
+    }
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+}
 
 struct Pki {
     root: PrivateKey,
@@ -54,11 +89,26 @@ impl Pki {
     fn server(&self, clients: ClientAuth) -> Arc<ServerConfig> {
         let key = PrivateKey::generate().unwrap();
         let leaf = self.ca.server(&["localhost".into()], key.public(), now()).unwrap();
-        Arc::new(tls::server(&self.chain(leaf.der), &key, clients).unwrap())
+        self.shows(&self.chain(leaf.der), &key, clients)
+    }
+
+    /// A server that shows this chain, and that the issuing CA calls its first certificate good.
+    fn shows(&self, chain: &[Vec<u8>], key: &PrivateKey, clients: ClientAuth) -> Arc<ServerConfig> {
+        let status = self.status(&chain[0], Status::Good);
+        Arc::new(tls::server(Arc::new(Presented::new(chain, key, status).unwrap()), clients).unwrap())
+    }
+
+    fn status(&self, certificate: &[u8], status: Status) -> Vec<u8> {
+        let serial = certificate::serial_number(certificate).unwrap();
+        self.ca.ocsp_status(serial, status, now(), now().plus(HOUR)).unwrap()
     }
 
     fn door(&self) -> Arc<ServerConfig> {
-        self.server(ClientAuth::Required(vec![self.root_certificate.clone()]))
+        self.door_knowing(Arc::default())
+    }
+
+    fn door_knowing(&self, revoked: Arc<Known>) -> Arc<ServerConfig> {
+        self.server(ClientAuth::Required { roots: vec![self.root_certificate.clone()], revoked })
     }
 
     fn client(&self, issued_at: UnixMillis) -> Arc<ClientConfig> {
@@ -115,7 +165,7 @@ fn a_first_contact_takes_the_pinned_root_only() {
     let key = PrivateKey::generate().unwrap();
     let leaf = theirs.ca.server(&["localhost".into()], key.public(), now()).unwrap();
     let decorated = vec![leaf.der, theirs.ca.certificate().to_vec(), ours.root_certificate.clone()];
-    let decorated = Arc::new(tls::server(&decorated, &key, ClientAuth::None).unwrap());
+    let decorated = theirs.shows(&decorated, &key, ClientAuth::None);
     assert!(handshake(&decorated, &pinned).is_err());
 }
 
@@ -124,7 +174,7 @@ fn a_pinned_server_must_have_the_name_that_was_called() {
     let pki = Pki::new();
     let key = PrivateKey::generate().unwrap();
     let leaf = pki.ca.server(&["elsewhere.example".into()], key.public(), now()).unwrap();
-    let server = Arc::new(tls::server(&pki.chain(leaf.der), &key, ClientAuth::None).unwrap());
+    let server = pki.shows(&pki.chain(leaf.der), &key, ClientAuth::None);
     assert!(handshake(&server, &Arc::new(tls::client_pinned(pki.root.public().id()).unwrap())).is_err());
 }
 
@@ -148,7 +198,7 @@ fn a_device_is_never_a_server() {
     let pki = Pki::new();
     let key = PrivateKey::generate().unwrap();
     let leaf = pki.ca.client(site(), device(), key.public(), now()).unwrap();
-    let server = Arc::new(tls::server(&pki.chain(leaf.der), &key, ClientAuth::None).unwrap());
+    let server = pki.shows(&pki.chain(leaf.der), &key, ClientAuth::None);
     assert!(handshake(&server, &pki.client(now())).is_err());
     assert!(handshake(&server, &Arc::new(tls::client_pinned(pki.root.public().id()).unwrap())).is_err());
 }
@@ -207,4 +257,198 @@ fn the_key_exchange_is_post_quantum_where_both_can() {
     let (_, client) = handshake(&pki.door(), &pki.client(now())).unwrap();
     let group = client.negotiated_key_exchange_group().map(|g| g.name());
     assert_eq!(group, Some(rustls::NamedGroup::X25519MLKEM768));
+}
+
+/// A clock that a test moves.
+#[derive(Debug)]
+struct Moved(AtomicI64);
+
+impl TimeProvider for Moved {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = (now().0 + self.0.load(Ordering::SeqCst)) / 1_000;
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds.unsigned_abs())))
+    }
+}
+
+/// A server whose status a test changes, and a client with a memory and a clock of its own.
+struct Proven {
+    pki: Pki,
+    leaf: Vec<u8>,
+    presented: Arc<Presented>,
+    server: Arc<ServerConfig>,
+    clock: Arc<Moved>,
+}
+
+impl Proven {
+    fn new() -> Self {
+        let pki = Pki::new();
+        let key = PrivateKey::generate().unwrap();
+        let leaf = pki.ca.server(&["localhost".into()], key.public(), now()).unwrap().der;
+        let presented = Arc::new(Presented::new(&pki.chain(leaf.clone()), &key, Vec::new()).unwrap());
+        let server = Arc::new(tls::server(presented.clone(), ClientAuth::None).unwrap());
+        Self { pki, leaf, presented, server, clock: Arc::new(Moved(AtomicI64::new(0))) }
+    }
+
+    fn serial(&self) -> u128 {
+        certificate::serial_number(&self.leaf).unwrap()
+    }
+
+    fn signed(&self, status: Status, from: UnixMillis, until: UnixMillis) -> Vec<u8> {
+        self.pki.ca.ocsp_status(self.serial(), status, from, until).unwrap()
+    }
+
+    fn shows(&self, status: Vec<u8>) -> &Self {
+        self.presented.set_status(status);
+        self
+    }
+
+    fn client(&self, memory: &Arc<StatusMemory>) -> Arc<ClientConfig> {
+        let issuing = vec![self.pki.ca.certificate().to_vec()];
+        let mut trust = ServerTrust::roots(vec![self.pki.root_certificate.clone()], Some(issuing));
+        (trust.memory, trust.time) = (memory.clone(), self.clock.clone());
+        Arc::new(tls::client_trusting(trust, None).unwrap())
+    }
+
+    /// What a client says that has never been here.
+    fn stranger(&self) -> Result<(), StatusError> {
+        self.says(&self.client(&Arc::default())).map(drop)
+    }
+
+    fn says(&self, client: &Arc<ClientConfig>) -> Result<HandshakeKind, StatusError> {
+        match handshake(&self.server, client) {
+            Ok((_, client)) => Ok(client.handshake_kind().unwrap()),
+            Err(error) => Err(status_error(&error).unwrap_or_else(|| panic!("{error}"))),
+        }
+    }
+}
+
+// proves S2 S22: a client goes on with a server only when the CA says, in time, that its certificate is good.
+#[test]
+fn each_status_that_proves_nothing_has_its_reason() {
+    let proven = Proven::new();
+    let (soon, gone) = (now().plus(HOUR), now().plus(-MINUTE));
+    let revoked = Status::Revoked { at: now(), reason: muster_model::api::RevocationReason::KeyCompromise };
+    assert_eq!(proven.stranger(), Err(StatusError::Missing), "nothing shown");
+    assert_eq!(proven.shows(Vec::new()).stranger(), Err(StatusError::Missing), "an empty one");
+    assert_eq!(proven.shows(vec![0; 9_000]).stranger(), Err(StatusError::Malformed), "too large");
+    assert_eq!(proven.shows(b"junk".to_vec()).stranger(), Err(StatusError::Malformed));
+    let good = proven.signed(Status::Good, now(), soon);
+    for at in 0..good.len() {
+        let mut altered = good.clone();
+        altered[at] ^= 1;
+        assert!(proven.shows(altered).stranger().is_err(), "byte {at}");
+    }
+    assert_eq!(proven.shows(good[..good.len() - 1].to_vec()).stranger(), Err(StatusError::Malformed));
+    let other_ca = Pki::new();
+    let forged = other_ca.ca.ocsp_status(proven.serial(), Status::Good, now(), soon).unwrap();
+    assert_eq!(proven.shows(forged).stranger(), Err(StatusError::Forged));
+    let foreign = proven.pki.ca.ocsp_status(proven.serial() ^ 1, Status::Good, now(), soon).unwrap();
+    assert_eq!(proven.shows(foreign).stranger(), Err(StatusError::Foreign));
+    let stale = proven.signed(Status::Good, now().plus(-DAY), gone);
+    assert_eq!(proven.shows(stale).stranger(), Err(StatusError::Stale));
+    let early = proven.signed(Status::Good, now().plus(2 * DAY), now().plus(3 * DAY));
+    assert_eq!(proven.shows(early).stranger(), Err(StatusError::NotYet));
+    assert_eq!(proven.shows(proven.signed(Status::Unknown, now(), soon)).stranger(), Err(StatusError::Unknown));
+    assert_eq!(proven.shows(proven.signed(revoked, now(), soon)).stranger(), Err(StatusError::Revoked));
+    assert_eq!(proven.shows(good).stranger(), Ok(()), "and the good one is taken");
+}
+
+#[test]
+fn a_ca_that_the_bundle_does_not_name_proves_nothing_although_the_root_signed_it() {
+    let proven = Proven::new();
+    proven.shows(proven.signed(Status::Good, now(), now().plus(HOUR)));
+    let other = PrivateKey::generate().unwrap();
+    let retired = certificate::issuing(site(), &proven.pki.root_certificate, &proven.pki.root, other.public(), now());
+    let trust = ServerTrust::roots(vec![proven.pki.root_certificate.clone()], Some(vec![retired.unwrap()]));
+    let client = Arc::new(tls::client_trusting(trust, None).unwrap());
+    assert_eq!(proven.says(&client), Err(StatusError::IssuerUnknown));
+}
+
+#[test]
+fn a_status_is_remembered_for_its_time_and_a_newer_one_is_not_undone() {
+    let proven = Proven::new();
+    let good = proven.signed(Status::Good, now().plus(-MINUTE), now().plus(HOUR));
+    let memory: Arc<StatusMemory> = Arc::default();
+    assert_eq!(proven.shows(good.clone()).says(&proven.client(&memory)), Ok(HandshakeKind::Full));
+    let kept = memory.changed().unwrap();
+    assert_eq!((&kept[..], memory.changed()), (&[("localhost".to_owned(), good.clone())][..], None));
+    // A restart: the server has nothing to show, and what is on the disk is verified again.
+    let again = Arc::new(StatusMemory::restored(kept));
+    assert_eq!(proven.shows(Vec::new()).says(&proven.client(&again)), Ok(HandshakeKind::Full));
+    let tampered = Arc::new(StatusMemory::restored([("localhost".to_owned(), [&good[..], b"x"].concat())]));
+    assert_eq!(proven.says(&proven.client(&tampered)), Err(StatusError::Missing));
+    // What was forged is refused although a good one is remembered.
+    assert_eq!(proven.shows(b"junk".to_vec()).says(&proven.client(&again)), Err(StatusError::Malformed));
+    // An attacker who has the key of a revoked certificate plays the older answer again.
+    let revoked = Status::Revoked { at: now(), reason: muster_model::api::RevocationReason::KeyCompromise };
+    let newer = proven.signed(revoked, now(), now().plus(HOUR));
+    assert_eq!(proven.shows(newer).says(&proven.client(&again)), Err(StatusError::Revoked));
+    assert_eq!(proven.shows(good).says(&proven.client(&again)), Err(StatusError::Revoked));
+    assert_eq!(proven.shows(Vec::new()).says(&proven.client(&again)), Err(StatusError::Revoked));
+}
+
+#[test]
+fn a_session_is_resumed_only_while_the_status_holds() {
+    let proven = Proven::new();
+    proven.shows(proven.signed(Status::Good, now(), now().plus(HOUR)));
+    let client = proven.client(&Arc::default());
+    assert_eq!(proven.says(&client), Ok(HandshakeKind::Full));
+    assert_eq!(proven.says(&client), Ok(HandshakeKind::Resumed));
+    proven.clock.0.store(2 * HOUR, Ordering::SeqCst);
+    assert_eq!(proven.says(&client), Err(StatusError::Stale), "a full handshake, and nothing to show in it");
+    proven.shows(proven.signed(Status::Good, now().plus(2 * HOUR), now().plus(3 * HOUR)));
+    assert_eq!(proven.says(&client), Ok(HandshakeKind::Full));
+    assert_eq!(proven.says(&client), Ok(HandshakeKind::Resumed));
+}
+
+// proves S4 I5: a revoked client is refused in the handshake, resumed or not, with the alert that says why.
+#[test]
+fn a_revoked_client_is_refused_in_the_handshake_and_with_its_ticket() {
+    let pki = Pki::new();
+    let known: Arc<Known> = Arc::default();
+    let (door, client, other) = (pki.door_knowing(known.clone()), pki.client(now()), pki.client(now()));
+    let (first, _) = handshake(&door, &client).unwrap();
+    let serial = certificate::serial_number(&first.peer_certificates().unwrap()[0]).unwrap();
+    assert_eq!(handshake(&door, &client).unwrap().0.handshake_kind(), Some(HandshakeKind::Resumed));
+    handshake(&door, &other).unwrap();
+    known.revoke(serial);
+    for _ in 0..3 {
+        // With its tickets first, then without any.
+        let refused = handshake(&door, &client).unwrap_err();
+        assert_eq!(refused, rustls::Error::InvalidCertificate(CertificateError::Revoked));
+    }
+    let (again, _) = handshake(&door, &other).unwrap();
+    assert_eq!(again.handshake_kind(), Some(HandshakeKind::Full), "older tickets are worth nothing to anybody");
+    assert_eq!(handshake(&door, &other).unwrap().0.handshake_kind(), Some(HandshakeKind::Resumed));
+    assert_eq!(alert(&door, &client), AlertDescription::CertificateRevoked);
+}
+
+/// What the client is told when the server refuses it.
+fn alert(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> AlertDescription {
+    let mut server = ServerConnection::new(server.clone()).unwrap();
+    let mut client = ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+    loop {
+        let mut wire = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut wire).unwrap();
+        }
+        let mut bytes = &wire[..];
+        while !bytes.is_empty() {
+            server.read_tls(&mut bytes).unwrap();
+        }
+        let _ = server.process_new_packets();
+        let mut wire = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut wire).unwrap();
+        }
+        let mut bytes = &wire[..];
+        while !bytes.is_empty() {
+            client.read_tls(&mut bytes).unwrap();
+        }
+        match client.process_new_packets() {
+            Ok(_) => {}
+            Err(rustls::Error::AlertReceived(alert)) => return alert,
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

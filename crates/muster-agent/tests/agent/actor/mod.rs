@@ -17,11 +17,13 @@ use muster_trust::{
     PrivateKey, PublicKey, TrustBundle,
     bundle::{KeySet, NamedKey},
     certificate::{self, IssuingCa},
-    envelope, sha256, tls,
+    envelope,
+    ocsp::Status,
+    sha256, tls,
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 use tokio::sync::Notify;
@@ -36,6 +38,12 @@ pub(crate) struct Keys {
     pub(crate) author: PrivateKey,
     pub(crate) ca: IssuingCa,
     root_certificate: Vec<u8>,
+}
+
+impl Keys {
+    pub(crate) fn root_certificate(&self) -> Vec<u8> {
+        self.root_certificate.clone()
+    }
 }
 
 /// What the site does wrong.
@@ -94,6 +102,20 @@ pub(crate) struct Site {
     changed: tokio::sync::broadcast::Sender<()>,
     pub(crate) enrol_address: String,
     pub(crate) mp_address: String,
+    /// What both doors show, and the serial number of its certificate.
+    presented: OnceLock<(Arc<tls::Presented>, u128)>,
+}
+
+#[derive(Debug)]
+struct NothingRevoked;
+
+impl tls::Revocations for NothingRevoked {
+    fn is_revoked(&self, _: u128) -> bool {
+        false
+    }
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// The real time; a test plays with the agent's clock and not with the site's.
@@ -128,17 +150,40 @@ impl Site {
             enrol_address: format!("https://{}", enrol.local_addr().unwrap()),
             mp_address: format!("https://{}", mp.local_addr().unwrap()),
             keys,
+            presented: OnceLock::new(),
         });
         site.sign_bundle(|_| {});
         site.assign(Vec::new());
         let server_key = generate();
         let server = site.keys.ca.server(&["127.0.0.1".to_owned()], server_key.public(), now).unwrap();
         let chain = [server.der, site.keys.ca.certificate().to_vec(), site.keys.root_certificate.clone()];
-        let config = |clients| Arc::new(tls::server(&chain, &server_key, clients).unwrap());
-        let required = tls::ClientAuth::Required(vec![site.keys.root_certificate.clone()]);
+        let presented = Arc::new(tls::Presented::new(&chain, &server_key, Vec::new()).unwrap());
+        site.presented.set((presented.clone(), certificate::serial_number(&chain[0]).unwrap())).unwrap();
+        site.prove(Status::Good, now, now.plus(60 * DAY));
+        let config = |clients| Arc::new(tls::server(presented.clone(), clients).unwrap());
+        let required = tls::ClientAuth::Required {
+            roots: vec![site.keys.root_certificate.clone()],
+            revoked: Arc::new(NothingRevoked),
+        };
         tokio::spawn(door::serve(site.clone(), enrol, config(tls::ClientAuth::None), door::Door::Enrol));
         tokio::spawn(door::serve(site.clone(), mp, config(required), door::Door::ManagementPoint));
         site
+    }
+
+    /// Shows this status of the server's certificate from now on.
+    pub(crate) fn prove(&self, status: Status, from: UnixMillis, until: UnixMillis) {
+        let (_, serial) = self.presented.get().unwrap();
+        self.show_status(self.keys.ca.ocsp_status(*serial, status, from, until).unwrap());
+    }
+
+    /// Shows these bytes in the place of a status.
+    pub(crate) fn show_status(&self, status: Vec<u8>) {
+        self.presented.get().unwrap().0.set_status(status);
+    }
+
+    /// The serial number of the server's certificate.
+    pub(crate) fn serial(&self) -> u128 {
+        self.presented.get().unwrap().1
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -104,11 +104,11 @@ fn others_can_change(dir: &Metadata) -> bool {
     dir.uid() != 0 || (writable && !sticky)
 }
 
-/// Three ports that are free now. They are written into the site's configuration and kept.
-pub(crate) fn free_ports() -> Result<[u16; 3], String> {
+/// Four ports that are free now. They are written into the site's configuration and kept.
+pub(crate) fn free_ports() -> Result<[u16; 4], String> {
     // All are held until all are known, so that they differ.
-    let held = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    let mut ports = [0; 3];
+    let held = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut ports = [0; 4];
     for (port, listener) in ports.iter_mut().zip(&held) {
         let address = listener.as_ref().map_err(ToString::to_string)?.local_addr();
         *port = address.map_err(|e| e.to_string())?.port();

@@ -49,7 +49,7 @@ async fn site(place: &Place) -> Result<(String, ()), String> {
         return Ok(("The site of an earlier run goes on".to_owned(), ()));
     }
     let ports = free_ports()?;
-    let [management_point, enrolment, admin] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let [management_point, enrolment, admin, revocation] = ports.map(|port| format!("127.0.0.1:{port}"));
     let user = std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "admin".to_owned());
     let arguments = [
         "init",
@@ -68,6 +68,8 @@ async fn site(place: &Place) -> Result<(String, ()), String> {
         &enrolment,
         "--listen-admin",
         &admin,
+        "--listen-revocation",
+        &revocation,
         "--host",
         "127.0.0.1",
     ];

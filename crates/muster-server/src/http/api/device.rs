@@ -9,7 +9,7 @@ use crate::http::{
 use axum::{extract::State, response::Response};
 use http::{StatusCode, header};
 use muster_model::{
-    api::{ClassRows, Device, DeviceDetail, DeviceQuery, PageQuery, Reason, TimelineEntry},
+    api::{ClassRows, Device, DeviceDetail, DeviceQuery, PageQuery, Reason, Revoke, TimelineEntry},
     id::DeviceId,
 };
 use muster_site::authz::Access;
@@ -45,6 +45,13 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/api/v1/devices/{id}/retire", Access::Change, retire)
             .about("device_retire", "Let a device go for good: to come back it must enrol anew.")
             .takes::<Reason>()
+            .gives::<Device>(),
+        Route::post("/api/v1/devices/{id}/revoke", Access::Change, revoke)
+            .about(
+                "device_revoke",
+                "Revoke every certificate of a device for good: it comes back by enrolling with a new key.",
+            )
+            .takes::<Revoke>()
             .gives::<Device>(),
     ]
 }
@@ -110,4 +117,13 @@ async fn retire(
     Json(reason): Json<Reason>,
 ) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::device_retire(&ctx, &app.site, id, reason, revision).await?))
+}
+
+async fn revoke(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<DeviceId>,
+    Json(request): Json<Revoke>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::device_revoke(&ctx, &app.site, id, request).await?))
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod application;
 mod audit;
+mod certificate;
 mod conflict;
 mod content;
 mod dashboard;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
         token::routes(),
         enrolment::routes(),
         device::routes(),
+        certificate::routes(),
         conflict::routes(),
         content::routes(),
         application::routes(),
