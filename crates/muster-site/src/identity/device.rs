@@ -161,7 +161,7 @@ impl Decision {
         match self {
             Self::Block => revocation::revoke_device(tx, ctx, device, RevocationReason::CertificateHold).await,
             Self::Retire => revocation::revoke_device(tx, ctx, device, RevocationReason::CessationOfOperation).await,
-            Self::Unblock => revocation::lift_device(tx, device).await,
+            Self::Unblock | Self::Release => revocation::lift_device(tx, device).await,
         }
     }
 }
