@@ -12,7 +12,7 @@ use muster_model::{
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(batch) = serde_json::from_slice::<Batch>(bytes) else { return };
-    let recent = muster_trust::sequence::Recent::from_bytes(bytes.get(..64).unwrap_or_default().to_vec());
+    let recent = muster_trust::sequence::Recent::from_bytes(bytes.get(..72).unwrap_or_default());
     let _ = muster_trust::sequence::accept(9, Hash::ZERO, &recent, &batch);
     for message in &batch.messages {
         let Ok(message) = serde_json::from_str::<Message>(message.get()) else { continue };

@@ -175,7 +175,11 @@ impl<'a> Enrolment<'a> {
         let answer = match &self.identity.stage {
             Stage::Requesting { secret } => {
                 let csr = BASE64.encode(certificate::signing_request(&self.key)?);
-                let request = EnrolRequest { secret: secret.clone(), csr, claims: claims::claims(self.identity.site) };
+                let request = EnrolRequest {
+                    secret: secret.clone(),
+                    csr,
+                    claims: claims::claims(self.identity.site, self.directory),
+                };
                 let body = serde_json::to_vec(&request).map_err(|_| HttpError::Malformed)?;
                 door.json(Ask::post("/enrol/v1/requests", "application/json", body), ANSWER_BYTES).await
             }

@@ -4,12 +4,18 @@
 use crate::{
     agent::StartError,
     identity::{self, IdentityError},
-    os::PrivateDirectory,
     run,
 };
 use muster_model::id::Hash;
 use serde::Serialize;
-use std::{io, path::Path};
+use std::{
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// `O_NOFOLLOW`.
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Why the image is not prepared.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +77,12 @@ pub fn prepare(state: &Path, yes: bool, machine_id: &Path) -> Result<Prepared, I
     };
     let mut removed = directory.names().map_err(fail("."))?;
     removed.sort_unstable();
-    // The key first: whatever stops this in between, nothing can speak as this machine any more.
-    removed.sort_by_key(|name| !name.contains("key"));
+    // The key first: whatever stops this in between, nothing can speak as this machine any more. The lock last, so that no agent starts.
+    removed.sort_by_key(|name| (name == run::LOCK, !name.contains("key")));
     for name in &removed {
-        remove(directory, name).map_err(fail(name))?;
+        wipe(&directory.path().join(name)).map_err(fail(name))?;
     }
+    std::fs::File::open(directory.path()).and_then(|handle| handle.sync_all()).map_err(fail("."))?;
     let left = directory.names().map_err(fail("."))?;
     if !left.is_empty() {
         return Err(ImageError::Left(left));
@@ -83,19 +90,26 @@ pub fn prepare(state: &Path, yes: bool, machine_id: &Path) -> Result<Prepared, I
     Ok(Prepared { key, removed, left, advice: advice(machine_id) })
 }
 
-/// A file's bytes are overwritten before its name goes, so that they are not in an image of the disk's blocks.
-fn remove(directory: &PrivateDirectory, name: &str) -> io::Result<()> {
-    let is_directory = std::fs::symlink_metadata(directory.path().join(name))?.is_dir();
-    if is_directory {
-        return directory.remove_directory(name);
+/// Removes a file, link or directory with everything in it. The bytes of files are overwritten before their names go, so that they are not
+/// in an image of the disk's blocks. Nobody else reaches into the state directory, so paths in it mean what they say.
+fn wipe(path: &Path) -> io::Result<()> {
+    let found = std::fs::symlink_metadata(path)?;
+    if found.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            wipe(&entry?.path())?;
+        }
+        return std::fs::remove_dir(path);
     }
-    // A link, or a file with a second name, is not opened: what it leads to is not ours.
-    if let Ok(file) = directory.edit_file(name) {
-        let length = file.metadata()?.len();
-        io::copy(&mut io::Read::take(io::repeat(0), length), &mut &file)?;
+    if found.is_file() {
+        if found.nlink() != 1 {
+            return Err(io::Error::other("it has a second name somewhere else, under which its bytes would stay"));
+        }
+        let file = std::fs::File::options().write(true).custom_flags(NOFOLLOW).open(path)?;
+        io::copy(&mut io::Read::take(io::repeat(0), found.len()), &mut &file)?;
         file.sync_all()?;
     }
-    directory.remove(name)
+    // What a link leads to is not ours.
+    std::fs::remove_file(path)
 }
 
 fn advice(machine_id: &Path) -> Vec<String> {
@@ -103,9 +117,11 @@ fn advice(machine_id: &Path) -> Vec<String> {
         "Take the image of the files, or trim the disk first: file systems keep old blocks of files that were rewritten before."
             .to_owned(),
     ];
-    if std::fs::metadata(machine_id).is_ok_and(|file| file.len() > 0) {
+    let id = std::fs::read_to_string(machine_id).unwrap_or_default();
+    if !matches!(id.trim(), "" | "uninitialized") {
         advice.push(format!(
-            "{0} is not empty, so machines from this image would have one hardware id; run: truncate -s 0 {0}",
+            "{0} is not empty, so machines from this image would have one hardware id; run: truncate -s 0 {0}, and remove \
+             /var/lib/dbus/machine-id where that is a file of its own",
             machine_id.display()
         ));
     }
@@ -115,6 +131,7 @@ fn advice(machine_id: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::PrivateDirectory;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -132,8 +149,8 @@ mod tests {
         let cache = directory.directory("cache").unwrap();
         cache.write("0a1b", b"content").unwrap();
         symlink(&outside, state.join("link")).unwrap();
-        // The bytes of the key's file are seen through a second handle, after its name is gone.
-        let key = std::fs::File::open(state.join("device.key")).unwrap();
+        // The bytes of a file are seen through a second handle, after its name is gone.
+        let cached = std::fs::File::open(state.join("cache/0a1b")).unwrap();
 
         assert!(matches!(prepare(&state, false, &machine_id), Err(ImageError::Unasked)));
         assert_eq!(directory.read("device.key", 100).unwrap().unwrap(), b"secret of this machine");
@@ -141,14 +158,24 @@ mod tests {
         assert!(matches!(prepare(&state, true, &machine_id), Err(ImageError::Start(StartError::Running(_)))));
         drop(running);
 
+        // A second name would keep the bytes: that is said, and nothing is called removed.
+        std::fs::hard_link(state.join("agent.db"), temp.path().join("second")).unwrap();
+        let error = prepare(&state, true, &machine_id).unwrap_err().to_string();
+        assert!(error.contains("agent.db") && error.contains("second name"), "{error}");
+        std::fs::remove_file(temp.path().join("second")).unwrap();
+        directory.write("device.key", b"secret of this machine").unwrap();
+        let key = std::fs::File::open(state.join("device.key")).unwrap();
+
         let prepared = prepare(&state, true, &machine_id).unwrap();
         assert_eq!(prepared.removed.first().map(String::as_str), Some("device.key"));
         assert!(prepared.left.is_empty() && directory.names().unwrap().is_empty());
         assert_eq!(std::fs::read(&outside).unwrap(), b"not ours");
         assert!(prepared.advice.iter().any(|sentence| sentence.contains("truncate")), "{prepared:?}");
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut &key, &mut bytes).unwrap();
-        assert!(!bytes.is_empty() && bytes.iter().all(|byte| *byte == 0), "overwritten, not only unnamed");
+        for file in [key, cached] {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut &file, &mut bytes).unwrap();
+            assert!(!bytes.is_empty() && bytes.iter().all(|byte| *byte == 0), "overwritten, not only unnamed");
+        }
         // Again: there is nothing to do, and that is no error.
         assert_eq!(prepare(&state, true, &machine_id).unwrap().removed, ["lock"]);
     }

@@ -6,46 +6,78 @@ use crate::chain;
 use muster_model::{id::Hash, report::Batch};
 use std::ops::RangeInclusive;
 
-/// The heads after the last messages of a channel, each cut to 8 bytes, the newest last: enough to tell a batch that was delayed on its way
-/// from another history. Whoever has the device's key could make two messages with one cut head, and gains nothing by it.
+/// What is remembered of a channel beside its head: where its present chain began, and the heads after its last messages, each cut to 8
+/// bytes, the newest last. It tells a batch that was overtaken on its way from another history. Whoever has the device's key could make two
+/// messages with one cut head, and gains nothing by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Recent(Vec<u8>);
+pub struct Recent {
+    /// Number of the first message of the present chain, where it began after a loss; 0: not known.
+    since: u64,
+    heads: Vec<u8>,
+}
 
 /// Bytes that are kept of a head.
 const CUT: usize = 8;
 /// Heads that are kept.
 const KEPT: usize = 32;
+/// Instead of the beginning of a chain: whoever does not continue it is told where to go on, once.
+const ANCHOR: u64 = u64::MAX;
 
 impl Recent {
     /// From the bytes that were kept; anything else is no memory.
     #[must_use]
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Self {
-        if !bytes.len().is_multiple_of(CUT) || bytes.len() > CUT * KEPT {
-            bytes.clear();
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        match bytes.split_first_chunk::<8>() {
+            Some((since, heads)) if heads.len().is_multiple_of(CUT) && heads.len() <= CUT * KEPT => {
+                Self { since: u64::from_be_bytes(*since), heads: heads.to_vec() }
+            }
+            _ => Self::default(),
         }
-        Self(bytes)
     }
 
-    /// The bytes to keep: at most 256.
+    /// The bytes to keep: at most 264.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&self.since.to_be_bytes()[..], &self.heads].concat()
     }
 
-    /// With the heads that a batch adds.
+    /// After an administrator decided that two histories are of one machine: it is told where to go on, whichever it has.
+    #[must_use]
+    pub const fn reanchored() -> Self {
+        Self { since: ANCHOR, heads: Vec::new() }
+    }
+
+    /// With what a batch adds.
     #[must_use]
     pub fn after(&self, accepted: &Accepted) -> Self {
+        if accepted.head_after.is_empty() {
+            return self.clone();
+        }
+        let (since, before) = match (accepted.anew, self.since) {
+            (true, _) => (accepted.next, &[][..]),
+            (false, ANCHOR) => (0, &[][..]),
+            (false, since) => (since, &self.heads[..]),
+        };
         let new = accepted.head_after.iter().flat_map(|head| head.0[..CUT].iter().copied());
-        let mut bytes: Vec<u8> = self.0.iter().copied().chain(new).collect();
-        bytes.drain(..bytes.len().saturating_sub(CUT * KEPT));
-        Self(bytes)
+        let mut heads: Vec<u8> = before.iter().copied().chain(new).collect();
+        heads.drain(..heads.len().saturating_sub(CUT * KEPT));
+        Self { since, heads }
     }
 
     /// Whether the head after message `number` was this one, where `last` is the last committed message. `None`: not known any more.
     fn had(&self, last: u64, number: u64, head: &Hash) -> Option<bool> {
         let back = usize::try_from(last.checked_sub(number)?).ok()?;
-        let at = (self.0.len() / CUT).checked_sub(back + 1)?;
-        Some(self.0.chunks_exact(CUT).nth(at)? == &head.0[..CUT])
+        let at = (self.heads.len() / CUT).checked_sub(back + 1)?;
+        Some(self.heads.chunks_exact(CUT).nth(at)? == &head.0[..CUT])
+    }
+
+    /// A batch that does not continue the chain, and of which it is known or not that it was never part of it.
+    const fn refusal(&self, expected: u64, end: u64, known: bool) -> SequenceError {
+        match self.since {
+            ANCHOR => SequenceError::Gap { expected },
+            since if known || end < since => SequenceError::Fork { expected },
+            _ => SequenceError::Old { expected },
+        }
     }
 }
 
@@ -60,6 +92,10 @@ pub struct Accepted {
     pub head_after: Vec<Hash>,
     /// Sequence numbers that the client says it lost and the site never had. Only with `resume_after_loss`.
     pub lost: Option<RangeInclusive<u64>>,
+    /// The client began a new chain: its outbox was lost, or it was set back, or it is a copy.
+    pub anew: bool,
+    /// It was overtaken by later batches: its own last number and head, for the answer.
+    overtaken: Option<(u64, Hash)>,
 }
 
 impl Accepted {
@@ -70,6 +106,12 @@ impl Accepted {
             Some(new) => (self.next + (self.head_after.len() as u64 - 1), *new),
             None => (last, head),
         }
+    }
+
+    /// What the client is told: how far *its* messages are committed, and its head there.
+    #[must_use]
+    pub fn answer(&self, last: u64, head: Hash) -> (u64, Hash) {
+        self.overtaken.unwrap_or_else(|| self.after(last, head))
     }
 }
 
@@ -124,26 +166,27 @@ pub fn accept(last: u64, head: Hash, recent: &Recent, batch: &Batch) -> Result<A
     }
     if batch.first >= expected {
         if batch.previous != head && !batch.resume_after_loss {
-            return Err(SequenceError::Fork { expected });
+            return Err(recent.refusal(expected, end, true));
         }
         let lost = (batch.first > expected).then(|| expected..=batch.first - 1);
-        return Ok(Accepted { skip: 0, next: batch.first, head_after: heads, lost });
+        let anew = last > 0 && (batch.previous != head || lost.is_some());
+        return Ok(Accepted { skip: 0, next: batch.first, head_after: heads, lost, anew, overtaken: None });
     }
     // It begins at or before the last committed message: a retransmission if it comes by the same head.
     let at = usize::try_from(last - batch.first).map_err(|_| SequenceError::Malformed)?;
-    let known = match heads.get(at) {
-        Some(comes_by) => Some(*comes_by == head),
+    let (known, overtaken) = match heads.get(at) {
+        Some(comes_by) => (Some(*comes_by == head), None),
         // It was overtaken: a request that was delayed on its way, or a client that was set back.
-        None => recent.had(last, end, &running),
+        None => (recent.had(last, end, &running), Some((end, running))),
     };
     match known {
         Some(true) => {
             let skip = heads.len().min(at + 1);
-            Ok(Accepted { skip, next: expected, head_after: heads.split_off(skip), lost: None })
+            let head_after = heads.split_off(skip);
+            Ok(Accepted { skip, next: expected, head_after, lost: None, anew: false, overtaken })
         }
         _ if batch.resume_after_loss => Err(SequenceError::Gap { expected }),
-        Some(false) => Err(SequenceError::Fork { expected }),
-        None => Err(SequenceError::Old { expected }),
+        _ => Err(recent.refusal(expected, end, known.is_some())),
     }
 }
 
@@ -152,7 +195,7 @@ mod tests {
     use super::*;
     use muster_model::{report::Channel, time::UnixMillis};
 
-    const NONE: Recent = Recent(Vec::new());
+    const NONE: Recent = Recent { since: 0, heads: Vec::new() };
 
     fn batch(first: u64, previous: Hash, messages: &[&str]) -> Batch {
         Batch {
@@ -213,7 +256,7 @@ mod tests {
         (1..=count).fold((0, Hash::ZERO, NONE), |(last, head, recent), number| {
             let accepted = accept(last, head, &recent, &batch(last + 1, head, &[&number.to_string()])).unwrap();
             let (last, head) = accepted.after(last, head);
-            (last, head, Recent::from_bytes(recent.after(&accepted).as_bytes().to_vec()))
+            (last, head, Recent::from_bytes(&recent.after(&accepted).to_bytes()))
         })
     }
 
@@ -222,6 +265,7 @@ mod tests {
         let (last, head, recent) = remembered(40);
         let delayed = accept(last, head, &recent, &batch(38, remembered(37).1, &["38", "39"])).unwrap();
         assert_eq!((delayed.skip, delayed.next, delayed.after(last, head)), (2, 41, (last, head)), "nothing is new");
+        assert_eq!(delayed.answer(last, head), (39, remembered(39).1), "it is told of its own messages");
         let fork = Err(SequenceError::Fork { expected: 41 });
         assert_eq!(accept(last, head, &recent, &batch(38, remembered(37).1, &["38", "x"])), fork);
         assert_eq!(accept(last, head, &recent, &batch(9, remembered(8).1, &["x"])), fork, "the oldest that is known");
@@ -234,10 +278,39 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_what_is_damaged_is_nothing() {
-        assert_eq!(remembered(40).2.as_bytes().len(), CUT * KEPT);
-        for damaged in [vec![0; 7], vec![0; CUT * (KEPT + 1)]] {
-            assert_eq!(Recent::from_bytes(damaged), NONE);
+        assert_eq!(remembered(40).2.to_bytes().len(), 8 + CUT * KEPT);
+        for damaged in [vec![], vec![0; 7], vec![0; 8 + 7], vec![0; 8 + CUT * (KEPT + 1)]] {
+            assert_eq!(Recent::from_bytes(&damaged), NONE);
         }
+    }
+
+    #[test]
+    fn who_speaks_of_the_time_before_a_new_chain_is_another() {
+        let (last, head, recent) = remembered(40);
+        // A copy that is far behind hears where to go on, leaves numbers out, and goes on there.
+        let far = resumed(90, &["copy"]);
+        let accepted = accept(last, head, &recent, &far).unwrap();
+        assert!(accepted.anew);
+        let (copied, copied_head) = accepted.after(last, head);
+        let recent = recent.after(&accepted);
+        let original = batch(41, head, &["original"]);
+        assert_eq!(accept(copied, copied_head, &recent, &original), Err(SequenceError::Fork { expected: 91 }));
+        let next = accept(copied, copied_head, &recent, &batch(91, copied_head, &["more"])).unwrap();
+        assert!(!next.anew && recent.after(&next).since == 90);
+    }
+
+    #[test]
+    fn after_the_decision_for_one_machine_each_history_is_told_where_to_go_on() {
+        let (last, head, _) = remembered(4);
+        let anchor = Recent::from_bytes(&Recent::reanchored().to_bytes());
+        let gap = Err(SequenceError::Gap { expected: 5 });
+        for other in [batch(5, Hash::ZERO, &["x"]), batch(3, Hash::ZERO, &["x"]), batch(3, Hash::ZERO, &["x", "y"])] {
+            assert_eq!(accept(last, head, &anchor, &other), gap);
+        }
+        let on = accept(last, head, &anchor, &resumed(5, &["n"])).unwrap();
+        assert_eq!(anchor.after(&on).since, 5, "and then histories are told apart again");
+        let same = accept(last, head, &anchor, &batch(5, head, &["n"])).unwrap();
+        assert_eq!(anchor.after(&same).since, 0);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// The lock file that only one agent at a time can hold.
-const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 /// How long the last messages may take when the agent stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -162,7 +162,7 @@ fn interval(policy: &watch::Receiver<Option<Arc<Policy>>>, which: fn(&Policy) ->
 
 async fn heartbeat(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>>>) {
     loop {
-        let body = Body::Heartbeat(claims::claims(agent.site.identity().site));
+        let body = Body::Heartbeat(claims::claims(agent.site.identity().site, &agent.directory));
         let kept = agent.store.push(&Message { time: agent.clock.now(), body });
         let wait = match kept {
             Ok(()) => interval(&policy, |p| p.settings().heartbeat, 7 * muster_model::time::DAY),

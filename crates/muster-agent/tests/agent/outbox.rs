@@ -172,7 +172,7 @@ fn a_site_that_was_set_back_hears_what_it_lost() {
 }
 
 #[test]
-fn a_client_that_was_set_back_is_a_fork_and_goes_on() {
+fn a_client_that_was_set_back_is_told_where_to_go_on() {
     let machine = Machine::new();
     let directory = machine.directory();
     let store = Store::open(&directory, false).unwrap();

@@ -65,7 +65,9 @@ const fn consequence(decision: ConflictDecision) -> &'static str {
         ConflictDecision::TwoMachines => {
             "The device is retired and its key is never accepted again; each machine enrols anew. This cannot be undone."
         }
-        ConflictDecision::Block => "The device is locked out, and so is every machine with either hardware id.",
+        ConflictDecision::Block => {
+            "The device is locked out, and no machine with a hardware id that is listed here can enrol."
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl ConflictsPage {
             (
                 ConflictDecision::Block,
                 "Lock both out",
-                "The device is blocked, and no machine with either hardware id comes back under another name.",
+                "The device is blocked, and no machine with a hardware id that is seen here can enrol under another name.",
             ),
         ]
     }

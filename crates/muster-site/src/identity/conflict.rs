@@ -11,16 +11,17 @@ use muster_model::{
     id::{ConflictId, DeviceId},
     problem::Code,
     status::Severity,
-    time::UnixMillis,
 };
 use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
+        channel,
         conflict::{self, ConflictRow},
         device as rows, timeline,
     },
 };
+use muster_trust::sequence::Recent;
 
 /// A page of conflicts, the newest first.
 ///
@@ -34,7 +35,8 @@ pub async fn conflict_list(ctx: &Ctx, site: &Site, query: ConflictQuery) -> Resu
 }
 
 /// Decides what a conflict was, and with it every open conflict of the same device. One machine: the device goes on. Two
-/// machines: it is retired, and its key is never accepted again. Blocked: it is locked out, with both hardware ids.
+/// machines: it is retired, and its key is never accepted again. Blocked: it is locked out, and no machine with a hardware id that is known of
+/// either can enrol.
 ///
 /// # Errors
 /// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when it was decided before.
@@ -47,33 +49,37 @@ pub async fn conflict_decide(
     authz::change(ctx)?;
     let found = conflict::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)?;
     if found.decision.is_some() {
-        return Err(SiteError::refused(Code::Conflict, "This conflict was decided before; the list shows how."));
+        return Err(decided_before());
     }
     let decision = match decide.decision {
         ConflictDecision::SameMachine => Decision::Release,
         ConflictDecision::TwoMachines => Decision::Retire,
         ConflictDecision::Block => Decision::Block,
     };
-    device::decide(ctx, site, found.device, Reason { reason: decide.reason }, None, decision).await?;
+    device::decide(ctx, site, found.device, Reason { reason: decide.reason }, None, decision, Some(id)).await?;
     conflict::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)
 }
 
-/// Two machines look like this device: quarantines it and says so. `false`: it was not active, and nothing is new.
-pub(crate) async fn found(tx: &mut Tx, now: UnixMillis, row: &ConflictRow) -> Result<bool, SiteError> {
+/// Two machines look like this device: quarantines it and says so. `false`: it was not active, and nothing is new. Call it last: it
+/// holds the audit log.
+pub(crate) async fn found(tx: &mut Tx, row: &ConflictRow) -> Result<bool, SiteError> {
     if !rows::suspect(tx, row.device).await? {
         return Ok(false);
     }
-    metrics::counter!("muster_conflicts_total", "kind" => row.kind.as_str()).increment(1);
-    tracing::warn!(device = %row.device, kind = row.kind.as_str(), first = row.first.address, second = row.second.address,
-        "Two machines look like one device; it is quarantined until an administrator decides.");
     conflict::insert(tx, row).await?;
     let seen = match row.kind {
         ConflictKind::SequenceFork => "continues another history than the one that is stored",
         ConflictKind::HardwareId => "has the key of this device and other hardware",
     };
     let text = format!("Quarantined: {} {seen}; before it was {}.", shown(&row.second), shown(&row.first));
-    timeline::insert(tx, &device::line(row.device, now, "administration", Severity::Error, text.clone())).await?;
-    audit::append(tx, &Ctx::site(now), "conflict_found", format!("device {}", row.device), text).await.map(|()| true)
+    let line = device::line(row.device, row.found, "administration", Severity::Error, text.clone());
+    timeline::insert(tx, &line).await?;
+    audit::append(tx, &Ctx::site(row.found), "conflict_found", format!("device {}", row.device), text).await?;
+    Ok(true)
+}
+
+fn decided_before() -> SiteError {
+    SiteError::refused(Code::Conflict, "This conflict was decided before; the list shows how.")
 }
 
 fn shown(machine: &ConflictMachine) -> String {
@@ -82,12 +88,15 @@ fn shown(machine: &ConflictMachine) -> String {
 }
 
 /// What follows a commit in which devices were quarantined: they are forgotten here, and closed everywhere.
-pub(crate) fn close(verdicts: &super::connection::Verdicts, bus: &muster_store::bus::Bus, devices: &[DeviceId]) {
-    for device in devices {
-        verdicts.forget(*device);
-        bus.publish(Notice::DeviceClosed(*device));
+pub(crate) fn close(verdicts: &super::connection::Verdicts, bus: &muster_store::bus::Bus, found: &[ConflictRow]) {
+    for row in found {
+        metrics::counter!("muster_conflicts_total", "kind" => row.kind.as_str()).increment(1);
+        tracing::warn!(device = %row.device, kind = row.kind.as_str(), first = row.first.address, second = row.second.address,
+            "Two machines look like one device; it is quarantined until an administrator decides.");
+        verdicts.forget(row.device);
+        bus.publish(Notice::DeviceClosed(row.device));
     }
-    if !devices.is_empty() {
+    if !found.is_empty() {
         bus.publish(Notice::Changed(Noun::Device));
     }
 }
@@ -99,17 +108,26 @@ pub(super) async fn decided(
     device: DeviceId,
     decision: Decision,
     reason: &str,
+    of: Option<ConflictId>,
 ) -> Result<(), SiteError> {
+    // Whoever decides has seen this conflict; a newer one of the same device waits for its own decision.
+    if let Some(id) = of
+        && conflict::get(tx.conn(), id).await?.is_none_or(|conflict| conflict.decision.is_some())
+    {
+        return Err(decided_before());
+    }
     let decision = match decision {
         Decision::Release => ConflictDecision::SameMachine,
         Decision::Retire => ConflictDecision::TwoMachines,
         Decision::Block => ConflictDecision::Block,
         Decision::Unblock => return Ok(()),
     };
-    if decision == ConflictDecision::SameMachine
-        && let Some(hardware) = conflict::open_hardware(tx, device).await?
-    {
-        rows::set_hardware(tx, device, &hardware).await?;
+    if decision == ConflictDecision::SameMachine {
+        if let Some(hardware) = conflict::open_hardware(tx, device).await? {
+            rows::set_hardware(tx, device, &hardware).await?;
+        }
+        // Whichever history the machine has, on whichever channel: it is told once where to go on.
+        channel::remember(tx, device, &Recent::reanchored().to_bytes()).await?;
     }
     conflict::decide(tx, device, decision, &ctx.actor(), reason, ctx.now).await?;
     Ok(())

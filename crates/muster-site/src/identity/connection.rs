@@ -28,7 +28,7 @@ const SEEN_ROWS: usize = 1_000;
 pub(super) fn not_active() -> SiteError {
     SiteError::refused(
         Code::DeviceNotActive,
-        "This device is blocked, retired or unknown here; its administrator can unblock it or enrol it again.",
+        "This device is blocked, quarantined, retired or unknown here; its administrator can say why and let it in again.",
     )
 }
 

@@ -7,7 +7,7 @@ use super::revocation::{self, Committed};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
     api::{Device, DeviceDetail, DeviceQuery, DeviceState, Page, PageQuery, Reason, RevocationReason, Revoke},
-    id::DeviceId,
+    id::{ConflictId, DeviceId},
     problem::Code,
     status::Severity,
     time::UnixMillis,
@@ -178,7 +178,7 @@ pub async fn device_block(
     reason: Reason,
     revision: Option<u64>,
 ) -> Result<Device, SiteError> {
-    decide(ctx, site, id, reason, revision, Decision::Block).await
+    decide(ctx, site, id, reason, revision, Decision::Block, None).await
 }
 
 /// Lets a blocked device in again: its certificates that were on hold leave the revocation list.
@@ -192,7 +192,7 @@ pub async fn device_unblock(
     reason: Reason,
     revision: Option<u64>,
 ) -> Result<Device, SiteError> {
-    decide(ctx, site, id, reason, revision, Decision::Unblock).await
+    decide(ctx, site, id, reason, revision, Decision::Unblock, None).await
 }
 
 /// Ends a device for good. Its certificates are revoked, and its key is never accepted again; the machine may enrol anew with a new one.
@@ -206,7 +206,7 @@ pub async fn device_retire(
     reason: Reason,
     revision: Option<u64>,
 ) -> Result<Device, SiteError> {
-    decide(ctx, site, id, reason, revision, Decision::Retire).await
+    decide(ctx, site, id, reason, revision, Decision::Retire, None).await
 }
 
 /// Revokes every certificate of a device for good. The device stays in its state, and comes back only by enrolling with
@@ -245,6 +245,7 @@ pub(super) async fn decide(
     reason: Reason,
     revision: Option<u64>,
     decision: Decision,
+    of: Option<ConflictId>,
 ) -> Result<Device, SiteError> {
     authz::change(ctx)?;
     let reason = checked_reason(reason)?;
@@ -265,7 +266,7 @@ pub(super) async fn decide(
             return Err(changed());
         }
         if row.state == DeviceState::Quarantined {
-            super::conflict::decided(tx, ctx, id, decision, &reason).await?;
+            super::conflict::decided(tx, ctx, id, decision, &reason, of).await?;
         }
         let revoked = decision.certificates(tx, ctx, id).await?;
         let text = format!("{} made the device {state}: {reason}", ctx.actor());

@@ -272,6 +272,12 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
             let detail = format!("The key is that of device {}; the client must make a new one.", other.id);
             return Err(SiteError::refused(Code::Conflict, detail));
         }
+        if let Some(blocked) = device::blocked_alike(tx, &row.key, &row.claims.hardware_id).await? {
+            let detail = format!(
+                "Its key or hardware id is that of blocked device {blocked}; unblock that one, or refuse the request."
+            );
+            return Err(SiteError::refused(Code::Conflict, detail));
+        }
         device::insert(tx, &device).await?;
         certificate_row::insert(tx, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
         assignment::ask(tx, &[device.id], ctx.now).await?;

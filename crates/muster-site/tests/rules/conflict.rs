@@ -79,6 +79,7 @@ async fn a_fork_quarantines_the_device_and_says_which_two_machines() {
         let [conflict] = &conflicts[..] else { panic!("{conflicts:?}") };
         assert_eq!((conflict.device, conflict.kind), (device.id, ConflictKind::SequenceFork));
         assert_eq!((conflict.first.address.as_str(), conflict.second.address.as_str()), ("10.0.0.1", "10.0.0.2"));
+        assert_eq!(conflict.second.name, "alpha", "as its heartbeat says");
         let timeline = device_timeline(&test.full(), &test.site, device.id, PAGE).await.unwrap().items;
         let text = &timeline[0].text;
         assert!(text.contains("10.0.0.1") && text.contains("10.0.0.2"), "{text}");
@@ -88,7 +89,7 @@ async fn a_fork_quarantines_the_device_and_says_which_two_machines() {
 #[tokio::test]
 async fn one_machine_goes_on_where_the_site_is() {
     for test in TestSite::all().await {
-        let (device, mut first, _) = forked(&test, "alpha").await;
+        let (device, mut first, mut copy) = forked(&test, "alpha").await;
         let id = open(&test).await[0].id;
         let decided =
             conflict_decide(&test.full(), &test.site, id, decide(ConflictDecision::SameMachine)).await.unwrap();
@@ -97,12 +98,61 @@ async fn one_machine_goes_on_where_the_site_is() {
             (Some(ConflictDecision::SameMachine), DeviceState::Active)
         );
         assert_eq!(decided.decided_by.as_deref(), Some(test.full().actor().as_str()));
-        first.push(started());
-        send(&test, &device, &mut first, "10.0.0.1").await.unwrap();
+        // The copy, which was the machine after all, is told where to go on, and goes on there; on each of its channels.
+        let told = send(&test, &device, &mut copy, "10.0.0.2").await.unwrap_err();
+        assert_eq!((told.code(), told.problem().expected), (Code::SequenceGap, Some(3)));
+        let mut on = Outbox { acknowledged: 2, ..copy };
+        let batch = muster_model::report::Batch { resume_after_loss: true, ..on.batch(1) };
+        let envelope = sealed(&device, &batch);
+        let answer = report_submit(&from(&test, &device, "10.0.0.2"), &test.site, &envelope).await.unwrap();
+        on.take(&answer);
+        let history = device_timeline(&test.full(), &test.site, device.id, PAGE).await.unwrap().items;
+        assert!(history.iter().any(|line| line.text.contains("anew at message 3")), "{history:?}");
         assert!(open(&test).await.is_empty());
+        // The history that the decision gave up is another one now.
+        first.push(started());
+        let error = send(&test, &device, &mut first, "10.0.0.1").await.unwrap_err();
+        assert_eq!(error.code(), Code::SequenceFork);
         let again = conflict_decide(&test.full(), &test.site, id, decide(ConflictDecision::Block)).await.unwrap_err();
-        assert_eq!(again.code(), Code::Conflict);
+        assert_eq!(again.code(), Code::Conflict, "the new conflict is not decided with the old one");
+        assert_eq!(state(&test, &device).await, DeviceState::Quarantined);
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_was_overtaken_is_acknowledged_and_no_fork() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        let mut outbox = Outbox::new(Channel::Status);
+        outbox.push(started());
+        let delayed = outbox.clone();
+        outbox.push(started());
+        send(&test, &device, &mut outbox, "10.0.0.1").await.unwrap();
+        for _ in 0..3 {
+            outbox.push(started());
+            send(&test, &device, &mut outbox, "10.0.0.1").await.unwrap();
+        }
+        // What was sealed alone at first, and sent again with more behind it, arrives at last.
+        let mut delayed = delayed;
+        send(&test, &device, &mut delayed, "10.0.0.1").await.unwrap();
+        assert_eq!(delayed.acknowledged, 1, "it is told of its own message");
         assert_eq!(state(&test, &device).await, DeviceState::Active);
+        assert!(open(&test).await.is_empty());
+        outbox.push(started());
+        send(&test, &device, &mut outbox, "10.0.0.1").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_not_approved_once_its_machine_is_locked_out() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        let waiting = test.request("alpha").await;
+        muster_site::device_block(&test.full(), &test.site, device.id, crate::reason("stolen"), None).await.unwrap();
+        let error = muster_site::enrolment_approve(&test.full(), &test.site, waiting.id).await.unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        muster_site::device_unblock(&test.full(), &test.site, device.id, crate::reason("found"), None).await.unwrap();
+        muster_site::enrolment_approve(&test.full(), &test.site, waiting.id).await.unwrap();
     }
 }
 

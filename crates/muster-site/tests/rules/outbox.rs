@@ -182,7 +182,7 @@ fn a_site_that_is_stopped_in_the_middle_has_whole_reports_only() {
                 let query = MessageQuery { device: Some(id), limit: 1, ..MessageQuery::default() };
                 let mut reader = store.reader().await.unwrap();
                 let (_, stored) = muster_store::db::message::list(&mut reader, &query).await.unwrap();
-                let last = standings[&id].channels.get(&Channel::Status).map_or(0, |(last, ..)| *last);
+                let last = standings[&id].channels.get(&Channel::Status).map_or(0, |stands| stands.last);
                 assert_eq!(stored, last, "a report and its number are committed together");
                 assert!(last == 0 || last == 40, "{last}");
             }

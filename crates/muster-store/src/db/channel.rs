@@ -21,10 +21,20 @@ pub struct Standing {
     pub hardware: Hash,
     /// Its host name.
     pub name: String,
-    /// Last committed sequence number, its chain head, and what is kept of the heads before, by channel; a channel without messages is
-    /// absent.
-    pub channels: HashMap<Channel, (u64, Hash, Vec<u8>)>,
-    /// Where the last report of any channel came from; empty: not known.
+    /// Each channel; one without messages is absent.
+    pub channels: HashMap<Channel, ChannelStanding>,
+}
+
+/// Where a channel stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelStanding {
+    /// Last committed sequence number.
+    pub last: u64,
+    /// Its chain head.
+    pub head: Hash,
+    /// What is kept of the heads before.
+    pub recent: Vec<u8>,
+    /// Where its last report came from; empty: not known.
     pub address: String,
 }
 
@@ -47,7 +57,6 @@ pub async fn lock(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<DeviceId,
             hardware: parsed(&row, "hardware_id")?,
             name: row.try_get("name")?,
             channels: HashMap::new(),
-            address: String::new(),
         };
         standings.insert(parsed::<DeviceId>(&row, "id")?, standing);
     }
@@ -59,12 +68,13 @@ pub async fn lock(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<DeviceId,
         let channel = Channel::ALL.iter().copied().find(|channel| channel.as_str() == name);
         let channel = channel.ok_or_else(|| StoreError::Corrupt("column channel".to_owned()))?;
         if let Some(standing) = standings.get_mut(&parsed(&row, "device")?) {
-            let recent = row.try_get::<Option<Vec<u8>>, _>("recent")?.unwrap_or_default();
-            standing.channels.insert(channel, (column::count(&row, "last")?, column::hash(&row, "head")?, recent));
-            let address: String = row.try_get("address")?;
-            if !address.is_empty() {
-                standing.address = address;
-            }
+            let stands = ChannelStanding {
+                last: column::count(&row, "last")?,
+                head: column::hash(&row, "head")?,
+                recent: row.try_get::<Option<Vec<u8>>, _>("recent")?.unwrap_or_default(),
+                address: row.try_get("address")?,
+            };
+            standing.channels.insert(channel, stands);
         }
     }
     Ok(standings)
@@ -109,5 +119,15 @@ pub async fn put(tx: &mut Tx, rows: &[ChannelRow]) -> Result<(), StoreError> {
             .bind(row.address.clone())
     })
     .await?;
+    Ok(())
+}
+
+/// Sets what is remembered of all channels of a device.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn remember(tx: &mut Tx, device: DeviceId, recent: &[u8]) -> Result<(), StoreError> {
+    let statement = "UPDATE channel SET recent = $2 WHERE device = $1";
+    sqlx::query(statement).bind(device.to_string()).bind(recent.to_vec()).execute(tx.conn()).await?;
     Ok(())
 }

@@ -32,15 +32,19 @@ async fn a_channel_stands_where_it_was_put() {
             channel,
             last,
             head: Hash([7; 32]),
-            recent: Vec::new(),
-            address: String::new(),
+            recent: vec![1, 2],
+            address: "10.0.0.1".to_owned(),
         };
         let rows = [row(0, Channel::Status, 5), row(0, Channel::Inventory, 1), row(1, Channel::Status, 2)];
         transaction!(store, "t", |tx| { channel::put(tx, &rows).await }).unwrap();
         transaction!(store, "t", |tx| { channel::put(tx, &[row(0, Channel::Status, 6)]).await }).unwrap();
         let standings = transaction!(store, "t", |tx| { channel::lock(tx, &ids).await }).unwrap();
-        assert_eq!(standings[&ids[0]].channels[&Channel::Status], (6, Hash([7; 32]), Vec::new()));
-        assert_eq!(standings[&ids[0]].channels[&Channel::Inventory].0, 1);
+        let stands = &standings[&ids[0]].channels[&Channel::Status];
+        assert_eq!(
+            (stands.last, stands.head, &stands.recent[..], &stands.address[..]),
+            (6, Hash([7; 32]), &[1, 2][..], "10.0.0.1")
+        );
+        assert_eq!(standings[&ids[0]].channels[&Channel::Inventory].last, 1);
         assert!(standings[&ids[2]].channels.is_empty() && standings[&ids[2]].active);
     }
 }

@@ -1,26 +1,51 @@
 //! What this machine says about itself when it asks to be enrolled and at every heartbeat.
 
-use muster_model::{enrol::DeviceClaims, id::SiteCode};
+use super::directory::PrivateDirectory;
+use muster_model::{
+    enrol::DeviceClaims,
+    id::{Hash, SiteCode},
+};
 use std::io::Read;
 
 /// Bytes of `/etc/os-release` and `/etc/machine-id` that are read.
 const FILE_BYTES: u64 = 16 << 10;
 
-/// The claims of this machine.
+/// In the state directory: the id of a machine that had none of its own when it was first asked.
+const OWN_ID: &str = "hardware.id";
+
+/// The claims of this machine; `state` is the client's state directory.
 #[must_use]
-pub fn claims(site: SiteCode) -> DeviceClaims {
+pub fn claims(site: SiteCode, state: &PrivateDirectory) -> DeviceClaims {
     let uname = rustix::system::uname();
     let release = text("/etc/os-release").or_else(|| text("/usr/lib/os-release")).unwrap_or_default();
     let pretty =
         release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).map(|v| v.trim_matches(['"', '\'']));
     let host_name = clean(&uname.nodename().to_string_lossy());
-    let machine = text("/etc/machine-id").filter(|id| !id.trim().is_empty()).unwrap_or_else(|| host_name.clone());
     DeviceClaims {
         operating_system: clean(pretty.unwrap_or("Linux")),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        hardware_id: muster_trust::sha256(format!("{site}:{}", machine.trim()).as_bytes()),
+        hardware_id: hardware_id(site, state, text("/etc/machine-id").as_deref()),
         host_name,
     }
+}
+
+/// The machine's own id, hashed with the site's code. A machine without one gets a random one, which is kept and stays: a host name
+/// changes, is `localhost` for a moment, and is another machine's as well.
+fn hardware_id(site: SiteCode, state: &PrivateDirectory, machine_id: Option<&str>) -> Hash {
+    let kept = state.read(OWN_ID, 64).ok().flatten();
+    if let Some(id) = kept.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()) {
+        return id;
+    }
+    let machine_id = machine_id.unwrap_or_default().trim();
+    let is_id = machine_id.len() == 32 && u128::from_str_radix(machine_id, 16).is_ok_and(|id| id != 0);
+    if is_id {
+        return muster_trust::sha256(format!("{site}:{machine_id}").as_bytes());
+    }
+    let mut bytes = [0; 32];
+    let made =
+        muster_trust::random(&mut bytes).is_ok() && state.write(OWN_ID, Hash(bytes).to_string().as_bytes()).is_ok();
+    // Without a random source or a disk nothing else of the client works either.
+    if made { Hash(bytes) } else { Hash::ZERO }
 }
 
 fn text(path: &str) -> Option<String> {
@@ -47,8 +72,27 @@ mod tests {
 
     #[test]
     fn the_claims_of_this_machine_obey_their_limits() {
-        assert!(claims("ABC".parse().unwrap()).is_well_formed());
+        let temp = tempfile::tempdir().unwrap();
+        let state = PrivateDirectory::open(&temp.path().join("state")).unwrap();
+        assert!(claims("ABC".parse().unwrap(), &state).is_well_formed());
         assert_eq!(clean("\u{7}\n"), "unknown");
         assert_eq!(clean(&"\u{fc}".repeat(200)).len(), 254);
+    }
+
+    #[test]
+    fn a_machine_without_an_id_keeps_the_one_that_it_was_given() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = |name: &str| PrivateDirectory::open(&temp.path().join(name)).unwrap();
+        let (state, other, third) = (directory("one"), directory("two"), directory("three"));
+        let site = "ABC".parse().unwrap();
+        let good = "0123456789abcdef0123456789abcdef";
+        let of = |state: &PrivateDirectory, id: Option<&str>| hardware_id(site, state, id);
+        assert_eq!(of(&third, Some(good)), of(&third, Some(&format!("{good}\n"))));
+        assert!(third.names().unwrap().is_empty(), "a machine with an id is given none");
+        let given = of(&state, None);
+        for id in [None, Some(""), Some("uninitialized"), Some(&"0".repeat(32)), Some(good)] {
+            assert_eq!(of(&state, id), given, "whatever comes later: {id:?}");
+        }
+        assert_ne!(of(&other, Some("uninitialized")), given, "no two machines have the same");
     }
 }

@@ -1,9 +1,11 @@
 //! The transaction of reports: everything of many reports is committed together, or nothing is.
 
-use super::read::{Item, Report};
+use super::{
+    read::{Item, Report},
+    suspect::{self, Suspect},
+};
 use crate::{
     SiteError,
-    identity::conflict,
     knowledge::inventory::{
         apply::{self, Applied, Incoming, Stale},
         interner::Interner,
@@ -13,11 +15,9 @@ use crate::{
     truth::step,
 };
 use muster_model::{
-    api::{ConflictKind, ConflictMachine},
-    id::{ConflictId, DeviceId},
+    id::DeviceId,
     limits::Limits,
     report::{Channel, Quarantined, ReportAnswer},
-    time::UnixMillis,
 };
 use muster_store::{
     Store, Tx,
@@ -57,7 +57,7 @@ pub(super) struct Committed {
     pub(super) quarantined: u64,
     pub(super) heartbeats: u64,
     /// Devices that were quarantined, because a second machine has their key.
-    pub(super) suspects: Vec<DeviceId>,
+    pub(super) suspects: Vec<ConflictRow>,
 }
 
 /// What the transaction writes, collected over all reports.
@@ -69,8 +69,6 @@ struct Plan {
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
     quarantine: Vec<(usize, QuarantineRow)>,
     timeline: Vec<TimelineRow>,
-    /// First machine and second machine.
-    suspects: Vec<(DeviceId, UnixMillis, [ConflictMachine; 2])>,
 }
 
 /// Commits reports, at most one per device.
@@ -102,18 +100,25 @@ async fn write(
     let standings = channel::lock(tx, &devices).await?;
     let mut committed = Committed::default();
     let mut plan = Plan::default();
+    let mut suspects = Vec::new();
     let mut incoming = Vec::new();
     // Which report, and which sequence number, each inventory message is of.
     let mut places = Vec::new();
     for (at, report) in reports.iter().enumerate() {
-        let outcome = match measure(report, standings.get(&report.device)) {
+        let standing = standings.get(&report.device);
+        let outcome = match measure(report, standing) {
             Ok((accepted, recent, answer)) => {
-                plan.suspect(report, &accepted, standings.get(&report.device));
+                suspects.extend(standing.and_then(|standing| Suspect::hardware(report, &accepted, standing)));
                 plan.add(at, report, &accepted, &recent, &answer);
                 collect(at, report, &accepted, &mut incoming, &mut places);
                 Outcome::Answer(answer)
             }
-            Err(outcome) => outcome,
+            Err(outcome) => {
+                if let (Outcome::Refused(SequenceError::Fork { .. }), Some(standing)) = (&outcome, standing) {
+                    suspects.push(Suspect::fork(report, standing));
+                }
+                outcome
+            }
         };
         committed.outcomes.push(outcome);
     }
@@ -127,8 +132,10 @@ async fn write(
     };
     plan.refused_sections(reports, &incoming, &places, &applied);
     plan.steps(tx, reports).await?;
-    committed.suspects = plan.quarantine_devices(tx, sources).await?;
+    // What the second machine says of itself is not the device's.
+    plan.claims.retain(|(device, _)| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
+    committed.suspects = suspect::quarantine(tx, sources, suspects).await?;
     for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
         if let (Outcome::Answer(answer), Channel::Inventory) = (outcome, report.batch.channel)
             && let Some(classes) = applied.resync.get(&report.device)
@@ -143,12 +150,12 @@ async fn write(
 
 fn measure(report: &Report, standing: Option<&Standing>) -> Result<(Accepted, Recent, ReportAnswer), Outcome> {
     let standing = standing.filter(|standing| standing.active).ok_or(Outcome::NotActive)?;
-    let none = || (0, muster_model::id::Hash::ZERO, Vec::new());
-    let (last, head, recent) = standing.channels.get(&report.batch.channel).cloned().unwrap_or_else(none);
-    let recent = Recent::from_bytes(recent);
+    let stands = standing.channels.get(&report.batch.channel);
+    let (last, head) = stands.map_or((0, muster_model::id::Hash::ZERO), |stands| (stands.last, stands.head));
+    let recent = stands.map(|stands| Recent::from_bytes(&stands.recent)).unwrap_or_default();
     let accepted = sequence::accept(last, head, &recent, &report.batch).map_err(Outcome::Refused)?;
     let recent = recent.after(&accepted);
-    let (acknowledged, head) = accepted.after(last, head);
+    let (acknowledged, head) = accepted.answer(last, head);
     Ok((accepted, recent, ReportAnswer { acknowledged, head, resync: Vec::new(), quarantined: Vec::new() }))
 }
 
@@ -169,25 +176,6 @@ fn collect<'a>(
 }
 
 impl Plan {
-    /// A heartbeat with another hardware id than the device enrolled with: its key is on another machine.
-    fn suspect(&mut self, report: &Report, accepted: &Accepted, standing: Option<&Standing>) {
-        let Some(standing) = standing else { return };
-        let second = report.items.iter().skip(accepted.skip).find_map(|item| match item {
-            Item::Heartbeat(claims) if claims.hardware_id != standing.hardware => Some(claims),
-            _ => None,
-        });
-        if let Some(claims) = second {
-            let machine = |address: &str, name: &str, hardware| ConflictMachine {
-                address: address.to_owned(),
-                name: name.to_owned(),
-                hardware_id: Some(hardware),
-            };
-            let first = machine(&standing.address, &standing.name, standing.hardware);
-            let second = machine(&report.address, &claims.host_name, claims.hardware_id);
-            self.suspects.push((report.device, report.received, [first, second]));
-        }
-    }
-
     fn add(&mut self, at: usize, report: &Report, accepted: &Accepted, recent: &Recent, answer: &ReportAnswer) {
         if accepted.head_after.is_empty() {
             return;
@@ -199,9 +187,18 @@ impl Plan {
             channel,
             last,
             head,
-            recent: recent.as_bytes().to_vec(),
+            recent: recent.to_bytes(),
             address: report.address.clone(),
         });
+        if accepted.anew {
+            let text = format!(
+                "The client began its {} channel anew at message {}: its outbox was lost, it was set back, or it is a copy.",
+                channel.as_str(),
+                accepted.next
+            );
+            let severity = muster_model::status::Severity::Warning;
+            self.timeline.push(TimelineRow { device, happened: received, kind: "administration", severity, text });
+        }
         if let Some(lost) = &accepted.lost {
             let text = format!(
                 "The client lost messages {} to {} of its {} channel.",
@@ -272,20 +269,6 @@ impl Plan {
                 self.quarantine(*at, report, *sequence, refused.class.clone(), &refused.reason, &refused.excerpt);
             }
         }
-    }
-
-    /// Quarantines the devices whose key a second machine has.
-    async fn quarantine_devices(&mut self, tx: &mut Tx, sources: &dyn Sources) -> Result<Vec<DeviceId>, SiteError> {
-        let mut done = Vec::new();
-        for (device, found, [first, second]) in std::mem::take(&mut self.suspects) {
-            let (id, kind) = (ConflictId(sources.id()), ConflictKind::HardwareId);
-            if conflict::found(tx, found, &ConflictRow { id, device, kind, found, first, second }).await? {
-                // What the second machine says of itself is not the device's.
-                self.claims.retain(|(of, _)| *of != device);
-                done.push(device);
-            }
-        }
-        Ok(done)
     }
 
     /// Steps of deployments that the site knows of this device become its state; the others are put aside.

@@ -4,18 +4,13 @@ mod commit;
 mod decompress;
 pub(crate) mod queue;
 mod read;
+mod suspect;
 
-use crate::{Ctx, Site, SiteError, authz, ctx::DeviceCaller, delivery::policy, identity::conflict};
+use crate::{Ctx, Site, SiteError, authz, delivery::policy};
 use commit::Outcome;
 use muster_model::{
-    api::{ConflictKind, ConflictMachine},
-    id::ConflictId,
     problem::{Code, Problem},
     report::ReportAnswer,
-};
-use muster_store::{
-    db::{channel, conflict::ConflictRow},
-    transaction,
 };
 use muster_trust::sequence::SequenceError;
 
@@ -49,7 +44,6 @@ pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<Re
             ))
         }
         Outcome::Refused(SequenceError::Fork { expected }) => {
-            fork(ctx, site, device).await?;
             Err(refused(
                 Code::SequenceFork,
                 "The site has another history of this device: a clone, or a restored image. It is quarantined until its administrator decides.".to_owned(),
@@ -61,25 +55,4 @@ pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<Re
 
 fn refused(code: Code, detail: String, expected: u64) -> SiteError {
     SiteError::Refused(Box::new(Problem { expected: Some(expected), ..Problem::new(code, detail) }))
-}
-
-/// A second history of a device was seen: nothing of it is taken, and the device is quarantined.
-async fn fork(ctx: &Ctx, site: &Site, device: &DeviceCaller) -> Result<(), SiteError> {
-    let id = ConflictId(site.sources.id());
-    let new = transaction!(site.store, "report_fork", |tx| {
-        let Some(standing) = channel::lock(tx, &[device.id]).await?.remove(&device.id) else { return Ok(false) };
-        let row = ConflictRow {
-            id,
-            device: device.id,
-            kind: ConflictKind::SequenceFork,
-            found: ctx.now,
-            first: ConflictMachine { address: standing.address, name: standing.name, hardware_id: None },
-            second: ConflictMachine { address: ctx.address.clone(), name: String::new(), hardware_id: None },
-        };
-        conflict::found(tx, ctx.now, &row).await
-    })?;
-    if new {
-        conflict::close(&site.memory.verdicts, &site.bus, &[device.id]);
-    }
-    Ok(())
 }
