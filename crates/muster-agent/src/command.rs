@@ -135,6 +135,7 @@ struct Status {
     device: Option<String>,
     enrolment: Option<String>,
     key: Option<String>,
+    key_place: Option<&'static str>,
     running: bool,
     certificate_expires: Option<i64>,
     management_points: Vec<String>,
@@ -168,6 +169,7 @@ pub fn status(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandErro
         format!("Site             {}", status.site.unwrap_or_else(none)),
         format!("Device           {}", status.device.or(status.enrolment).unwrap_or_else(none)),
         format!("Key              {}", status.key.unwrap_or_else(none)),
+        format!("Key is kept      {}", status.key_place.unwrap_or("-")),
         format!("Management point {}", status.management_points.join(" ")),
         format!(
             "Certificate      {}",
@@ -201,7 +203,7 @@ fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
     };
     let certificates = identity.as_ref().map(Identity::certificates).transpose()?.unwrap_or_default();
     let certificate = certificates.first().and_then(|c| muster_trust::certificate::client_identity(c).ok());
-    let key = identity::key_id(&directory)?.map(|id| id.to_string());
+    let key = identity::public_key(&directory)?;
     let (mut device, mut enrolment, mut management_points) = (None, None, Vec::new());
     let name = match identity.as_ref().map(|identity| &identity.stage) {
         None => "not enrolled",
@@ -222,7 +224,8 @@ fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
         site: identity.map(|identity| identity.site.to_string()),
         device,
         enrolment,
-        key,
+        key_place: key.as_ref().map(|(_, place)| *place),
+        key: key.map(|(key, _)| key.id().to_string()),
         running,
         certificate_expires: certificate.map(|certificate| certificate.expires.0),
         management_points,

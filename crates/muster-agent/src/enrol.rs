@@ -4,15 +4,17 @@
 use crate::{
     clock::Clock,
     http::{Address, Ask, Connection, HttpError},
-    identity::{self, Identity, IdentityError, Stage, decode_certificates},
+    identity::{self, DeviceKey, Identity, IdentityError, Stage, decode_certificates},
     os::{PrivateDirectory, claims},
     policy,
     site::{Session, Site, SiteError},
     store::{Store, StoreError},
+    tpm::{TpmError, TpmKey, TpmUse},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
+    attestation::{AttestationChallenge, AttestationOffer, AttestationProof},
+    enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
     id::{DeviceId, EnrolmentId, Hash},
     limits::Limits,
     policy::PolicyRefusal,
@@ -20,7 +22,8 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::{
-    PrivateKey, TrustBundle, Verified,
+    Signer, TrustBundle, Verified,
+    attestation::bound_nonce,
     bundle::BundleError,
     certificate::{self, CertificateError, ClientIdentity},
     envelope::{self, EnvelopeError},
@@ -76,6 +79,12 @@ pub enum EnrolError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The TPM did not do its part.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// The site does not believe the TPM, and the configuration demands that it does.
+    #[error("the site does not believe this machine's TPM, and agent.json demands it: {0}")]
+    NotAttested(String),
     /// There is another enrolment.
     #[error(
         "this client is enrolled at site {0} already; to move it, stop the agent and run `muster-agent enrol` with --again"
@@ -92,6 +101,7 @@ impl EnrolError {
             Self::Http(HttpError::Refused(problem)) => {
                 problem.status >= 500 || matches!(problem.code, Code::TooMany | Code::Conflict)
             }
+            Self::Tpm(error) | Self::Identity(IdentityError::Tpm(error)) => !matches!(error, TpmError::Foreign(_)),
             Self::Http(_) | Self::Identity(IdentityError::Io { .. }) | Self::Store(StoreError::DiskFull) => true,
             _ => false,
         }
@@ -117,7 +127,7 @@ pub enum Progress {
 pub struct Enrolment<'a> {
     directory: &'a PrivateDirectory,
     clock: &'a Clock,
-    key: PrivateKey,
+    key: DeviceKey,
     identity: Identity,
 }
 
@@ -174,14 +184,8 @@ impl<'a> Enrolment<'a> {
         let bundle = self.bundle(&mut door).await?;
         let answer = match &self.identity.stage {
             Stage::Requesting { secret } => {
-                let csr = BASE64.encode(certificate::signing_request(&self.key)?);
-                let request = EnrolRequest {
-                    secret: secret.clone(),
-                    csr,
-                    claims: claims::claims(self.identity.site, self.directory),
-                };
-                let body = serde_json::to_vec(&request).map_err(|_| HttpError::Malformed)?;
-                door.json(Ask::post("/enrol/v1/requests", "application/json", body), ANSWER_BYTES).await
+                let secret = secret.clone();
+                self.request(&mut door, secret).await?
             }
             Stage::Pending { enrolment } => {
                 let poll = EnrolPoll { site: self.identity.site, enrolment: *enrolment, time: self.clock.now() };
@@ -195,6 +199,45 @@ impl<'a> Enrolment<'a> {
             _ => EnrolError::Http(error),
         })?;
         self.take(bundle.value(), answer)
+    }
+
+    /// Asks to be enrolled; with a proof where the key is in a TPM.
+    async fn request(
+        &self,
+        door: &mut Connection,
+        secret: String,
+    ) -> Result<Result<EnrolAnswer, HttpError>, EnrolError> {
+        let csr = BASE64.encode(certificate::signing_request(&self.key)?);
+        let claims = claims::claims(self.identity.site, self.directory);
+        let mut request = EnrolRequest { secret, csr, claims, attestation: None };
+        if let DeviceKey::Tpm(key) = &self.key {
+            request.attestation = match attest(door, key, &request.secret, &request.claims).await {
+                Ok(proof) => Some(proof),
+                Err(error) => self.without(error)?,
+            };
+            let answer = ask(door, &request).await;
+            match answer {
+                Err(error) if request.attestation.is_some() && is_unbelieved(&error) => {
+                    request.attestation = self.without(error.into())?;
+                }
+                answer => return Ok(answer),
+            }
+        }
+        Ok(ask(door, &request).await)
+    }
+
+    /// Goes on without a proof when the site does not believe it, unless the configuration demands one.
+    fn without(&self, error: EnrolError) -> Result<Option<AttestationProof>, EnrolError> {
+        let EnrolError::Http(refusal) = &error else { return Err(error) };
+        let Some(problem) = refusal.problem().filter(|_| is_unbelieved(refusal)) else { return Err(error) };
+        if identity::config(self.directory)?.tpm == TpmUse::Required {
+            return Err(EnrolError::NotAttested(problem.detail.clone()));
+        }
+        tracing::warn!(
+            detail = problem.detail,
+            "the site does not believe this machine's TPM; enrolling as a software key"
+        );
+        Ok(None)
     }
 
     /// The trust bundle: the one in force and its successor, or the first by the pin.
@@ -245,11 +288,59 @@ impl<'a> Enrolment<'a> {
     }
 }
 
+fn is_unbelieved(error: &HttpError) -> bool {
+    error.problem().is_some_and(|problem| problem.code == Code::AttestationRefused)
+}
+
+async fn ask(door: &mut Connection, request: &EnrolRequest) -> Result<EnrolAnswer, HttpError> {
+    let body = serde_json::to_vec(request).map_err(|_| HttpError::Malformed)?;
+    door.json(Ask::post("/enrol/v1/requests", "application/json", body), ANSWER_BYTES).await
+}
+
+/// Offers the TPM, and solves the site's challenge with it. Everything happens over one connection, which the proof names.
+async fn attest(
+    door: &mut Connection,
+    key: &Arc<TpmKey>,
+    secret: &str,
+    claims: &DeviceClaims,
+) -> Result<AttestationProof, EnrolError> {
+    let endorsement = in_background(key, |key| key.endorsement()).await?;
+    let offer = AttestationOffer {
+        secret: secret.to_owned(),
+        endorsement_certificate: endorsement.certificate.as_ref().map(|certificate| BASE64.encode(certificate)),
+        endorsement_key: BASE64.encode(&endorsement.endorsement_key),
+        attestation_key: BASE64.encode(&endorsement.attestation_key),
+    };
+    let body = serde_json::to_vec(&offer).map_err(|_| HttpError::Malformed)?;
+    let asked = Ask::post("/enrol/v1/attestations", "application/json", body);
+    let challenge: AttestationChallenge = door.json(asked, ANSWER_BYTES).await?;
+    let decode = |text: &str| BASE64.decode(text).map_err(|_| HttpError::Malformed);
+    let (blob, seed) = (decode(&challenge.credential)?, decode(&challenge.seed)?);
+    let nonce = bound_nonce(&challenge.nonce, &door.exporter(), Signer::public(&**key), claims);
+    let evidence = in_background(key, move |key| key.evidence(&blob, &seed, &nonce)).await?;
+    Ok(AttestationProof {
+        credential: BASE64.encode(&evidence.credential[..]),
+        device_key: BASE64.encode(key.area()),
+        statement: BASE64.encode(&evidence.statement),
+        signature: BASE64.encode(&evidence.signature),
+    })
+}
+
+/// A TPM takes its time, a second for some keys: not on the thread that does everything else.
+async fn in_background<T: Send + 'static>(
+    key: &Arc<TpmKey>,
+    work: impl FnOnce(&TpmKey) -> Result<T, TpmError> + Send + 'static,
+) -> Result<T, EnrolError> {
+    let key = key.clone();
+    let done = tokio::task::spawn_blocking(move || work(&key)).await;
+    Ok(done.map_err(|_| TpmError::Malformed)??)
+}
+
 /// A certificate is taken only for our key, from an issuing CA of the trust bundle, and in time.
 fn check_certificates(
     certificates: &[String],
     bundle: &TrustBundle,
-    key: &PrivateKey,
+    key: &dyn Signer,
     now: UnixMillis,
 ) -> Result<ClientIdentity, EnrolError> {
     let certificates = decode_certificates(certificates).map_err(|_| CertificateError::Malformed)?;

@@ -13,9 +13,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use muster_model::{
     enrol::is_https_authority,
+    id::Hash,
     problem::{Code, Problem},
 };
-use muster_trust::{ocsp::StatusError, tls::status_error};
+use muster_trust::{attestation::EXPORTER_LABEL, ocsp::StatusError, tls::status_error};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, task::AbortHandle, time::timeout};
@@ -189,6 +190,7 @@ pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: AbortHandle,
     address: Address,
+    exporter: Hash,
 }
 
 impl Drop for Connection {
@@ -222,6 +224,8 @@ impl Connection {
             },
             None => HttpError::Unreachable { address: address.clone(), error },
         })?;
+        let exporter = tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None).map(Hash);
+        let exporter = exporter.map_err(|error| HttpError::Tls { address: address.clone(), error })?;
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES)
             .handshake(TokioIo::new(tls))
@@ -231,7 +235,13 @@ impl Connection {
             // Whoever waits for an answer hears of a failure there.
             let _ = driver.await;
         });
-        Ok(Self { sender, driver: driver.abort_handle(), address: address.clone() })
+        Ok(Self { sender, driver: driver.abort_handle(), address: address.clone(), exporter })
+    }
+
+    /// What ties a statement to this connection: nobody in the middle has the same on both sides.
+    #[must_use]
+    pub fn exporter(&self) -> Hash {
+        self.exporter
     }
 
     /// Sends a request; the answer's head is there when this returns.

@@ -1,14 +1,19 @@
 //! Who this client is: its key, its site, its pin, its certificate; as kept on disk, and only ever changed whole.
 
-use crate::os::PrivateDirectory;
+use crate::{
+    os::PrivateDirectory,
+    tpm::{KeptKey, TpmConfig, TpmError, TpmKey, TpmUse},
+};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::id::{DeviceId, EnrolmentId, Hash, SiteCode};
-use muster_trust::{PrivateKey, TrustBundle, Verified, key::KeyError, server_status::StatusMemory};
+use muster_trust::{PrivateKey, PublicKey, Signer, TrustBundle, Verified, key::KeyError, server_status::StatusMemory};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 /// Files of the state directory.
 const KEY: &str = "device.key";
+const TPM_KEY: &str = "device-key.json";
+const CONFIG: &str = "agent.json";
 const IDENTITY: &str = "identity.json";
 const BUNDLE: &str = "trust-bundle.cose";
 const STATUSES: &str = "server-status.json";
@@ -89,6 +94,15 @@ pub enum IdentityError {
     /// The system has no random source.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The TPM that holds the key, or should.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// The configuration is not one.
+    #[error("agent.json in the state directory is not a configuration: {0}")]
+    Config(String),
+    /// A TPM is demanded and there is none.
+    #[error("agent.json demands a TPM, and there is none; give the machine one, or set \"tpm\" to \"auto\"")]
+    NoTpm,
 }
 
 impl Identity {
@@ -141,25 +155,108 @@ fn kept_key(directory: &PrivateDirectory) -> Result<Option<PrivateKey>, Identity
     PrivateKey::from_pem(pem, None).map(Some).map_err(|_| IdentityError::Damaged(KEY))
 }
 
-/// The id of the device's key, where there is one.
+/// The device's key: in a file, or in the machine's TPM.
+#[derive(Debug, Clone)]
+pub enum DeviceKey {
+    /// Whoever has the file has the key.
+    Software(Arc<PrivateKey>),
+    /// It cannot leave the TPM.
+    Tpm(Arc<TpmKey>),
+}
+
+impl DeviceKey {
+    /// The key as whoever signs wants it.
+    #[must_use]
+    pub fn signer(&self) -> Arc<dyn Signer> {
+        match self {
+            Self::Software(key) => key.clone(),
+            Self::Tpm(key) => key.clone(),
+        }
+    }
+}
+
+impl Signer for DeviceKey {
+    fn public(&self) -> &PublicKey {
+        match self {
+            Self::Software(key) => key.public(),
+            Self::Tpm(key) => Signer::public(&**key),
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match self {
+            Self::Software(key) => key.sign(message),
+            Self::Tpm(key) => Signer::sign(&**key, message),
+        }
+    }
+}
+
+/// The client's configuration, as the machine's administrator wrote it; the defaults where there is none.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub fn config(directory: &PrivateDirectory) -> Result<TpmConfig, IdentityError> {
+    let Some(bytes) = read(directory, CONFIG)? else { return Ok(TpmConfig::default()) };
+    serde_json::from_slice(&bytes).map_err(|error| IdentityError::Config(error.to_string()))
+}
+
+fn kept_tpm_key(directory: &PrivateDirectory) -> Result<Option<KeptKey>, IdentityError> {
+    let Some(bytes) = read(directory, TPM_KEY)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| IdentityError::Damaged(TPM_KEY))
+}
+
+/// The public half of the device's key, where there is one. The TPM is not asked.
+///
+/// # Errors
+/// See [`IdentityError`].
+pub fn public_key(directory: &PrivateDirectory) -> Result<Option<(PublicKey, &'static str)>, IdentityError> {
+    if let Some(kept) = kept_tpm_key(directory)? {
+        return Ok(Some((kept.public().map_err(|_| IdentityError::Damaged(TPM_KEY))?, "in the TPM")));
+    }
+    Ok(kept_key(directory)?.map(|key| (key.public().clone(), "in a file")))
+}
+
+/// The id of the device's key, where there is one. The TPM is not asked.
 ///
 /// # Errors
 /// See [`IdentityError`].
 pub fn key_id(directory: &PrivateDirectory) -> Result<Option<Hash>, IdentityError> {
-    Ok(kept_key(directory)?.map(|key| key.public().id()))
+    Ok(public_key(directory)?.map(|(key, _)| key.id()))
 }
 
-/// The device's key; made and kept where there is none.
+/// The device's key; made and kept where there is none, in the TPM where there is one and the configuration does not forbid it.
 ///
 /// # Errors
 /// See [`IdentityError`].
-pub fn device_key(directory: &PrivateDirectory) -> Result<PrivateKey, IdentityError> {
+pub fn device_key(directory: &PrivateDirectory) -> Result<DeviceKey, IdentityError> {
+    let config = config(directory)?;
+    if let Some(kept) = kept_tpm_key(directory)? {
+        return Ok(DeviceKey::Tpm(Arc::new(TpmKey::load(&config.tpm_device, kept)?)));
+    }
     if let Some(key) = kept_key(directory)? {
-        return Ok(key);
+        return Ok(DeviceKey::Software(Arc::new(key)));
+    }
+    if config.is_present() {
+        match new_tpm_key(directory, &config) {
+            Ok(key) => return Ok(key),
+            Err(IdentityError::Tpm(error)) if config.tpm == TpmUse::Auto => {
+                tracing::warn!(%error, "the TPM cannot be used; the device's key is kept in a file");
+            }
+            Err(error) => return Err(error),
+        }
+    } else if config.tpm == TpmUse::Required {
+        return Err(IdentityError::NoTpm);
     }
     let key = PrivateKey::generate()?;
     directory.write(KEY, key.to_pem().as_bytes()).map_err(|error| IdentityError::Io { file: KEY, error })?;
-    Ok(key)
+    Ok(DeviceKey::Software(Arc::new(key)))
+}
+
+fn new_tpm_key(directory: &PrivateDirectory, config: &TpmConfig) -> Result<DeviceKey, IdentityError> {
+    let kept = TpmKey::create(&config.tpm_device)?;
+    let bytes = serde_json::to_vec_pretty(&kept).map_err(|_| IdentityError::Damaged(TPM_KEY))?;
+    directory.write(TPM_KEY, &bytes).map_err(|error| IdentityError::Io { file: TPM_KEY, error })?;
+    Ok(DeviceKey::Tpm(Arc::new(TpmKey::load(&config.tpm_device, kept)?)))
 }
 
 /// Forgets everything about a site, for an enrolment with another: key, messages, policy and content too.
@@ -167,7 +264,7 @@ pub fn device_key(directory: &PrivateDirectory) -> Result<PrivateKey, IdentityEr
 /// # Errors
 /// [`IdentityError::Io`].
 pub fn forget(directory: &PrivateDirectory) -> Result<(), IdentityError> {
-    for file in [IDENTITY, BUNDLE, STATUSES, KEY, "agent.db", "agent.db-wal", "agent.db-shm"] {
+    for file in [IDENTITY, BUNDLE, STATUSES, KEY, TPM_KEY, "agent.db", "agent.db-wal", "agent.db-shm"] {
         directory.remove(file).map_err(|error| IdentityError::Io { file, error })?;
     }
     for file in ["policy", "content", "run"] {

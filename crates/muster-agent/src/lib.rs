@@ -15,3 +15,4 @@ pub mod policy;
 pub mod run;
 pub mod site;
 pub mod store;
+pub mod tpm;

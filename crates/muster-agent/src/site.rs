@@ -3,7 +3,7 @@
 use crate::{
     clock::{Clock, random},
     http::{Address, Ask, Body, Connection, HttpError},
-    identity::{Identity, IdentityError, Stage},
+    identity::{DeviceKey, Identity, IdentityError, Stage},
 };
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -15,7 +15,7 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::{
-    PrivateKey, TrustBundle, Verified,
+    TrustBundle, Verified,
     certificate::public_key,
     key::KeyError,
     server_status::StatusMemory,
@@ -56,7 +56,7 @@ pub struct Site {
     /// The client's clock.
     pub clock: Clock,
     /// The client's key.
-    pub key: PrivateKey,
+    pub key: DeviceKey,
     /// The newest status of each server.
     pub statuses: Arc<StatusMemory>,
     state: Mutex<State>,
@@ -78,7 +78,7 @@ impl Site {
     /// See [`SiteError`].
     pub fn new(
         clock: Clock,
-        key: PrivateKey,
+        key: DeviceKey,
         identity: Identity,
         bundle: Verified<TrustBundle>,
         statuses: StatusMemory,
@@ -166,7 +166,7 @@ impl Site {
 
 fn state(
     clock: &Clock,
-    key: &PrivateKey,
+    key: &DeviceKey,
     statuses: &Arc<StatusMemory>,
     identity: Arc<Identity>,
     bundle: Arc<Verified<TrustBundle>>,
@@ -183,7 +183,7 @@ fn state(
     let mut trust = ServerTrust::roots(vec![bundle.value().root_certificate()?], Some(issuing(bundle.value())?));
     trust.memory = statuses.clone();
     trust.time = Arc::new(clock.clone());
-    let config = tls::client_trusting(trust, Some((&certificates, key)))?;
+    let config = tls::client_signing(trust, &certificates, key.signer())?;
     Ok(State { identity, bundle, config: Arc::new(config), addresses, at: 0 })
 }
 

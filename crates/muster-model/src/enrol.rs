@@ -1,6 +1,7 @@
 //! Enrolment on the wire: the token that an administrator hands out, and the messages of the enrolment door.
 
 use crate::{
+    attestation::AttestationProof,
     id::{DeviceId, EnrolmentId, Hash, SiteCode},
     time::UnixMillis,
 };
@@ -109,6 +110,9 @@ pub struct EnrolRequest {
     pub csr: String,
     /// What the client says about itself: shown to the administrator who approves, never believed.
     pub claims: DeviceClaims,
+    /// Proof that the key lives in the TPM that was offered over this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<AttestationProof>,
 }
 
 impl std::fmt::Debug for EnrolRequest {

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod application;
+pub mod attestation;
 pub mod catalogue;
 pub mod enrol;
 pub mod id;

@@ -6,6 +6,8 @@
 pub struct Limits {
     /// Bytes of a request to enrol or to poll an enrolment. A CSR with a P-256 key has about 500.
     pub enrol_bytes: usize,
+    /// Bytes of each part of an attestation. An endorsement certificate has up to 2,000.
+    pub attestation_bytes: usize,
     /// Bytes of one report envelope as sent (compressed). A full inventory of 1,500 packages has 30 KB.
     pub report_bytes: usize,
     /// Bytes of one report envelope after decompression; the decoder stops here.
@@ -36,6 +38,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             enrol_bytes: 16 << 10,
+            attestation_bytes: 4 << 10,
             report_bytes: 4 << 20,
             report_decoded_bytes: 32 << 20,
             report_messages: 1_000,

@@ -60,6 +60,8 @@ codes! {
     TokenRevoked = "token_revoked", 403;
     /// The signing request is not a PKCS#10 request of a P-256 key with a good signature by that key.
     CsrInvalid = "csr_invalid", 400;
+    /// The attestation is not believed; `detail` says why. The request may be made again, with another one or without.
+    AttestationRefused = "attestation_refused", 403;
     /// The enrolment was refused by an administrator, or it expired.
     EnrolmentRefused = "enrolment_refused", 403;
 

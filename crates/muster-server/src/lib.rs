@@ -4,6 +4,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 mod console;
+mod endorsement;
 pub mod http;
 pub mod layout;
 mod listen;

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{self, Config},
+    endorsement,
     http::{
         App, AppState,
         agent::ManagementPoint,
@@ -21,11 +22,11 @@ use crate::{
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_site::{
-    Notice, Site, SiteError, SiteParts, Store, Worker,
+    Channel, Notice, Site, SiteError, SiteParts, Store, Worker,
     identity::new_site::{ISSUING_CERTIFICATE_FILE, ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_CERTIFICATE_FILE},
     site::{Addresses, SiteKeys, Sources},
 };
-use muster_trust::certificate;
+use muster_trust::{attestation::EXPORTER_LABEL, certificate};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -79,6 +80,9 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+    /// A file in the directory of vendor roots is none.
+    #[error("{} is not a certificate that can vouch for TPMs; take it out of the directory, or put PEM or DER into it", .0.display())]
+    EndorsementRoot(PathBuf),
     /// The database, the keys or the trust bundle.
     #[error("{0}")]
     Site(#[from] SiteError),
@@ -286,6 +290,7 @@ async fn open(
         content,
         keys: keys.keys,
         root: keys.root,
+        endorsement_roots: endorsement::roots(&layout.resolve(&config.attestation.roots))?,
         limits: config.limits.clone(),
         addresses: Addresses { enrol: urls.enrolment.clone(), management_points, console: urls.admin.clone() },
         sources,
@@ -371,7 +376,8 @@ fn serve_enrolment(site: &Arc<Site>, tls: &Arc<ServerTls>, config: &Config, door
             let times = &enrolment.http;
             let patience = Duration::from_secs(times.handshake_seconds);
             if let Some(stream) = tls.handshake(Ask::Nothing, stream, patience).await {
-                let respond = |request| enrol::dispatch(&enrolment, peer.ip(), request);
+                let channel = channel(&stream);
+                let respond = |request| enrol::dispatch(&enrolment, peer.ip(), &channel, request);
                 listen::serve_http(stream, times, stop, respond).await;
             }
             drop(ticket);
@@ -395,6 +401,17 @@ fn serve_revocation(site: &Arc<Site>, config: &Config, door: Door, stop: &Stop) 
             drop(ticket);
         }
     }));
+}
+
+/// What a proof over this connection is bound to. A connection without it is bound to nothing that a client could name.
+fn channel(stream: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>) -> Channel {
+    let exported = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None);
+    Channel::new(muster_model::id::Hash(exported.unwrap_or_else(|error| {
+        tracing::error!(%error, "A connection has no TLS exporter; no attestation over it is believed.");
+        let mut unknown = [0; 32];
+        let _ = muster_trust::random(&mut unknown);
+        unknown
+    })))
 }
 
 fn serve_admin(app: &AppState, tls: &Arc<ServerTls>, door: Door, stop: &Stop) {

@@ -32,11 +32,13 @@ pub use delivery::{
 pub use error::SiteError;
 pub use identity::{
     admin::{admin_create, admin_disable, admin_list},
+    attestation::{Channel, attestation_offer},
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
     conflict::{conflict_decide, conflict_list},
     connection::{device_connected, device_seen, device_seen_flush},
     device::{device_block, device_list, device_retire, device_revoke, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},
+    hardware::{hardware_list, hardware_remove, hardware_set},
     new_site::{NewSite, site_create},
     revocation::{
         ocsp_answer, revocation_list_show, revocation_show, revocation_warnings, server_certificate_is_revoked,

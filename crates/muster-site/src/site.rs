@@ -71,6 +71,8 @@ pub struct SiteParts {
     pub keys: SiteKeys,
     /// Fingerprint of the trusted root key, from the site's own files and not from the database.
     pub root: Hash,
+    /// Certificates (DER) of those who vouch for TPMs; none: only an administrator does.
+    pub endorsement_roots: Vec<Vec<u8>>,
     /// What is taken from outside.
     pub limits: Limits,
     /// Addresses that the site tells others.
@@ -97,6 +99,8 @@ pub struct Site {
     pub keys: SiteKeys,
     /// The trust bundle in force.
     pub trust: ArcSwap<Trust>,
+    /// Certificates (DER) of those who vouch for TPMs; none: only an administrator does.
+    pub endorsement_roots: Vec<Vec<u8>>,
     /// What is taken from outside.
     pub limits: Limits,
     /// Inventory classes.
@@ -144,6 +148,7 @@ impl Site {
             bus: Bus::default(),
             keys: parts.keys,
             trust: ArcSwap::from_pointee(Trust { bundle, envelope }),
+            endorsement_roots: parts.endorsement_roots,
             limits: parts.limits,
             catalogue: Catalogue::built_in(),
             addresses: parts.addresses,

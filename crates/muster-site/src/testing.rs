@@ -1,7 +1,7 @@
 //! A site of one test's own: real database, real keys, a clock that the test moves, and ids that are the same in every run.
 
 use crate::{
-    Caller, Ctx, NewSite, Site, SiteParts, admin_create,
+    Caller, Channel, Ctx, NewSite, Site, SiteParts, admin_create,
     ctx::DeviceCaller,
     enrolment_approve, enrolment_request,
     site::{Addresses, Sources},
@@ -160,6 +160,7 @@ impl TestSite {
             content,
             keys: new.into_keys().expect("the keys"),
             root,
+            endorsement_roots: Vec::new(),
             limits: Limits::default(),
             addresses,
             sources: sources.clone(),
@@ -220,7 +221,7 @@ impl TestSite {
         let key = PrivateKey::generate().expect("a key");
         let claims = claims(host_name);
         let request = enrol_request(&self.token().await, &key, claims.clone());
-        match enrolment_request(&self.anonymous(), &self.site, request).await {
+        match enrolment_request(&self.anonymous(), &self.site, &Channel::new(Hash([0; 32])), request).await {
             Ok(EnrolAnswer::Pending { enrolment, .. }) => TestRequest { id: enrolment, claims, key },
             other => panic!("not pending: {other:?}"),
         }
@@ -258,7 +259,7 @@ pub fn claims(host_name: &str) -> DeviceClaims {
 #[expect(clippy::expect_used, reason = "a test without its request has to stop")]
 pub fn enrol_request(secret: &str, key: &PrivateKey, claims: DeviceClaims) -> EnrolRequest {
     let csr = BASE64.encode(signing_request(key).expect("a signing request"));
-    EnrolRequest { secret: secret.to_owned(), csr, claims }
+    EnrolRequest { secret: secret.to_owned(), csr, claims, attestation: None }
 }
 
 /// A hash of nothing in particular.

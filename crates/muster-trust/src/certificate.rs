@@ -2,7 +2,10 @@
 //!
 //! A certificate says only what the issuer decides. Of a signing request nothing is taken but the public key.
 
-use crate::{PrivateKey, PublicKey, key::KeyError};
+use crate::{
+    PrivateKey, PublicKey,
+    key::{KeyError, Signer, signature_der},
+};
 use muster_model::{
     id::{DeviceId, Hash, SiteCode},
     time::{DAY, UnixMillis},
@@ -343,12 +346,31 @@ pub fn public_key(der: &[u8]) -> Result<PublicKey, CertificateError> {
 /// A signing request: proof that the caller has the key. It asks for nothing else.
 ///
 /// # Errors
-/// When the random source fails.
-pub fn signing_request(key: &PrivateKey) -> Result<Vec<u8>, CertificateError> {
+/// When the random source or the key's hardware fails.
+pub fn signing_request(key: &dyn Signer) -> Result<Vec<u8>, CertificateError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    let request = params.serialize_request(&key.issuer_key()?).map_err(|_| CertificateError::Malformed)?;
+    let request = params.serialize_request(&RequestKey(key)).map_err(|_| KeyError::Hardware)?;
     Ok(request.der().to_vec())
+}
+
+/// A key for a signing request, wherever it is.
+struct RequestKey<'a>(&'a dyn Signer);
+
+impl rcgen::PublicKeyData for RequestKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public().point()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl rcgen::SigningKey for RequestKey<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.0.sign(message).and_then(|signature| signature_der(&signature)).map_err(|_| rcgen::Error::RemoteKeyError)
+    }
 }
 
 /// The public key of a signing request that is signed by that key. Everything else in the request is ignored.

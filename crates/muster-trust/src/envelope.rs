@@ -2,7 +2,10 @@
 //!
 //! A verifier names the content type it expects and the keys it believes; nothing in the envelope chooses either.
 
-use crate::{PrivateKey, PublicKey, key::KeyError};
+use crate::{
+    PrivateKey, PublicKey,
+    key::{KeyError, Signer},
+};
 use coset::{
     CoseSign, CoseSign1, CoseSign1Builder, CoseSignBuilder, CoseSignature, CoseSignatureBuilder, Header, HeaderBuilder,
     TaggedCborSerializable, iana,
@@ -85,8 +88,8 @@ fn signer_of(protected: &Header, unprotected: &Header, content_type: &str) -> Re
 /// Signs `payload` as `content_type` with one key.
 ///
 /// # Errors
-/// Only when the random source fails.
-pub fn sign1(key: &PrivateKey, content_type: &str, payload: Vec<u8>) -> Result<Vec<u8>, EnvelopeError> {
+/// Only when the random source or the key's hardware fails.
+pub fn sign1(key: &dyn Signer, content_type: &str, payload: Vec<u8>) -> Result<Vec<u8>, EnvelopeError> {
     CoseSign1Builder::new()
         .protected(header(key.public(), content_type))
         .payload(payload)
@@ -198,7 +201,7 @@ fn parse<T: DeserializeOwned>(bytes: Verified<Vec<u8>>) -> Result<Verified<T>, E
 ///
 /// # Errors
 /// As [`sign1`].
-pub fn sign1_json<T: Signed + Serialize>(key: &PrivateKey, value: &T) -> Result<Vec<u8>, EnvelopeError> {
+pub fn sign1_json<T: Signed + Serialize>(key: &dyn Signer, value: &T) -> Result<Vec<u8>, EnvelopeError> {
     sign1(key, T::TYPE, serde_json::to_vec(value).map_err(|_| EnvelopeError::Malformed)?)
 }
 

@@ -40,6 +40,46 @@ pub enum KeyError {
     /// The signature is not by this key over these bytes.
     #[error("the signature is not by this key over these bytes")]
     SignatureInvalid,
+    /// The hardware that holds the key did not sign.
+    #[error("the hardware that holds the key did not sign; the log says why")]
+    Hardware,
+}
+
+/// Whoever can sign with a key, wherever the key is: in memory, or in hardware that never shows it.
+pub trait Signer: fmt::Debug + Send + Sync {
+    /// The public half.
+    fn public(&self) -> &PublicKey;
+
+    /// Signs `message`; 64 bytes, `r || s`.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`] or [`KeyError::Hardware`].
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+}
+
+impl Signer for PrivateKey {
+    fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Self::sign(self, message)
+    }
+}
+
+/// A signature as X.509 and TLS want it: the two integers in DER.
+pub(crate) fn signature_der(signature: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let (r, s) = signature.split_at_checked(32).filter(|(_, s)| s.len() == 32).ok_or(KeyError::SignatureInvalid)?;
+    let integers = [integer_der(r), integer_der(s)].concat();
+    Ok([&[0x30, u8::try_from(integers.len()).map_err(|_| KeyError::SignatureInvalid)?], &integers[..]].concat())
+}
+
+fn integer_der(bytes: &[u8]) -> Vec<u8> {
+    let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1);
+    let digits = &bytes[first..];
+    let sign = usize::from(digits[0] & 0x80 != 0);
+    let length = u8::try_from(digits.len() + sign).unwrap_or(u8::MAX);
+    [&[0x02, length], &[0; 1][..sign], digits].concat()
 }
 
 /// A public key.
@@ -69,6 +109,12 @@ impl PublicKey {
             return Err(KeyError::Malformed);
         }
         Ok(Self { point })
+    }
+
+    /// The uncompressed point, 65 bytes.
+    #[must_use]
+    pub fn point(&self) -> &[u8; 65] {
+        &self.point
     }
 
     /// From PEM, `BEGIN PUBLIC KEY`.
@@ -119,11 +165,6 @@ impl PublicKey {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
             .verify(message, signature)
             .map_err(|_| KeyError::SignatureInvalid)
-    }
-
-    /// The uncompressed point, 65 bytes.
-    pub(crate) fn point(&self) -> &[u8] {
-        &self.point
     }
 }
 
@@ -281,5 +322,19 @@ mod tests {
         assert!(key.public().verify(b"massage", &signature).is_err());
         assert!(other.public().verify(b"message", &signature).is_err());
         assert!(key.public().verify(b"message", &signature[..63]).is_err());
+    }
+
+    #[test]
+    fn a_signature_in_der_is_what_others_read() {
+        let key = PrivateKey::generate().unwrap();
+        // Often enough to meet integers with their highest bit set, and with leading zeros.
+        for round in 0..600_u32 {
+            let message = round.to_be_bytes();
+            let der = signature_der(&key.sign(&message).unwrap()).unwrap();
+            let algorithm = &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1;
+            UnparsedPublicKey::new(algorithm, key.public().point()).verify(&message, &der).unwrap();
+        }
+        assert!(signature_der(&[1; 63]).is_err());
+        assert_eq!(integer_der(&[0; 32]), [2, 1, 0]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One suite: ECDSA P-256 with SHA-256. What a message says of its algorithm is compared with that and otherwise ignored.
 
+pub mod attestation;
 pub mod bundle;
 pub mod certificate;
 pub mod crl;
@@ -14,7 +15,7 @@ pub mod tls;
 
 pub use bundle::TrustBundle;
 pub use envelope::Verified;
-pub use key::{PrivateKey, PublicKey};
+pub use key::{PrivateKey, PublicKey, Signer};
 
 use muster_model::id::Hash;
 

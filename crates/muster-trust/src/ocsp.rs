@@ -162,7 +162,7 @@ impl Issuer {
         Ok(CertId {
             hash_algorithm: AlgorithmIdentifierOwned { oid: SHA256_OID, parameters: Some(Null.into()) },
             issuer_name_hash: OctetString::new(digest::digest(&SHA256, &self.name).as_ref())?,
-            issuer_key_hash: OctetString::new(digest::digest(&SHA256, self.key.point()).as_ref())?,
+            issuer_key_hash: OctetString::new(digest::digest(&SHA256, &self.key.point()[..]).as_ref())?,
             serial_number: SerialNumber::new(&serial.to_be_bytes())?,
         })
     }
@@ -175,7 +175,7 @@ impl Issuer {
             _ => return false,
         };
         id.issuer_name_hash.as_bytes() == digest::digest(algorithm, &self.name).as_ref()
-            && id.issuer_key_hash.as_bytes() == digest::digest(algorithm, self.key.point()).as_ref()
+            && id.issuer_key_hash.as_bytes() == digest::digest(algorithm, &self.key.point()[..]).as_ref()
     }
 }
 
@@ -322,7 +322,7 @@ impl IssuingCa {
         };
         let issuer = Issuer::from_certificate(self.certificate())?;
         // RFC 6960 says SHA-1 for this field; it only helps to find the certificate that verifies.
-        let key_hash = digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, issuer.key.point());
+        let key_hash = digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, &issuer.key.point()[..]);
         let data = ResponseData {
             version: Version::V1,
             responder_id: ResponderId::ByKey(OctetString::new(key_hash.as_ref()).map_err(malformed)?),

@@ -11,6 +11,7 @@ mod deployment;
 mod device;
 mod enrolment;
 mod events;
+mod hardware;
 mod message;
 mod session;
 mod settings;

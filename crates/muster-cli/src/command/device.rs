@@ -154,13 +154,14 @@ async fn device_list(ctx: &Context, list: List) -> Result<(), CliError> {
                 d.id.to_string(),
                 d.name.clone(),
                 d.state.to_string(),
+                d.key_protection.to_string(),
                 if d.online { "yes" } else { "" }.to_owned(),
                 seen_at(ctx.now, d.last_seen),
                 d.operating_system.clone(),
                 d.agent_version.clone(),
             ]
         };
-        let head = ["ID", "NAME", "STATE", "ONLINE", "LAST SEEN", "SYSTEM", "AGENT"];
+        let head = ["ID", "NAME", "STATE", "KEY", "ONLINE", "LAST SEEN", "SYSTEM", "AGENT"];
         let table = output::table(head, page.items.iter().map(row));
         let none = "No devices. `muster token create` makes what a client is started with.";
         output::listed(&table, page.items.len(), page.total, page.offset, none)
@@ -194,13 +195,16 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
         ("Enrolled", when::both(now, device.enrolled)),
         ("Last seen", at(device.last_seen)),
         ("Last inventory", at(device.last_inventory)),
-        ("Key", format!("{} ({})", detail.key, detail.key_protection)),
+        ("Key", format!("{} ({})", detail.key, device.key_protection)),
         (
             "Certificate",
             format!("{}, until {}", detail.certificate_serial, when::both(now, detail.certificate_expires)),
         ),
         ("Policy", format!("version {}, until {}", detail.policy_version, at(detail.policy_expires))),
     ];
+    rows.extend(detail.attestation.iter().map(|a| {
+        ("TPM", format!("{}, vouched for by {}, verified {}", a.hardware, a.vouched_by, when::both(now, a.verified)))
+    }));
     rows.extend(detail.block_reason.iter().map(|reason| ("Blocked", reason.clone())));
     rows.extend(detail.unread.iter().map(|unread| ("Not read", format!("{}: {}", unread.class, unread.reason))));
     let mut text = output::pairs(rows);

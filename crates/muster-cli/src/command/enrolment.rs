@@ -60,8 +60,9 @@ fn described(enrolment: &Enrolment) -> String {
         ("System", enrolment.claims.operating_system.clone()),
         ("Agent", enrolment.claims.agent_version.clone()),
         ("From", enrolment.address.clone()),
-        ("Key", enrolment.key.to_string()),
+        ("Key", format!("{} ({})", enrolment.key, enrolment.key_protection)),
     ];
+    rows.extend(enrolment.hardware.map(|id| ("TPM", id.to_string())));
     rows.extend(enrolment.conflicts.iter().map(|conflict| ("Look twice", conflict.clone())));
     output::pairs(rows)
 }
@@ -77,11 +78,12 @@ async fn enrolment_list(ctx: &Context, state: Option<EnrolmentState>, part: Part
                 e.claims.operating_system.clone(),
                 e.address.clone(),
                 format!("{:.16}…", e.key),
+                e.key_protection.to_string(),
                 when::human(ctx.now, e.created),
                 e.conflicts.join("; "),
             ]
         });
-        let head = ["ID", "HOST", "STATE", "SYSTEM", "FROM", "KEY", "ASKED", "LOOK TWICE"];
+        let head = ["ID", "HOST", "STATE", "SYSTEM", "FROM", "KEY", "PROOF", "ASKED", "LOOK TWICE"];
         output::listed(&output::table(head, rows), page.items.len(), page.total, page.offset, "No requests.")
     })
 }

@@ -11,6 +11,7 @@ mod deployment;
 mod device;
 mod enrolment;
 mod find;
+mod hardware;
 mod inventory;
 mod key;
 mod message;
@@ -64,6 +65,9 @@ enum Noun {
     /// Requests of devices to be enrolled
     #[command(subcommand)]
     Enrolment(enrolment::Verb),
+    /// TPMs: believed, awaited, or never let in
+    #[command(subcommand)]
+    Hardware(hardware::Verb),
     /// Devices
     #[command(subcommand)]
     Device(device::Verb),
@@ -178,6 +182,7 @@ impl Cli {
         match self.noun {
             Noun::Token(verb) => verb.run(&ctx).await,
             Noun::Enrolment(verb) => verb.run(&ctx).await,
+            Noun::Hardware(verb) => verb.run(&ctx).await,
             Noun::Device(verb) => verb.run(&ctx).await,
             Noun::Certificate(verb) => verb.run(&ctx).await,
             Noun::Revocation(verb) => verb.run(&ctx).await,
@@ -256,6 +261,11 @@ mod tests {
             "muster enrolment list --state pending",
             "muster enrolment approve kiosk-7 --yes",
             &format!("muster enrolment refuse {id} --reason no"),
+            "muster hardware list",
+            &format!("muster hardware allow {} --reason lab", "a".repeat(64)),
+            &format!("muster hardware block {} --reason stolen --yes", "a".repeat(64)),
+            &format!("muster hardware remove {} --reason found", "a".repeat(64)),
+            "muster hardware import --list tpms.csv",
             "muster device list --search deb --state blocked --sort last_seen --descending",
             "muster device show kiosk-7",
             "muster device timeline kiosk-7",

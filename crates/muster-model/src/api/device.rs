@@ -1,6 +1,6 @@
 //! Devices and what is known about them.
 
-use super::{DeviceDeployment, Revocation};
+use super::{DeviceDeployment, KeyProtection, Revocation};
 use crate::{
     id::{DeviceId, Hash},
     inventory::Unread,
@@ -31,6 +31,8 @@ api! {
         name: String,
         /// Its state.
         state: DeviceState,
+        /// How its key is kept, as far as the site could prove it.
+        key_protection: KeyProtection,
         /// Operating system, as the device last said.
         operating_system: String,
         /// Version of its agent.
@@ -87,8 +89,10 @@ api! {
         device: Device,
         /// Key id of the device's key.
         key: Hash,
-        /// How its key is kept: `software key`.
-        key_protection: String,
+        /// The hardware identity that it proved when it enrolled.
+        hardware: Option<Hash>,
+        /// The evidence for it.
+        attestation: Option<Attestation>,
         /// Its hardware id, as it says.
         hardware_id: Hash,
         /// Serial number of its certificate, hexadecimal.
@@ -111,6 +115,33 @@ api! {
         deployments: Vec<DeviceDeployment>,
         /// Changes with the row; for If-Match.
         revision: u64,
+    }
+}
+api! {
+    /// What a device proved when it enrolled, with the raw evidence, so that it can be judged again elsewhere.
+    struct Attestation {
+        /// SHA-256 of the endorsement key's `SubjectPublicKeyInfo`.
+        hardware: Hash,
+        /// Who vouched for the endorsement key: `vendor` or `administrator`.
+        vouched_by: String,
+        /// When the site verified it.
+        verified: UnixMillis,
+        /// The endorsement key's certificate: DER, base64.
+        endorsement_certificate: Option<String>,
+        /// The endorsement key: `TPMT_PUBLIC`, base64.
+        endorsement_key: String,
+        /// The attestation key: `TPMT_PUBLIC`, base64.
+        attestation_key: String,
+        /// The device's key: `TPMT_PUBLIC`, base64.
+        device_key: String,
+        /// `TPMS_ATTEST`, base64.
+        statement: String,
+        /// `TPMT_SIGNATURE`, base64.
+        signature: String,
+        /// The site's nonce.
+        nonce: Hash,
+        /// The TLS exporter of the connection.
+        exporter: Hash,
     }
 }
 api! {

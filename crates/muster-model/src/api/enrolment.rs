@@ -1,5 +1,6 @@
 //! Requests to be enrolled, and the decisions on them.
 
+use super::KeyProtection;
 use crate::{
     enrol::DeviceClaims,
     id::{DeviceId, EnrolmentId, Hash, TokenId},
@@ -29,6 +30,10 @@ api! {
         claims: DeviceClaims,
         /// Key id of the device's key: compare it with what the device shows.
         key: Hash,
+        /// How the key is kept, as far as the site could prove it.
+        key_protection: KeyProtection,
+        /// The hardware identity that it proved.
+        hardware: Option<Hash>,
         /// The address the request came from.
         address: String,
         /// When it was made.
@@ -37,7 +42,7 @@ api! {
         token: TokenId,
         /// The device that it became.
         device: Option<DeviceId>,
-        /// Active devices with the same key, hardware id or host name: why to look twice.
+        /// Devices with the same key, hardware identity, hardware id or host name: why to look twice.
         conflicts: Vec<String>,
     }
 }

@@ -31,6 +31,9 @@ pub struct Config {
     /// How long it waits, and how many it serves at once.
     #[serde(default)]
     pub http: Http,
+    /// Whom it believes about TPMs.
+    #[serde(default)]
+    pub attestation: Attestation,
     /// What it takes from outside.
     #[serde(default)]
     pub limits: Limits,
@@ -173,6 +176,20 @@ impl Default for Http {
     }
 }
 
+/// `[attestation]`: whom it believes about TPMs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Attestation {
+    /// Directory of the pinned certificates of TPM vendors, PEM or DER.
+    pub roots: String,
+}
+
+impl Default for Attestation {
+    fn default() -> Self {
+        Self { roots: "tpm-roots".to_owned() }
+    }
+}
+
 /// `[log]`: what is written to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -208,6 +225,7 @@ impl Config {
             listen: Listen::default(),
             names: Names::default(),
             http: Http::default(),
+            attestation: Attestation::default(),
             limits: Limits::default(),
             log: Log::default(),
         }

@@ -70,7 +70,14 @@ const KEYS: &[(&str, &str)] = &[
         "http.requests_per_minute",
         "Requests of one address in a minute to the enrolment door, as many to the revocation door, and as many tries to sign in.",
     ),
+    (
+        "attestation.roots",
+        "Directory of the certificates of TPM vendors that are believed, PEM or DER: roots, or intermediates by themselves. A \
+         directory that is not there holds none; then only TPMs that an administrator named are believed (`muster hardware \
+         allow`). Read at each start.",
+    ),
     ("limits.enrol_bytes", "Bytes of a request to enrol."),
+    ("limits.attestation_bytes", "Bytes of each part of an attestation."),
     ("limits.report_bytes", "Bytes of one report as sent (compressed)."),
     ("limits.report_decoded_bytes", "Bytes of one report after decompression; the decoder stops here."),
     ("limits.report_messages", "Messages in one report."),

@@ -24,6 +24,8 @@ mod visit;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod sample_evidence;
+#[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,7 @@ impl Flavour {
             name: self.text(name),
             state: [DeviceState::Active, DeviceState::Active, DeviceState::Active, DeviceState::Blocked]
                 [number as usize % 4],
+            key_protection: if number.is_multiple_of(2) { KeyProtection::SoftwareKey } else { KeyProtection::Attested },
             operating_system: self.text(
                 ["Debian GNU/Linux 12 (bookworm)", "Ubuntu 24.04.3 LTS", "Alpine Linux v3.22"][number as usize % 3],
             ),
@@ -211,7 +212,8 @@ impl Flavour {
         DeviceDetail {
             device,
             key: hash(1),
-            key_protection: self.text("software key"),
+            hardware: (!empty).then(|| hash(3)),
+            attestation: (!empty).then(|| super::sample_evidence::attestation(&self.text("vendor"))),
             hardware_id: hash(2),
             certificate_serial: self.text("4f2a90c1d7e6b35188aa"),
             revocation: (self == Self::Hostile).then(|| Revocation {
@@ -356,6 +358,8 @@ impl Flavour {
                 hardware_id: hash(at + 40),
             },
             key: hash(at),
+            key_protection: if at == 1 { KeyProtection::Attested } else { KeyProtection::SoftwareKey },
+            hardware: (at == 1).then(|| hash(3)),
             address: self.text("10.20.4.118"),
             created: ago(i64::from(at) * 3 * MINUTE),
             token: TokenId(uuid(u64::from(at) + 90)),

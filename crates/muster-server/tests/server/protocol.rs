@@ -450,7 +450,12 @@ fn limits() -> String {
     let limits = Limits::default();
     let mut text = String::from("| limit | default | of what |\n| --- | --- | --- |\n");
     for (name, value, what) in [
-        ("enrol_bytes", limits.enrol_bytes as u64, "bytes of a request to enrol, of a poll, and of a renewal"),
+        (
+            "enrol_bytes",
+            limits.enrol_bytes as u64,
+            "bytes of a request to enrol, of an offer, of a poll, and of a renewal",
+        ),
+        ("attestation_bytes", limits.attestation_bytes as u64, "bytes of each part of an attestation"),
         ("report_bytes", limits.report_bytes as u64, "bytes of a report envelope as sent"),
         ("report_decoded_bytes", limits.report_decoded_bytes as u64, "bytes of the batch after decompression"),
         ("report_messages", limits.report_messages as u64, "messages of one batch"),

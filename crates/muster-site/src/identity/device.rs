@@ -6,8 +6,11 @@
 use super::revocation::{self, Committed};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
-    api::{Device, DeviceDetail, DeviceQuery, DeviceState, Page, PageQuery, Reason, RevocationReason, Revoke},
-    id::{ConflictId, DeviceId},
+    api::{
+        Device, DeviceDetail, DeviceQuery, DeviceState, HardwareStanding, KeyProtection, Page, PageQuery, Reason,
+        RevocationReason, Revoke,
+    },
+    id::{ConflictId, DeviceId, EnrolmentId, Hash},
     problem::Code,
     status::Severity,
     time::UnixMillis,
@@ -16,9 +19,9 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        assignment, certificate, deployment,
+        assignment, attestation, certificate, deployment,
         device::{self, DeviceRow},
-        device_list, inventory,
+        device_list, hardware, inventory,
         timeline::{self, TimelineRow},
     },
     transaction,
@@ -35,6 +38,7 @@ pub(super) fn shown(site: &Site, row: &DeviceRow) -> Device {
             id: row.id,
             name: row.claims.host_name.clone(),
             state: row.state,
+            key_protection: protection(row.hardware.as_ref()),
             operating_system: row.claims.operating_system.clone(),
             agent_version: row.claims.agent_version.clone(),
             online: false,
@@ -43,6 +47,11 @@ pub(super) fn shown(site: &Site, row: &DeviceRow) -> Device {
             enrolled: row.enrolled,
         },
     )
+}
+
+/// How a key is kept, as far as the site could prove it.
+pub(super) fn protection(hardware: Option<&Hash>) -> KeyProtection {
+    if hardware.is_some() { KeyProtection::Attested } else { KeyProtection::SoftwareKey }
 }
 
 fn fresh(site: &Site, device: Device) -> Device {
@@ -82,7 +91,8 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
     Ok(DeviceDetail {
         device: shown(site, &row),
         key: row.key,
-        key_protection: "software key".to_owned(),
+        hardware: row.hardware,
+        attestation: attestation::get(&mut reader, EnrolmentId(id.0)).await?.map(super::attestation::shown),
         hardware_id: row.claims.hardware_id,
         revocation: certificate::get(&mut reader, &row.serial).await?.and_then(|issued| issued.revocation),
         certificate_serial: row.serial,
@@ -261,6 +271,9 @@ pub(super) async fn decide(
                 format!("The device is {}; this does not apply.", row.state),
             ));
         };
+        if state == DeviceState::Active {
+            check_hardware(tx, &row).await?;
+        }
         let block_reason = (state == DeviceState::Blocked).then_some(reason.as_str());
         if !device::set_state(tx, &row, state, block_reason).await? {
             return Err(changed());
@@ -291,4 +304,17 @@ pub(super) async fn decide(
     }
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(shown(site, &row))
+}
+
+/// A device does not come back while its hardware identity is blocked.
+async fn check_hardware(tx: &mut Tx, row: &DeviceRow) -> Result<(), SiteError> {
+    let Some(id) = &row.hardware else { return Ok(()) };
+    match hardware::get(tx, id).await? {
+        Some(decided) if decided.standing == HardwareStanding::Blocked => {
+            let detail =
+                format!("Its hardware identity {id} is blocked; let that go first (`muster hardware remove`).");
+            Err(SiteError::refused(Code::Conflict, detail))
+        }
+        _ => Ok(()),
+    }
 }

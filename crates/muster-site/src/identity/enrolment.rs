@@ -3,11 +3,11 @@
 //! A token is used once: one conditional update decides, however many try. The same token with the same key is the same
 //! request again, so that a client that was killed at any moment goes on where it was.
 
-use super::read_secret;
+use super::{attestation::Channel, read_secret};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    api::{Device, DeviceState, Enrolment, EnrolmentState, Page, PageQuery, Reason},
+    api::{Device, DeviceState, Enrolment, EnrolmentState, HardwareStanding, Page, PageQuery, Reason},
     enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest},
     id::{DeviceId, EnrolmentId, Hash, TokenId},
     policy::{ASSIGNMENT_LIFETIME, Assignment, Recipient},
@@ -19,10 +19,12 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        assignment, certificate as certificate_row,
+        assignment,
+        attestation::{self, AttestationRow},
+        certificate as certificate_row,
         device::{self, DeviceRow},
         enrolment::{self, EnrolmentRow},
-        timeline, token,
+        hardware, timeline, token,
     },
     transaction,
 };
@@ -34,8 +36,14 @@ const RETRY_AFTER: u32 = 5;
 /// The enrolment door: a client asks to be enrolled.
 ///
 /// # Errors
-/// `malformed`, `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `token_revoked`; nothing is changed then.
-pub async fn enrolment_request(ctx: &Ctx, site: &Site, request: EnrolRequest) -> Result<EnrolAnswer, SiteError> {
+/// `malformed`, `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `token_revoked`, `attestation_refused`; nothing is
+/// changed then.
+pub async fn enrolment_request(
+    ctx: &Ctx,
+    site: &Site,
+    channel: &Channel,
+    request: EnrolRequest,
+) -> Result<EnrolAnswer, SiteError> {
     if !request.claims.is_well_formed() {
         return Err(SiteError::refused(
             Code::Malformed,
@@ -44,6 +52,10 @@ pub async fn enrolment_request(ctx: &Ctx, site: &Site, request: EnrolRequest) ->
     }
     let key = requested_key(&request.csr)?;
     let Some((_, secret)) = read_secret(&request.secret) else { return Err(token_unknown()) };
+    let evidence = match &request.attestation {
+        Some(proof) => Some(super::attestation::judge(ctx, site, channel, &key, &request.claims, proof).await?),
+        None => None,
+    };
     let id = EnrolmentId(site.sources.id());
     let new = EnrolmentRow {
         id,
@@ -52,6 +64,7 @@ pub async fn enrolment_request(ctx: &Ctx, site: &Site, request: EnrolRequest) ->
         key: key.id(),
         spki: key.spki(),
         claims: request.claims,
+        hardware: evidence.as_ref().map(|evidence| evidence.hardware),
         address: ctx.address.clone(),
         assignment: empty_assignment(site, id, ctx.now)?,
         created: ctx.now,
@@ -59,12 +72,19 @@ pub async fn enrolment_request(ctx: &Ctx, site: &Site, request: EnrolRequest) ->
     };
     let (row, is_new) = transaction!(site.store, "enrolment_request", |tx| {
         match token::take(tx, &secret, id, ctx.now).await? {
-            Some(token) => Ok((insert(tx, ctx, EnrolmentRow { token, ..new.clone() }).await?, true)),
+            Some(token) => {
+                let row = EnrolmentRow { token, ..new.clone() };
+                Ok((insert(tx, ctx, site, row, evidence.as_ref()).await?, true))
+            }
             None => Ok::<_, SiteError>((repeated(tx, ctx, &secret, &new.key).await?, false)),
         }
     })?;
     if is_new {
         site.bus.publish(Notice::Changed(Noun::Enrolment));
+    }
+    if is_new && row.device.is_some() {
+        site.memory.work.notify_one();
+        site.bus.publish(Notice::Changed(Noun::Device));
     }
     answer(ctx, site, row).await
 }
@@ -80,32 +100,88 @@ pub(super) fn requested_key(csr: &str) -> Result<PublicKey, SiteError> {
     })
 }
 
-fn token_unknown() -> SiteError {
+pub(super) fn token_unknown() -> SiteError {
     metrics::counter!("muster_enrolment_refused_total", "reason" => "token_unknown").increment(1);
     SiteError::refused(Code::TokenUnknown, "This site does not know the token; ask its administrator for a new one.")
 }
 
-/// Keeps a request whose token was taken. One that comes from a blocked device under another name is refused at once.
-async fn insert(tx: &mut Tx, ctx: &Ctx, mut row: EnrolmentRow) -> Result<EnrolmentRow, SiteError> {
-    let blocked = device::blocked_alike(tx, &row.key, &row.claims.hardware_id).await?;
+/// Keeps a request whose token was taken. One that comes from a blocked device or blocked hardware, under whatever name and key,
+/// is refused at once; awaited hardware is approved at once; a machine that is there already is an alarm.
+async fn insert(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    site: &Site,
+    mut row: EnrolmentRow,
+    evidence: Option<&AttestationRow>,
+) -> Result<EnrolmentRow, SiteError> {
+    let (name, hardware) = (row.claims.host_name.clone(), row.hardware);
+    let blocked = device::blocked_alike(tx, &row.key, &row.claims.hardware_id, hardware.as_ref()).await?;
+    let decided = match &hardware {
+        Some(hardware) => hardware::get(tx, hardware).await?.map(|decided| decided.standing),
+        None => None,
+    };
+    let twins = twins(tx, &row).await?;
     enrolment::insert(tx, &row).await?;
-    let name = &row.claims.host_name;
-    let detail = match blocked {
-        None => format!("{name} at {} asks to be enrolled, key {}.", ctx.address, row.key),
-        Some(device) => {
-            enrolment::decide(tx, row.id, EnrolmentState::Refused, None, "site", ctx.now).await?;
-            row.state = EnrolmentState::Refused;
+    if let Some(evidence) = evidence {
+        attestation::insert(tx, row.id, evidence).await?;
+    }
+    let detail = if let Some(device) = blocked {
+        refuse_at_once(tx, ctx, &mut row).await?;
+        let text =
+            format!("{name} at {} tried to enrol with this device's key or hardware, and was refused.", ctx.address);
+        tell(tx, ctx, device, text).await?;
+        format!("{name} at {} was refused: it has key or hardware of blocked device {device}.", ctx.address)
+    } else if decided == Some(HardwareStanding::Blocked) {
+        refuse_at_once(tx, ctx, &mut row).await?;
+        format!("{name} at {} was refused: its hardware identity is blocked.", ctx.address)
+    } else {
+        for (device, other) in &twins {
             let text = format!(
-                "{name} at {} tried to enrol with this device's key or hardware id, and was refused.",
-                ctx.address
+                "Two machines, or one that was enrolled twice: {name} at {} asks to be enrolled (request {}) with another \
+                 key and the hardware of this device, {other}.",
+                ctx.address, row.id
             );
-            let line = super::device::line(device, ctx.now, "enrolment", Severity::Warning, text);
-            timeline::insert(tx, &line).await?;
-            format!("{name} at {} was refused: it has key or hardware id of blocked device {device}.", ctx.address)
+            tell(tx, ctx, *device, text).await?;
         }
+        format!("{name} at {} asks to be enrolled, key {}.", ctx.address, row.key)
     };
     audit::append(tx, ctx, "enrolment_request", format!("enrolment {}", row.id), detail).await?;
+    if decided == Some(HardwareStanding::Awaited)
+        && row.state == EnrolmentState::Pending
+        && twins.is_empty()
+        && let Some(hardware) = &hardware
+        && hardware::arrived(tx, hardware).await?
+    {
+        let device = new_device(ctx, site, &row)?;
+        approve(tx, &Ctx::site(ctx.now), &row, &device, "site").await?;
+        (row.state, row.device) = (EnrolmentState::Approved, Some(device.id));
+    }
     Ok(row)
+}
+
+/// Active devices with the same hardware and another key: by proof where there is one, else by what the client says.
+async fn twins(tx: &mut Tx, row: &EnrolmentRow) -> Result<Vec<(DeviceId, String)>, SiteError> {
+    let alike = device::alike(tx, &row.key, row.hardware.as_ref(), &row.claims).await?;
+    let same = |other: &device::Alike| {
+        matches!(other.state, DeviceState::Active | DeviceState::Quarantined)
+            && matches!(other.common, "TPM" | "hardware id")
+    };
+    let mut twins: Vec<_> = alike.into_iter().filter(same).map(|other| (other.id, other.name)).collect();
+    twins.sort_by_key(|(id, _)| id.0);
+    twins.dedup_by_key(|(id, _)| *id);
+    Ok(twins)
+}
+
+async fn refuse_at_once(tx: &mut Tx, ctx: &Ctx, row: &mut EnrolmentRow) -> Result<(), SiteError> {
+    enrolment::decide(tx, row.id, EnrolmentState::Refused, None, "site", ctx.now).await?;
+    row.state = EnrolmentState::Refused;
+    Ok(())
+}
+
+/// A warning in the history of a device.
+async fn tell(tx: &mut Tx, ctx: &Ctx, device: DeviceId, text: String) -> Result<(), SiteError> {
+    let line = super::device::line(device, ctx.now, "enrolment", Severity::Warning, text);
+    Ok(timeline::insert(tx, &line).await?)
 }
 
 /// The token could not be taken: either this is the request that has it, or there is a reason to refuse.
@@ -212,6 +288,8 @@ fn shown(row: EnrolmentRow, conflicts: Vec<String>) -> Enrolment {
         state: row.state,
         claims: row.claims,
         key: row.key,
+        key_protection: super::device::protection(row.hardware.as_ref()),
+        hardware: row.hardware,
         address: row.address,
         created: row.created,
         token: row.token,
@@ -237,7 +315,9 @@ pub async fn enrolment_list(
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         let conflicts = match row.state {
-            EnrolmentState::Pending => conflicts(device::alike(&mut reader, &row.key, &row.claims).await?),
+            EnrolmentState::Pending => {
+                conflicts(device::alike(&mut reader, &row.key, row.hardware.as_ref(), &row.claims).await?)
+            }
             _ => Vec::new(),
         };
         items.push(shown(row, conflicts));
@@ -262,35 +342,53 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
     let admin = authz::change(ctx)?;
     let row = enrolment::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)?;
     let device = new_device(ctx, site, &row)?;
-    transaction!(site.store, "enrolment_approve", |tx| {
-        let by = admin.name.as_str();
-        if !enrolment::decide(tx, id, EnrolmentState::Approved, Some(device.id), by, ctx.now).await? {
-            return Err(decided());
-        }
-        let alike = device::alike(tx, &row.key, &row.claims).await?;
-        if let Some(other) = alike.iter().find(|other| other.common == "key") {
-            let detail = format!("The key is that of device {}; the client must make a new one.", other.id);
-            return Err(SiteError::refused(Code::Conflict, detail));
-        }
-        if let Some(blocked) = device::blocked_alike(tx, &row.key, &row.claims.hardware_id).await? {
-            let detail = format!(
-                "Its key or hardware id is that of blocked device {blocked}; unblock that one, or refuse the request."
-            );
-            return Err(SiteError::refused(Code::Conflict, detail));
-        }
-        device::insert(tx, &device).await?;
-        certificate_row::insert(tx, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
-        assignment::ask(tx, &[device.id], ctx.now).await?;
-        let text = format!("{by} approved the device; it came with key {}.", row.key);
-        let line = super::device::line(device.id, ctx.now, "enrolment", Severity::Information, text);
-        timeline::insert(tx, &line).await?;
-        let detail = format!("{} was approved, key {}.", row.claims.host_name, row.key);
-        audit::append(tx, ctx, "enrolment_approve", format!("device {}", device.id), detail).await
-    })?;
+    transaction!(site.store, "enrolment_approve", |tx| { approve(tx, ctx, &row, &device, admin.name.as_str()).await })?;
     site.memory.work.notify_one();
     site.bus.publish(Notice::Changed(Noun::Enrolment));
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(super::device::shown(site, &device))
+}
+
+/// The decision, in one transaction with the device that it makes.
+async fn approve(tx: &mut Tx, ctx: &Ctx, row: &EnrolmentRow, device: &DeviceRow, by: &str) -> Result<(), SiteError> {
+    if !enrolment::decide(tx, row.id, EnrolmentState::Approved, Some(device.id), by, ctx.now).await? {
+        return Err(decided());
+    }
+    let conflict = |detail: String| Err(SiteError::refused(Code::Conflict, detail));
+    for other in device::alike(tx, &row.key, row.hardware.as_ref(), &row.claims).await? {
+        match (other.common, other.state) {
+            ("key", _) => {
+                return conflict(format!("The key is that of device {}; the client must make a new one.", other.id));
+            }
+            // Two machines cannot have one TPM: this is the same one under a second name, or the record of it is stale.
+            ("TPM", DeviceState::Active | DeviceState::Quarantined) => {
+                return conflict(format!(
+                    "The TPM is that of active device {} ({}). Retire that device if this request takes its place, or block it.",
+                    other.name, other.id
+                ));
+            }
+            _ => {}
+        }
+    }
+    if let Some(blocked) = device::blocked_alike(tx, &row.key, &row.claims.hardware_id, row.hardware.as_ref()).await? {
+        return conflict(format!(
+            "Its key or hardware is that of blocked device {blocked}; unblock that one, or refuse the request."
+        ));
+    }
+    if let Some(hardware) = &row.hardware
+        && hardware::get(tx, hardware).await?.is_some_and(|it| it.standing == HardwareStanding::Blocked)
+    {
+        return conflict("Its hardware identity is blocked.".to_owned());
+    }
+    device::insert(tx, device).await?;
+    certificate_row::insert(tx, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
+    assignment::ask(tx, &[device.id], ctx.now).await?;
+    let protection = super::device::protection(row.hardware.as_ref());
+    let text = format!("{by} approved the device; it came with key {} ({protection}).", row.key);
+    let line = super::device::line(device.id, ctx.now, "enrolment", Severity::Information, text);
+    timeline::insert(tx, &line).await?;
+    let detail = format!("{} was approved, key {} ({protection}).", row.claims.host_name, row.key);
+    audit::append(tx, ctx, "enrolment_approve", format!("device {}", device.id), detail).await
 }
 
 fn decided() -> SiteError {
@@ -309,6 +407,7 @@ fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, S
         claims,
         key: row.key,
         spki: row.spki.clone(),
+        hardware: row.hardware,
         serial: issued.serial,
         previous_serial: None,
         certificate_expires: issued.expires,

@@ -1,11 +1,13 @@
 //! Who may talk to the site: its own making, administrators and their sessions, enrolment, devices, the trust bundle.
 
 pub mod admin;
+pub mod attestation;
 pub mod certificate;
 pub mod conflict;
 pub mod connection;
 pub mod device;
 pub mod enrolment;
+pub mod hardware;
 pub mod limiter;
 pub mod new_site;
 pub mod revocation;

@@ -185,7 +185,14 @@ async fn two_machines_lose_the_key_and_a_lockout_holds_both_hardware_ids() {
             let claims = DeviceClaims { host_name: "new-name".to_owned(), ..claims };
             let key = muster_trust::PrivateKey::generate().unwrap();
             let request = enrol_request(&test.token().await, &key, claims);
-            let answer = enrolment_request(&test.anonymous(), &test.site, request).await.unwrap();
+            let answer = enrolment_request(
+                &test.anonymous(),
+                &test.site,
+                &muster_site::Channel::new(muster_model::id::Hash([0; 32])),
+                request,
+            )
+            .await
+            .unwrap();
             assert_eq!(answer, EnrolAnswer::Refused, "refused under a new name and key");
         }
     }

@@ -8,7 +8,7 @@ use base64::{
 use muster_model::{
     api::{EnrolmentState, PageQuery, TokenCreate, TokenState},
     enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken},
-    id::EnrolmentId,
+    id::{EnrolmentId, Hash},
     policy::{Assignment, Recipient},
     problem::Code,
     time::{DAY, HOUR},
@@ -19,8 +19,13 @@ use muster_site::{
 };
 use muster_trust::{PrivateKey, certificate, envelope};
 
+/// A connection of its own.
+fn channel() -> Channel {
+    Channel::new(Hash([0; 32]))
+}
+
 async fn code_of(test: &TestSite, request: EnrolRequest) -> Code {
-    enrolment_request(&test.anonymous(), &test.site, request).await.unwrap_err().code()
+    enrolment_request(&test.anonymous(), &test.site, &channel(), request).await.unwrap_err().code()
 }
 
 async fn requests(test: &TestSite) -> u64 {
@@ -46,7 +51,7 @@ async fn from_token_to_certificate() {
         assert_eq!((token.site, token.root), (test.site.code, test.root_key.public().id()));
         let key = PrivateKey::generate().unwrap();
         let request = enrol_request(&token.secret, &key, claims("pc1"));
-        let answer = enrolment_request(&test.anonymous(), &test.site, request).await.unwrap();
+        let answer = enrolment_request(&test.anonymous(), &test.site, &channel(), request).await.unwrap();
         let EnrolAnswer::Pending { enrolment, assignment, .. } = answer else { panic!("{answer:?}") };
 
         // A pending device gets the empty policy, signed, for itself.
@@ -104,7 +109,7 @@ async fn a_token_that_is_no_good_changes_nothing() {
         assert_eq!(code_of(&test, with(&expired)).await, Code::TokenExpired);
 
         let used = test.token().await;
-        enrolment_request(&test.anonymous(), &test.site, with(&used)).await.unwrap();
+        enrolment_request(&test.anonymous(), &test.site, &channel(), with(&used)).await.unwrap();
         let other = PrivateKey::generate().unwrap();
         assert_eq!(code_of(&test, enrol_request(&used, &other, claims("pc2"))).await, Code::TokenUsed);
         assert_eq!(requests(&test).await, 1);
@@ -127,7 +132,7 @@ async fn a_request_without_possession_of_its_key_leaves_the_token_open() {
         assert_eq!(code_of(&test, EnrolRequest { claims: claims(name), ..good.clone() }).await, Code::Malformed);
     }
     assert_eq!(requests(&test).await, 0);
-    assert!(enrolment_request(&test.anonymous(), &test.site, good).await.is_ok());
+    assert!(enrolment_request(&test.anonymous(), &test.site, &channel(), good).await.is_ok());
 }
 
 #[tokio::test]
@@ -138,7 +143,9 @@ async fn of_a_thousand_parallel_requests_one_gets_the_token() {
         for n in 0..1_000 {
             let request = enrol_request(&secret, &PrivateKey::generate().unwrap(), claims(&format!("pc{n}")));
             let (site, ctx) = (test.site.clone(), test.anonymous());
-            tasks.spawn(async move { enrolment_request(&ctx, &site, request).await.map_err(|error| error.code()) });
+            tasks.spawn(async move {
+                enrolment_request(&ctx, &site, &channel(), request).await.map_err(|error| error.code())
+            });
         }
         let results = tasks.join_all().await;
         let taken = results.iter().filter(|result| result.is_ok()).count();
@@ -153,14 +160,14 @@ async fn the_same_request_again_is_the_same_request() {
     for test in TestSite::all().await {
         let (secret, key) = (test.token().await, PrivateKey::generate().unwrap());
         let request = enrol_request(&secret, &key, claims("pc1"));
-        let first = enrolment_request(&test.anonymous(), &test.site, request.clone()).await.unwrap();
+        let first = enrolment_request(&test.anonymous(), &test.site, &channel(), request.clone()).await.unwrap();
         // Its answer was lost; meanwhile the token ended.
         test.sources.pass(DAY);
-        let again = enrolment_request(&test.anonymous(), &test.site, request.clone()).await.unwrap();
+        let again = enrolment_request(&test.anonymous(), &test.site, &channel(), request.clone()).await.unwrap();
         assert_eq!(first, again);
         let EnrolAnswer::Pending { enrolment, .. } = again else { panic!("{again:?}") };
         enrolment_approve(&test.full(), &test.site, enrolment).await.unwrap();
-        let active = enrolment_request(&test.anonymous(), &test.site, request).await.unwrap();
+        let active = enrolment_request(&test.anonymous(), &test.site, &channel(), request).await.unwrap();
         assert!(matches!(active, EnrolAnswer::Active { .. }));
         assert_eq!(requests(&test).await, 1);
     }
@@ -217,9 +224,9 @@ async fn a_blocked_device_does_not_come_back_by_another_enrolment() {
         let new_key = enrol_request(&test.token().await, &PrivateKey::generate().unwrap(), claims("pc1"));
         let new_name = enrol_request(&test.token().await, &device.key, claims("other"));
         for request in [new_key, new_name] {
-            let answer = enrolment_request(&test.anonymous(), &test.site, request.clone()).await.unwrap();
+            let answer = enrolment_request(&test.anonymous(), &test.site, &channel(), request.clone()).await.unwrap();
             assert_eq!(answer, EnrolAnswer::Refused);
-            let again = enrolment_request(&test.anonymous(), &test.site, request).await.unwrap();
+            let again = enrolment_request(&test.anonymous(), &test.site, &channel(), request).await.unwrap();
             assert_eq!(again, EnrolAnswer::Refused, "and stays refused");
         }
         let refused = enrolment_list(&test.full(), &test.site, Some(EnrolmentState::Refused), PageQuery::default())
@@ -242,7 +249,7 @@ async fn who_resembles_a_device_is_shown_and_a_key_is_one_devices() {
     for test in TestSite::all().await {
         let device = test.enrol("pc1").await;
         let twin = enrol_request(&test.token().await, &device.key, claims("pc1"));
-        let answer = enrolment_request(&test.anonymous(), &test.site, twin).await.unwrap();
+        let answer = enrolment_request(&test.anonymous(), &test.site, &channel(), twin).await.unwrap();
         let EnrolAnswer::Pending { enrolment, .. } = answer else { panic!("{answer:?}") };
         let pending = async || {
             let state = Some(EnrolmentState::Pending);

@@ -12,6 +12,7 @@ mod content;
 mod deployment;
 mod device;
 mod enrolment;
+mod hardware;
 mod inventory;
 mod loop_story;
 mod outbox;

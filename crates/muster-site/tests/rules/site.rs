@@ -78,6 +78,7 @@ async fn a_site_opens_with_its_own_keys_and_root_only() {
             content: ContentStore::open(test.directory.path().join("content")).unwrap(),
             keys: new.into_keys().unwrap(),
             root,
+            endorsement_roots: Vec::new(),
             limits: muster_model::limits::Limits::default(),
             addresses: Addresses::default(),
             sources: Arc::new(TestSources::default()),

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, Tx,
-    column::{parse, signed, to_json, unsigned},
+    column::{parse, parsed_opt, signed, to_json, unsigned},
 };
 use muster_model::{
     api::DeviceState,
@@ -25,6 +25,8 @@ pub struct DeviceRow {
     pub key: Hash,
     /// Its key: `SubjectPublicKeyInfo`, DER.
     pub spki: Vec<u8>,
+    /// The hardware identity that it proved when it enrolled.
+    pub hardware: Option<Hash>,
     /// Serial number of its certificate.
     pub serial: String,
     /// Serial number of the certificate before, which is good until the new one is used.
@@ -59,6 +61,7 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
         },
         key: parse(&text("key_id")?, "key id")?,
         spki: row.try_get("spki")?,
+        hardware: parsed_opt(row, "hardware")?,
         serial: text("certificate_serial")?,
         previous_serial: row.try_get("previous_serial")?,
         certificate_expires: UnixMillis(row.try_get("certificate_expires")?),
@@ -77,8 +80,8 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
 /// [`StoreError::Exists`] when the id or the key is another's.
 pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO device (id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
-         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14)";
+         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search, hardware) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)";
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.state.as_str())
@@ -94,6 +97,7 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(row.enrolled.0)
         .bind(signed(row.revision))
         .bind(search_text(&row.claims))
+        .bind(row.hardware.map(|id| id.to_string()))
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -111,7 +115,7 @@ fn search_text(claims: &DeviceClaims) -> String {
 pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
     let statement = "SELECT id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
          certificate_serial, previous_serial, certificate_expires, certificate, enrolled, last_seen, last_inventory, \
-         block_reason, revision FROM device WHERE id = $1";
+         block_reason, revision, hardware FROM device WHERE id = $1";
     let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(device).transpose()
 }
@@ -125,17 +129,27 @@ pub struct Alike {
     pub name: String,
     /// Its state.
     pub state: DeviceState,
-    /// `key`, `hardware id` or `host name`.
+    /// `key`, `TPM`, `hardware id` or `host name`.
     pub common: &'static str,
 }
 
-/// Devices that have this key, hardware id or host name; at most 10 of each.
+/// Devices that have this key, hardware identity, hardware id or host name; at most 10 of each.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn alike(conn: &mut AnyConnection, key: &Hash, claims: &DeviceClaims) -> Result<Vec<Alike>, StoreError> {
+pub async fn alike(
+    conn: &mut AnyConnection,
+    key: &Hash,
+    hardware: Option<&Hash>,
+    claims: &DeviceClaims,
+) -> Result<Vec<Alike>, StoreError> {
     let questions = [
         ("key", "SELECT id, name, state FROM device WHERE key_id = $1 LIMIT 10", key.to_string()),
+        (
+            "TPM",
+            "SELECT id, name, state FROM device WHERE hardware = $1 ORDER BY id DESC LIMIT 10",
+            hardware.map(Hash::to_string).unwrap_or_default(),
+        ),
         (
             "hardware id",
             "SELECT id, name, state FROM device WHERE hardware_id = $1 ORDER BY id DESC LIMIT 10",
@@ -158,21 +172,28 @@ pub async fn alike(conn: &mut AnyConnection, key: &Hash, claims: &DeviceClaims) 
     Ok(found)
 }
 
-/// A blocked device with this key or this hardware id, or which was blocked because a machine with it used its key.
+/// A blocked device with this key, this hardware id or this proven hardware identity, or which was blocked because a machine with
+/// this hardware id used its key.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn blocked_alike(
     conn: &mut AnyConnection,
     key: &Hash,
-    hardware: &Hash,
+    hardware_id: &Hash,
+    hardware: Option<&Hash>,
 ) -> Result<Option<DeviceId>, StoreError> {
     let statement = "SELECT id FROM device WHERE key_id = $1 AND state = 'blocked' \
          UNION ALL SELECT id FROM device WHERE hardware_id = $2 AND state = 'blocked' \
          UNION ALL SELECT d.id FROM conflict c JOIN device d ON d.id = c.device \
-         WHERE c.second_hardware = $2 AND c.decision = 'block' AND d.state = 'blocked' LIMIT 1";
-    let id: Option<String> =
-        sqlx::query_scalar(statement).bind(key.to_string()).bind(hardware.to_string()).fetch_optional(conn).await?;
+         WHERE c.second_hardware = $2 AND c.decision = 'block' AND d.state = 'blocked' \
+         UNION ALL SELECT id FROM device WHERE hardware = $3 AND state = 'blocked' LIMIT 1";
+    let id: Option<String> = sqlx::query_scalar(statement)
+        .bind(key.to_string())
+        .bind(hardware_id.to_string())
+        .bind(hardware.map(Hash::to_string).unwrap_or_default())
+        .fetch_optional(conn)
+        .await?;
     id.map(|id| parse(&id, "device id")).transpose()
 }
 

@@ -6,7 +6,7 @@ use super::{
     column::{parse, parsed, signed, time, unsigned},
 };
 use muster_model::{
-    api::{Device, DeviceQuery, DeviceSort},
+    api::{Device, DeviceQuery, DeviceSort, KeyProtection},
     id::DeviceId,
     time::UnixMillis,
 };
@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 macro_rules! columns {
     () => {
-        "SELECT id, state, name, operating_system, agent_version, enrolled, last_seen, last_inventory FROM device "
+        "SELECT id, state, name, operating_system, agent_version, enrolled, last_seen, last_inventory, hardware FROM device "
     };
 }
 /// Found in the index of the search text first, then sorted: for a text that few devices have.
@@ -90,6 +90,10 @@ fn device(row: &AnyRow) -> Result<Device, StoreError> {
         id: parsed(row, "id")?,
         name: row.try_get("name")?,
         state: parse(row.try_get("state")?, "state")?,
+        key_protection: match row.try_get::<Option<String>, _>("hardware")? {
+            Some(_) => KeyProtection::Attested,
+            None => KeyProtection::SoftwareKey,
+        },
         operating_system: row.try_get("operating_system")?,
         agent_version: row.try_get("agent_version")?,
         online: false,
@@ -156,6 +160,7 @@ mod tests {
             },
             key: Hash(key),
             spki: Vec::new(),
+            hardware: None,
             serial: String::new(),
             previous_serial: None,
             certificate_expires: UnixMillis(0),

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, Tx,
-    column::{parse, signed, unsigned},
+    column::{parse, parsed_opt, signed, unsigned},
 };
 use muster_model::{
     api::{EnrolmentState, PageQuery},
@@ -27,6 +27,8 @@ pub struct EnrolmentRow {
     pub spki: Vec<u8>,
     /// What the device says about itself.
     pub claims: DeviceClaims,
+    /// The hardware identity that it proved.
+    pub hardware: Option<Hash>,
     /// The address it came from.
     pub address: String,
     /// The signed empty policy that it got.
@@ -51,6 +53,7 @@ fn enrolment(row: &AnyRow) -> Result<EnrolmentRow, StoreError> {
             agent_version: text("agent_version")?,
             hardware_id: parse(&text("hardware_id")?, "hardware id")?,
         },
+        hardware: parsed_opt(row, "hardware")?,
         address: text("address")?,
         assignment: row.try_get("assignment")?,
         created: UnixMillis(row.try_get("created")?),
@@ -62,7 +65,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, state, token, key_id, spki, host_name, operating_system, agent_version, hardware_id, address, \
-             assignment, created, device FROM enrolment ",
+             assignment, created, device, hardware FROM enrolment ",
             $rest
         )
     };
@@ -74,7 +77,8 @@ macro_rules! select {
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, row: &EnrolmentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO enrolment (id, state, token, key_id, spki, host_name, operating_system, agent_version, \
-         hardware_id, address, assignment, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+         hardware_id, address, assignment, created, hardware) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.state.as_str())
@@ -88,6 +92,7 @@ pub async fn insert(tx: &mut Tx, row: &EnrolmentRow) -> Result<(), StoreError> {
         .bind(&row.address)
         .bind(&row.assignment[..])
         .bind(row.created.0)
+        .bind(row.hardware.map(|id| id.to_string()))
         .execute(tx.conn())
         .await?;
     Ok(())

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod application;
 pub mod assignment;
+pub mod attestation;
 pub mod audit;
 mod bulk;
 pub mod certificate;
@@ -19,6 +20,7 @@ pub mod device;
 pub mod device_list;
 pub mod dialect;
 pub mod enrolment;
+pub mod hardware;
 pub mod inventory;
 pub mod inventory_schema;
 pub mod message;

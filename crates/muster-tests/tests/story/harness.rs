@@ -158,6 +158,16 @@ impl Site {
         self.clock.as_ref().unwrap()
     }
 
+    /// Starts the server again, and everything from now on, so many hours ahead. `false`: this machine has no clock to set.
+    pub(crate) async fn restart_after(&mut self, hours: u32) -> bool {
+        let Some(clock) = FakeClock::new(self.path("clock")) else { return false };
+        clock.set(hours, 1);
+        self.clock = Some(clock);
+        self.kill_server().await;
+        self.serve().await;
+        true
+    }
+
     /// A program with the story's clock, or watched: its calls are in the trace of that name.
     fn program(&self, name: &str, trace: &str) -> Command {
         let program = programs().join(name);
@@ -187,8 +197,27 @@ impl Site {
         command
     }
 
+    /// As [`Site::start`], with the certificates of `directory` as vendors of TPMs that the site believes.
+    pub(crate) async fn start_believing(directory: &Path) -> Self {
+        let mut site = Self::made("127.0.0.1", &[]).await;
+        let roots = site.path("site/tpm-roots");
+        std::fs::create_dir(&roots).unwrap();
+        for file in std::fs::read_dir(directory).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), roots.join(file.file_name())).unwrap();
+        }
+        site.serve().await;
+        site
+    }
+
     async fn start_with(admin: &str, more: &[&str]) -> Self {
-        let mut site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false };
+        let mut site = Self::made(admin, more).await;
+        site.serve().await;
+        site
+    }
+
+    async fn made(admin: &str, more: &[&str]) -> Self {
+        let site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false };
         let [management_point, enrolment, console, revocation] = free_ports();
         let local = |port: u16| format!("127.0.0.1:{port}");
         let listen = [local(management_point), local(enrolment), format!("{admin}:{console}"), local(revocation)];
@@ -224,7 +253,6 @@ impl Site {
         )
         .await;
         assert_eq!(made.code, Some(0), "{made:?}");
-        site.serve().await;
         site
     }
 

@@ -1,10 +1,12 @@
 //! Whole-system stories: the real `musterd`, `muster-agent` and `muster`, as an administrator and a device see them.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on stops")]
 
+mod attestation;
 mod away;
 mod clock;
 mod clones;
 mod evil_server;
+mod forgeries;
 mod harness;
 mod kills;
 mod loop_closes;
@@ -13,3 +15,4 @@ mod refusals;
 mod revocation;
 mod roles;
 mod silence;
+mod swtpm;

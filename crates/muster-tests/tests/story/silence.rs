@@ -110,6 +110,7 @@ async fn ask(site: &Site) {
                 agent_version: (*canary).to_owned(),
                 hardware_id: sha256(canary.as_bytes()),
             },
+            attestation: None,
         };
         let body = serde_json::to_vec(&request).unwrap();
         let answer = door.post("/enrol/v1/requests", "application/json", &body).await.unwrap();

@@ -114,7 +114,7 @@ fn wire() -> Vec<Seed> {
         bodies: bodies.into(),
     };
     let deployment = DeploymentPolicy { deployment: id(), application: Hash([4; 32]), available: NOW, deadline: NOW };
-    let request = EnrolRequest { secret: "A".repeat(43), csr: "MIIB".into(), claims: claims() };
+    let request = EnrolRequest { secret: "A".repeat(43), csr: "MIIB".into(), claims: claims(), attestation: None };
     let [inventory, status] = batches();
     vec![
         json("report_batch", "inventory.json", &inventory),
@@ -171,9 +171,19 @@ fn signed() -> Vec<Seed> {
         ("trust_bundle", "bundle.cose", envelope::sign_json(&[&key], &bundle).unwrap()),
         ("certificate", "root.der", root),
         ("certificate", "request.der", certificate::signing_request(&key).unwrap()),
+        ("attestation", "device.tpmt", device_area(&key)),
         ("key", "public.der", key.public().spki()),
         ("key", "public.pem", key.public().pem().into_bytes()),
     ]
+}
+
+/// The public area of a device's key, as a TPM writes it.
+fn device_area(key: &PrivateKey) -> Vec<u8> {
+    let template = muster_trust::attestation::public::template::device();
+    let point = key.public().point();
+    // The template ends with two empty coordinates.
+    let head = &template[..template.len() - 4];
+    [head, &[0, 32], &point[1..33], &[0, 32], &point[33..]].concat()
 }
 
 fn targets() -> Vec<String> {

@@ -2,17 +2,19 @@
 //! Both sides check that the other's certificate is not revoked.
 
 mod server;
+mod signing;
 
 pub use server::{ClientAuth, Presented, Revocations, server};
+pub use signing::client_signing;
 
 use crate::{PrivateKey, PublicKey, certificate, ocsp::StatusError, server_status::StatusMemory};
 use muster_model::{id::Hash, time::UnixMillis};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, NamedGroup, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, NamedGroup, OtherError,
+    RootCertStore, SignatureScheme,
     client::{
         ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
-        WebPkiServerVerifier,
+        WantsClientCert, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs},
@@ -118,6 +120,18 @@ pub fn client_trusting(
     trust: ServerTrust,
     identity: Option<(&[Vec<u8>], &PrivateKey)>,
 ) -> Result<ClientConfig, TlsError> {
+    let (builder, sessions, time) = believing(trust)?;
+    let config = match identity {
+        Some((certificates, key)) => builder.with_client_auth_cert(chain(certificates), private(key))?,
+        None => builder.with_no_client_auth(),
+    };
+    Ok(finished(config, sessions, time))
+}
+
+/// A configuration that lacks its own certificate, and what is put into it afterwards.
+type Believing = (ConfigBuilder<ClientConfig, WantsClientCert>, Sessions, Arc<dyn TimeProvider>);
+
+fn believing(trust: ServerTrust) -> Result<Believing, TlsError> {
     let sessions = Sessions {
         inner: ClientSessionMemoryCache::new(SESSIONS),
         memory: trust.memory.clone(),
@@ -129,14 +143,14 @@ pub fn client_trusting(
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match identity {
-        Some((certificates, key)) => builder.with_client_auth_cert(chain(certificates), private(key))?,
-        None => builder.with_no_client_auth(),
-    };
+    Ok((builder, sessions, time))
+}
+
+fn finished(mut config: ClientConfig, sessions: Sessions, time: Arc<dyn TimeProvider>) -> ClientConfig {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::store(Arc::new(sessions));
     config.time_provider = time;
-    Ok(config)
+    config
 }
 
 impl Anchor {

@@ -11,6 +11,7 @@ mod deployment;
 mod device;
 mod enrolment;
 pub(crate) mod event;
+mod hardware;
 mod message;
 pub mod openapi;
 mod quarantine;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
         admin::routes(),
         token::routes(),
         enrolment::routes(),
+        hardware::routes(),
         device::routes(),
         certificate::routes(),
         conflict::routes(),

@@ -1,5 +1,6 @@
-//! The enrolment door: three addresses for devices that have no certificate yet. Nothing else is here, and nobody is anybody.
+//! The enrolment door: four addresses for devices that have no certificate yet. Nothing else is here, and nobody is anybody.
 
+mod attestation;
 mod poll;
 mod request;
 mod trust_bundle;
@@ -9,7 +10,7 @@ use crate::config::Http;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use muster_model::problem::Code;
-use muster_site::{Caller, Ctx, Site};
+use muster_site::{Caller, Channel, Ctx, Site};
 use std::{net::IpAddr, sync::Arc};
 
 /// The enrolment door at work.
@@ -23,14 +24,20 @@ pub(crate) struct EnrolmentDoor {
 }
 
 /// Answers one request.
-pub(crate) async fn dispatch(door: &EnrolmentDoor, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn dispatch(
+    door: &EnrolmentDoor,
+    peer: IpAddr,
+    channel: &Channel,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let ctx = Ctx { caller: Caller::Anonymous, now: door.site.sources.now(), address: peer.to_string() };
     if !door.rate.allow(peer, ctx.now) {
         return Refusal::new(Code::TooMany, "Too many requests from this address; wait a minute and try again.").into();
     }
     let outcome = match (request.method(), request.uri().path(), request.uri().query()) {
         (&Method::GET, "/enrol/v1/trust-bundle", None) => trust_bundle::show(&ctx, door).await,
-        (&Method::POST, "/enrol/v1/requests", None) => request::create(&ctx, door, request).await,
+        (&Method::POST, "/enrol/v1/attestations", None) => attestation::offer(&ctx, door, channel, request).await,
+        (&Method::POST, "/enrol/v1/requests", None) => request::create(&ctx, door, channel, request).await,
         (&Method::POST, "/enrol/v1/requests/poll", None) => poll::poll(&ctx, door, request).await,
         _ => Err(Refusal::not_found()),
     };

@@ -8,13 +8,14 @@ use crate::http::{
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use muster_model::enrol::EnrolRequest;
-use muster_site::Ctx;
+use muster_site::{Channel, Ctx};
 use std::time::Duration;
 
 /// Takes the request; answers with its state.
 pub(super) async fn create(
     ctx: &Ctx,
     door: &EnrolmentDoor,
+    channel: &Channel,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
     let (parts, stream) = request.into_parts();
@@ -24,6 +25,6 @@ pub(super) async fn create(
     // What is wrong with it is not said in detail: it may hold the token's secret.
     let request: EnrolRequest = serde_json::from_slice(&bytes)
         .map_err(|_| Refusal::malformed("The body is not a request to enrol; see EnrolRequest in docs/PROTOCOL.md."))?;
-    let answer = muster_site::enrolment_request(ctx, &door.site, request).await?;
+    let answer = muster_site::enrolment_request(ctx, &door.site, channel, request).await?;
     Ok(respond::json(StatusCode::OK, &answer))
 }

@@ -1,0 +1,73 @@
+//! Hardware identities: who may decide, and what a block does to devices that proved one.
+
+use crate::reason;
+use muster_model::{
+    api::{DeviceState, HardwareSet, HardwareStanding, PageQuery},
+    id::Hash,
+    problem::Code,
+};
+use muster_site::{
+    testing::{TestDevice, TestSite},
+    *,
+};
+use muster_store::testing::tamper;
+
+const TPM: Hash = Hash([0xaa; 32]);
+
+fn set(standing: HardwareStanding) -> HardwareSet {
+    HardwareSet { standing, note: "stolen".to_owned() }
+}
+
+/// A device as if it had proven this TPM. How one proves it is the stories' matter.
+async fn attested(test: &TestSite, name: &str) -> TestDevice {
+    let device = test.enrol(name).await;
+    // As text, as the database has it.
+    let statement = "UPDATE device SET hardware = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
+    tamper(&test.site.store, statement).await;
+    device
+}
+
+async fn state(test: &TestSite, device: &TestDevice) -> DeviceState {
+    device_show(&test.full(), &test.site, device.id).await.unwrap().device.state
+}
+
+#[tokio::test]
+async fn only_full_administrators_decide_and_everything_is_recorded() {
+    for test in TestSite::all().await {
+        let denied = hardware_set(&test.analyst(), &test.site, TPM, set(HardwareStanding::Allowed)).await;
+        assert_eq!(denied.unwrap_err().code(), Code::Forbidden);
+        let denied = hardware_list(&test.anonymous(), &test.site, PageQuery::default()).await;
+        assert_eq!(denied.unwrap_err().code(), Code::Unauthenticated);
+        let unsaid = HardwareSet { standing: HardwareStanding::Allowed, note: " ".to_owned() };
+        let refused = hardware_set(&test.full(), &test.site, TPM, unsaid).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Malformed);
+
+        for standing in [HardwareStanding::Awaited, HardwareStanding::Allowed] {
+            hardware_set(&test.full(), &test.site, TPM, set(standing)).await.unwrap();
+            let page = hardware_list(&test.analyst(), &test.site, PageQuery::default()).await.unwrap();
+            assert_eq!((page.total, page.items[0].id, page.items[0].standing), (1, TPM, standing));
+        }
+        hardware_remove(&test.full(), &test.site, TPM, reason("mistake")).await.unwrap();
+        let again = hardware_remove(&test.full(), &test.site, TPM, reason("mistake")).await;
+        assert_eq!(again.unwrap_err().code(), Code::NotFound);
+        let audit = audit_list(&test.full(), &test.site, PageQuery::default()).await.unwrap();
+        let actions: Vec<_> = audit.items.iter().map(|entry| entry.action.as_str()).take(3).collect();
+        assert_eq!(actions, ["hardware_remove", "hardware_set", "hardware_set"]);
+    }
+}
+
+// proves S4
+#[tokio::test]
+async fn a_blocked_hardware_identity_locks_its_device_out_until_it_is_let_go() {
+    for test in TestSite::all().await {
+        let device = attested(&test, "pc1").await;
+        hardware_set(&test.full(), &test.site, TPM, set(HardwareStanding::Blocked)).await.unwrap();
+        assert_eq!(state(&test, &device).await, DeviceState::Blocked);
+        let unblocked = device_unblock(&test.full(), &test.site, device.id, reason("found"), None).await;
+        assert_eq!(unblocked.unwrap_err().code(), Code::Conflict);
+        hardware_remove(&test.full(), &test.site, TPM, reason("found")).await.unwrap();
+        assert_eq!(state(&test, &device).await, DeviceState::Blocked, "that is a decision of its own");
+        device_unblock(&test.full(), &test.site, device.id, reason("found"), None).await.unwrap();
+        assert_eq!(state(&test, &device).await, DeviceState::Active);
+    }
+}
