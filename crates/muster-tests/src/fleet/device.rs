@@ -89,6 +89,8 @@ impl Device {
     /// [`FleetError::Unusable`] or [`FleetError::Key`].
     pub fn from_kept(kept: Kept) -> Result<Self, FleetError> {
         let decode = |text: &String| BASE64.decode(text).map_err(|error| FleetError::Unusable(error.to_string()));
+        // The file may be older than what the site knows: then the device is told where to go on, and is no fork of itself.
+        let resumed = |position: Position| Position { anew: true, ..position };
         Ok(Self {
             number: kept.number,
             site: kept.site,
@@ -96,8 +98,8 @@ impl Device {
             key: PrivateKey::from_pkcs8(&decode(&kept.key)?)?,
             certificates: kept.certificates.iter().map(decode).collect::<Result<_, _>>()?,
             generation: kept.generation,
-            status: kept.status,
-            inventory: kept.inventory,
+            status: resumed(kept.status),
+            inventory: resumed(kept.inventory),
         })
     }
 
