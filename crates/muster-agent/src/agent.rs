@@ -9,6 +9,7 @@ use crate::{
     store::{Store, StoreError, outbox},
 };
 use muster_model::{
+    id::Hash,
     limits::Limits,
     policy::Recipient,
     report::Message,
@@ -16,14 +17,15 @@ use muster_model::{
     time::UnixMillis,
 };
 use std::{
+    collections::BTreeMap,
     io,
     sync::atomic::{AtomicBool, Ordering},
 };
 use tokio::sync::Notify;
 
-/// The highest time that the site signed for this client, and the highest version of its policy.
+/// The highest time that the site signed for this client, and the highest version of its policy by each key that signed one.
 const FLOOR: &str = "time_floor";
-const VERSION: &str = "policy_version";
+const VERSIONS: &str = "policy_versions";
 
 /// Why the agent does not start. Each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,7 @@ impl Agent {
     /// See [`StartError`].
     pub fn open(directory: PrivateDirectory, clock: Clock, collector: Collector) -> Result<Self, StartError> {
         let identity = Identity::load(&directory)?.ok_or(StartError::NotPinned)?;
-        let bundle = identity::load_bundle(&directory, &identity)?.ok_or(StartError::NoBundle)?;
+        let trust = identity::load_trust(&directory, &identity)?.ok_or(StartError::NoBundle)?;
         let key = identity::device_key(&directory)?;
         let expected = matches!(identity.stage, Stage::Active { .. });
         let store = Store::open(&directory, expected)?;
@@ -98,7 +100,7 @@ impl Agent {
             policies: directory.directory("policy")?,
             cache: directory.directory("content")?,
             runs: directory.directory("run")?,
-            site: Site::new(clock.clone(), key, identity, bundle, identity::load_statuses(&directory))?,
+            site: Site::new(clock.clone(), key, identity, trust, identity::load_statuses(&directory))?,
             directory,
             clock,
             store,
@@ -134,17 +136,29 @@ impl Agent {
         UnixMillis(self.number(FLOOR).unwrap_or(0))
     }
 
-    /// No policy of a lower version is taken.
-    #[must_use]
-    pub fn least_version(&self) -> u64 {
-        self.number(VERSION).unwrap_or(0)
+    fn versions(&self) -> BTreeMap<Hash, u64> {
+        let kept = self.store.value(VERSIONS).ok().flatten();
+        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
-    /// A policy of this version is in force.
-    pub fn raise_version(&self, to: u64) {
-        if to > self.least_version()
-            && let Err(error) = self.store.set_value(VERSION, &to.to_string())
-        {
+    /// No policy of a lower version is taken. What a key signed that is believed no longer does not count: a thief may have
+    /// signed the highest number there is, so that nothing of the site could ever follow.
+    #[must_use]
+    pub fn least_version(&self) -> u64 {
+        let trust = self.site.trust();
+        let believed = self.versions().into_iter().filter(|(key, _)| trust.bundle().policy_key(key).is_some());
+        believed.map(|(_, version)| version).max().unwrap_or(0)
+    }
+
+    /// A policy of this version, by this key, is in force.
+    pub fn raise_version(&self, key: Hash, to: u64) {
+        let mut versions = self.versions();
+        if versions.get(&key).is_some_and(|before| *before >= to) {
+            return;
+        }
+        versions.insert(key, to);
+        let text = serde_json::to_string(&versions).unwrap_or_default();
+        if let Err(error) = self.store.set_value(VERSIONS, &text) {
             tracing::warn!(%error, "the version of the policy could not be kept");
         }
     }

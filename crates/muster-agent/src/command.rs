@@ -248,9 +248,9 @@ fn deployment_status(progress: &store::deployments::Progress) -> DeploymentStatu
 fn load_policy(directory: &PrivateDirectory, clock: &Clock) -> Result<Option<Policy>, CommandError> {
     let Some(identity) = Identity::load(directory)? else { return Ok(None) };
     let Stage::Active { device, .. } = identity.stage else { return Ok(None) };
-    let Some(bundle) = identity::load_bundle(directory, &identity)? else { return Ok(None) };
+    let Some(trust) = identity::load_trust(directory, &identity)? else { return Ok(None) };
     let policies = directory.directory("policy")?;
-    Ok(policy::load(&policies, bundle.value(), &identity, Recipient::Device(device), clock))
+    Ok(policy::load(&policies, trust.bundle(), &identity, Recipient::Device(device), clock))
 }
 
 /// `inventory`: takes the inventory once and prints it.

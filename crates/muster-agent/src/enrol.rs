@@ -10,6 +10,7 @@ use crate::{
     site::{Session, Site, SiteError},
     store::{Store, StoreError},
     tpm::{TpmError, TpmKey, TpmUse},
+    trust::{self, TrustError},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
@@ -22,7 +23,7 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::{
-    Signer, TrustBundle, Verified,
+    Signer, TrustBundle, TrustChain,
     attestation::bound_nonce,
     bundle::BundleError,
     certificate::{self, CertificateError, ClientIdentity},
@@ -32,6 +33,8 @@ use muster_trust::{
 };
 use std::{sync::Arc, time::Duration};
 
+/// Where the trust bundles are at the enrolment door.
+const TRUST: &str = "/enrol/v1/trust-bundle";
 /// Bytes of the enrolment door's answers.
 const ANSWER_BYTES: usize = 64 << 10;
 
@@ -90,6 +93,15 @@ pub enum EnrolError {
         "this client is enrolled at site {0} already; to move it, stop the agent and run `muster-agent enrol` with --again"
     )]
     Enrolled(muster_model::id::SiteCode),
+}
+
+impl From<TrustError> for EnrolError {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Http(error) => Self::Http(error),
+            TrustError::Bundle(error) => Self::Bundle(error),
+        }
+    }
 }
 
 impl EnrolError {
@@ -176,21 +188,14 @@ impl<'a> Enrolment<'a> {
     /// # Errors
     /// See [`EnrolError`]; what is on disk is as before, or the next stage.
     pub async fn step(&mut self) -> Result<Progress, EnrolError> {
-        let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
-        let mut trust = ServerTrust::pinned(self.identity.root);
-        trust.time = Arc::new(self.clock.clone());
-        let config = tls::client_trusting(trust, None)?;
-        let mut door = Connection::open(Arc::new(config), &address).await?;
-        let bundle = self.bundle(&mut door).await?;
+        let (mut door, trust) = self.door().await?;
         let answer = match &self.identity.stage {
             Stage::Requesting { secret } => {
                 let secret = secret.clone();
                 self.request(&mut door, secret).await?
             }
             Stage::Pending { enrolment } => {
-                let poll = EnrolPoll { site: self.identity.site, enrolment: *enrolment, time: self.clock.now() };
-                let envelope = envelope::sign1_json(&self.key, &poll)?;
-                door.json(Ask::post("/enrol/v1/requests/poll", "application/cose", envelope), ANSWER_BYTES).await
+                poll(&mut door, &self.key, &self.identity, *enrolment, self.clock.now()).await
             }
             Stage::Active { device, .. } => return Ok(Progress::Active(*device)),
         };
@@ -198,7 +203,7 @@ impl<'a> Enrolment<'a> {
             Some(Code::EnrolmentRefused) => EnrolError::Refused,
             _ => EnrolError::Http(error),
         })?;
-        self.take(bundle.value(), answer)
+        self.take(trust.bundle(), answer)
     }
 
     /// Asks to be enrolled; with a proof where the key is in a TPM.
@@ -240,17 +245,33 @@ impl<'a> Enrolment<'a> {
         Ok(None)
     }
 
-    /// The trust bundle: the one in force and its successor, or the first by the pin.
-    async fn bundle(&self, door: &mut Connection) -> Result<Verified<TrustBundle>, EnrolError> {
-        let limit = Limits::default().object_bytes;
-        let (_, _, envelope) = door.fetch(Ask::get("/enrol/v1/trust-bundle"), limit).await?;
-        let now = self.clock.now();
-        let bundle = match identity::load_bundle(self.directory, &self.identity)? {
-            Some(kept) => kept.value().next(&envelope, now)?,
-            None => TrustBundle::first(&envelope, &self.identity.root, self.identity.site, now)?,
+    /// The enrolment door, and the newest trust bundle: the first by the pin of the token, or what follows on the one that is kept.
+    async fn door(&self) -> Result<(Connection, TrustChain), EnrolError> {
+        let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
+        let (limits, now) = (Limits::default(), self.clock.now());
+        let kept = identity::load_trust(self.directory, &self.identity)?;
+        let mut door = self.pinned(&address, kept.as_ref()).await?;
+        let trust = match kept {
+            Some(kept) => trust::fetch(&mut door, TRUST, &kept, &limits, now).await?.unwrap_or(kept),
+            None => {
+                let (_, _, envelope) = door.fetch(Ask::get(TRUST), limits.object_bytes).await?;
+                TrustChain::first(&envelope, &self.identity.root, self.identity.site, now)?
+            }
         };
-        identity::store_bundle(self.directory, &bundle, &envelope)?;
-        Ok(bundle)
+        trust.bundle().in_time(now)?;
+        identity::store_trust(self.directory, &trust)?;
+        Ok((door, trust))
+    }
+
+    async fn pinned(&self, address: &Address, kept: Option<&TrustChain>) -> Result<Connection, EnrolError> {
+        let pin = match kept {
+            Some(trust) => trust.bundle().root_certificate_key()?.id(),
+            None => self.identity.root,
+        };
+        let mut trust = ServerTrust::pinned(pin);
+        trust.time = Arc::new(self.clock.clone());
+        let config = tls::client_trusting(trust, None)?;
+        Ok(Connection::open(Arc::new(config), address).await?)
     }
 
     fn take(&mut self, bundle: &TrustBundle, answer: EnrolAnswer) -> Result<Progress, EnrolError> {
@@ -336,6 +357,19 @@ async fn in_background<T: Send + 'static>(
     Ok(done.map_err(|_| TpmError::Malformed)??)
 }
 
+/// Asks what became of a request, signed with the device's key.
+async fn poll(
+    door: &mut Connection,
+    key: &DeviceKey,
+    identity: &Identity,
+    enrolment: EnrolmentId,
+    now: UnixMillis,
+) -> Result<EnrolAnswer, HttpError> {
+    let poll = EnrolPoll { site: identity.site, enrolment, time: now };
+    let envelope = envelope::sign1_json(key, &poll).map_err(|_| HttpError::Malformed)?;
+    door.json(Ask::post("/enrol/v1/requests/poll", "application/cose", envelope), ANSWER_BYTES).await
+}
+
 /// A certificate is taken only for our key, from an issuing CA of the trust bundle, and in time.
 fn check_certificates(
     certificates: &[String],
@@ -363,8 +397,8 @@ fn check_certificates(
 pub async fn renew(directory: &PrivateDirectory, site: &Site, session: &mut Session) -> Result<UnixMillis, EnrolError> {
     let request = RenewRequest { csr: BASE64.encode(certificate::signing_request(&site.key)?) };
     let answer = session.renew(&request).await?;
-    let (identity, bundle, now) = (site.identity(), site.bundle(), site.clock.now());
-    let client = check_certificates(&answer.certificates, bundle.value(), &site.key, now)?;
+    let (identity, trust, now) = (site.identity(), site.trust(), site.clock.now());
+    let client = check_certificates(&answer.certificates, trust.bundle(), &site.key, now)?;
     let device = site.device()?;
     if client.site != identity.site || client.device != device {
         return Err(EnrolError::Foreign);
@@ -373,25 +407,21 @@ pub async fn renew(directory: &PrivateDirectory, site: &Site, session: &mut Sess
     let stage = Stage::Active { device, certificates, management_points };
     let identity = Identity { stage, ..(*identity).clone() };
     // Only what can be used is kept.
-    site.change(Arc::new(identity.clone()), bundle)?;
+    site.change(Arc::new(identity.clone()), trust)?;
     identity.store(directory)?;
     Ok(client.expires)
 }
 
-/// Takes a newer trust bundle from the enrolment door, where only the pinned root counts: the bundle in force may not know the
-/// issuing CA that the management points have by now. The bundle proves itself; who hands it out is of no account.
+/// The trust bundles that follow on the one in force, from the enrolment door, where only the root counts: the bundle in force
+/// may not know the issuing CA that the management points have by now. They prove themselves; who hands them out is of no account.
 ///
 /// # Errors
-/// See [`EnrolError`]; the bundle before stays in force then.
-pub async fn renew_bundle(directory: &PrivateDirectory, site: &Site) -> Result<(), EnrolError> {
-    let (identity, bundle) = (site.identity(), site.bundle());
+/// See [`EnrolError`].
+pub async fn newer_trust(site: &Site, limits: &Limits) -> Result<Option<TrustChain>, EnrolError> {
+    let (identity, kept) = (site.identity(), site.trust());
     let address: Address = identity.enrol.parse().map_err(EnrolError::Address)?;
-    let mut trust = ServerTrust::pinned(identity.root);
-    trust.time = Arc::new(site.clock.clone());
-    let mut door = Connection::open(Arc::new(tls::client_trusting(trust, None)?), &address).await?;
-    let limit = Limits::default().object_bytes;
-    let (_, _, envelope) = door.fetch(Ask::get("/enrol/v1/trust-bundle"), limit).await?;
-    let next = bundle.value().next(&envelope, site.clock.now())?;
-    identity::store_bundle(directory, &next, &envelope)?;
-    Ok(site.change(identity, Arc::new(next))?)
+    let mut servers = ServerTrust::pinned(kept.bundle().root_certificate_key()?.id());
+    servers.time = Arc::new(site.clock.clone());
+    let mut door = Connection::open(Arc::new(tls::client_trusting(servers, None)?), &address).await?;
+    Ok(trust::fetch(&mut door, TRUST, &kept, limits, site.clock.now()).await?)
 }

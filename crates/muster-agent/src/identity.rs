@@ -6,7 +6,7 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::id::{DeviceId, EnrolmentId, Hash, SiteCode};
-use muster_trust::{PrivateKey, PublicKey, Signer, TrustBundle, Verified, key::KeyError, server_status::StatusMemory};
+use muster_trust::{PrivateKey, PublicKey, Signer, TrustChain, key::KeyError, server_status::StatusMemory};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -273,29 +273,22 @@ pub fn forget(directory: &PrivateDirectory) -> Result<(), IdentityError> {
     Ok(())
 }
 
-/// The trust bundle in force. `None`: none was kept yet.
+/// From the pin to the trust bundle in force, verified again. `None`: none was kept yet.
 ///
 /// # Errors
 /// Also when it does not verify under the pin.
-pub fn load_bundle(
-    directory: &PrivateDirectory,
-    identity: &Identity,
-) -> Result<Option<Verified<TrustBundle>>, IdentityError> {
+pub fn load_trust(directory: &PrivateDirectory, identity: &Identity) -> Result<Option<TrustChain>, IdentityError> {
     let Some(bytes) = read(directory, BUNDLE)? else { return Ok(None) };
-    let bundle = TrustBundle::kept(&bytes, &identity.root, identity.site);
-    bundle.map(Some).map_err(|_| IdentityError::Damaged(BUNDLE))
+    let chain = TrustChain::kept(&bytes, &identity.root, identity.site);
+    chain.map(Some).map_err(|_| IdentityError::Damaged(BUNDLE))
 }
 
-/// Keeps the envelope of a bundle that was verified.
+/// Keeps a chain that was verified: whole or not at all.
 ///
 /// # Errors
 /// [`IdentityError::Io`].
-pub fn store_bundle(
-    directory: &PrivateDirectory,
-    _verified: &Verified<TrustBundle>,
-    envelope: &[u8],
-) -> Result<(), IdentityError> {
-    directory.write(BUNDLE, envelope).map_err(|error| IdentityError::Io { file: BUNDLE, error })
+pub fn store_trust(directory: &PrivateDirectory, chain: &TrustChain) -> Result<(), IdentityError> {
+    directory.write(BUNDLE, &chain.to_bytes()).map_err(|error| IdentityError::Io { file: BUNDLE, error })
 }
 
 /// The newest status of each server, signed by its CA; what is damaged counts as not there, because servers show it again.

@@ -16,3 +16,4 @@ pub mod run;
 pub mod site;
 pub mod store;
 pub mod tpm;
+pub mod trust;

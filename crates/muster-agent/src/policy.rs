@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, io};
 /// The assignment in force, in the policy directory; its bodies lie beside it under their hashes.
 const ASSIGNMENT: &str = "assignment.cose";
 /// How far the site's clock may be ahead of the client's.
-const AHEAD: i64 = DAY;
+pub(crate) const AHEAD: i64 = DAY;
 
 /// What an assignment is checked against.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub struct Expected<'a> {
     pub now: UnixMillis,
     /// The highest time that the site ever signed for this client: it is at least that late.
     pub floor: UnixMillis,
-    /// The highest version that was ever in force, also when what was kept of it is gone.
+    /// The highest version that a key which is still believed ever signed, also when what was kept of it is gone.
     pub least_version: u64,
 }
 
@@ -69,6 +69,12 @@ impl Deployment {
 }
 
 impl Policy {
+    /// The policy key that signed the assignment.
+    #[must_use]
+    pub fn signer(&self) -> Option<Hash> {
+        self.assignment.signers().first().copied()
+    }
+
     /// The assignment.
     #[must_use]
     pub fn assignment(&self) -> &Assignment {
@@ -129,6 +135,10 @@ pub fn check_assignment(
     if value.recipient != expected.recipient {
         return Err(PolicyRefusal::ForeignDevice);
     }
+    // Before the numbers are compared: a newer bundle may say that those of a stolen key do not count.
+    if value.trust_version > expected.bundle.version {
+        return Err(PolicyRefusal::TrustTooOld);
+    }
     if value.version < expected.least_version {
         return Err(PolicyRefusal::Older);
     }
@@ -144,7 +154,7 @@ pub fn check_assignment(
     if not_yet || value.expires <= value.issued || expected.now.max(expected.floor) >= value.expires {
         return Err(PolicyRefusal::Expired);
     }
-    if value.trust_version > expected.bundle.version || expected.now.max(expected.floor) >= expected.bundle.expires {
+    if expected.bundle.in_time(expected.now.max(expected.floor)).is_err() {
         return Err(PolicyRefusal::TrustTooOld);
     }
     Ok(Some(assignment))
@@ -268,6 +278,14 @@ fn body_limit(reference: &BodyRef) -> usize {
 pub fn kept_body(directory: &PrivateDirectory, reference: &BodyRef) -> Option<Vec<u8>> {
     let body = directory.read(&reference.hash.to_string(), body_limit(reference)).ok().flatten()?;
     check_body(reference, &body).ok().map(|()| body)
+}
+
+/// Throws away what was kept: nobody who is believed signed it.
+///
+/// # Errors
+/// When the disk refuses. What is left does not verify at the next start either.
+pub fn forget(directory: &PrivateDirectory) -> io::Result<()> {
+    directory.remove(ASSIGNMENT)
 }
 
 /// The policy in force, verified again. `None`: there is none, or what is kept does not verify any more.

@@ -4,6 +4,7 @@ use crate::{
     clock::{Clock, random},
     http::{Address, Ask, Body, Connection, HttpError},
     identity::{DeviceKey, Identity, IdentityError, Stage},
+    trust::{self, TrustError},
 };
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -15,8 +16,7 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::{
-    TrustBundle, Verified,
-    certificate::public_key,
+    TrustChain,
     key::KeyError,
     server_status::StatusMemory,
     tls::{self, ServerTrust},
@@ -65,7 +65,7 @@ pub struct Site {
 #[derive(Debug, Clone)]
 struct State {
     identity: Arc<Identity>,
-    bundle: Arc<Verified<TrustBundle>>,
+    trust: Arc<TrustChain>,
     config: Arc<ClientConfig>,
     addresses: Vec<Address>,
     at: usize,
@@ -80,11 +80,11 @@ impl Site {
         clock: Clock,
         key: DeviceKey,
         identity: Identity,
-        bundle: Verified<TrustBundle>,
+        trust: TrustChain,
         statuses: StatusMemory,
     ) -> Result<Self, SiteError> {
         let statuses = Arc::new(statuses);
-        let mut state = state(&clock, &key, &statuses, Arc::new(identity), Arc::new(bundle))?;
+        let mut state = state(&clock, &key, &statuses, Arc::new(identity), Arc::new(trust))?;
         state.at = random() as usize % state.addresses.len().max(1);
         Ok(Self { clock, key, statuses, state: Mutex::new(state) })
     }
@@ -99,10 +99,10 @@ impl Site {
         self.state().identity
     }
 
-    /// The trust bundle in force.
+    /// The trust bundle in force, with the chain that proves it.
     #[must_use]
-    pub fn bundle(&self) -> Arc<Verified<TrustBundle>> {
-        self.state().bundle
+    pub fn trust(&self) -> Arc<TrustChain> {
+        self.state().trust
     }
 
     /// The id that the site gave.
@@ -127,8 +127,8 @@ impl Site {
     ///
     /// # Errors
     /// See [`SiteError`]; nothing changes then.
-    pub fn change(&self, identity: Arc<Identity>, bundle: Arc<Verified<TrustBundle>>) -> Result<(), SiteError> {
-        let new = state(&self.clock, &self.key, &self.statuses, identity, bundle)?;
+    pub fn change(&self, identity: Arc<Identity>, trust: Arc<TrustChain>) -> Result<(), SiteError> {
+        let new = state(&self.clock, &self.key, &self.statuses, identity, trust)?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
@@ -169,7 +169,7 @@ fn state(
     key: &DeviceKey,
     statuses: &Arc<StatusMemory>,
     identity: Arc<Identity>,
-    bundle: Arc<Verified<TrustBundle>>,
+    trust: Arc<TrustChain>,
 ) -> Result<State, SiteError> {
     let Stage::Active { management_points, .. } = &identity.stage else { return Err(SiteError::NotActive) };
     // An address is a hint. Who answers there is decided by the certificate; what does not look like an address is left out.
@@ -180,18 +180,13 @@ fn state(
         return Err(SiteError::NoManagementPoint);
     }
     let certificates = identity.certificates()?;
-    let mut trust = ServerTrust::roots(vec![bundle.value().root_certificate()?], Some(issuing(bundle.value())?));
-    trust.memory = statuses.clone();
-    trust.time = Arc::new(clock.clone());
-    let config = tls::client_signing(trust, &certificates, key.signer())?;
-    Ok(State { identity, bundle, config: Arc::new(config), addresses, at: 0 })
-}
-
-/// The issuing CAs that the bundle names and has not revoked: servers are theirs.
-fn issuing(bundle: &TrustBundle) -> Result<Vec<Vec<u8>>, KeyError> {
-    let mut issuing = bundle.issuing_certificates()?;
-    issuing.retain(|der| public_key(der).is_ok_and(|key| !bundle.revoked.contains(&key.id())));
-    Ok(issuing)
+    // Servers are of an issuing CA that the bundle names: what the root once certified is not enough.
+    let bundle = trust.bundle();
+    let mut servers = ServerTrust::roots(vec![bundle.root_certificate()?], Some(bundle.issuing_certificates()?));
+    servers.memory = statuses.clone();
+    servers.time = Arc::new(clock.clone());
+    let config = tls::client_signing(servers, &certificates, key.signer())?;
+    Ok(State { identity, trust, config: Arc::new(config), addresses, at: 0 })
 }
 
 /// A connection to a management point, with one method for each thing that it can be asked.
@@ -201,12 +196,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// `GET /mp/v1/trust-bundle`.
+    /// The trust bundles that follow on what the client has: see [`crate::trust::fetch`].
     ///
     /// # Errors
-    /// See [`HttpError`].
-    pub async fn trust_bundle(&mut self, limits: &Limits) -> Result<Bytes, HttpError> {
-        Ok(self.connection.fetch(Ask::get("/mp/v1/trust-bundle"), limits.object_bytes).await?.2)
+    /// See [`TrustError`].
+    pub async fn trust(
+        &mut self,
+        chain: &TrustChain,
+        limits: &Limits,
+        now: UnixMillis,
+    ) -> Result<Option<TrustChain>, TrustError> {
+        trust::fetch(&mut self.connection, "/mp/v1/trust-bundle", chain, limits, now).await
     }
 
     /// `GET /mp/v1/assignment`. The first is the site's time as the server says it, where it does; the second is `None` when the

@@ -113,6 +113,10 @@ messages! {
     PolicyRefused = "policy_refused", "A policy was refused: {reason}.";
     /// A server's certificate was refused; `reason` is one of the reasons of a status that proves nothing.
     ServerRefused = "server_refused", "A server was refused: {reason}.";
+    /// A newer trust bundle was accepted.
+    TrustAccepted = "trust_accepted", "Trust bundle {version} was accepted.";
+    /// A trust bundle was refused.
+    TrustRefused = "trust_refused", "A trust bundle was refused: {reason}.";
     /// A part of the inventory could not be read.
     InventoryUnreadable = "inventory_unreadable", "{class} could not be read: {reason}";
     /// Content did not have the bytes that its hash names, and was thrown away.

@@ -48,7 +48,7 @@ pub use identity::{
         session_caller, session_challenge, session_code, session_code_redeem, session_create, session_end, session_show,
     },
     token::{token_create, token_list, token_revoke},
-    trust::{site_show, trust_renew, trust_show},
+    trust::{site_show, trust_renew, trust_show, trust_version_show},
 };
 pub use knowledge::inventory::{inventory_show, inventory_summary, inventory_sweep};
 pub use site::{Site, SiteParts};

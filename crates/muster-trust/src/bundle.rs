@@ -1,10 +1,11 @@
 //! The trust bundle: what the root key says about every other key. Versioned, expiring, replaced only by the rules below.
 //!
 //! Rules as The Update Framework has them for its root: a new bundle is signed by a threshold of the roots of the bundle in
-//! force *and* by a threshold of its own; its version is higher; it is not expired; and it is kept only after all of that.
+//! force *and* by a threshold of its own; its version is the next one; it is not expired; and it is kept only after all of that.
+//! Who slept over several versions goes through them one by one: see [`crate::trust_chain`].
 
 use crate::{
-    PublicKey, Verified,
+    PublicKey, Verified, certificate,
     envelope::{self, EnvelopeError},
     key::KeyError,
 };
@@ -57,13 +58,19 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    fn ids(&self) -> Result<BTreeSet<Hash>, KeyError> {
-        self.keys.iter().map(|k| k.public().map(|p| p.id())).collect()
+    /// Key ids, in the order of the keys. A key that does not parse has none.
+    #[must_use]
+    pub fn ids(&self) -> Vec<Hash> {
+        ids(&self.keys)
     }
 
-    fn find(&self, id: &Hash) -> Option<PublicKey> {
+    pub(crate) fn find(&self, id: &Hash) -> Option<PublicKey> {
         self.keys.iter().filter_map(|k| k.public().ok()).find(|k| k.id() == *id)
     }
+}
+
+fn ids(keys: &[NamedKey]) -> Vec<Hash> {
+    keys.iter().filter_map(|k| k.public().ok()).map(|k| k.id()).collect()
 }
 
 /// Payload of the trust bundle, a `COSE_Sign` by root keys.
@@ -114,10 +121,14 @@ pub enum BundleError {
     /// The same version as the one in force with other content.
     #[error("two trust bundles have the same version and different content")]
     Fork,
+    /// Its version is not the one after that of the bundle in force: the ones between must come first.
+    #[error("the trust bundle skips versions; those between must come first")]
+    Skipped,
     /// Past its expiry.
     #[error("the trust bundle is expired; the root key must sign a new one")]
     Expired,
-    /// It cannot work: a threshold of 0 or over the number of keys, a key twice, a certificate that does not parse.
+    /// It cannot work: a threshold of 0 or over the number of usable keys, a key twice or for two purposes, no usable key for
+    /// a purpose, a certificate that does not parse, or a root certificate of another key.
     #[error("the trust bundle contradicts itself")]
     Unsatisfiable,
 }
@@ -131,15 +142,15 @@ impl TrustBundle {
         // The pinned key must be one of the bundle's own roots; its signature is what everything else rests on.
         let claimed: Self =
             serde_json::from_slice(&envelope::unverified_payload(envelope)?).map_err(|_| EnvelopeError::Malformed)?;
-        let pinned = claimed.root.find(pin).ok_or(BundleError::NotPinned)?;
+        let pinned = claimed.root_key(pin).ok_or(BundleError::NotPinned)?;
         envelope::open(envelope, BUNDLE_TYPE, 1, |id| (id == pin).then(|| pinned.clone()))?;
         let bundle = claimed.opened_by_own_root(envelope)?;
         bundle.value().check(site, now)?;
         Ok(bundle)
     }
 
-    /// Takes the bundle that a client has on its disk. It was verified when it came; its expiry is not looked at, so that
-    /// an old one can still verify its successor.
+    /// Takes a bundle that was verified when it came; its expiry is not looked at, so that an old one can still verify its
+    /// successor.
     ///
     /// # Errors
     /// See [`BundleError`].
@@ -147,30 +158,43 @@ impl TrustBundle {
         Self::first(envelope, pin, site, UnixMillis(i64::MIN))
     }
 
-    /// Takes the successor of this bundle.
+    /// Takes the successor of this bundle; or the same bundle again, which changes nothing.
     ///
     /// # Errors
     /// See [`BundleError`].
     pub fn next(&self, envelope: &[u8], now: UnixMillis) -> Result<Verified<Self>, BundleError> {
-        let claimed = envelope::open_json::<Self>(envelope, self.root.threshold as usize, |id| {
-            self.root.find(id).filter(|_| !self.revoked.contains(id))
-        })?;
-        let bundle = claimed.value().opened_by_own_root(envelope)?;
-        if bundle.value().version < self.version {
+        let next = self.step(envelope)?;
+        next.value().in_time(now)?;
+        Ok(next)
+    }
+
+    /// As [`TrustBundle::next`], without looking at the time: for the bundles that lie between one that a client has and the
+    /// newest. They may have ended meanwhile, and still say who signs their successors.
+    pub(crate) fn step(&self, envelope: &[u8]) -> Result<Verified<Self>, BundleError> {
+        let next = self.succession(envelope)?;
+        let version = next.value().version;
+        if version < self.version {
             return Err(BundleError::Older);
         }
-        if bundle.value().version == self.version && bundle.value() != self {
-            return Err(BundleError::Fork);
+        if version == self.version {
+            return if next.value() == self { Ok(next) } else { Err(BundleError::Fork) };
         }
-        bundle.value().check(self.site, now)?;
+        if self.version.checked_add(1) != Some(version) {
+            return Err(BundleError::Skipped);
+        }
+        Ok(next)
+    }
+
+    /// Whether the roots of this bundle and its own roots signed it, and it is sound. Says nothing of its version and time.
+    pub(crate) fn succession(&self, envelope: &[u8]) -> Result<Verified<Self>, BundleError> {
+        let claimed = envelope::open_json::<Self>(envelope, self.root.threshold as usize, |id| self.root_key(id))?;
+        let bundle = claimed.value().opened_by_own_root(envelope)?;
+        bundle.value().sound(self.site)?;
         Ok(bundle)
     }
 
-    fn opened_by_own_root(&self, envelope: &[u8]) -> Result<Verified<Self>, BundleError> {
-        let bundle = envelope::open_json::<Self>(envelope, self.root.threshold as usize, |id| {
-            self.root.find(id).filter(|_| !self.revoked.contains(id))
-        })?;
-        Ok(bundle)
+    pub(crate) fn opened_by_own_root(&self, envelope: &[u8]) -> Result<Verified<Self>, BundleError> {
+        Ok(envelope::open_json::<Self>(envelope, self.root.threshold as usize, |id| self.root_key(id))?)
     }
 
     /// Whether the bundle makes sense, is for this site, and is in time.
@@ -178,25 +202,66 @@ impl TrustBundle {
     /// # Errors
     /// See [`BundleError`].
     pub fn check(&self, site: SiteCode, now: UnixMillis) -> Result<(), BundleError> {
+        self.sound(site)?;
+        self.in_time(now)
+    }
+
+    /// Whether it is still to be believed.
+    ///
+    /// # Errors
+    /// [`BundleError::Expired`].
+    pub fn in_time(&self, now: UnixMillis) -> Result<(), BundleError> {
+        if now >= self.expires { Err(BundleError::Expired) } else { Ok(()) }
+    }
+
+    /// Whether the bundle makes sense and is for this site.
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn sound(&self, site: SiteCode) -> Result<(), BundleError> {
         if self.site != site {
             return Err(BundleError::ForeignSite);
         }
-        if now >= self.expires {
-            return Err(BundleError::Expired);
-        }
-        for set in [&self.root, &self.authors] {
-            let ids = set.ids().map_err(|_| BundleError::Unsatisfiable)?;
-            let usable = ids.iter().filter(|id| !self.revoked.contains(id)).count();
-            if set.threshold == 0 || set.threshold as usize > usable || ids.len() != set.keys.len() {
-                return Err(BundleError::Unsatisfiable);
+        let unsatisfiable = |_| BundleError::Unsatisfiable;
+        let mut seen = BTreeSet::new();
+        let mut usable = |keys: &mut dyn Iterator<Item = Result<PublicKey, KeyError>>| {
+            let mut count = 0;
+            for key in keys {
+                let id = key.map_err(unsatisfiable)?.id();
+                // Different keys are counted, and each has one purpose: what is stolen is good for one thing.
+                if !seen.insert(id) {
+                    return Err(BundleError::Unsatisfiable);
+                }
+                count += usize::from(!self.revoked.contains(&id));
             }
-        }
-        let policy_parses = self.policy.iter().all(|k| k.public().is_ok());
-        let certificates_parse = self.issuing_certificates().is_ok() && self.root_certificate().is_ok();
-        if self.policy.is_empty() || !policy_parses || !certificates_parse {
+            Ok(count)
+        };
+        let roots = usable(&mut self.root.keys.iter().map(NamedKey::public))?;
+        let authors = usable(&mut self.authors.keys.iter().map(NamedKey::public))?;
+        let policies = usable(&mut self.policy.iter().map(NamedKey::public))?;
+        let issuing = self.all_issuing().map_err(unsatisfiable)?;
+        let malformed = |_| KeyError::Malformed;
+        let issuing = usable(&mut issuing.iter().map(|der| certificate::public_key(der).map_err(malformed)))?;
+        let reached = |set: &KeySet, usable| set.threshold > 0 && set.threshold as usize <= usable;
+        if !reached(&self.root, roots) || !reached(&self.authors, authors) || policies == 0 || issuing == 0 {
             return Err(BundleError::Unsatisfiable);
         }
-        Ok(())
+        let certified = self.root_certificate_key().map_err(unsatisfiable)?;
+        self.root_key(&certified.id()).map(drop).ok_or(BundleError::Unsatisfiable)
+    }
+
+    /// The root key of that id, unless it is revoked.
+    #[must_use]
+    pub fn root_key(&self, id: &Hash) -> Option<PublicKey> {
+        self.root.find(id).filter(|_| !self.revoked.contains(id))
+    }
+
+    /// The key of the root certificate: the root key that certifies the issuing CAs, and that clients pin.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`].
+    pub fn root_certificate_key(&self) -> Result<PublicKey, KeyError> {
+        certificate::public_key(&self.root_certificate()?).map_err(|_| KeyError::Malformed)
     }
 
     /// The policy key of that id, unless it is revoked.
@@ -228,11 +293,22 @@ impl TrustBundle {
         BASE64.decode(&self.root_certificate).map_err(|_| KeyError::Malformed)
     }
 
-    /// The issuing CAs' certificates, DER.
+    /// The issuing CAs' certificates, DER, but for those whose keys are revoked. The newest stands last.
     ///
     /// # Errors
     /// [`KeyError::Malformed`].
     pub fn issuing_certificates(&self) -> Result<Vec<Vec<u8>>, KeyError> {
+        let mut believed = Vec::new();
+        for der in self.all_issuing()? {
+            let key = certificate::public_key(&der).map_err(|_| KeyError::Malformed)?;
+            if !self.revoked.contains(&key.id()) {
+                believed.push(der);
+            }
+        }
+        Ok(believed)
+    }
+
+    fn all_issuing(&self) -> Result<Vec<Vec<u8>>, KeyError> {
         self.issuing.iter().map(|c| BASE64.decode(c).map_err(|_| KeyError::Malformed)).collect()
     }
 }

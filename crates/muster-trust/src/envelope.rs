@@ -192,6 +192,22 @@ pub fn unverified_payload(envelope: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
     CoseSign::from_tagged_slice(envelope).ok().and_then(|message| message.payload).ok_or(EnvelopeError::Malformed)
 }
 
+/// The envelopes of a CBOR sequence (RFC 8742), each with the bytes that it has there.
+///
+/// # Errors
+/// [`EnvelopeError::Malformed`].
+pub fn items(mut bytes: &[u8]) -> Result<Vec<&[u8]>, EnvelopeError> {
+    let mut items = Vec::new();
+    while !bytes.is_empty() {
+        let mut rest = bytes;
+        let _: coset::cbor::Value = coset::cbor::de::from_reader(&mut rest).map_err(|_| EnvelopeError::Malformed)?;
+        let (item, after) = bytes.split_at(bytes.len() - rest.len());
+        items.push(item);
+        bytes = after;
+    }
+    Ok(items)
+}
+
 fn parse<T: DeserializeOwned>(bytes: Verified<Vec<u8>>) -> Result<Verified<T>, EnvelopeError> {
     let value = serde_json::from_slice(&bytes.value).map_err(|_| EnvelopeError::Malformed)?;
     Ok(Verified { value, signers: bytes.signers })

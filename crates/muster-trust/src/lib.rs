@@ -12,10 +12,12 @@ pub mod ocsp;
 pub mod sequence;
 pub mod server_status;
 pub mod tls;
+pub mod trust_chain;
 
 pub use bundle::TrustBundle;
 pub use envelope::Verified;
 pub use key::{PrivateKey, PublicKey, Signer};
+pub use trust_chain::TrustChain;
 
 use muster_model::id::Hash;
 

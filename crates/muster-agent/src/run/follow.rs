@@ -9,15 +9,18 @@ use crate::{
     identity,
     policy::{self, Expected, Policy},
     site::Session,
+    trust::TrustError,
 };
 use bytes::Bytes;
 use muster_model::{
     id::Hash,
     policy::{Assignment, BodyRef, PolicyRefusal},
     status::{Component, MessageId, Severity},
-    time::{DAY, HOUR},
+    time::{DAY, HOUR, UnixMillis},
 };
-use muster_trust::{Verified, certificate::CLIENT_LIFETIME, ocsp::StatusError, sha256};
+use muster_trust::{
+    TrustChain, Verified, bundle::BundleError, certificate::CLIENT_LIFETIME, ocsp::StatusError, sha256,
+};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
@@ -26,6 +29,8 @@ use tokio::{
 
 /// How long a live channel must have stood before its loss counts as the first failure again.
 const STOOD: Duration = Duration::from_secs(60);
+/// How often a newer trust bundle is looked for at least.
+const DAILY: Duration = Duration::from_secs(86_400);
 /// How often the certificate is looked at.
 const LOOK: Duration = Duration::from_secs(3_600);
 
@@ -49,14 +54,14 @@ pub enum FollowError {
 /// Fetches policy whenever it is time, until the task is ended.
 pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>>>, wake: Arc<Notify>) {
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(1_800));
-    let mut follower = Follower { agent: agent.clone(), publish, refused: None };
+    let mut follower = Follower::new(agent.clone(), publish);
     let mut unproven = None;
     loop {
         let refreshed = follower.refresh().await;
         if let Err(error) = identity::store_statuses(&agent.directory, &agent.site.statuses) {
             tracing::warn!(%error, "the status of the server could not be kept");
         }
-        unproven = server_refused(&agent, refreshed.as_ref().err(), unproven).await;
+        unproven = follower.server_refused(refreshed.as_ref().err(), unproven).await;
         let wait = match refreshed {
             Ok(()) => {
                 backoff.reset();
@@ -79,25 +84,6 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
             () = wake.notified() => {}
         }
     }
-}
-
-/// Reports once that a server's certificate was refused, and gets a newer trust bundle when the bundle does not know its CA.
-async fn server_refused(
-    agent: &Agent,
-    error: Option<&FollowError>,
-    before: Option<StatusError>,
-) -> Option<StatusError> {
-    let Some(FollowError::Http(HttpError::Unproven { reason, .. })) = error else { return None };
-    if before != Some(*reason) {
-        let values = [("reason", reason.as_str())];
-        agent.report(Component::Agent, Severity::Error, MessageId::ServerRefused, &values);
-    }
-    if *reason == StatusError::IssuerUnknown
-        && let Err(error) = enrol::renew_bundle(&agent.directory, &agent.site).await
-    {
-        tracing::warn!(%error, "no trust bundle that knows the server's CA could be had");
-    }
-    Some(*reason)
 }
 
 /// The live channel: tells the policy task when something changed. Losing it only costs time.
@@ -173,20 +159,66 @@ pub struct Follower {
     /// Where the policy in force is made known.
     pub publish: watch::Sender<Option<Arc<Policy>>>,
     /// What was refused last, so that it is reported once.
-    pub refused: Option<(PolicyRefusal, Hash)>,
+    refused: Option<(PolicyRefusal, Hash)>,
+    /// The trust bundle that was refused last, in the same way.
+    refused_trust: Option<String>,
+    /// When the trust bundle was last looked for.
+    looked: Option<Instant>,
 }
 
 impl Follower {
+    /// A follower that publishes there.
+    #[must_use]
+    pub fn new(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>>>) -> Self {
+        Self { agent, publish, refused: None, refused_trust: None, looked: None }
+    }
+
     fn poll_interval(&self) -> Duration {
         let millis = self.publish.borrow().as_deref().map_or(HOUR, |policy| policy.settings().policy_poll);
         Duration::from_millis(millis.unsigned_abs())
     }
 
-    /// One look at the site.
+    /// One look at the site; a second one where the first brought a trust bundle that ended the policy.
     ///
     /// # Errors
     /// See [`FollowError`]; the policy in force stays then.
     pub async fn refresh(&mut self) -> Result<(), FollowError> {
+        let had = self.publish.borrow().is_some();
+        self.look().await?;
+        if had && self.publish.borrow().is_none() { self.look().await } else { Ok(()) }
+    }
+
+    /// Reports once that a server's certificate was refused, and gets a newer trust bundle when the bundle does not know its CA.
+    async fn server_refused(
+        &mut self,
+        error: Option<&FollowError>,
+        before: Option<StatusError>,
+    ) -> Option<StatusError> {
+        let Some(FollowError::Http(HttpError::Unproven { reason, .. })) = error else { return None };
+        let agent = self.agent.clone();
+        if before != Some(*reason) {
+            let values = [("reason", reason.as_str())];
+            agent.report(Component::Agent, Severity::Error, MessageId::ServerRefused, &values);
+        }
+        if *reason == StatusError::IssuerUnknown {
+            let taken = match enrol::newer_trust(&agent.site, &agent.limits).await {
+                Ok(Some(newer)) => self.take_trust(newer).map_err(|error| error.to_string()),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = taken {
+                tracing::warn!(%error, "no trust bundle that knows the server's CA could be had");
+            }
+        }
+        Some(*reason)
+    }
+
+    /// The time, but never before the last that the site signed.
+    fn now(&self) -> UnixMillis {
+        self.agent.clock.now().max(self.agent.floor())
+    }
+
+    async fn look(&mut self) -> Result<(), FollowError> {
         let mut session = self.agent.site.session().await?;
         let version = self.publish.borrow().as_deref().map(|policy| policy.assignment().version);
         let answer = session.assignment(version, &self.agent.limits).await;
@@ -215,9 +247,10 @@ impl Follower {
         FollowError::Refused(refusal)
     }
 
-    async fn accept(&self, session: &mut Session, envelope: &Bytes) -> Result<(), FollowError> {
+    async fn accept(&mut self, session: &mut Session, envelope: &Bytes) -> Result<(), FollowError> {
         let assignment = match self.check(envelope)? {
-            Err(PolicyRefusal::TrustTooOld) => {
+            // The key that signed may be one that a newer bundle names.
+            Err(PolicyRefusal::TrustTooOld | PolicyRefusal::SignatureInvalid) => {
                 self.renew_bundle(session).await?;
                 self.check(envelope)?.map_err(FollowError::Refused)?
             }
@@ -225,12 +258,14 @@ impl Follower {
         };
         let Some(assignment) = assignment else { return Ok(()) };
         let bodies = self.fetch_bodies(session, assignment.value()).await?;
-        let bundle = self.agent.site.bundle();
-        let policy = policy::assemble(assignment, envelope, bundle.value(), &bodies).map_err(FollowError::Refused)?;
+        let trust = self.agent.site.trust();
+        let policy = policy::assemble(assignment, envelope, trust.bundle(), &bodies).map_err(FollowError::Refused)?;
         policy::store(&self.agent.policies, &policy, envelope, &bodies).map_err(FollowError::Disk)?;
         let (version, issued) = (policy.assignment().version, policy.assignment().issued);
         self.agent.raise_floor(issued);
-        self.agent.raise_version(version);
+        if let Some(signer) = policy.signer() {
+            self.agent.raise_version(signer, version);
+        }
         self.publish.send_replace(Some(Arc::new(policy)));
         tracing::info!(version, "policy accepted");
         let text = version.to_string();
@@ -240,9 +275,9 @@ impl Follower {
 
     fn check(&self, envelope: &[u8]) -> Result<Result<Option<Verified<Assignment>>, PolicyRefusal>, FollowError> {
         let agent = &self.agent;
-        let (bundle, identity) = (agent.site.bundle(), agent.site.identity());
+        let (trust, identity) = (agent.site.trust(), agent.site.identity());
         let expected = Expected {
-            bundle: bundle.value(),
+            bundle: trust.bundle(),
             identity: &identity,
             recipient: agent.recipient()?,
             now: agent.clock.now(),
@@ -288,40 +323,65 @@ impl Follower {
         }
     }
 
-    /// A bundle that ends soon is renewed without being asked to.
-    async fn renew_bundle_in_time(&self, session: &mut Session) -> Result<(), FollowError> {
-        let expires = self.agent.site.bundle().value().expires;
-        if expires.since(self.agent.clock.now()) < 30 * DAY {
+    /// A newer bundle is looked for once a day without being asked to, and at each look where the one in force ends soon.
+    async fn renew_bundle_in_time(&mut self, session: &mut Session) -> Result<(), FollowError> {
+        let expires = self.agent.site.trust().bundle().expires;
+        let ends_soon = expires.since(self.agent.clock.now()) < 30 * DAY;
+        if ends_soon || self.looked.is_none_or(|looked| looked.elapsed() > DAILY) {
             self.renew_bundle(session).await?;
         }
         Ok(())
     }
 
-    /// The successor of the trust bundle in force, by its own rules. One that is refused changes nothing.
-    async fn renew_bundle(&self, session: &mut Session) -> Result<(), FollowError> {
-        let agent = &self.agent;
-        let envelope = session.trust_bundle(&agent.limits).await?;
-        let (bundle, identity) = (agent.site.bundle(), agent.site.identity());
-        let now = agent.clock.now().max(agent.floor());
-        let next = match bundle.value().next(&envelope, now) {
-            Ok(next) if next.value().version > bundle.value().version => next,
-            Ok(_) => return Ok(()),
-            Err(error) => {
-                tracing::error!(%error, "the site's trust bundle was refused");
-                return Ok(());
+    /// The successors of the trust bundle in force, by their own rules. One that is refused changes nothing.
+    async fn renew_bundle(&mut self, session: &mut Session) -> Result<(), FollowError> {
+        let agent = self.agent.clone();
+        self.looked = Some(Instant::now());
+        match session.trust(&agent.site.trust(), &agent.limits, self.now()).await {
+            Ok(Some(newer)) => self.take_trust(newer),
+            Ok(None) => Ok(()),
+            Err(TrustError::Bundle(error)) => {
+                self.refuse_trust(&error);
+                Ok(())
             }
-        };
-        identity::store_bundle(&agent.directory, &next, &envelope)
-            .map_err(|error| FollowError::Disk(std::io::Error::other(error)))?;
-        agent.raise_floor(next.value().issued);
-        tracing::info!(version = next.value().version, "trust bundle accepted");
-        agent.site.change(identity.clone(), Arc::new(next))?;
-        // What the old bundle's keys signed may be believed no longer.
-        let bundle = agent.site.bundle();
-        let again = policy::load(&agent.policies, bundle.value(), &identity, agent.recipient()?, &agent.clock);
-        if let Some(again) = again {
-            self.publish.send_replace(Some(Arc::new(again)));
+            Err(TrustError::Http(error)) => Err(error.into()),
         }
+    }
+
+    fn refuse_trust(&mut self, error: &BundleError) {
+        let reason = error.to_string();
+        if self.refused_trust.as_ref() != Some(&reason) {
+            tracing::error!(reason, "the site's trust bundle was refused");
+            let values = [("reason", reason.as_str())];
+            self.agent.report(Component::Policy, Severity::Error, MessageId::TrustRefused, &values);
+            self.refused_trust = Some(reason);
+        }
+    }
+
+    /// Takes a chain that was verified to its end: on the disk first. A policy that nobody signed who is believed by it ends.
+    fn take_trust(&mut self, newer: TrustChain) -> Result<(), FollowError> {
+        let agent = &self.agent;
+        identity::store_trust(&agent.directory, &newer)
+            .map_err(|error| FollowError::Disk(std::io::Error::other(error)))?;
+        let (version, issued) = (newer.bundle().version, newer.bundle().issued);
+        // What lies far ahead of the client's clock says that a clock is wrong; it could not be taken back.
+        if issued <= agent.clock.now().plus(policy::AHEAD) {
+            agent.raise_floor(issued);
+        }
+        let (identity, newer) = (agent.site.identity(), Arc::new(newer));
+        agent.site.change(identity.clone(), newer.clone())?;
+        tracing::info!(version, "trust bundle accepted");
+        let text = version.to_string();
+        agent.report(Component::Policy, Severity::Information, MessageId::TrustAccepted, &[("version", &text)]);
+        let kept = policy::load(&agent.policies, newer.bundle(), &identity, agent.recipient()?, &agent.clock);
+        if kept.is_none() {
+            tracing::warn!(
+                "nobody who is believed by the new trust bundle signed the policy; it ends, and another is fetched"
+            );
+            policy::forget(&agent.policies).map_err(FollowError::Disk)?;
+        }
+        self.publish.send_replace(kept.map(Arc::new));
+        self.refused_trust = None;
         Ok(())
     }
 }

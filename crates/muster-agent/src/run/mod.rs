@@ -150,8 +150,8 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
 
 fn load_policy(agent: &Agent) -> Option<Arc<Policy>> {
     let recipient = agent.recipient().ok()?;
-    let (bundle, identity) = (agent.site.bundle(), agent.site.identity());
-    policy::load(&agent.policies, bundle.value(), &identity, recipient, &agent.clock).map(Arc::new)
+    let (trust, identity) = (agent.site.trust(), agent.site.identity());
+    policy::load(&agent.policies, trust.bundle(), &identity, recipient, &agent.clock).map(Arc::new)
 }
 
 /// An interval of the client settings in force.

@@ -11,3 +11,5 @@ mod policy;
 mod rpm_database;
 mod server_status;
 mod tree;
+mod trust;
+mod trust_kills;

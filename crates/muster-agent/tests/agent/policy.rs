@@ -20,32 +20,32 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// An enrolled client whose policy is fetched by the test's own hand.
-struct Client {
-    site: Arc<Site>,
-    machine: Machine,
-    follower: Follower,
+pub(crate) struct Client {
+    pub(crate) site: Arc<Site>,
+    pub(crate) machine: Machine,
+    pub(crate) follower: Follower,
 }
 
-async fn client() -> Client {
+pub(crate) async fn client() -> Client {
     let (site, machine) = (Site::start().await, Machine::new());
     machine.enrol(&site).await;
     let follower = follower(&machine);
     Client { site, machine, follower }
 }
 
-fn follower(machine: &Machine) -> Follower {
+pub(crate) fn follower(machine: &Machine) -> Follower {
     let agent = Agent::open(machine.directory(), machine.clock.clone(), Collector::at(machine.state())).unwrap();
-    let (bundle, identity) = (agent.site.bundle(), agent.site.identity());
-    let kept = policy::load(&agent.policies, bundle.value(), &identity, agent.recipient().unwrap(), &machine.clock);
-    Follower { agent: Arc::new(agent), publish: watch::channel(kept.map(Arc::new)).0, refused: None }
+    let (trust, identity) = (agent.site.trust(), agent.site.identity());
+    let kept = policy::load(&agent.policies, trust.bundle(), &identity, agent.recipient().unwrap(), &machine.clock);
+    Follower::new(Arc::new(agent), watch::channel(kept.map(Arc::new)).0)
 }
 
 impl Client {
-    fn version(&self) -> Option<u64> {
+    pub(crate) fn version(&self) -> Option<u64> {
         self.follower.publish.borrow().as_deref().map(|policy| policy.assignment().version)
     }
 
-    async fn refused(&mut self, what: &str) -> PolicyRefusal {
+    pub(crate) async fn refused(&mut self, what: &str) -> PolicyRefusal {
         let before = self.version();
         match self.follower.refresh().await {
             Err(FollowError::Refused(refusal)) => {
@@ -75,10 +75,10 @@ impl Client {
 fn follower_version(machine: &Machine) -> Option<u64> {
     let directory = machine.directory();
     let identity = muster_agent::identity::Identity::load(&directory).unwrap().unwrap();
-    let bundle = muster_agent::identity::load_bundle(&directory, &identity).unwrap().unwrap();
+    let trust = muster_agent::identity::load_trust(&directory, &identity).unwrap().unwrap();
     let muster_agent::identity::Stage::Active { device, .. } = identity.stage else { return None };
     let policies = directory.directory("policy").unwrap();
-    let policy = policy::load(&policies, bundle.value(), &identity, Recipient::Device(device), &machine.clock);
+    let policy = policy::load(&policies, trust.bundle(), &identity, Recipient::Device(device), &machine.clock);
     policy.map(|policy| policy.assignment().version)
 }
 

@@ -9,6 +9,7 @@ use muster_agent::{
     os::PrivateDirectory,
     site,
 };
+use muster_model::limits::Limits;
 use muster_model::{
     api::RevocationReason,
     report::Body,
@@ -16,7 +17,7 @@ use muster_model::{
     time::{DAY, HOUR},
 };
 use muster_trust::{
-    PrivateKey, TrustBundle, certificate,
+    PrivateKey, TrustChain, certificate,
     certificate::IssuingCa,
     ocsp::{Status, StatusError},
 };
@@ -25,9 +26,9 @@ use std::sync::Arc;
 /// The site as an agent sees it that starts on this directory.
 fn started(machine: &Machine, directory: &PrivateDirectory) -> site::Site {
     let identity = Identity::load(directory).unwrap().unwrap();
-    let bundle = identity::load_bundle(directory, &identity).unwrap().unwrap();
+    let trust = identity::load_trust(directory, &identity).unwrap().unwrap();
     let key = identity::device_key(directory).unwrap();
-    site::Site::new(machine.clock.clone(), key, identity, bundle, identity::load_statuses(directory)).unwrap()
+    site::Site::new(machine.clock.clone(), key, identity, trust, identity::load_statuses(directory)).unwrap()
 }
 
 async fn connects(client: &site::Site) -> Result<(), StatusError> {
@@ -136,13 +137,15 @@ async fn a_client_that_missed_a_new_issuing_ca_learns_of_it_by_the_pinned_root()
     site.state().bundle_version += 1;
     site.sign_bundle(|bundle| bundle.issuing = vec![other]);
     let envelope = site.state().bundle.clone();
-    let kept = TrustBundle::kept(&envelope, &site.keys.root.public().id(), site.code).unwrap();
-    identity::store_bundle(&directory, &kept, &envelope).unwrap();
+    let kept = TrustChain::kept(&envelope, &site.keys.root.public().id(), site.code).unwrap();
+    identity::store_trust(&directory, &kept).unwrap();
     let client = Arc::new(started(&machine, &directory));
     assert_eq!(connects(&client).await, Err(StatusError::IssuerUnknown));
     site.state().bundle_version += 1;
     site.sign_bundle(|_| {});
-    enrol::renew_bundle(&directory, &client).await.unwrap();
+    let newer = enrol::newer_trust(&client, &Limits::default()).await.unwrap().unwrap();
+    identity::store_trust(&directory, &newer).unwrap();
+    client.change(client.identity(), Arc::new(newer)).unwrap();
     assert_eq!(connects(&client).await, Ok(()));
     assert_eq!(connects(&started(&machine, &directory)).await, Ok(()), "it is on the disk");
 }

@@ -14,6 +14,18 @@ pub async fn trust_show(_: &Ctx, site: &Site) -> Result<Vec<u8>, SiteError> {
     Ok(site.trust.load().envelope.clone())
 }
 
+/// An earlier trust bundle, or the one in force, by its version: who slept goes through them one by one.
+///
+/// # Errors
+/// `not_found`.
+pub async fn trust_version_show(_: &Ctx, site: &Site, version: u64) -> Result<Vec<u8>, SiteError> {
+    // One that is in the database and not in force yet was not verified by this process.
+    if version == 0 || version > site.trust.load().bundle.value().version {
+        return Err(SiteError::not_found());
+    }
+    trust_bundle::get(&mut *site.store.reader().await?, version).await?.ok_or_else(SiteError::not_found)
+}
+
 /// What the site says of itself. `version` is that of the server program.
 ///
 /// # Errors

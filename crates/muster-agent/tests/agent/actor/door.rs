@@ -54,6 +54,13 @@ async fn answer(site: Arc<Site>, door: Door, request: Request<Incoming>) -> Resu
         | (Door::ManagementPoint, Method::GET, "/mp/v1/trust-bundle") => {
             whole(StatusCode::OK, "application/cose", site.state().bundle.clone())
         }
+        (_, Method::GET, path) if path.contains("/v1/trust-bundle/") => {
+            let version = path.rsplit('/').next().and_then(|version| version.parse().ok()).unwrap_or(0);
+            match site.state().bundles.get(&version) {
+                Some(bundle) => whole(StatusCode::OK, "application/cose", bundle.clone()),
+                None => refuse(Code::NotFound, None),
+            }
+        }
         (Door::Enrol, Method::POST, "/enrol/v1/requests") => enrol(&site, &body)?,
         (Door::Enrol, Method::POST, "/enrol/v1/requests/poll") => poll(&site, &body),
         (Door::ManagementPoint, method, path) => {

@@ -89,6 +89,8 @@ pub(crate) struct State {
     pub(crate) requests: usize,
     pub(crate) bundle: Vec<u8>,
     pub(crate) bundle_version: u64,
+    /// Every bundle that was ever handed out, by its version.
+    pub(crate) bundles: BTreeMap<u64, Vec<u8>>,
 }
 
 pub(crate) struct Site {
@@ -265,6 +267,11 @@ impl Site {
 
     /// Signs the next trust bundle, changed as the test wants.
     pub(crate) fn sign_bundle(&self, change: impl FnOnce(&mut TrustBundle)) {
+        self.sign_bundle_by(&[&self.keys.root], change);
+    }
+
+    /// As [`Site::sign_bundle`], by other root keys.
+    pub(crate) fn sign_bundle_by(&self, roots: &[&PrivateKey], change: impl FnOnce(&mut TrustBundle)) {
         let mut state = self.state();
         let mut bundle = TrustBundle {
             site: self.code,
@@ -280,7 +287,9 @@ impl Site {
         };
         change(&mut bundle);
         state.bundle_version = bundle.version;
-        state.bundle = envelope::sign_json(&[&self.keys.root], &bundle).unwrap();
+        state.bundle = envelope::sign_json(roots, &bundle).unwrap();
+        let envelope = state.bundle.clone();
+        state.bundles.insert(bundle.version, envelope);
     }
 
     /// The next version of the assignment, with these bodies.

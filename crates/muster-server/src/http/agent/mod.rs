@@ -21,7 +21,7 @@ use crate::{
         tls::ServerTls,
     },
 };
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use muster_model::{
     id::Hash,
@@ -188,13 +188,29 @@ async fn answer(
         }
         (&Method::GET, "/mp/v1/trust-bundle") => trust_bundle::show(ctx, point).await,
         (&Method::POST, "/mp/v1/certificate") => certificate::renew(ctx, point, request).await,
-        (&Method::GET, _) => match (hash_after(path, "/mp/v1/bodies/"), hash_after(path, "/mp/v1/content/")) {
-            (Some(hash), _) => body::show(ctx, point, hash).await,
-            (_, Some(hash)) => content::show(ctx, point, request.headers(), hash).await,
-            _ => Err(Refusal::not_found()),
-        },
+        (&Method::GET, _) => named(ctx, point, path, request.headers()).await,
         _ => Err(Refusal::not_found()),
     }
+}
+
+/// What is asked for by its hash or version.
+async fn named(ctx: &Ctx, point: &ManagementPoint, path: &str, headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
+    if let Some(hash) = hash_after(path, "/mp/v1/bodies/") {
+        return body::show(ctx, point, hash).await;
+    }
+    if let Some(hash) = hash_after(path, "/mp/v1/content/") {
+        return content::show(ctx, point, headers, hash).await;
+    }
+    match version_after(path, "/mp/v1/trust-bundle/") {
+        Some(version) => trust_bundle::show_version(ctx, point, version).await,
+        None => Err(Refusal::not_found()),
+    }
+}
+
+/// The version that follows `prefix` and ends the address, in the one spelling of a number.
+pub(crate) fn version_after(path: &str, prefix: &str) -> Option<u64> {
+    let text = path.strip_prefix(prefix)?;
+    text.parse().ok().filter(|version: &u64| version.to_string() == text)
 }
 
 /// The hash that follows `prefix` and ends the address.

@@ -39,6 +39,10 @@ pub(crate) async fn dispatch(
         (&Method::POST, "/enrol/v1/attestations", None) => attestation::offer(&ctx, door, channel, request).await,
         (&Method::POST, "/enrol/v1/requests", None) => request::create(&ctx, door, channel, request).await,
         (&Method::POST, "/enrol/v1/requests/poll", None) => poll::poll(&ctx, door, request).await,
+        (&Method::GET, path, None) => match super::agent::version_after(path, "/enrol/v1/trust-bundle/") {
+            Some(version) => trust_bundle::show_version(&ctx, door, version).await,
+            None => Err(Refusal::not_found()),
+        },
         _ => Err(Refusal::not_found()),
     };
     outcome.unwrap_or_else(Into::into)
