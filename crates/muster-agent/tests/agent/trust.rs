@@ -37,7 +37,7 @@ fn kept(client: &Client) -> (u64, usize) {
     (trust.bundle().version, envelope::items(&trust.to_bytes()).unwrap().len())
 }
 
-/// A stolen policy key can do everything of its own purpose, until the root ends it. proves S10
+/// A stolen policy key can do everything of its own purpose, until the root ends it.
 #[tokio::test]
 async fn a_stolen_policy_key_does_its_worst_and_is_got_rid_of() {
     let mut client = client().await;
@@ -157,7 +157,7 @@ async fn everything_of_last_week_at_once_is_refused() {
     assert_eq!((client.version(), kept(&client)), good);
 }
 
-// proves S9 S11
+// Walks as section 5.3 says.
 #[tokio::test]
 async fn a_client_that_slept_over_several_roots_walks_through_them() {
     let mut client = client().await;

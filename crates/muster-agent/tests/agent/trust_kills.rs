@@ -37,7 +37,7 @@ fn can_trace() -> bool {
     traced.is_ok_and(|status| status.success())
 }
 
-// proves S11
+// Walks as section 5.3 says.
 #[tokio::test]
 async fn a_kill_at_any_write_of_the_trust_store_leaves_the_old_or_the_new_one() {
     if !can_trace() {

@@ -33,7 +33,7 @@ fn refused(before: &TrustBundle, keys: &[&PrivateKey], next: &TrustBundle) -> Bu
     before.next(&signed(keys, next), NOW).unwrap_err()
 }
 
-// 5.3.4: signatures of a threshold of N's roots and of a threshold of N+1's. proves S9 S11
+// 5.3.4: signatures of a threshold of N's roots and of a threshold of N+1's.
 #[test]
 fn the_next_roots_need_the_word_of_both() {
     let ours = Site::new();
