@@ -119,7 +119,7 @@ fn only_a_pinned_vendor_vouches_for_exactly_this_key_in_time() {
     let stranger = crate::PrivateKey::generate().unwrap();
     let other = crate::certificate::root("ABC".parse().unwrap(), &stranger, now).unwrap();
     assert!(is_root(&other) && is_root(&roots[0]) && !is_root(b"no"));
-    assert_eq!(judged(&certificate, &[other.clone()], now), Err(AttestationError::EndorsementUnknown));
+    assert_eq!(judged(&certificate, std::slice::from_ref(&other), now), Err(AttestationError::EndorsementUnknown));
     assert_eq!(judged(&other, &roots, now), Err(AttestationError::EndorsementMismatch));
     assert_eq!(judged(b"", &roots, now), Err(AttestationError::Malformed));
     let before = UnixMillis(0);
