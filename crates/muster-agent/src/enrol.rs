@@ -249,8 +249,18 @@ impl<'a> Enrolment<'a> {
     async fn door(&self) -> Result<(Connection, TrustChain), EnrolError> {
         let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
         let (limits, now) = (Limits::default(), self.clock.now());
-        let kept = identity::load_trust(self.directory, &self.identity)?;
-        let mut door = self.pinned(&address, kept.as_ref()).await?;
+        let mut kept = identity::load_trust(self.directory, &self.identity)?;
+        let opened = self.pinned(&address, kept.as_ref()).await;
+        let mut door = match (opened, &kept) {
+            // The root key may have changed since: its old holders said so, or nobody did.
+            (Err(EnrolError::Http(error @ HttpError::Tls { .. })), Some(trust)) => {
+                let newer = newer_trust(&address, trust, &limits, now).await?.ok_or(EnrolError::Http(error))?;
+                identity::store_trust(self.directory, &newer)?;
+                kept = Some(newer);
+                self.pinned(&address, kept.as_ref()).await?
+            }
+            (opened, _) => opened?,
+        };
         let trust = match kept {
             Some(kept) => trust::fetch(&mut door, TRUST, &kept, &limits, now).await?.unwrap_or(kept),
             None => {
@@ -370,6 +380,65 @@ async fn poll(
     door.json(Ask::post("/enrol/v1/requests/poll", "application/cose", envelope), ANSWER_BYTES).await
 }
 
+/// The trust bundles that follow on `trust`, from whoever answers at the enrolment door: for a client that slept while every
+/// certificate that it knows ended. They prove themselves, and nothing but them is taken from there.
+///
+/// # Errors
+/// See [`EnrolError`].
+pub async fn newer_trust(
+    address: &Address,
+    trust: &TrustChain,
+    limits: &Limits,
+    now: UnixMillis,
+) -> Result<Option<TrustChain>, EnrolError> {
+    let mut door = Connection::open(Arc::new(tls::client_of_anyone()?), address).await?;
+    Ok(trust::fetch(&mut door, TRUST, trust, limits, now).await?)
+}
+
+/// Whether the client's certificate is in time and of the newest issuing CA, so that neither its end nor its issuer's is near.
+#[must_use]
+pub fn is_of_newest_issuer(site: &Site) -> bool {
+    let (identity, trust) = (site.identity(), site.trust());
+    let newest = trust.bundle().issuing_certificates().ok().and_then(|issuing| issuing.last().cloned());
+    let own = identity.certificates().ok().and_then(|certificates| certificates.first().cloned());
+    let (Some(newest), Some(own)) = (newest, own) else { return false };
+    certificate::issued_client(&own, &[newest], site.clock.now()).is_ok()
+}
+
+/// Where the client's certificate has ended, or its issuing CA has: a new one from the enrolment door, for the key that it was
+/// for. Whether there was one.
+///
+/// # Errors
+/// See [`EnrolError`].
+pub async fn recover_certificate(directory: &PrivateDirectory, site: &Site) -> Result<bool, EnrolError> {
+    let (identity, trust, now) = (site.identity(), site.trust(), site.clock.now());
+    let issuing = trust.bundle().issuing_certificates()?;
+    let own = identity.certificates()?;
+    if own.first().is_some_and(|own| certificate::issued_client(own, &issuing, now).is_ok()) {
+        return Ok(false);
+    }
+    let device = site.device()?;
+    let address: Address = identity.enrol.parse().map_err(EnrolError::Address)?;
+    let config = tls::client_trusting(site.servers()?, None)?;
+    let mut door = Connection::open(Arc::new(config), &address).await?;
+    // A device has the id of the request that it came from.
+    match poll(&mut door, &site.key, &identity, EnrolmentId(device.0), now).await? {
+        EnrolAnswer::Active { device: named, certificates, management_points } if named == device => {
+            let client = check_certificates(&certificates, trust.bundle(), &site.key, now)?;
+            if client.site != identity.site || client.device != device {
+                return Err(EnrolError::Foreign);
+            }
+            let stage = Stage::Active { device, certificates, management_points };
+            let identity = Identity { stage, ..(*identity).clone() };
+            site.change(Arc::new(identity.clone()), trust)?;
+            identity.store(directory)?;
+            Ok(true)
+        }
+        EnrolAnswer::Refused => Err(EnrolError::Refused),
+        _ => Err(EnrolError::Foreign),
+    }
+}
+
 /// A certificate is taken only for our key, from an issuing CA of the trust bundle, and in time.
 fn check_certificates(
     certificates: &[String],
@@ -410,18 +479,4 @@ pub async fn renew(directory: &PrivateDirectory, site: &Site, session: &mut Sess
     site.change(Arc::new(identity.clone()), trust)?;
     identity.store(directory)?;
     Ok(client.expires)
-}
-
-/// The trust bundles that follow on the one in force, from the enrolment door, where only the root counts: the bundle in force
-/// may not know the issuing CA that the management points have by now. They prove themselves; who hands them out is of no account.
-///
-/// # Errors
-/// See [`EnrolError`].
-pub async fn newer_trust(site: &Site, limits: &Limits) -> Result<Option<TrustChain>, EnrolError> {
-    let (identity, kept) = (site.identity(), site.trust());
-    let address: Address = identity.enrol.parse().map_err(EnrolError::Address)?;
-    let mut servers = ServerTrust::pinned(kept.bundle().root_certificate_key()?.id());
-    servers.time = Arc::new(site.clock.clone());
-    let mut door = Connection::open(Arc::new(tls::client_trusting(servers, None)?), &address).await?;
-    Ok(trust::fetch(&mut door, TRUST, &kept, limits, site.clock.now()).await?)
 }

@@ -280,6 +280,13 @@ pub fn kept_body(directory: &PrivateDirectory, reference: &BodyRef) -> Option<Ve
     check_body(reference, &body).ok().map(|()| body)
 }
 
+/// The assignment in force as it was signed, where there is one.
+#[must_use]
+pub fn kept_assignment(directory: &PrivateDirectory, policy: &Policy) -> Option<Vec<u8>> {
+    let kept = directory.read(ASSIGNMENT, Limits::default().object_bytes).ok().flatten()?;
+    (sha256(&kept) == policy.digest).then_some(kept)
+}
+
 /// Throws away what was kept: nobody who is believed signed it.
 ///
 /// # Errors

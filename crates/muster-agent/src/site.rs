@@ -89,6 +89,14 @@ impl Site {
         Ok(Self { clock, key, statuses, state: Mutex::new(state) })
     }
 
+    /// The servers that this client believes now.
+    ///
+    /// # Errors
+    /// See [`SiteError`].
+    pub(crate) fn servers(&self) -> Result<ServerTrust, SiteError> {
+        servers(&self.clock, &self.statuses, &self.trust())
+    }
+
     fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -164,6 +172,18 @@ impl Site {
     }
 }
 
+/// The servers that a client believes under this trust: of an issuing CA that the bundle names. What the root once certified is
+/// not enough, and is told from a stranger's only to say so. An issuing CA is believed also when another root certifies it by now.
+fn servers(clock: &Clock, statuses: &Arc<StatusMemory>, trust: &TrustChain) -> Result<ServerTrust, SiteError> {
+    let issuing = trust.bundle().issuing_certificates()?;
+    let mut anchors = issuing.clone();
+    anchors.push(trust.bundle().root_certificate()?);
+    let mut servers = ServerTrust::roots(anchors, Some(issuing));
+    servers.memory = statuses.clone();
+    servers.time = Arc::new(clock.clone());
+    Ok(servers)
+}
+
 fn state(
     clock: &Clock,
     key: &DeviceKey,
@@ -180,11 +200,7 @@ fn state(
         return Err(SiteError::NoManagementPoint);
     }
     let certificates = identity.certificates()?;
-    // Servers are of an issuing CA that the bundle names: what the root once certified is not enough.
-    let bundle = trust.bundle();
-    let mut servers = ServerTrust::roots(vec![bundle.root_certificate()?], Some(bundle.issuing_certificates()?));
-    servers.memory = statuses.clone();
-    servers.time = Arc::new(clock.clone());
+    let servers = servers(clock, statuses, &trust)?;
     let config = tls::client_signing(servers, &certificates, key.signer())?;
     Ok(State { identity, trust, config: Arc::new(config), addresses, at: 0 })
 }
@@ -226,6 +242,15 @@ impl Session {
         let (status, headers, body) = self.connection.fetch(ask, limits.object_bytes).await?;
         let date = headers.get(header::DATE).and_then(|date| http_date(date.to_str().ok()?));
         Ok((date, (status != StatusCode::NOT_MODIFIED).then_some(body)))
+    }
+
+    /// `POST /mp/v1/assignment`: what the client has, where the site's is older or another.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn show_assignment(&mut self, envelope: Vec<u8>) -> Result<(), HttpError> {
+        let ask = Ask::post("/mp/v1/assignment", "application/cose", envelope);
+        self.connection.fetch(ask, ANSWER_BYTES).await.map(drop)
     }
 
     /// `GET /mp/v1/bodies/{hash}`.

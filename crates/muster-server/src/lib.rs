@@ -9,6 +9,7 @@ pub mod http;
 pub mod layout;
 mod listen;
 mod pem;
+mod ring;
 pub mod serve;
 #[cfg(test)]
 mod testing;

@@ -18,13 +18,14 @@ use crate::{
         registry::Registry,
         tls::{Ask, ServerTls, ServerTlsError},
     },
+    ring::FileRing,
 };
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_site::{
     Channel, Notice, Site, SiteError, SiteParts, Store, Worker,
-    identity::new_site::{ISSUING_CERTIFICATE_FILE, ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_CERTIFICATE_FILE},
-    site::{Addresses, SiteKeys, Sources},
+    identity::new_site::ROOT_CERTIFICATE_FILE,
+    site::{Addresses, Sources},
 };
 use muster_trust::{attestation::EXPORTER_LABEL, certificate};
 use rustix::fs::{FlockOperation, flock};
@@ -249,26 +250,20 @@ pub(crate) fn private(path: &Path) -> Result<Zeroizing<String>, StartError> {
     Ok(Zeroizing::new(fs::read_to_string(path).map_err(at)?))
 }
 
-/// The keys that a running server holds, and the fingerprint of the root key.
+/// Where the keys of a server lie, and the fingerprint of the first root key.
 pub(crate) struct Keys {
-    pub(crate) keys: SiteKeys,
+    pub(crate) ring: Arc<FileRing>,
     pub(crate) root: muster_model::id::Hash,
 }
 
 pub(crate) fn keys(layout: &Layout, config: &Config) -> Result<Keys, StartError> {
-    let dir = layout.keys();
-    let secret = private(&layout.resolve(&config.site.key_file))?;
-    let issuing = private(&dir.join(ISSUING_KEY_FILE))?;
-    let policy = private(&dir.join(POLICY_KEY_FILE))?;
-    let read = |name| {
-        let path = dir.join(name);
-        fs::read(&path).map_err(|error| StartError::File { path, error })
-    };
-    let mut keys = SiteKeys::from_files(&issuing, read(ISSUING_CERTIFICATE_FILE)?, &policy, secret.as_bytes())?;
-    keys.issuing = keys.issuing.published_at(config.names.revocation.as_deref());
-    let root = certificate::public_key(&read(ROOT_CERTIFICATE_FILE)?)
+    let ring = FileRing::open(layout, &config.site.key_file)?.published_at(config.names.revocation.as_deref());
+    let ring = Arc::new(ring);
+    let path = layout.keys().join(ROOT_CERTIFICATE_FILE);
+    let root = fs::read(&path).map_err(|error| StartError::File { path, error })?;
+    let root = certificate::public_key(&root)
         .map_err(|error| SiteError::Fault(format!("{ROOT_CERTIFICATE_FILE}: {error}; restore it from a backup")))?;
-    Ok(Keys { keys, root: root.id() })
+    Ok(Keys { ring, root: root.id() })
 }
 
 async fn open(
@@ -288,7 +283,7 @@ async fn open(
     let site = Site::open(SiteParts {
         store,
         content,
-        keys: keys.keys,
+        keys: keys.ring,
         root: keys.root,
         endorsement_roots: endorsement::roots(&layout.resolve(&config.attestation.roots))?,
         limits: config.limits.clone(),
@@ -331,7 +326,7 @@ fn spawn(
     tokio::spawn(contacts(site.clone(), stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
-    tokio::spawn(notices(site.clone(), registry.clone(), stop.clone()));
+    tokio::spawn(notices(site.clone(), registry.clone(), tls.clone(), stop.clone()));
     let point = Arc::new(ManagementPoint {
         site: site.clone(),
         tls: tls.clone(),
@@ -468,8 +463,15 @@ async fn contacts(site: Arc<Site>, mut stop: Stop) {
     }
 }
 
+/// A server certificate of the issuing CA in force, and the issuing CAs in force for devices.
+async fn certify(site: &Site, tls: &ServerTls) {
+    if let Err(error) = tls.follow(site).await {
+        tracing::error!(%error, "No server certificate could be issued under the new trust bundle; trying again.");
+    }
+}
+
 /// Carries the site's notices to the connections of devices.
-async fn notices(site: Arc<Site>, registry: Arc<Registry>, mut stop: Stop) {
+async fn notices(site: Arc<Site>, registry: Arc<Registry>, tls: Arc<ServerTls>, mut stop: Stop) {
     use tokio::sync::broadcast::error::RecvError;
     let mut notices = site.bus.subscribe();
     loop {
@@ -484,11 +486,19 @@ async fn notices(site: Arc<Site>, registry: Arc<Registry>, mut stop: Stop) {
                 site.memory.verdicts.forget(device);
                 registry.close(device);
             }
+            Ok(Notice::TrustChanged { dropped }) => {
+                certify(&site, &tls).await;
+                // Whoever came in by an issuing CA that is believed no longer comes again, and is asked for another certificate.
+                if dropped {
+                    registry.devices().into_iter().for_each(|device| registry.close(device));
+                }
+            }
             Ok(Notice::Changed(_) | Notice::ServerCertificateRevoked) => {}
             // Some were missed: whoever is locked out may be among them. All come back, and each is asked who it is.
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "Notices were missed; all devices connect again.");
                 site.memory.verdicts.forget_all();
+                certify(&site, &tls).await;
                 registry.devices().into_iter().for_each(|device| registry.close(device));
             }
             Err(RecvError::Closed) => return,

@@ -21,12 +21,13 @@ pub mod worker;
 pub use audit::{audit_list, audit_verify};
 pub use ctx::{Caller, Ctx};
 pub use delivery::{
+    ahead::assignment_ahead,
     application::{application_create, application_list, application_show},
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
     deployment::{
         deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
     },
-    policy::{Current, assignment_show, body_show},
+    policy::{Current, assignment_confirmed, assignment_show, body_show},
     settings::{settings_show, settings_update},
 };
 pub use error::SiteError;
@@ -48,7 +49,10 @@ pub use identity::{
         session_caller, session_challenge, session_code, session_code_redeem, session_create, session_end, session_show,
     },
     token::{token_create, token_list, token_revoke},
-    trust::{site_show, trust_renew, trust_show, trust_version_show},
+    trust::{
+        TrustPlace, site_show, trust_accept, trust_bundle_show, trust_bundle_version_show, trust_follow,
+        trust_in_force, trust_propose, trust_show,
+    },
 };
 pub use knowledge::inventory::{inventory_show, inventory_summary, inventory_sweep};
 pub use site::{Site, SiteParts};

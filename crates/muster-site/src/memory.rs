@@ -3,7 +3,7 @@
 use crate::{
     delivery::policy::Assignments,
     identity::{
-        connection::{Seen, Verdicts},
+        connection::{Confirmed, Seen, Verdicts},
         limiter::Limiter,
         revocation::{Lists, Revoked},
     },
@@ -30,6 +30,8 @@ pub struct Memory {
     pub(crate) lists: Lists,
     /// Last contacts that are not written yet.
     pub seen: Seen,
+    /// Which devices said which version of their policy they have, as far as it is not written yet.
+    pub confirmed: Confirmed,
     /// Tells the background worker of this process that there is work.
     pub work: Notify,
     /// Assignments in force, as devices asked for them.

@@ -2,7 +2,10 @@
 
 use crate::{
     SiteError,
-    identity::revocation::{number, revocation_load},
+    identity::{
+        keys::{KeyRing, SiteKeys},
+        revocation::{number, revocation_load},
+    },
     memory::Memory,
 };
 use arc_swap::ArcSwap;
@@ -20,7 +23,7 @@ use muster_store::{
     content::ContentStore,
     db::{site_row, trust_bundle},
 };
-use muster_trust::{PrivateKey, TrustBundle, Verified, certificate::IssuingCa, tls::Revocations};
+use muster_trust::{TrustBundle, TrustChain, bundle::BundleError, tls::Revocations};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -32,22 +35,30 @@ pub trait Sources: Send + Sync {
     fn id(&self) -> Uuid;
 }
 
-/// The trust bundle in force.
-#[derive(Debug, Clone)]
+/// The trust bundle in force, and the keys that this server works with under it: one changes with the other.
+#[derive(Debug)]
 pub struct Trust {
-    /// What it says.
-    pub bundle: Verified<TrustBundle>,
-    /// Its exact bytes, as clients fetch them.
-    pub envelope: Vec<u8>,
+    /// From the pinned root key to the bundle in force.
+    pub chain: TrustChain,
+    /// The keys at work.
+    pub keys: SiteKeys,
 }
 
-/// The keys that a site server holds. None of them can make a client run anything.
-#[derive(Debug)]
-pub struct SiteKeys {
-    /// Issues client and server certificates.
-    pub issuing: IssuingCa,
-    /// Signs policy assignments.
-    pub policy: PrivateKey,
+impl Trust {
+    /// What the bundle in force says.
+    #[must_use]
+    pub fn bundle(&self) -> &TrustBundle {
+        self.chain.bundle()
+    }
+
+    /// Fingerprint of the trusted root key: what new clients pin.
+    ///
+    /// # Errors
+    /// When the root's certificate does not parse.
+    pub fn root(&self) -> Result<Hash, SiteError> {
+        let key = self.bundle().root_certificate_key();
+        key.map(|key| key.id()).map_err(|error| SiteError::Fault(error.to_string()))
+    }
 }
 
 /// Addresses that the site tells others.
@@ -67,9 +78,10 @@ pub struct SiteParts {
     pub store: Store,
     /// Content files.
     pub content: ContentStore,
-    /// The site's keys.
-    pub keys: SiteKeys,
-    /// Fingerprint of the trusted root key, from the site's own files and not from the database.
+    /// Where the site's keys lie.
+    pub keys: Arc<dyn KeyRing>,
+    /// Fingerprint of the first trusted root key, from the site's own files and not from the database. What is in force is
+    /// verified from there.
     pub root: Hash,
     /// Certificates (DER) of those who vouch for TPMs; none: only an administrator does.
     pub endorsement_roots: Vec<Vec<u8>>,
@@ -87,17 +99,15 @@ pub struct Site {
     pub code: SiteCode,
     /// The site's name.
     pub name: Name,
-    /// Fingerprint of the trusted root key: what clients pin.
-    pub root: Hash,
     /// The database.
     pub store: Store,
     /// Content files.
     pub content: ContentStore,
     /// Notices to the other parts.
     pub bus: Bus,
-    /// The site's keys.
-    pub keys: SiteKeys,
-    /// The trust bundle in force.
+    /// Where the site's keys lie.
+    pub ring: Arc<dyn KeyRing>,
+    /// The trust bundle in force, and the keys at work.
     pub trust: ArcSwap<Trust>,
     /// Certificates (DER) of those who vouch for TPMs; none: only an administrator does.
     pub endorsement_roots: Vec<Vec<u8>>,
@@ -127,27 +137,26 @@ impl Site {
     /// [`SiteError::Fault`] with a sentence for whoever starts the server: no site here, a trust bundle that the root key did
     /// not sign, or keys that the trust bundle does not name.
     pub async fn open(parts: SiteParts) -> Result<Self, SiteError> {
-        let (row, envelope) = {
+        let (row, envelopes) = {
             let mut reader = parts.store.reader().await?;
             let row = site_row::get(&mut reader).await?;
-            (row, trust_bundle::newest(&mut reader).await?)
+            (row, trust_bundle::after(&mut reader, 0).await?)
         };
-        let (Some(row), Some(envelope)) = (row, envelope) else {
+        let (Some(row), false) = (row, envelopes.is_empty()) else {
             return Err(SiteError::Fault("This database holds no site; make one with `musterd init`.".to_owned()));
         };
-        let bundle = TrustBundle::kept(&envelope, &parts.root, row.code).map_err(|error| {
+        let chain = trust_chain(&envelopes, &parts.root, row.code).map_err(|error| {
             SiteError::Fault(format!("The trust bundle in the database is not one of this site's root key: {error}."))
         })?;
-        check_keys(bundle.value(), &parts.keys)?;
+        let keys = SiteKeys::of(chain.bundle(), parts.keys.as_ref())?;
         let site = Self {
             code: row.code,
             name: row.name,
-            root: parts.root,
             store: parts.store,
             content: parts.content,
             bus: Bus::default(),
-            keys: parts.keys,
-            trust: ArcSwap::from_pointee(Trust { bundle, envelope }),
+            ring: parts.keys,
+            trust: ArcSwap::from_pointee(Trust { chain, keys }),
             endorsement_roots: parts.endorsement_roots,
             limits: parts.limits,
             catalogue: Catalogue::built_in(),
@@ -177,18 +186,9 @@ impl Site {
     }
 }
 
-/// Whether clients will believe what these keys sign.
-fn check_keys(bundle: &TrustBundle, keys: &SiteKeys) -> Result<(), SiteError> {
-    if bundle.policy_key(&keys.policy.public().id()).is_none() {
-        return Err(SiteError::Fault(
-            "The policy key of this server is not in the trust bundle; no client would believe it.".to_owned(),
-        ));
-    }
-    let issuing = bundle.issuing_certificates().map_err(|error| SiteError::Fault(error.to_string()))?;
-    if !issuing.iter().any(|certificate| certificate == keys.issuing.certificate()) {
-        return Err(SiteError::Fault(
-            "The issuing CA of this server is not in the trust bundle; no client would believe it.".to_owned(),
-        ));
-    }
-    Ok(())
+/// The chain of a site's bundles, all of them in order, from the pin. Whether the last one is in time is not asked.
+pub(crate) fn trust_chain(envelopes: &[Vec<u8>], pin: &Hash, site: SiteCode) -> Result<TrustChain, BundleError> {
+    let (first, rest) = envelopes.split_first().ok_or(BundleError::NotPinned)?;
+    let at_any_time = UnixMillis(i64::MIN);
+    TrustChain::first(first, pin, site, at_any_time)?.extended(rest, at_any_time)
 }

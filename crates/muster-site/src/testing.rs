@@ -4,6 +4,7 @@ use crate::{
     Caller, Channel, Ctx, NewSite, Site, SiteParts, admin_create,
     ctx::DeviceCaller,
     enrolment_approve, enrolment_request,
+    identity::keys::HeldKeys,
     site::{Addresses, Sources},
     site_create, token_create,
 };
@@ -78,6 +79,8 @@ pub struct TestSite {
     pub store: TestStore,
     /// The trusted root key.
     pub root_key: PrivateKey,
+    /// The keys of the server.
+    pub ring: Arc<HeldKeys>,
     /// The first administrator; signs in and signs applications.
     pub admin: Admin,
     /// The first administrator's key.
@@ -155,10 +158,11 @@ impl TestSite {
         let (root, root_key, admin_key, admin) =
             (new.root(), again(&new.root_key), again(new.admin_key.as_ref().expect("a key")), new.admin.clone());
         let content = ContentStore::open(store.directory.path().join("content")).expect("a content directory");
+        let ring = Arc::new(new.into_keys());
         let site = Site::open(SiteParts {
             store: store.store.clone(),
             content,
-            keys: new.into_keys().expect("the keys"),
+            keys: ring.clone(),
             root,
             endorsement_roots: Vec::new(),
             limits: Limits::default(),
@@ -172,7 +176,7 @@ impl TestSite {
             AdminCreate { name: name("Rosalind"), role: Role::ReadOnlyAnalyst, public_key: analyst_key.public().pem() };
         let ctx = Ctx { caller: Caller::Admin(admin.clone()), now: sources.now(), address: "192.0.2.1".to_owned() };
         let analyst = admin_create(&ctx, &site, request).await.expect("the analyst is added");
-        Self { site: Arc::new(site), sources, store, root_key, admin, admin_key, analyst, analyst_key }
+        Self { site: Arc::new(site), sources, store, root_key, ring, admin, admin_key, analyst, analyst_key }
     }
 
     /// What the clock shows.

@@ -3,7 +3,10 @@
 use crate::{
     Site, SiteError,
     delivery::policy::{policy_pending, policy_renew, policy_restore, policy_work},
-    identity::revocation::{certificate_purge, revocation_work},
+    identity::{
+        revocation::{certificate_purge, revocation_work},
+        trust::trust_follow,
+    },
     knowledge::inventory::inventory_sweep,
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -19,6 +22,8 @@ pub struct Worker {
     site: Arc<Site>,
     renewed: Option<UnixMillis>,
     swept: UnixMillis,
+    /// Why the trust bundle in the database was not taken.
+    refused: Option<String>,
 }
 
 impl Worker {
@@ -26,7 +31,7 @@ impl Worker {
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
         let swept = site.sources.now();
-        Self { site, renewed: None, swept }
+        Self { site, renewed: None, swept, refused: None }
     }
 
     /// Works until `shutdown` is there; what is in a transaction then is finished first.
@@ -50,13 +55,33 @@ impl Worker {
         }
     }
 
+    /// Another process may have accepted a new trust bundle. One that does not verify is said once, and keeps nobody from
+    /// the rest of the work.
+    async fn follow(&mut self, now: UnixMillis) -> Result<(), SiteError> {
+        match trust_follow(&self.site, now).await {
+            Ok(_) => self.refused = None,
+            Err(SiteError::Fault(reason)) => {
+                if self.refused.as_ref() != Some(&reason) {
+                    tracing::error!(
+                        reason,
+                        "The trust bundle in the database is not taken; the one before stays in force."
+                    );
+                    self.refused = Some(reason);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// One piece of what is to be done now; whether there is more.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn step(&mut self) -> Result<bool, SiteError> {
         let now = self.site.sources.now();
-        // Before everything else: who must not be believed any more.
+        // Before everything else: who is believed, and who must not be believed any more.
+        self.follow(now).await?;
         if revocation_work(&self.site, now).await? {
             return Ok(true);
         }

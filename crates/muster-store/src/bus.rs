@@ -16,6 +16,11 @@ pub enum Notice {
     DeviceClosed(DeviceId),
     /// The server's own certificate, or one that it had before, was revoked.
     ServerCertificateRevoked,
+    /// Another trust bundle is in force.
+    TrustChanged {
+        /// Whether an issuing CA is believed no longer: whoever came in by it has to come again.
+        dropped: bool,
+    },
     /// Something that a page shows changed.
     Changed(Noun),
 }

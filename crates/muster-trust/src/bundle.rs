@@ -149,15 +149,6 @@ impl TrustBundle {
         Ok(bundle)
     }
 
-    /// Takes a bundle that was verified when it came; its expiry is not looked at, so that an old one can still verify its
-    /// successor.
-    ///
-    /// # Errors
-    /// See [`BundleError`].
-    pub fn kept(envelope: &[u8], pin: &Hash, site: SiteCode) -> Result<Verified<Self>, BundleError> {
-        Self::first(envelope, pin, site, UnixMillis(i64::MIN))
-    }
-
     /// Takes the successor of this bundle; or the same bundle again, which changes nothing.
     ///
     /// # Errors

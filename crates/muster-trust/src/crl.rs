@@ -1,8 +1,14 @@
 //! Certificate revocation lists (RFC 5280): full lists, signed by the CA that issued the certificates.
 
-use crate::certificate::{CertificateError, IssuingCa, moment};
+use crate::{
+    PublicKey,
+    certificate::{CertificateError, IssuingCa, moment},
+};
 use muster_model::{api::RevocationReason, time::UnixMillis};
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevocationReason as Code, RevokedCertParams, SerialNumber};
+use x509_parser::{
+    oid_registry::OID_SIG_ECDSA_WITH_SHA256, prelude::FromDer, revocation_list::CertificateRevocationList,
+};
 
 /// One revoked certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +19,60 @@ pub struct Revoked {
     pub at: UnixMillis,
     /// Why.
     pub reason: RevocationReason,
+}
+
+/// What a list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Its number.
+    pub number: u64,
+    /// When it was signed.
+    pub this_update: UnixMillis,
+    /// Until when it is believed.
+    pub next_update: UnixMillis,
+    /// Whom it names.
+    pub revoked: Vec<Revoked>,
+}
+
+/// Reads a list that `key` signed. Whether it is in time is not asked.
+///
+/// # Errors
+/// [`CertificateError::Malformed`] when it is not one of that key, or not of the form that [`IssuingCa::revocation_list`] makes.
+pub fn read(der: &[u8], key: &PublicKey) -> Result<List, CertificateError> {
+    let malformed = || CertificateError::Malformed;
+    let (rest, list) = CertificateRevocationList::from_der(der).map_err(|_| malformed())?;
+    let is_signed = rest.is_empty()
+        && list.signature_algorithm.algorithm == OID_SIG_ECDSA_WITH_SHA256
+        && key.verify_der(list.tbs_cert_list.as_ref(), &list.signature_value.data).is_ok();
+    if !is_signed {
+        return Err(malformed());
+    }
+    let at = |seconds: i64| UnixMillis(seconds.saturating_mul(1_000));
+    let entry = |entry: &x509_parser::revocation_list::RevokedCertificate<'_>| {
+        let bytes = entry.raw_serial();
+        let serial = (bytes.len() <= 16).then(|| bytes.iter().fold(0, |n, byte| n << 8 | u128::from(*byte)))?;
+        let reason = reason(entry.reason_code().map_or(0, |(_, code)| code.0))?;
+        Some(Revoked { serial, at: at(entry.revocation_date.timestamp()), reason })
+    };
+    Ok(List {
+        number: list.crl_number().and_then(|number| u64::try_from(number).ok()).ok_or_else(malformed)?,
+        this_update: at(list.last_update().timestamp()),
+        next_update: at(list.next_update().ok_or_else(malformed)?.timestamp()),
+        revoked: list.iter_revoked_certificates().map(entry).collect::<Option<_>>().ok_or_else(malformed)?,
+    })
+}
+
+const fn reason(code: u8) -> Option<RevocationReason> {
+    Some(match code {
+        0 => RevocationReason::Unspecified,
+        1 => RevocationReason::KeyCompromise,
+        3 => RevocationReason::AffiliationChanged,
+        4 => RevocationReason::Superseded,
+        5 => RevocationReason::CessationOfOperation,
+        6 => RevocationReason::CertificateHold,
+        9 => RevocationReason::PrivilegeWithdrawn,
+        _ => return None,
+    })
 }
 
 impl IssuingCa {
@@ -91,6 +151,14 @@ mod tests {
             .map(|entry| (entry.raw_serial().to_vec(), entry.reason_code().map(|(_, reason)| reason.0)))
             .collect();
         assert_eq!(entries, [(vec![0x40].into_iter().chain([0; 15]).collect(), Some(6)), (vec![7], Some(1))]);
+        // Whoever has the CA's key reads the same, and whoever has another's nothing.
+        let read_again = read(&der, ca_key.public()).unwrap();
+        assert_eq!((read_again.number, read_again.next_update), (300, NOW.plus(3 * DAY)));
+        assert_eq!(read_again.revoked, revoked);
+        assert!(read(&der, root_key.public()).is_err());
+        let mut changed = der.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert!(read(&changed, ca_key.public()).is_err());
         // An empty list is a list too, and it cannot end before it begins.
         assert!(ca.revocation_list(301, &[], NOW, NOW.plus(DAY)).is_ok());
         assert!(ca.revocation_list(301, &[], NOW, NOW).is_err());

@@ -46,6 +46,9 @@ pub enum FollowError {
     /// It could not be kept.
     #[error("a policy could not be kept: {0}")]
     Disk(std::io::Error),
+    /// Other certificates could not be had.
+    #[error(transparent)]
+    Enrol(#[from] enrol::EnrolError),
     /// The client is not what it was.
     #[error(transparent)]
     Site(#[from] crate::site::SiteError),
@@ -61,7 +64,7 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
         if let Err(error) = identity::store_statuses(&agent.directory, &agent.site.statuses) {
             tracing::warn!(%error, "the status of the server could not be kept");
         }
-        unproven = follower.server_refused(refreshed.as_ref().err(), unproven).await;
+        unproven = follower.server_refused(refreshed.as_ref().err(), unproven);
         let wait = match refreshed {
             Ok(()) => {
                 backoff.reset();
@@ -102,12 +105,26 @@ pub async fn live(agent: Arc<Agent>, wake: Arc<Notify>) {
             tracing::warn!(error = %lost, "this client is blocked or retired at its site; it goes on when an administrator lets it in again");
         }
         refused = not_active;
+        if may_know_others(&lost) {
+            // The policy task finds out whether there are other certificates to believe.
+            wake.notify_one();
+        }
         tracing::debug!(error = %lost, wait = wait.as_secs(), "the live channel is gone; it is opened again");
         tokio::time::sleep(wait).await;
     }
 }
 
 /// Listens until the channel is lost; returns why.
+/// Whether it may be that one side knows other issuing CAs, or another root, than the other by now. A clock that is wrong and a
+/// certificate that was revoked are another matter.
+fn may_know_others(error: &HttpError) -> bool {
+    match error {
+        HttpError::Tls { .. } => error.clock_difference().is_none() && !error.is_locked_out(),
+        HttpError::Unproven { reason, .. } => *reason == StatusError::IssuerUnknown,
+        _ => false,
+    }
+}
+
 async fn listen(agent: &Agent, wake: &Notify) -> HttpError {
     let channel = async { agent.site.session().await?.live().await };
     let mut live = match channel.await {
@@ -129,7 +146,7 @@ async fn listen(agent: &Agent, wake: &Notify) -> HttpError {
 pub async fn certificate(agent: Arc<Agent>) {
     loop {
         let left = agent.site.certificate_expires().map_or(0, |expires| expires.since(agent.clock.now()));
-        if left < CLIENT_LIFETIME / 3 {
+        if left < CLIENT_LIFETIME / 3 || !enrol::is_of_newest_issuer(&agent.site) {
             match renew(&agent).await {
                 Ok(()) => {}
                 Err(error) if left < DAY => {
@@ -178,37 +195,74 @@ impl Follower {
         Duration::from_millis(millis.unsigned_abs())
     }
 
-    /// One look at the site; a second one where the first brought a trust bundle that ended the policy.
+    /// One look at the site. Where its certificate is not one that this client believes, or the client's is believed no longer,
+    /// it first asks whether there are other authorities by now.
     ///
     /// # Errors
     /// See [`FollowError`]; the policy in force stays then.
     pub async fn refresh(&mut self) -> Result<(), FollowError> {
         let had = self.publish.borrow().is_some();
-        self.look().await?;
-        if had && self.publish.borrow().is_none() { self.look().await } else { Ok(()) }
+        let error = match self.look().await {
+            Err(FollowError::Http(error)) if may_know_others(&error) => error,
+            // A new trust bundle came, and ended the policy.
+            Ok(()) if had && self.publish.borrow().is_none() => return self.look().await,
+            // A site whose database was restored knows less than its clients; it believes its own signature.
+            Err(FollowError::Refused(refusal @ (PolicyRefusal::Older | PolicyRefusal::Fork))) => {
+                return match self.show_kept().await {
+                    Ok(true) => self.look().await,
+                    Ok(false) => Err(FollowError::Refused(refusal)),
+                    Err(reason) => {
+                        tracing::debug!(%reason, "the site does not go on from the policy that this client has");
+                        Err(FollowError::Refused(refusal))
+                    }
+                };
+            }
+            other => return other,
+        };
+        match self.catch_up().await {
+            Ok(true) => self.look().await,
+            Ok(false) => Err(error.into()),
+            Err(reason) => {
+                tracing::warn!(%reason, "no other trust bundle or certificate could be had");
+                Err(error.into())
+            }
+        }
     }
 
-    /// Reports once that a server's certificate was refused, and gets a newer trust bundle when the bundle does not know its CA.
-    async fn server_refused(
-        &mut self,
-        error: Option<&FollowError>,
-        before: Option<StatusError>,
-    ) -> Option<StatusError> {
-        let Some(FollowError::Http(HttpError::Unproven { reason, .. })) = error else { return None };
+    /// Shows the site the policy in force. Whether there is one to show.
+    async fn show_kept(&self) -> Result<bool, HttpError> {
+        let in_force = self.publish.borrow().clone();
+        let kept = in_force.and_then(|policy| policy::kept_assignment(&self.agent.policies, &policy));
+        let Some(kept) = kept else { return Ok(false) };
+        self.agent.site.session().await?.show_assignment(kept).await?;
+        Ok(true)
+    }
+
+    async fn catch_up(&mut self) -> Result<bool, FollowError> {
         let agent = self.agent.clone();
+        let address = agent.site.identity().enrol.parse().map_err(enrol::EnrolError::Address)?;
+        let newer = enrol::newer_trust(&address, &agent.site.trust(), &agent.limits, self.now()).await;
+        let is_newer = match newer {
+            Ok(Some(newer)) => {
+                self.take_trust(newer)?;
+                true
+            }
+            Ok(None) => false,
+            Err(enrol::EnrolError::Bundle(error)) => {
+                self.refuse_trust(&error);
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(enrol::recover_certificate(&agent.directory, &agent.site).await? || is_newer)
+    }
+
+    /// Reports once that a server's certificate was refused.
+    fn server_refused(&self, error: Option<&FollowError>, before: Option<StatusError>) -> Option<StatusError> {
+        let Some(FollowError::Http(HttpError::Unproven { reason, .. })) = error else { return None };
         if before != Some(*reason) {
             let values = [("reason", reason.as_str())];
-            agent.report(Component::Agent, Severity::Error, MessageId::ServerRefused, &values);
-        }
-        if *reason == StatusError::IssuerUnknown {
-            let taken = match enrol::newer_trust(&agent.site, &agent.limits).await {
-                Ok(Some(newer)) => self.take_trust(newer).map_err(|error| error.to_string()),
-                Ok(None) => Ok(()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = taken {
-                tracing::warn!(%error, "no trust bundle that knows the server's CA could be had");
-            }
+            self.agent.report(Component::Agent, Severity::Error, MessageId::ServerRefused, &values);
         }
         Some(*reason)
     }

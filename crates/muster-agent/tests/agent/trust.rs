@@ -184,7 +184,10 @@ async fn a_client_that_slept_over_several_roots_walks_through_them() {
     site.state().bundles.insert(3, between);
     client.follower.refresh().await.unwrap();
     assert_eq!(kept(&client), (4, 3), "the first, and each that changed the roots");
-    // After a restart it is all verified again from the pin.
+    // The first root is nobody any more; after a restart it is all verified again from the pin.
     client.follower = follower(&client.machine);
-    assert_eq!(client.follower.agent.site.trust().bundle().version, 4);
+    site.sign_bundle(|bundle| bundle.version = 5);
+    publish(&site, &site.keys.policy, |assignment| assignment.trust_version = 5);
+    assert_eq!(client.refused("the first root").await, PolicyRefusal::TrustTooOld);
+    assert_eq!(kept(&client).0, 4);
 }

@@ -18,6 +18,7 @@ mod settings;
 mod site;
 mod token;
 mod transport;
+mod trust;
 
 pub use events::{Event, EventStream};
 pub use session::sign_in_message;

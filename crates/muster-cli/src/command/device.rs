@@ -201,6 +201,7 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
             format!("{}, until {}", detail.certificate_serial, when::both(now, detail.certificate_expires)),
         ),
         ("Policy", format!("version {}, until {}", detail.policy_version, at(detail.policy_expires))),
+        ("Policy confirmed", at(detail.policy_confirmed)),
     ];
     rows.extend(detail.attestation.iter().map(|a| {
         ("TPM", format!("{}, vouched for by {}, verified {}", a.hardware, a.vouched_by, when::both(now, a.verified)))

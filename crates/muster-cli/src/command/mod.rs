@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod site;
 mod token;
+mod trust;
 
 use crate::{CliError, Client, output::Output, profile::ProfileDir};
 use clap::{Args, Parser, Subcommand};
@@ -107,6 +108,9 @@ enum Noun {
     /// The site
     #[command(subcommand)]
     Site(site::Verb),
+    /// The trust bundle: what is in force, and signing what shall follow
+    #[command(subcommand)]
+    Trust(trust::Verb),
     /// Print a link that signs a browser in to the console, once
     Console,
     /// Keys of administrators and authors
@@ -196,6 +200,7 @@ impl Cli {
             Noun::Admin(verb) => verb.run(&ctx).await,
             Noun::Settings(verb) => verb.run(&ctx).await,
             Noun::Site(verb) => verb.run(&ctx).await,
+            Noun::Trust(verb) => verb.run(&ctx).await,
             Noun::Console => session::console(&ctx).await,
             Noun::Key(verb) => verb.run(&ctx),
             Noun::Profile(verb) => verb.run(&ctx),
@@ -252,6 +257,8 @@ mod tests {
             "muster console",
             "muster site show",
             "muster site dashboard --json",
+            "muster trust show",
+            "muster trust sign p.json --key new.pem --key root.pem --yes",
             "muster admin list",
             "muster admin disable Ada --reason left",
             "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",

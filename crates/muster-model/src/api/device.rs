@@ -105,6 +105,11 @@ api! {
         policy_version: u64,
         /// When its assignment ends unless it is signed again.
         policy_expires: Option<UnixMillis>,
+        /// Version of the trust bundle under which its assignment was signed.
+        policy_trust_version: u64,
+        /// When the device last said that it has this assignment. Absent: not yet, and until `policy_expires` it may go by an
+        /// earlier one.
+        policy_confirmed: Option<UnixMillis>,
         /// The reason of a block.
         block_reason: Option<String>,
         /// Inventory classes with the number of rows and the time of their last change.

@@ -49,6 +49,7 @@ pub mod session;
 pub mod site;
 pub mod status;
 pub mod token;
+pub mod trust;
 
 pub use admin::*;
 pub use audit::*;
@@ -62,6 +63,7 @@ pub use session::*;
 pub use site::*;
 pub use status::*;
 pub use token::*;
+pub use trust::*;
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -99,7 +99,11 @@ pub(crate) async fn examine(dir: &Path, now: UnixMillis) -> Vec<Finding> {
     ports(&config, running, &mut found);
     match serve::keys(&layout, &config) {
         Ok(keys) => {
-            found.ok("keys", "The issuing key and the policy key open with the site's key file.");
+            if let Err(error) = keys.ring.check() {
+                found.fail("keys", error.to_string());
+                return found.0;
+            }
+            found.ok("keys", "The keys of the server open with the site's key file.");
             database(&layout, &config, keys, now, &mut found).await;
         }
         Err(error) => found.fail("keys", error.to_string()),
@@ -204,7 +208,7 @@ async fn database(layout: &Layout, config: &Config, keys: Keys, now: UnixMillis,
         Site::open(SiteParts {
             store,
             content,
-            keys: keys.keys,
+            keys: keys.ring,
             root: keys.root,
             endorsement_roots: Vec::new(),
             limits: config.limits.clone(),
@@ -230,7 +234,7 @@ async fn database(layout: &Layout, config: &Config, keys: Keys, now: UnixMillis,
 }
 
 fn bundle(site: &Site, now: UnixMillis, found: &mut Findings) {
-    let days = site.trust.load().bundle.value().expires.since(now).div_euclid(DAY);
+    let days = site.trust.load().bundle().expires.since(now).div_euclid(DAY);
     let next = "sign a new one with `musterd trust renew`.";
     if days < 0 {
         found.fail("trust bundle", format!("The trust bundle ended {} days ago and no client takes it: {next}", -days));

@@ -7,6 +7,7 @@ mod log;
 mod openapi;
 mod serve;
 mod trust;
+mod trust_root;
 
 pub use init::{InitArgs, InitError, Made, init};
 
@@ -41,10 +42,10 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Work that needs the trusted root key.
+    /// Work on the trust bundle, for most of which the trusted root key is needed.
     Trust {
         #[command(subcommand)]
-        command: TrustCommand,
+        command: trust::TrustCommand,
     },
     /// Print the version.
     Version,
@@ -60,12 +61,6 @@ enum ConfigCommand {
     Dump(Dir),
 }
 
-#[derive(Debug, Subcommand)]
-enum TrustCommand {
-    /// Sign the successor of the trust bundle, before the present one ends.
-    Renew(trust::RenewArgs),
-}
-
 /// Runs the command that was asked for. Exit codes: 0 done, 1 it did not work and a sentence says why, 2 the command line is wrong.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -77,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(at) => doctor::run(&at.dir),
         Command::Config { command: ConfigCommand::Check(at) } => config::check(&at.dir),
         Command::Config { command: ConfigCommand::Dump(at) } => config::dump(&at.dir),
-        Command::Trust { command: TrustCommand::Renew(args) } => trust::renew(&args),
+        Command::Trust { command } => trust::run(&command),
         Command::Version => {
             say(concat!("musterd ", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)

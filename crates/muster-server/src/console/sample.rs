@@ -224,6 +224,8 @@ impl Flavour {
             certificate_expires: NOW.plus(if self == Self::Hostile { -HOUR } else { 21 * DAY }),
             policy_version: 17,
             policy_expires: (!empty).then(|| NOW.plus(6 * DAY)),
+            policy_trust_version: u64::from(!empty) * 2,
+            policy_confirmed: (!empty).then(|| NOW.plus(-40 * MINUTE)),
             block_reason: (self == Self::Hostile).then(|| self.text("")),
             classes: if empty { vec![] } else { classes.map(class).into() },
             unread: if empty {
@@ -572,6 +574,33 @@ impl Flavour {
             head: hash(200 + at as u8),
         };
         lines.into_iter().enumerate().map(entry).collect()
+    }
+
+    pub(super) fn trust(self) -> TrustView {
+        let key = |purpose: &str, name: &str, byte, in_use| TrustKey {
+            purpose: purpose.to_owned(),
+            key: hash(byte),
+            name: self.text(name),
+            in_use,
+        };
+        TrustView {
+            version: 2,
+            issued: NOW.plus(-353 * DAY),
+            expires: NOW.plus(12 * DAY),
+            root_threshold: 1,
+            author_threshold: 1,
+            keys: vec![
+                key("root", "trusted root", 33, true),
+                key("issuing", "issuing CA", 34, true),
+                key("policy", "policy", 35, false),
+                key("policy", "policy", 36, true),
+                key("author", "Ada Lovelace", 37, true),
+            ],
+            revoked: vec![hash(38)],
+            devices: vec![TrustDevices { version: 2, count: 1_204 }],
+            unconfirmed: 3,
+            unconfirmed_until: Some(NOW.plus(5 * DAY)),
+        }
     }
 
     pub(super) fn site_info(self) -> SiteInfo {

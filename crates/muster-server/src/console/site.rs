@@ -7,7 +7,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Admin, PageQuery, RevocationState, SiteInfo},
+    api::{Admin, PageQuery, RevocationState, SiteInfo, TrustView},
     policy::ClientSettings,
     problem::Code,
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
@@ -84,6 +84,8 @@ pub(crate) struct SitePage {
     pub(crate) shell: Shell,
     /// The site.
     pub(crate) info: SiteInfo,
+    /// Whose keys are believed.
+    pub(crate) trust: TrustView,
     /// Its administrators.
     pub(crate) admins: Vec<Admin>,
     /// Its revocation lists.
@@ -140,8 +142,9 @@ pub(crate) async fn settings_update(visit: Visit, Fields(fields): Fields<Setting
 /// `GET /site`
 pub(crate) async fn site_show(visit: Visit) -> Answer {
     let info = visit.ask(muster_site::site_show(&visit.ctx, visit.site()).await)?;
+    let trust = visit.ask(muster_site::trust_show(&visit.ctx, visit.site()).await)?;
     let rows = PageQuery { offset: 0, limit: 200 };
     let admins = visit.ask(muster_site::admin_list(&visit.ctx, visit.site(), rows).await)?.items;
     let revocation = visit.ask(muster_site::revocation_show(&visit.ctx, visit.site()).await)?;
-    visit.page(&SitePage { shell: visit.shell("site").await?, info, admins, revocation })
+    visit.page(&SitePage { shell: visit.shell("site").await?, info, trust, admins, revocation })
 }

@@ -229,6 +229,7 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
             SitePage {
                 shell: f.shell("site"),
                 info: f.site_info(),
+                trust: f.trust(),
                 admins: vec![f.admin(1, "amelia", Role::FullAdministrator), f.admin(2, "jun", Role::ReadOnlyAnalyst)],
                 revocation: f.revocation(),
             },

@@ -1,6 +1,7 @@
 //! The server's certificate, the proof of its status, and the TLS side of each door. The certificate is issued at each start, at
 //! two thirds of its life, and when it was revoked; the status is signed anew every hour.
 
+use arc_swap::ArcSwap;
 use muster_model::time::{HOUR, UnixMillis};
 use muster_site::{Notice, Site, SiteError};
 use muster_trust::{
@@ -39,17 +40,21 @@ pub enum ServerTlsError {
 /// The TLS configurations: with client certificates for devices, without for everyone else. Both show one certificate.
 #[derive(Debug)]
 pub(crate) struct ServerTls {
-    devices: Arc<ServerConfig>,
+    devices: ArcSwap<ServerConfig>,
     others: Arc<ServerConfig>,
     presented: Arc<Presented>,
     names: Vec<String>,
     own: Mutex<Own>,
+    /// One change of them at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// The certificate that is shown.
 #[derive(Debug, Clone)]
 struct Own {
     serial: String,
+    /// Version of the trust bundle under which it was issued.
+    trust: u64,
     issued: UnixMillis,
     /// When its status was signed.
     proven: UnixMillis,
@@ -77,13 +82,13 @@ impl ServerTls {
     pub(crate) async fn issue(site: &Site, names: &[String], now: UnixMillis) -> Result<Arc<Self>, ServerTlsError> {
         let made = make(site, names, now).await?;
         let presented = Arc::new(Presented::new(&made.chain, &made.key, made.status)?);
-        let clients = ClientAuth::Required { roots: vec![root(site)?], revoked: site.memory.revoked.clone() };
         Ok(Arc::new(Self {
-            devices: Arc::new(tls::server(presented.clone(), clients)?),
+            devices: ArcSwap::from_pointee(devices(site, &presented)?),
             others: Arc::new(tls::server(presented.clone(), ClientAuth::None)?),
             presented,
             names: names.to_vec(),
             own: Mutex::new(made.own),
+            turn: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -100,10 +105,26 @@ impl ServerTls {
         Ok(())
     }
 
+    /// Takes what a new trust bundle says: another certificate for the server, and other issuing CAs for devices. Sessions from
+    /// before are not resumed.
+    pub(crate) async fn follow(&self, site: &Site) -> Result<(), ServerTlsError> {
+        let _turn = self.turn.lock().await;
+        if self.own().trust == site.trust.load().bundle().version { Ok(()) } else { self.replace(site).await }
+    }
+
+    async fn replace(&self, site: &Site) -> Result<(), ServerTlsError> {
+        self.devices.store(Arc::new(devices(site, &self.presented)?));
+        self.renew(site, site.sources.now()).await
+    }
+
     /// What is due: a new certificate when the present one is old or revoked, and a new proof of its status when that is an hour
     /// old. `look`: something was revoked, which may be this certificate.
     async fn refresh(&self, site: &Site, look: bool) -> Result<(), ServerTlsError> {
-        let (own, now) = (self.own(), site.sources.now());
+        let _turn = self.turn.lock().await;
+        let (own, now, trust) = (self.own(), site.sources.now(), site.trust.load_full());
+        if own.trust != trust.bundle().version {
+            return self.replace(site).await;
+        }
         let proven = (0..HOUR).contains(&now.since(own.proven));
         if proven && !look {
             return Ok(());
@@ -112,7 +133,7 @@ impl ServerTls {
         if !young || muster_site::server_certificate_is_revoked(site, &own.serial).await? {
             return self.renew(site, now).await;
         }
-        self.presented.set_status(muster_site::server_status(site, &own.serial, now).await?);
+        self.presented.set_status(muster_site::server_status(site, &trust.keys.issuing, &own.serial, now).await?);
         self.own.lock().unwrap_or_else(PoisonError::into_inner).proven = now;
         Ok(())
     }
@@ -125,7 +146,7 @@ impl ServerTls {
         patience: Duration,
     ) -> Option<TlsStream<TcpStream>> {
         let config = match ask {
-            Ask::Certificate => self.devices.clone(),
+            Ask::Certificate => self.devices.load_full(),
             Ask::Nothing => self.others.clone(),
         };
         let outcome = tokio::time::timeout(patience, TlsAcceptor::from(config).accept(stream)).await;
@@ -146,15 +167,22 @@ impl ServerTls {
     }
 }
 
-fn root(site: &Site) -> Result<Vec<u8>, ServerTlsError> {
-    site.trust.load().bundle.value().root_certificate().map_err(|_| ServerTlsError::Bundle)
+/// Devices come by an issuing CA that the bundle names: what the root once certified is not enough.
+fn devices(site: &Site, presented: &Arc<Presented>) -> Result<ServerConfig, ServerTlsError> {
+    let roots = site.trust.load().bundle().issuing_certificates().map_err(|_| ServerTlsError::Bundle)?;
+    let clients = ClientAuth::Required { roots, revoked: site.memory.revoked.clone() };
+    Ok(tls::server(presented.clone(), clients)?)
 }
 
 async fn make(site: &Site, names: &[String], now: UnixMillis) -> Result<Made, ServerTlsError> {
     let key = PrivateKey::generate()?;
-    let (issued, status) = muster_site::server_certificate_issue(site, names, key.public(), now).await?;
-    let chain = vec![issued.der, site.keys.issuing.certificate().to_vec(), root(site)?];
-    Ok(Made { chain, key, status, own: Own { serial: issued.serial, issued: now, proven: now } })
+    let trust = site.trust.load_full();
+    let (issued, status) =
+        muster_site::server_certificate_issue(site, &trust.keys.issuing, names, key.public(), now).await?;
+    let root = trust.bundle().root_certificate().map_err(|_| ServerTlsError::Bundle)?;
+    let chain = vec![issued.der, trust.keys.issuing.certificate().to_vec(), root];
+    let own = Own { serial: issued.serial, trust: trust.bundle().version, issued: now, proven: now };
+    Ok(Made { chain, key, status, own })
 }
 
 /// Keeps the server's certificate and its status fresh for as long as the server runs. It looks at the clock every few

@@ -122,7 +122,7 @@ impl World {
 
     /// The fingerprint that clients pin.
     pub(crate) fn root(&self) -> Hash {
-        self.server.site().root
+        self.server.site().trust.load().root().unwrap()
     }
 
     pub(crate) fn nobody(&self) -> Caller {

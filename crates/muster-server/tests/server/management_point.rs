@@ -46,7 +46,7 @@ async fn a_device_gets_its_assignment_once_and_then_hears_that_nothing_is_new() 
     let again = client.get_with("/mp/v1/assignment", &[("if-none-match", tag)]).await;
     assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
     let bundle = client.get("/mp/v1/trust-bundle").await;
-    assert_eq!(bundle.body, world.server.site().trust.load().envelope);
+    assert_eq!(bundle.body, world.server.site().trust.load().chain.envelope());
     let mut anonymous = world.enrolment().await;
     assert_eq!(anonymous.get("/enrol/v1/trust-bundle").await.body, bundle.body);
     assert_eq!(client.get(&format!("/mp/v1/bodies/{}", Hash([1; 32]))).await.code(), Code::NotFound);

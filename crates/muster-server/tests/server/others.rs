@@ -51,7 +51,7 @@ async fn deployed(world: &World, device: &TestDevice) -> Vec<String> {
     // The assignment follows within moments.
     let assignment = loop {
         let answer = client.get("/mp/v1/assignment").await;
-        let bundle = world.server.site().trust.load().bundle.value().clone();
+        let bundle = world.server.site().trust.load().bundle().clone();
         let assignment = envelope::open1_json::<Assignment>(&answer.body, |id| bundle.policy_key(id)).unwrap();
         if assignment.value().bodies.len() > 1 {
             break assignment.value().clone();

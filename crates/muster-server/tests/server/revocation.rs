@@ -42,7 +42,7 @@ fn request(world: &World, serial: u128) -> Vec<u8> {
 }
 
 fn issuer(world: &World) -> Issuer {
-    Issuer::from_certificate(world.server.site().keys.issuing.certificate()).unwrap()
+    Issuer::from_certificate(world.server.site().trust.load().keys.issuing.certificate()).unwrap()
 }
 
 async fn state(world: &World) -> RevocationState {
@@ -176,7 +176,7 @@ async fn the_door_can_be_closed_and_certificates_name_it_when_told() {
 
     let named = World::with(|config| config.names.revocation = Some("http://pki.example:8480".into())).await;
     let device = named.device("pc1").await;
-    let issuing = named.server.site().keys.issuing.key_id();
+    let issuing = named.server.site().trust.load().keys.issuing.key_id();
     assert!(text_in(&device.chain[0], &format!("http://pki.example:8480/crl/{issuing}.crl")));
     assert!(text_in(&device.chain[0], "http://pki.example:8480/ocsp"));
     assert_eq!(client_identity(&device.chain[0]).unwrap().device, device.id);

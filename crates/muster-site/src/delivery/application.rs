@@ -48,7 +48,7 @@ fn verify(site: &Site, object: &[u8]) -> Result<Verified<Application>, SiteError
         return Err(SiteError::refused(Code::TooLarge, detail));
     }
     let trust = site.trust.load();
-    let bundle = trust.bundle.value();
+    let bundle = trust.bundle();
     let verified = envelope::open_json::<Application>(object, bundle.author_threshold(), |id| bundle.author_key(id))
         .map_err(|error| match error {
             EnvelopeError::Malformed | EnvelopeError::Key(_) => SiteError::refused(

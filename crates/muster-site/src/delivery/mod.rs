@@ -1,5 +1,6 @@
 //! What the devices shall run: policy, settings, content, applications, deployments.
 
+pub mod ahead;
 pub mod application;
 pub mod content;
 pub mod deployment;

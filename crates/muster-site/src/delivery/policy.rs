@@ -1,10 +1,10 @@
 //! Policy: what each device is told. Bodies are immutable and shared; the assignment that lists them is signed per device.
 
-use crate::{Ctx, Site, SiteError, authz, delivery::settings};
+use crate::{Ctx, Site, SiteError, authz, delivery::settings, site::Trust};
 use bytes::Bytes;
 use lru::LruCache;
 use muster_model::{
-    id::{DeviceId, Hash},
+    id::{DeviceId, Hash, SiteCode},
     policy::{ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, Recipient},
     problem::Code,
     time::{MINUTE, UnixMillis},
@@ -36,6 +36,8 @@ pub struct Current {
     pub version: u64,
     /// When it stops being believed.
     pub expires: UnixMillis,
+    /// Version of the trust bundle under which it was signed.
+    pub trust_version: u64,
     /// What it lists.
     pub bodies: Vec<BodyRef>,
     /// The signed bytes.
@@ -67,7 +69,7 @@ impl Inner {
             match notices.try_recv() {
                 Ok(Notice::PolicyChanged(device) | Notice::DeviceClosed(device)) => drop(self.known.pop(&device)),
                 Ok(Notice::AllPoliciesChanged) | Err(TryRecvError::Lagged(_)) => self.known.clear(),
-                Ok(Notice::Changed(_) | Notice::ServerCertificateRevoked) => continue,
+                Ok(Notice::Changed(_) | Notice::ServerCertificateRevoked | Notice::TrustChanged { .. }) => continue,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
             self.generation += 1;
@@ -80,7 +82,8 @@ impl Assignments {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.forget_changed(site);
         let (since, current) = inner.known.get(&device)?;
-        ((0..REMEMBERED_FOR).contains(&now.since(*since)) && now < current.expires).then(|| current.clone())
+        let known = (0..REMEMBERED_FOR).contains(&now.since(*since)) && now < current.expires;
+        (known && current.trust_version >= site.trust.load().bundle().version).then(|| current.clone())
     }
 
     /// Keeps what was read since [`Assignments::generation`] was asked, unless something changed meanwhile.
@@ -108,6 +111,15 @@ pub async fn assignment_show(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, Sit
     current(ctx, site).await
 }
 
+/// The device that asks says that it has its assignment of this version. Written later, with many others.
+///
+/// # Errors
+/// `unauthenticated`.
+pub fn assignment_confirmed(ctx: &Ctx, site: &Site, version: u64) -> Result<(), SiteError> {
+    site.memory.confirmed.note(authz::device(ctx)?.id, version, ctx.now);
+    Ok(())
+}
+
 /// The bytes of a policy body or application object, where the current assignment of the device that asks lists it.
 ///
 /// # Errors
@@ -128,7 +140,9 @@ pub(super) async fn current(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, Site
     }
     let mut generation = site.memory.assignments.generation(site);
     let mut row = stored(site, device).await?;
-    if row.as_ref().is_none_or(|row| row.expires <= ctx.now) {
+    // Under a new trust bundle nobody waits for the queue: the key that signed may be believed no longer.
+    let trust_version = site.trust.load().bundle().version;
+    if row.as_ref().is_none_or(|row| row.expires <= ctx.now || row.trust_version < trust_version) {
         policy_compile(site, ctx.now, &[device]).await?;
         generation = site.memory.assignments.generation(site);
         row = stored(site, device).await?;
@@ -137,6 +151,7 @@ pub(super) async fn current(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, Site
     let current = Arc::new(Current {
         version: row.version,
         expires: row.expires,
+        trust_version: row.trust_version,
         bodies: row.bodies,
         envelope: row.envelope.into(),
     });
@@ -192,13 +207,18 @@ pub async fn policy_work(site: &Site, now: UnixMillis) -> Result<usize, SiteErro
     Ok(taken)
 }
 
-fn publish(site: &Site, changed: &[DeviceId]) {
+pub(super) fn publish(site: &Site, changed: &[DeviceId]) {
     for device in changed {
         site.bus.publish(Notice::PolicyChanged(*device));
     }
 }
 
-async fn compile(site: &Site, tx: &mut Tx, now: UnixMillis, devices: &[DeviceId]) -> Result<Vec<DeviceId>, SiteError> {
+pub(super) async fn compile(
+    site: &Site,
+    tx: &mut Tx,
+    now: UnixMillis,
+    devices: &[DeviceId],
+) -> Result<Vec<DeviceId>, SiteError> {
     if devices.is_empty() {
         return Ok(Vec::new());
     }
@@ -214,13 +234,19 @@ async fn compile(site: &Site, tx: &mut Tx, now: UnixMillis, devices: &[DeviceId]
     }
     let earlier = assignment::of_devices(tx, &active).await?;
     let earlier: HashMap<DeviceId, AssignmentRow> = earlier.into_iter().map(|row| (row.device, row)).collect();
+    let trust = site.trust.load_full();
     let mut rows = Vec::new();
     for device in &active {
         let bodies = bodies.remove(device).unwrap_or_default();
         let before = earlier.get(device);
-        let fresh = |row: &AssignmentRow| row.bodies == bodies && in_first_half(row, now);
+        // Another process may follow a newer bundle already.
+        let fresh = |row: &AssignmentRow| {
+            row.bodies == bodies && in_first_half(row, now) && row.trust_version >= trust.bundle().version
+        };
         if !before.is_some_and(fresh) {
-            rows.push(sign(site, *device, before.map_or(1, |row| row.version + 1), bodies, now)?);
+            let version = before.map_or(Some(1), |row| row.version.checked_add(1));
+            let version = version.ok_or_else(|| SiteError::Fault(format!("device {device} has no later version")))?;
+            rows.push(sign(site.code, &trust, *device, version, bodies, now)?);
         }
     }
     assignment::put(tx, &rows).await?;
@@ -241,34 +267,39 @@ fn add(bodies: &mut Vec<BodyRef>, wanted: &Wanted) {
 }
 
 fn sign(
-    site: &Site,
+    site: SiteCode,
+    trust: &Trust,
     device: DeviceId,
     version: u64,
     bodies: Vec<BodyRef>,
     now: UnixMillis,
 ) -> Result<AssignmentRow, SiteError> {
     let assignment = Assignment {
-        site: site.code,
+        site,
         recipient: Recipient::Device(device),
         version,
         issued: now,
         expires: now.plus(ASSIGNMENT_LIFETIME),
-        trust_version: site.trust.load().bundle.value().version,
+        trust_version: trust.bundle().version,
         bodies,
     };
-    let envelope = muster_trust::envelope::sign1_json(&site.keys.policy, &assignment)
+    let envelope = muster_trust::envelope::sign1_json(&trust.keys.policy, &assignment)
         .map_err(|error| SiteError::Fault(format!("an assignment could not be signed: {error}")))?;
-    let Assignment { version, issued, expires, bodies, .. } = assignment;
-    Ok(AssignmentRow { device, version, issued, expires, bodies, envelope })
+    let Assignment { version, issued, expires, trust_version, bodies, .. } = assignment;
+    Ok(AssignmentRow { device, version, issued, expires, trust_version, bodies, envelope, confirmed: None })
 }
 
-/// Asks for new signatures where half of the life is over. Returns how many were asked for.
+/// Asks for new signatures where half of the life is over, or the trust bundle is another one. Returns how many were asked for.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn policy_renew(site: &Site, now: UnixMillis) -> Result<usize, SiteError> {
     let half = now.plus(-ASSIGNMENT_LIFETIME / 2);
-    let due = assignment::issued_before(&mut *site.store.reader().await?, half, COMPILE_DEVICES).await?;
+    let mut due = assignment::issued_before(&mut *site.store.reader().await?, half, COMPILE_DEVICES).await?;
+    if due.is_empty() {
+        let version = site.trust.load().bundle().version;
+        due = assignment::trusted_before(&mut *site.store.reader().await?, version, COMPILE_DEVICES).await?;
+    }
     ask(site, now, due).await
 }
 

@@ -22,7 +22,7 @@ use muster_store::{
 };
 use muster_trust::{
     PublicKey,
-    certificate::{CLIENT_LIFETIME, Issued},
+    certificate::{CLIENT_LIFETIME, Issued, IssuingCa, issued_client},
 };
 
 /// A device asks for its next certificate, over a connection that the present one authenticates.
@@ -50,15 +50,24 @@ pub async fn certificate_renew(ctx: &Ctx, site: &Site, request: RenewRequest) ->
             && !site.is_revoked(&row.serial)
     };
     let Some(row) = row.filter(may) else { return Err(super::connection::not_active()) };
-    let certificate = if row.certificate_expires.since(ctx.now) > CLIENT_LIFETIME / 2 {
+    let is_young = row.certificate_expires.since(ctx.now) > CLIENT_LIFETIME / 2;
+    // One of an issuing CA of before is exchanged, so that its issuer can end.
+    let newest = [site.trust.load().keys.issuing.certificate().to_vec()];
+    let certificate = if is_young && issued_client(&row.certificate, &newest, ctx.now).is_ok() {
         row.certificate
     } else {
         reissue(ctx, site, row).await?
     };
     Ok(RenewAnswer {
-        certificates: vec![BASE64.encode(certificate), BASE64.encode(site.keys.issuing.certificate())],
+        certificates: vec![BASE64.encode(certificate), BASE64.encode(site.trust.load().keys.issuing.certificate())],
         management_points: site.addresses.management_points.clone(),
     })
+}
+
+/// Whether the certificate of a device is in time, and of an issuing CA that is believed.
+pub(super) fn is_believed(site: &Site, row: &DeviceRow, now: UnixMillis) -> bool {
+    let issuing = site.trust.load().bundle().issuing_certificates();
+    issuing.is_ok_and(|issuing| issued_client(&row.certificate, &issuing, now).is_ok())
 }
 
 /// A new certificate for a device whose key has proven itself. The one before stays good until its own end: it may be in use
@@ -66,7 +75,8 @@ pub async fn certificate_renew(ctx: &Ctx, site: &Site, request: RenewRequest) ->
 pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Vec<u8>, SiteError> {
     let fault = |error: &dyn std::fmt::Display| SiteError::Fault(error.to_string());
     let key = PublicKey::from_spki(&row.spki).map_err(|error| fault(&error))?;
-    let issued = site.keys.issuing.client(site.code, row.id, &key, ctx.now).map_err(|error| fault(&error))?;
+    let issued =
+        site.trust.load().keys.issuing.client(site.code, row.id, &key, ctx.now).map_err(|error| fault(&error))?;
     transaction!(site.store, "certificate_renew", |tx| {
         if !device::renew(tx, row.id, &row.serial, &issued.serial, issued.expires, &issued.der).await? {
             return Err(super::connection::not_active());
@@ -91,19 +101,17 @@ pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Ve
 /// [`SiteError::Fault`] for a name that no certificate can have; when the store fails.
 pub async fn server_certificate_issue(
     site: &Site,
+    ca: &IssuingCa,
     names: &[String],
     key: &PublicKey,
     now: UnixMillis,
 ) -> Result<(Issued, Vec<u8>), SiteError> {
-    let issued = site
-        .keys
-        .issuing
-        .server(names, key, now)
-        .map_err(|error| SiteError::Fault(format!("{error}; check names.server")))?;
+    let issued =
+        ca.server(names, key, now).map_err(|error| SiteError::Fault(format!("{error}; check names.server")))?;
     transaction!(site.store, "server_certificate_issue", |tx| {
         certificate::insert(tx, &issued.serial, None, now, issued.expires).await
     })?;
-    let status = revocation::server_status(site, &issued.serial, now).await?;
+    let status = revocation::server_status(site, ca, &issued.serial, now).await?;
     Ok((issued, status))
 }
 

@@ -9,7 +9,10 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_store::{
-    db::device::{self, Standing},
+    db::{
+        assignment,
+        device::{self, Standing},
+    },
     transaction,
 };
 use muster_trust::certificate::ClientIdentity;
@@ -163,6 +166,38 @@ impl Seen {
     }
 }
 
+/// Devices that said that they have their policy of some version, and when; not written yet.
+#[derive(Debug, Default)]
+pub struct Confirmed(Mutex<HashMap<DeviceId, (u64, UnixMillis)>>);
+
+impl Confirmed {
+    fn devices(&self) -> MutexGuard<'_, HashMap<DeviceId, (u64, UnixMillis)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a device has. An earlier version than is noted is old news.
+    pub fn note(&self, device: DeviceId, version: u64, now: UnixMillis) {
+        let mut devices = self.devices();
+        let known = devices.entry(device).or_insert((version, now));
+        if version >= known.0 {
+            *known = (version, now);
+        }
+    }
+}
+
+/// Writes what devices have confirmed. What was not written is heard again at their next contact.
+async fn confirmed_flush(site: &Site) -> Result<(), SiteError> {
+    let confirmed = std::mem::take(&mut *site.memory.confirmed.devices());
+    let mut confirmed: Vec<_> = confirmed.into_iter().map(|(device, (version, at))| (device, version, at)).collect();
+    confirmed.sort_unstable();
+    for chunk in confirmed.chunks(SEEN_ROWS) {
+        transaction!(site.store, "device_confirmed", |tx| {
+            Ok::<_, SiteError>(assignment::confirm(tx, chunk).await?)
+        })?;
+    }
+    Ok(())
+}
+
 /// Notes that a device was in contact. Nothing is written until [`device_seen_flush`].
 pub fn device_seen(site: &Site, device: DeviceId, now: UnixMillis) {
     site.memory.seen.note(device, now);
@@ -190,6 +225,7 @@ pub async fn device_seen_flush(site: &Site) -> Result<usize, SiteError> {
         }
         written += chunk.len();
     }
+    confirmed_flush(site).await?;
     Ok(written)
 }
 

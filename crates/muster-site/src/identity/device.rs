@@ -99,6 +99,8 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         certificate_expires: row.certificate_expires,
         policy_version: assignment.as_ref().map_or(0, |assignment| assignment.version),
         policy_expires: assignment.as_ref().map(|assignment| assignment.expires),
+        policy_trust_version: assignment.as_ref().map_or(0, |assignment| assignment.trust_version),
+        policy_confirmed: assignment.as_ref().and_then(|assignment| assignment.confirmed),
         block_reason: row.block_reason,
         classes: inventory::classes(&mut reader, id).await?,
         unread: inventory::unread(&mut reader, id).await?,

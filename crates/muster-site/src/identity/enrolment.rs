@@ -204,23 +204,32 @@ async fn repeated(tx: &mut Tx, ctx: &Ctx, secret: &Hash, key: &Hash) -> Result<E
 
 /// What a client gets that is not approved: a signed policy of nothing.
 fn empty_assignment(site: &Site, id: EnrolmentId, now: UnixMillis) -> Result<Vec<u8>, SiteError> {
+    let trust = site.trust.load();
     let assignment = Assignment {
         site: site.code,
         recipient: Recipient::Enrolment(id),
         version: 0,
         issued: now,
         expires: now.plus(ASSIGNMENT_LIFETIME),
-        trust_version: site.trust.load().bundle.value().version,
+        trust_version: trust.bundle().version,
         bodies: Vec::new(),
     };
-    envelope::sign1_json(&site.keys.policy, &assignment).map_err(|error| SiteError::Fault(error.to_string()))
+    envelope::sign1_json(&trust.keys.policy, &assignment).map_err(|error| SiteError::Fault(error.to_string()))
+}
+
+/// Whether an assignment was signed under the trust bundle in force.
+fn is_of_bundle(site: &Site, assignment: &[u8]) -> bool {
+    let trust = site.trust.load();
+    let opened = envelope::open1_json::<Assignment>(assignment, |id| trust.bundle().policy_key(id));
+    opened.is_ok_and(|opened| opened.value().trust_version == trust.bundle().version)
 }
 
 /// What a client is told of its request, as it stands now.
 async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer, SiteError> {
     let device = match (row.state, row.device) {
         (EnrolmentState::Pending, _) => {
-            let fresh = ctx.now.since(row.created) < ASSIGNMENT_LIFETIME / 2;
+            // Made anew for an answer that comes late, or after the trust bundle has changed.
+            let fresh = ctx.now.since(row.created) < ASSIGNMENT_LIFETIME / 2 && is_of_bundle(site, &row.assignment);
             let assignment = if fresh { row.assignment } else { empty_assignment(site, row.id, ctx.now)? };
             return Ok(EnrolAnswer::Pending {
                 enrolment: row.id,
@@ -235,15 +244,15 @@ async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer
     // A key whose certificate was revoked gets no other: the client enrols anew, with a new key.
     let may = |row: &DeviceRow| row.state == DeviceState::Active && !site.is_revoked(&row.serial);
     let Some(row) = row.filter(may) else { return Ok(EnrolAnswer::Refused) };
-    let certificate = if row.certificate_expires > ctx.now {
+    let certificate = if super::certificate::is_believed(site, &row, ctx.now) {
         row.certificate
     } else {
-        // It was away for so long that its certificate ended; its key has just proven itself.
+        // It was away for so long that its certificate ended, or that its issuer did; its key has just proven itself.
         super::certificate::reissue(ctx, site, row).await?
     };
     Ok(EnrolAnswer::Active {
         device,
-        certificates: vec![BASE64.encode(certificate), BASE64.encode(site.keys.issuing.certificate())],
+        certificates: vec![BASE64.encode(certificate), BASE64.encode(site.trust.load().keys.issuing.certificate())],
         management_points: site.addresses.management_points.clone(),
     })
 }
@@ -398,8 +407,13 @@ fn decided() -> SiteError {
 fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, SiteError> {
     let id = DeviceId(row.id.0);
     let key = PublicKey::from_spki(&row.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
-    let issued =
-        site.keys.issuing.client(site.code, id, &key, ctx.now).map_err(|error| SiteError::Fault(error.to_string()))?;
+    let issued = site
+        .trust
+        .load()
+        .keys
+        .issuing
+        .client(site.code, id, &key, ctx.now)
+        .map_err(|error| SiteError::Fault(error.to_string()))?;
     let claims: DeviceClaims = row.claims.clone();
     Ok(DeviceRow {
         id,

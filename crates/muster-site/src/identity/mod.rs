@@ -8,6 +8,7 @@ pub mod connection;
 pub mod device;
 pub mod enrolment;
 pub mod hardware;
+pub mod keys;
 pub mod limiter;
 pub mod new_site;
 pub mod revocation;

@@ -1,13 +1,13 @@
 //! The making of a site: its keys, its first trust bundle, its first administrator. Who calls it writes the files.
 
-use super::revocation;
-use crate::{Ctx, SiteError, audit, site::SiteKeys};
+use super::{keys::HeldKeys, revocation, trust::BUNDLE_LIFETIME};
+use crate::{Ctx, SiteError, audit};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     api::{Admin, Role},
     id::{AdminId, Hash, Name, SiteCode},
     problem::Code,
-    time::{DAY, UnixMillis},
+    time::UnixMillis,
 };
 use muster_store::{
     Store, StoreError,
@@ -22,9 +22,6 @@ use muster_trust::{
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
-
-/// How long a trust bundle is believed.
-pub const BUNDLE_LIFETIME: i64 = 365 * DAY;
 
 /// The trusted root key; not needed by a running server, and better kept elsewhere.
 pub const ROOT_KEY_FILE: &str = "root.key.pem";
@@ -170,32 +167,12 @@ impl NewSite {
     }
 
     /// The keys that a running server holds.
-    ///
-    /// # Errors
-    /// When the issuing CA's certificate does not fit its key.
-    pub fn into_keys(self) -> Result<SiteKeys, SiteError> {
-        let issuing = IssuingCa::new(self.issuing_certificate, &self.issuing_key).map_err(fault)?;
-        Ok(SiteKeys { issuing, policy: self.policy_key })
-    }
-}
-
-impl SiteKeys {
-    /// From the contents of the files [`ISSUING_KEY_FILE`], [`ISSUING_CERTIFICATE_FILE`] and [`POLICY_KEY_FILE`].
-    ///
-    /// # Errors
-    /// A sentence for whoever starts the server: the passphrase is wrong, or a file is damaged.
-    pub fn from_files(
-        issuing_key: &str,
-        issuing_certificate: Vec<u8>,
-        policy_key: &str,
-        secret: &[u8],
-    ) -> Result<Self, SiteError> {
-        let key = |name, pem| {
-            PrivateKey::from_pem(pem, Some(secret)).map_err(|error| SiteError::Fault(format!("{name}: {error}.")))
-        };
-        let issuing = IssuingCa::new(issuing_certificate, &key(ISSUING_KEY_FILE, issuing_key)?)
-            .map_err(|error| SiteError::Fault(format!("{ISSUING_CERTIFICATE_FILE}: {error}.")))?;
-        Ok(Self { issuing, policy: key(POLICY_KEY_FILE, policy_key)? })
+    #[must_use]
+    pub fn into_keys(self) -> HeldKeys {
+        let held = HeldKeys::default();
+        held.add(self.issuing_key);
+        held.add(self.policy_key);
+        held
     }
 }
 
@@ -219,7 +196,7 @@ pub async fn site_create(ctx: &Ctx, store: &Store, new: &NewSite) -> Result<(), 
         trust_bundle::insert(tx, 1, expires, &new.trust_bundle).await?;
         admin::insert(tx, &new.admin, &spki).await?;
         revocation::sign_first_list(tx, &issuing, new.created).await?;
-        revocation::sign_root_list(tx, &new.root_certificate, &new.root_key, new.created, expires).await?;
+        revocation::sign_first_root_list(tx, &new.root_certificate, &new.root_key, new.created, expires).await?;
         let detail = format!("Site {} \"{}\" was made; root key {}.", new.code, new.name, new.root());
         audit::append(tx, ctx, "site_create", format!("site {}", new.code), detail).await
     })

@@ -75,7 +75,12 @@ pub async fn token_create(ctx: &Ctx, site: &Site, request: TokenCreate) -> Resul
         audit::append(tx, ctx, "token_create", format!("token {}", row.id), detail).await
     })?;
     site.bus.publish(Notice::Changed(Noun::Enrolment));
-    let token = EnrolmentToken { site: site.code, root: site.root, enrol: site.addresses.enrol.clone(), secret };
+    let token = EnrolmentToken {
+        site: site.code,
+        root: site.trust.load().root()?,
+        enrol: site.addresses.enrol.clone(),
+        secret,
+    };
     Ok(TokenCreated { id: row.id, token: token.to_text(), expires: row.expires })
 }
 

@@ -72,7 +72,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
 
 fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed: usize) -> Vec<String> {
     let mut warnings = Vec::new();
-    let left = site.trust.load().bundle.value().expires.since(now);
+    let left = site.trust.load().bundle().expires.since(now);
     if left <= 0 {
         warnings.push(
             "The trust bundle is expired: clients take nothing new. Sign a new one with `musterd trust renew`."

@@ -55,7 +55,7 @@ async fn from_token_to_certificate() {
         let EnrolAnswer::Pending { enrolment, assignment, .. } = answer else { panic!("{answer:?}") };
 
         // A pending device gets the empty policy, signed, for itself.
-        let policy_key = test.site.keys.policy.public().clone();
+        let policy_key = test.site.trust.load().keys.policy.public().clone();
         let assignment: Assignment =
             envelope::open1_json(&BASE64.decode(assignment).unwrap(), |_| Some(policy_key)).unwrap().into_value();
         assert_eq!(assignment.recipient, Recipient::Enrolment(enrolment));
@@ -74,7 +74,7 @@ async fn from_token_to_certificate() {
         let EnrolAnswer::Active { device: id, certificates, management_points } = answer else { panic!("{answer:?}") };
         assert_eq!((id, management_points), (device.id, vec!["https://127.0.0.1:8440".to_owned()]));
         let certificates: Vec<_> = certificates.iter().map(|c| BASE64.decode(c).unwrap()).collect();
-        let issuing = test.site.trust.load().bundle.value().issuing_certificates().unwrap();
+        let issuing = test.site.trust.load().bundle().issuing_certificates().unwrap();
         let identity = certificate::issued_client(&certificates[0], &issuing, test.now()).unwrap();
         assert_eq!((identity.device, identity.site), (device.id, test.site.code));
         assert_eq!(&identity.key, request.key.public());
@@ -272,7 +272,7 @@ async fn a_client_that_was_away_until_its_certificate_ended_gets_a_new_one_for_i
         let asked = TestRequest { id: EnrolmentId(device.id.0), claims: device.claims.clone(), key: device.key };
         let answer = enrolment_poll(&test.anonymous(), &test.site, &poll(&test, &asked)).await.unwrap();
         let EnrolAnswer::Active { certificates, .. } = answer else { panic!("{answer:?}") };
-        let issuing = test.site.trust.load().bundle.value().issuing_certificates().unwrap();
+        let issuing = test.site.trust.load().bundle().issuing_certificates().unwrap();
         let new = BASE64.decode(&certificates[0]).unwrap();
         let identity = certificate::issued_client(&new, &issuing, test.now()).unwrap();
         assert_eq!(identity.device, device.id);

@@ -65,7 +65,7 @@ async fn from_an_application_to_what_happened() {
 
         let current = assignment_show(&test.device(&device), site).await.unwrap();
         assert_eq!(current.version, before.version + 1);
-        let policy_key = site.keys.policy.public().clone();
+        let policy_key = site.trust.load().keys.policy.public().clone();
         let assignment: Assignment =
             envelope::open1_json(&current.envelope, |_| Some(policy_key.clone())).unwrap().into_value();
         assert_eq!(assignment.recipient, Recipient::Device(device.id));

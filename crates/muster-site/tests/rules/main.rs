@@ -21,6 +21,7 @@ mod report;
 mod revocation;
 mod session;
 mod site;
+mod trust;
 
 use muster_model::api::Reason;
 

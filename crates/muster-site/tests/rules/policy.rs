@@ -24,7 +24,7 @@ async fn work(test: &TestSite) {
 async fn assigned(test: &TestSite, device: &TestDevice) -> Assignment {
     let current = assignment_show(&test.device(device), &test.site).await.unwrap();
     let trust = test.site.trust.load();
-    let bundle = trust.bundle.value();
+    let bundle = trust.bundle();
     let verified = envelope::open1_json::<Assignment>(&current.envelope, |id| bundle.policy_key(id)).unwrap();
     assert_eq!(verified.value().version, current.version);
     verified.into_value()
@@ -38,7 +38,7 @@ async fn an_assignment_is_for_one_device_and_ends() {
         let mine = assigned(&test, &device).await;
         assert_eq!((mine.site, mine.recipient), (test.site.code, Recipient::Device(device.id)));
         assert_eq!((mine.issued, mine.expires), (test.now(), test.now().plus(ASSIGNMENT_LIFETIME)));
-        assert_eq!(mine.trust_version, test.site.trust.load().bundle.value().version);
+        assert_eq!(mine.trust_version, test.site.trust.load().bundle().version);
         assert_eq!(assigned(&test, &other).await.recipient, Recipient::Device(other.id));
         for ctx in [test.full(), test.anonymous()] {
             assert_eq!(assignment_show(&ctx, &test.site).await.unwrap_err().code(), Code::Unauthenticated);

@@ -35,7 +35,7 @@ async fn revoked(test: &TestSite) -> Vec<(String, RevocationReason)> {
 
 /// What OCSP says of a device's certificate.
 async fn asked(test: &TestSite, serial: u128) -> Signed {
-    let issuer = Issuer::from_certificate(test.site.keys.issuing.certificate()).unwrap();
+    let issuer = Issuer::from_certificate(test.site.trust.load().keys.issuing.certificate()).unwrap();
     let ask = request(&issuer, serial, None).unwrap();
     let answer = ocsp_answer(&test.anonymous(), &test.site, &ask).await.unwrap();
     assert!(answer.cacheable.is_some());

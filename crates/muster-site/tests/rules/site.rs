@@ -2,8 +2,8 @@
 
 use muster_model::problem::Code;
 use muster_site::{
-    identity::new_site::{ISSUING_CERTIFICATE_FILE, ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_KEY_FILE, SiteFile},
-    site::{Addresses, SiteKeys},
+    identity::new_site::{ISSUING_KEY_FILE, POLICY_KEY_FILE, ROOT_KEY_FILE, SiteFile},
+    site::Addresses,
     testing::{START, TestSite, TestSources},
     *,
 };
@@ -32,7 +32,10 @@ async fn a_site_is_made_once() {
         let error = site_create(&Ctx::site(START), &test.site.store, &new_site()).await.unwrap_err();
         assert_eq!(error.code(), Code::Conflict);
         assert_eq!(audit_verify(&test.full(), &test.site).await.unwrap(), before);
-        assert_eq!(trust_show(&test.anonymous(), &test.site).await.unwrap(), test.site.trust.load().envelope);
+        assert_eq!(
+            trust_bundle_show(&test.anonymous(), &test.site).await.unwrap(),
+            test.site.trust.load().chain.envelope()
+        );
     }
 }
 
@@ -48,14 +51,11 @@ fn the_files_of_a_site_are_encrypted_and_read_again() {
         "the server's secret does not open the root key"
     );
     assert_eq!(PrivateKey::from_pem(root, Some(b"root passphrase")).unwrap().public().id(), new.root());
-    let read = |secret: &[u8]| {
-        let certificate = file(&files, ISSUING_CERTIFICATE_FILE).content.to_vec();
-        let (issuing, policy) = (text(file(&files, ISSUING_KEY_FILE)), text(file(&files, POLICY_KEY_FILE)));
-        SiteKeys::from_files(issuing, certificate, policy, secret)
-    };
-    assert_eq!(read(b"site secret").unwrap().policy.public(), new.policy_key.public());
-    let error = read(b"wrong").unwrap_err().to_string();
-    assert_eq!(error, "issuing.key.pem: the passphrase or key file is not the right one for this key.");
+    for (name, key) in [(ISSUING_KEY_FILE, &new.issuing_key), (POLICY_KEY_FILE, &new.policy_key)] {
+        let read = |secret: &[u8]| PrivateKey::from_pem(text(file(&files, name)), Some(secret));
+        assert_eq!(read(b"site secret").unwrap().public(), key.public());
+        assert!(read(b"wrong").is_err());
+    }
 }
 
 #[test]
@@ -76,7 +76,7 @@ async fn a_site_opens_with_its_own_keys_and_root_only() {
         let parts = |new: NewSite, root| SiteParts {
             store: test.store.clone(),
             content: ContentStore::open(test.directory.path().join("content")).unwrap(),
-            keys: new.into_keys().unwrap(),
+            keys: Arc::new(new.into_keys()),
             root,
             endorsement_roots: Vec::new(),
             limits: muster_model::limits::Limits::default(),
@@ -95,7 +95,7 @@ async fn a_site_opens_with_its_own_keys_and_root_only() {
         assert!(fault(parts(NewSite { policy_key, ..new_site() }, root)).await.contains("issuing CA"));
         assert!(fault(parts(new_site(), others_root)).await.contains("root key"));
         let site = Site::open(parts(mine, root)).await.unwrap();
-        assert_eq!((site.root, site.name.as_str()), (root, "Again"));
+        assert_eq!((site.trust.load().root().unwrap(), site.name.as_str()), (root, "Again"));
     }
 }
 

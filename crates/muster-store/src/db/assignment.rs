@@ -23,10 +23,14 @@ pub struct AssignmentRow {
     pub issued: UnixMillis,
     /// When it stops being believed.
     pub expires: UnixMillis,
+    /// Version of the trust bundle under which it was signed.
+    pub trust_version: u64,
     /// What it lists.
     pub bodies: Vec<BodyRef>,
     /// The signed bytes.
     pub envelope: Vec<u8>,
+    /// When the device last said that it has it. Not stored by [`put`].
+    pub confirmed: Option<UnixMillis>,
 }
 
 /// What a device shall have by one of its deployments.
@@ -50,8 +54,10 @@ fn from_row(row: &AnyRow) -> Result<AssignmentRow, StoreError> {
         version: column::count(row, "version")?,
         issued: column::time(row, "issued")?,
         expires: column::time(row, "expires")?,
+        trust_version: column::count(row, "trust_version")?,
         bodies: column::json(row, "bodies")?,
         envelope: row.try_get("envelope")?,
+        confirmed: row.try_get::<Option<i64>, _>("confirmed")?.map(UnixMillis),
     })
 }
 
@@ -63,7 +69,7 @@ pub async fn get(
     conn: &mut AnyConnection,
     device: DeviceId,
 ) -> Result<Option<(bool, Option<AssignmentRow>)>, StoreError> {
-    let statement = "SELECT d.state, d.id AS device, a.version, a.issued, a.expires, a.bodies, a.envelope \
+    let statement = "SELECT d.state, d.id AS device, a.version, a.issued, a.expires, a.trust_version, a.bodies, a.envelope, a.confirmed \
          FROM device d LEFT JOIN assignment a ON a.device = d.id WHERE d.id = $1";
     let Some(row) = sqlx::query(statement).bind(device.to_string()).fetch_optional(conn).await? else {
         return Ok(None);
@@ -80,16 +86,17 @@ pub async fn get(
 pub async fn of_devices(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<AssignmentRow>, StoreError> {
     let statement = tx
         .dialect()
-        .pick(in_texts!("SELECT device, version, issued, expires, bodies, envelope FROM assignment WHERE device", ""));
+        .pick(in_texts!("SELECT device, version, issued, expires, trust_version, bodies, envelope, confirmed FROM assignment WHERE device", ""));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter().map(from_row).collect()
 }
 
 static PUT: Bulk = Bulk::new(
-    "INSERT INTO assignment (device, version, issued, expires, bodies, envelope)",
-    6,
+    "INSERT INTO assignment (device, version, issued, expires, trust_version, bodies, envelope)",
+    7,
     "ON CONFLICT (device) DO UPDATE SET version = excluded.version, issued = excluded.issued, \
-     expires = excluded.expires, bodies = excluded.bodies, envelope = excluded.envelope",
+     expires = excluded.expires, trust_version = excluded.trust_version, bodies = excluded.bodies, \
+     envelope = excluded.envelope, confirmed = NULL",
 );
 
 /// Stores assignments, each in the place of the device's earlier one.
@@ -103,6 +110,7 @@ pub async fn put(tx: &mut Tx, rows: &[AssignmentRow]) -> Result<(), StoreError> 
             .bind(column::signed(row.version))
             .bind(row.issued.0)
             .bind(row.expires.0)
+            .bind(column::signed(row.trust_version))
             .bind(column::to_json(&row.bodies))
             .bind(row.envelope.clone())
     })
@@ -157,6 +165,21 @@ pub async fn issued_before(
          WHERE a.issued <= $1 AND d.state = 'active' ORDER BY a.issued LIMIT $2";
     let rows = sqlx::query(statement).bind(issued.0).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(|row| parsed(row, "device")).collect()
+}
+
+/// Active devices whose assignment was signed under an earlier trust bundle.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn trusted_before(
+    conn: &mut AnyConnection,
+    trust_version: u64,
+    limit: u32,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let statement = "SELECT a.device FROM assignment a JOIN device d ON d.id = a.device \
+         WHERE a.trust_version < $1 AND d.state = 'active' LIMIT $2";
+    let query = sqlx::query(statement).bind(column::signed(trust_version)).bind(i64::from(limit));
+    query.fetch_all(conn).await?.iter().map(|row| parsed(row, "device")).collect()
 }
 
 /// Active devices without an assignment; there are some only when a job was lost.
@@ -243,4 +266,51 @@ pub async fn take(tx: &mut Tx, now: UnixMillis, limit: u32) -> Result<Vec<Device
     ]);
     let rows = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(i64::from(limit)).fetch_all(tx.conn()).await?;
     rows.iter().map(|row| parsed(row, "subject")).collect()
+}
+
+/// Notes that devices have the assignment of that version, at that time; one that has another meanwhile is passed over.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn confirm(tx: &mut Tx, confirmed: &[(DeviceId, u64, UnixMillis)]) -> Result<(), StoreError> {
+    let statement = tx.dialect().pick([
+        "UPDATE assignment SET confirmed = s.at FROM (SELECT json_extract(value, '$[0]') AS id, \
+         json_extract(value, '$[1]') AS version, json_extract(value, '$[2]') AS at FROM json_each($1)) AS s \
+         WHERE assignment.device = s.id AND assignment.version = s.version",
+        "UPDATE assignment SET confirmed = s.at FROM (SELECT e ->> 0 AS id, CAST(e ->> 1 AS BIGINT) AS version, \
+         CAST(e ->> 2 AS BIGINT) AS at FROM jsonb_array_elements(CAST($1 AS jsonb)) AS e) AS s \
+         WHERE assignment.device = s.id AND assignment.version = s.version",
+    ]);
+    sqlx::query(statement).bind(column::to_json(&confirmed)).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// The device has an assignment of this version from before the database was restored: what is signed next is higher, and is
+/// signed anew at the next occasion.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn raise(tx: &mut Tx, device: DeviceId, version: u64) -> Result<(), StoreError> {
+    let statement =
+        "UPDATE assignment SET version = $2, issued = 0, confirmed = NULL WHERE device = $1 AND version <= $2";
+    sqlx::query(statement).bind(device.to_string()).bind(column::signed(version)).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Active devices by the trust bundle under which their assignment was signed, where they have confirmed it; and, as the
+/// last, how many have not, with the latest end of what they have not confirmed.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn by_trust(conn: &mut AnyConnection) -> Result<(Vec<(u64, u64)>, u64, Option<UnixMillis>), StoreError> {
+    let statement = "SELECT a.trust_version, COUNT(*) AS devices FROM assignment a JOIN device d ON d.id = a.device \
+         WHERE d.state = 'active' AND a.confirmed IS NOT NULL GROUP BY a.trust_version ORDER BY a.trust_version DESC";
+    let rows = sqlx::query(statement).fetch_all(&mut *conn).await?;
+    let known = rows.iter().map(|row| Ok((column::count(row, "trust_version")?, column::count(row, "devices")?)));
+    let known = known.collect::<Result<_, StoreError>>()?;
+    let statement = "SELECT COUNT(*) AS devices, MAX(a.expires) AS expires FROM device d \
+         LEFT JOIN assignment a ON a.device = d.id WHERE d.state = 'active' AND a.confirmed IS NULL";
+    let row = sqlx::query(statement).fetch_one(conn).await?;
+    let expires: Option<i64> = row.try_get("expires")?;
+    Ok((known, column::count(&row, "devices")?, expires.map(UnixMillis)))
 }

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_site.sql")),
     (2, include_str!("../../migrations/0002_inventory.sql")),
     (3, include_str!("../../migrations/0003_revocation.sql")),
+    (4, include_str!("../../migrations/0004_trust.sql")),
     (5, include_str!("../../migrations/0005_hardware.sql")),
     (6, include_str!("../../migrations/0006_conflict.sql")),
 ];

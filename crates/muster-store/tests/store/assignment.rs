@@ -22,6 +22,8 @@ fn row(device: DeviceId, version: u64, issued: i64) -> AssignmentRow {
         version,
         issued: UnixMillis(issued),
         expires: UnixMillis(issued + 10),
+        trust_version: 1,
+        confirmed: None,
         bodies: vec![BodyRef { kind: BodyKind::Settings, hash: Hash([1; 32]), size: 3 }],
         envelope: vec![0, 159, 255],
     }

@@ -16,3 +16,4 @@ mod revocation;
 mod roles;
 mod silence;
 mod swtpm;
+mod trust;

@@ -69,9 +69,11 @@ pub struct ServerTrust {
 
 #[derive(Debug, Clone)]
 enum Anchor {
+    /// Nobody is believed, so it does not matter who it is.
+    Anyone,
     /// Before there is a trust bundle: the root key with this fingerprint, somewhere in the chain.
     Pin(Hash),
-    /// The root's certificate, and the issuing CAs whose certificates and statuses count; `None`: every one below the root.
+    /// Certificates where chains end, and the issuing CAs whose certificates and statuses count; `None`: every one below the root.
     Roots { roots: Vec<Vec<u8>>, issuing: Option<Vec<Vec<u8>>> },
 }
 
@@ -80,13 +82,18 @@ impl ServerTrust {
         Self { anchor, memory: Arc::default(), time: Arc::new(DefaultTimeProvider) }
     }
 
+    /// Whoever answers, for objects that prove themselves.
+    fn anyone() -> Self {
+        Self::new(Anchor::Anyone)
+    }
+
     /// A chain that ends in the root key whose fingerprint is pinned.
     #[must_use]
     pub fn pinned(pin: Hash) -> Self {
         Self::new(Anchor::Pin(pin))
     }
 
-    /// A chain that ends in one of these root certificates, over one of these issuing CAs where they are given.
+    /// A chain that ends in one of these certificates, over one of these issuing CAs where they are given.
     #[must_use]
     pub fn roots(roots: Vec<Vec<u8>>, issuing: Option<Vec<Vec<u8>>>) -> Self {
         Self::new(Anchor::Roots { roots, issuing })
@@ -99,6 +106,16 @@ impl ServerTrust {
 /// See [`TlsError`].
 pub fn client_pinned(pin: Hash) -> Result<ClientConfig, TlsError> {
     client_trusting(ServerTrust::pinned(pin), None)
+}
+
+/// Client configuration for objects that prove themselves, and for nothing else: whoever answers is not believed, and hears
+/// nothing that is not public. A client that slept while every certificate that it knows ended fetches by it the trust bundles
+/// that follow on its own.
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn client_of_anyone() -> Result<ClientConfig, TlsError> {
+    client_trusting(ServerTrust::anyone(), None)
 }
 
 /// Client configuration with roots, and the client's own certificate where it has one.
@@ -157,7 +174,7 @@ impl Anchor {
     /// What checks chains, where that is known before the chain is.
     fn verifier(&self) -> Result<Option<Arc<WebPkiServerVerifier>>, TlsError> {
         match self {
-            Self::Pin(_) => Ok(None),
+            Self::Anyone | Self::Pin(_) => Ok(None),
             Self::Roots { roots: certificates, .. } => chains(roots(certificates)?).map(Some),
         }
     }
@@ -188,7 +205,7 @@ impl Servers {
                 store.add(pinned.clone().into_owned())?;
                 chains(Arc::new(store)).map_err(|_| unknown())
             }
-            (None, Anchor::Roots { .. }) => Err(unknown()),
+            (None, Anchor::Anyone | Anchor::Roots { .. }) => Err(unknown()),
         }
     }
 
@@ -197,7 +214,9 @@ impl Servers {
         match &self.trust.anchor {
             Anchor::Roots { issuing: Some(issuing), .. } => issuing.clone(),
             // Whichever of them signed the server's certificate is the one that the chain was checked with.
-            Anchor::Roots { issuing: None, .. } | Anchor::Pin(_) => intermediates.iter().map(|c| c.to_vec()).collect(),
+            Anchor::Roots { issuing: None, .. } | Anchor::Anyone | Anchor::Pin(_) => {
+                intermediates.iter().map(|c| c.to_vec()).collect()
+            }
         }
     }
 }
@@ -211,6 +230,9 @@ impl ServerCertVerifier for Servers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if matches!(self.trust.anchor, Anchor::Anyone) {
+            return Ok(ServerCertVerified::assertion());
+        }
         let verifier = self.verifier(intermediates)?;
         let verified = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         let (name, issuers) = (server_name.to_str(), self.issuers(intermediates));

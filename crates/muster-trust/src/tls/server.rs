@@ -83,7 +83,7 @@ pub trait Revocations: fmt::Debug + Send + Sync {
 pub enum ClientAuth {
     /// They must.
     Required {
-        /// The roots of the trust bundle.
+        /// Where their chains end: the issuing CAs of the trust bundle.
         roots: Vec<Vec<u8>>,
         /// What was revoked.
         revoked: Arc<dyn Revocations>,
@@ -115,7 +115,7 @@ pub fn server(presented: Arc<Presented>, clients: ClientAuth) -> Result<ServerCo
     Ok(config)
 }
 
-/// Takes clients whose chain ends in the root and whose certificate is not revoked; the others get the alert that says which.
+/// Takes clients whose chain ends in an anchor and whose certificate is not revoked; the others get the alert that says which.
 #[derive(Debug)]
 struct Clients {
     inner: Arc<dyn ClientCertVerifier>,

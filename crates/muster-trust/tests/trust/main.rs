@@ -4,4 +4,5 @@
 
 mod bundle;
 mod drills;
+mod proposal;
 mod tls;

@@ -187,6 +187,7 @@ async fn answer(
             pending().await
         }
         (&Method::GET, "/mp/v1/trust-bundle") => trust_bundle::show(ctx, point).await,
+        (&Method::POST, "/mp/v1/assignment") => assignment::ahead(ctx, point, request).await,
         (&Method::POST, "/mp/v1/certificate") => certificate::renew(ctx, point, request).await,
         (&Method::GET, _) => named(ctx, point, path, request.headers()).await,
         _ => Err(Refusal::not_found()),

@@ -19,6 +19,7 @@ mod session;
 mod settings;
 mod site;
 mod token;
+mod trust;
 
 use super::route::Route;
 
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Vec<Route> {
     [
         session::routes(),
         site::routes(),
+        trust::routes(),
         dashboard::routes(),
         admin::routes(),
         token::routes(),

@@ -8,7 +8,7 @@ use muster_model::{
     time::{DAY, HOUR, SECOND, UnixMillis},
 };
 use muster_store::{
-    Tx,
+    Store, Tx,
     db::revocation::{self, ListRow, RevokedRow},
     transaction,
 };
@@ -71,7 +71,8 @@ impl Lists {
     }
 }
 
-/// The worker's part: hears of changes by other processes, and signs the issuing CA's list when it is old or incomplete.
+/// The worker's part: hears of changes by other processes, and signs the list of each issuing CA that is believed when it is old
+/// or incomplete. Every list names everything that is revoked: serial numbers are random, and one list is as good as the other.
 /// Whether a list was signed.
 ///
 /// # Errors
@@ -81,25 +82,30 @@ pub(crate) async fn revocation_work(site: &Site, now: UnixMillis) -> Result<bool
     if change != site.memory.revoked.change.load(Ordering::Acquire) {
         revocation_load(site).await?;
     }
-    let present = site.memory.lists.get(&site.keys.issuing.key_id());
-    let due = present.as_ref().is_none_or(|list| {
-        let age = now.since(list.signed);
-        !(0..LIST_RENEWAL).contains(&age) || list.covers < change && age >= PAUSE
-    });
-    if due {
-        sign(site, now, present.as_deref()).await?;
+    let trust = site.trust.load_full();
+    let mut signed = false;
+    for ca in trust.keys.issuing_all() {
+        let present = site.memory.lists.get(&ca.key_id());
+        let due = present.as_ref().is_none_or(|list| {
+            let age = now.since(list.signed);
+            !(0..LIST_RENEWAL).contains(&age) || list.covers < change && age >= PAUSE
+        });
+        if due {
+            sign(site, ca, now, present.as_deref()).await?;
+        }
+        signed |= due;
     }
     gauges(site, now);
-    Ok(due)
+    Ok(signed)
 }
 
-async fn sign(site: &Site, now: UnixMillis, present: Option<&Published>) -> Result<(), SiteError> {
+async fn sign(site: &Site, ca: &IssuingCa, now: UnixMillis, present: Option<&Published>) -> Result<(), SiteError> {
     let (change, rows) = {
         let mut reader = site.store.reader().await?;
         (revocation::change(&mut reader).await?, revocation::all(&mut reader).await?)
     };
     let number = present.map_or(0, |list| list.number) + 1;
-    let row = signed_list(&site.keys.issuing, number, change, &rows, now, now.plus(LIST_LIFETIME))?;
+    let row = signed_list(ca, number, change, &rows, now, now.plus(LIST_LIFETIME))?;
     let kept = transaction!(site.store, "revocation_sign", |tx| { revocation::put_list(tx, &row).await })?;
     if !kept {
         tracing::debug!(number, "Another process signed a revocation list of this number.");
@@ -130,9 +136,8 @@ pub(crate) async fn sign_first_list(tx: &mut Tx, ca: &IssuingCa, now: UnixMillis
     Ok(())
 }
 
-/// The root's own list: which issuing CAs it has revoked. Signed where the root key is, with each trust bundle, and as long
-/// in force.
-pub(crate) async fn sign_root_list(
+/// The first list of a new site's root. The later ones come with trust bundles: see [`put_root_list`].
+pub(crate) async fn sign_first_root_list(
     tx: &mut Tx,
     certificate: &[u8],
     key: &PrivateKey,
@@ -140,12 +145,37 @@ pub(crate) async fn sign_root_list(
     next_update: UnixMillis,
 ) -> Result<(), SiteError> {
     let root = IssuingCa::new(certificate.to_vec(), key).map_err(fault)?;
-    let before = revocation::lists(tx).await?.into_iter().find(|list| list.issuer == root.key_id());
-    let number = before.map_or(0, |list| list.number) + 1;
-    revocation::put_list(tx, &signed_list(&root, number, 0, &[], now, next_update)?).await?;
+    revocation::put_list(tx, &signed_list(&root, 1, 0, &[], now, next_update)?).await?;
+    Ok(())
+}
+
+/// The root's own list: which issuing CAs it has revoked. It is signed where the root key is, comes with a trust bundle, and is
+/// as long in force.
+pub(crate) async fn put_root_list(
+    tx: &mut Tx,
+    issuer: Hash,
+    der: Vec<u8>,
+    list: &crl::List,
+) -> Result<bool, SiteError> {
+    let row = ListRow {
+        issuer,
+        number: list.number,
+        covers: 0,
+        signed: list.this_update,
+        next_update: list.next_update,
+        entries: list.revoked.len() as u64,
+        list: der,
+    };
+    let kept = revocation::put_list(tx, &row).await?;
     // A running server reads it.
     revocation::bump(tx).await?;
-    Ok(())
+    Ok(kept)
+}
+
+/// The root's list in force, for the proposal that its next one will come with.
+pub(crate) async fn root_list(store: &Store, root: &Hash) -> Result<Option<Vec<u8>>, SiteError> {
+    let lists = revocation::lists(&mut *store.reader().await?).await?;
+    Ok(lists.into_iter().find(|list| list.issuer == *root).map(|list| list.list))
 }
 
 /// A published list, for anyone: it proves itself.
@@ -167,8 +197,14 @@ pub async fn revocation_show(ctx: &Ctx, site: &Site) -> Result<RevocationState, 
 }
 
 fn shown(site: &Site, now: UnixMillis) -> Vec<RevocationList> {
-    [("issuing", site.keys.issuing.key_id(), LIST_WARNING), ("root", site.root, ROOT_WARNING)]
-        .into_iter()
+    let trust = site.trust.load();
+    let newest = ("issuing", trust.keys.issuing.key_id(), LIST_WARNING);
+    let earlier = trust.keys.earlier.iter().map(|ca| ("earlier issuing", ca.key_id(), LIST_WARNING));
+    // A bundle that is in force has a root; that its certificate parses was looked at before.
+    let root = trust.root().ok().map(|root| ("root", root, ROOT_WARNING));
+    std::iter::once(newest)
+        .chain(earlier)
+        .chain(root)
         .map(|(of, issuer, early)| {
             let list = site.memory.lists.get(&issuer);
             let get = |field: fn(&Published) -> u64| list.as_deref().map_or(0, field);

@@ -4,7 +4,10 @@ use super::{fault, number};
 use crate::{Ctx, SiteError, site::Site};
 use muster_model::time::{HOUR, UnixMillis};
 use muster_store::db::certificate;
-use muster_trust::ocsp::{Issuer, Refusal, Request, Status};
+use muster_trust::{
+    certificate::IssuingCa,
+    ocsp::{Issuer, Refusal, Request, Status},
+};
 use std::sync::atomic::Ordering;
 
 /// How long an OCSP answer is believed.
@@ -41,16 +44,29 @@ async fn answer(ctx: &Ctx, site: &Site, request: &[u8]) -> Result<OcspAnswer, Re
         tracing::error!(%error, "An OCSP request could not be answered.");
         Refusal::Internal
     };
-    let issuer = Issuer::from_certificate(site.keys.issuing.certificate()).map_err(|error| failed(&error))?;
+    let trust = site.trust.load_full();
+    // Each issuing CA that is believed answers for what it issued; of another's certificates the newest says that it knows none.
+    let (mut ca, mut serials) = (&trust.keys.issuing, Vec::new());
+    for own in trust.keys.issuing_all() {
+        let issuer = Issuer::from_certificate(own.certificate()).map_err(|error| failed(&error))?;
+        let asked: Vec<_> = request.serials(&issuer).into_iter().collect();
+        let is_its = asked.iter().any(Option::is_some);
+        if is_its || serials.is_empty() {
+            (ca, serials) = (own, asked);
+        }
+        if is_its {
+            break;
+        }
+    }
     let mut statuses = Vec::new();
-    for serial in request.serials(&issuer) {
+    for serial in serials {
         statuses.push(match serial {
             Some(serial) => status(site, serial).await.map_err(|error| failed(&error))?,
             None => Status::Unknown,
         });
     }
     let next_update = ctx.now.plus(STATUS_LIFETIME);
-    let der = site.keys.issuing.ocsp_answer(&request, &statuses, ctx.now, next_update).map_err(|e| failed(&e))?;
+    let der = ca.ocsp_answer(&request, &statuses, ctx.now, next_update).map_err(|e| failed(&e))?;
     Ok(OcspAnswer { der, cacheable: (!request.has_nonce()).then_some((ctx.now, next_update)) })
 }
 
@@ -67,14 +83,14 @@ async fn status(site: &Site, serial: u128) -> Result<Status, SiteError> {
     })
 }
 
-/// The status of the server's own certificate, to be shown in handshakes.
+/// The status of the server's own certificate, which `ca` issued, to be shown in handshakes.
 ///
 /// # Errors
 /// When the store or the key fails.
-pub async fn server_status(site: &Site, serial: &str, now: UnixMillis) -> Result<Vec<u8>, SiteError> {
+pub async fn server_status(site: &Site, ca: &IssuingCa, serial: &str, now: UnixMillis) -> Result<Vec<u8>, SiteError> {
     let serial = number(serial).ok_or_else(|| SiteError::Fault("a serial number is no number".to_owned()))?;
     let status = status(site, serial).await?;
-    let signed = site.keys.issuing.ocsp_status(serial, status, now, now.plus(STATUS_LIFETIME)).map_err(fault)?;
+    let signed = ca.ocsp_status(serial, status, now, now.plus(STATUS_LIFETIME)).map_err(fault)?;
     site.memory.server_proven.store(now.0, Ordering::Relaxed);
     Ok(signed)
 }

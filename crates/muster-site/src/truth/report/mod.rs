@@ -23,8 +23,14 @@ use muster_trust::sequence::SequenceError;
 pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<ReportAnswer, SiteError> {
     let device = authz::device(ctx)?;
     let report = read::envelope(ctx, site, device, envelope)?;
+    let accepted_policy = report.accepted_policy();
     match site.memory.reports.submit(site, report).await? {
-        Outcome::Answer(answer) => Ok(answer),
+        Outcome::Answer(answer) => {
+            if let Some(version) = accepted_policy {
+                site.memory.confirmed.note(device.id, version, ctx.now);
+            }
+            Ok(answer)
+        }
         Outcome::NotActive => Err(policy::not_active()),
         Outcome::Refused(SequenceError::Malformed) => {
             Err(SiteError::refused(Code::Malformed, "The report has no messages, or sequence numbers that cannot be."))

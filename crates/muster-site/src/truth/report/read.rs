@@ -94,6 +94,18 @@ pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u
     Ok(Report { device: device.id, received: ctx.now, address: ctx.address.clone(), batch, items })
 }
 
+impl Report {
+    /// The last policy that the device says it accepted.
+    pub(super) fn accepted_policy(&self) -> Option<u64> {
+        self.items.iter().rev().find_map(|item| match item {
+            Item::Status(_, message) if message.id == muster_model::status::MessageId::PolicyAccepted => {
+                message.values.get("version")?.parse().ok()
+            }
+            _ => None,
+        })
+    }
+}
+
 fn malformed(what: &str) -> SiteError {
     SiteError::refused(Code::Malformed, format!("The report cannot be read: {}.", clean(what, 200)))
 }

@@ -1,0 +1,115 @@
+//! `muster trust`: what is in force, and signing what shall follow, on whichever machine a root key is.
+
+use super::{Context, ask};
+use crate::{
+    CliError, files,
+    key::{self, Passphrase},
+    output, when,
+};
+use clap::Subcommand;
+use muster_model::api::TrustView;
+use muster_trust::{PrivateKey, TrustBundle, proposal::Proposal};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show the trust bundle in force, and which devices have it
+    Show,
+    /// Sign a proposal that `musterd trust` wrote, after showing what it changes; needs no site and no network
+    Sign {
+        /// The proposal; the signature is put into it
+        file: PathBuf,
+        /// A root key. Repeat it for several; where the root changes, the first new one is among the first that sign
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+    },
+}
+
+#[derive(serde::Serialize)]
+struct Signed {
+    version: u64,
+    complete: bool,
+    file: PathBuf,
+}
+
+impl Verb {
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Show => show(ctx).await,
+            Self::Sign { file, keys } => sign(ctx, &file, &keys),
+        }
+    }
+}
+
+async fn show(ctx: &Context) -> Result<(), CliError> {
+    let trust = ctx.client().await?.trust_show().await?;
+    ctx.out.value(&trust, |trust| shown(ctx, trust))
+}
+
+fn shown(ctx: &Context, trust: &TrustView) -> String {
+    let keys = trust.keys.iter().map(|key| {
+        let state = if key.in_use { "in use" } else { "believed" };
+        [key.purpose.clone(), state.to_owned(), key.key.to_string(), key.name.clone()]
+    });
+    let revoked = trust.revoked.iter().map(|id| ["-".to_owned(), "revoked".to_owned(), id.to_string(), String::new()]);
+    let have = |devices: &muster_model::api::TrustDevices| format!("{} have {}", devices.count, devices.version);
+    let mut devices: Vec<_> = trust.devices.iter().map(have).collect();
+    devices.push(format!("{} have not said yet", trust.unconfirmed));
+    format!(
+        "{}\n{}",
+        output::pairs([
+            ("Trust bundle", format!("version {}, until {}", trust.version, when::both(ctx.now, trust.expires))),
+            ("Signatures", format!("{} of root keys, {} of authors", trust.root_threshold, trust.author_threshold)),
+            ("Devices", devices.join(", ")),
+        ]),
+        output::table(["PURPOSE", "STATE", "KEY", "NAME"], keys.chain(revoked))
+    )
+}
+
+fn sign(ctx: &Context, file: &Path, keys: &[PathBuf]) -> Result<(), CliError> {
+    let wrong = |error: &dyn std::fmt::Display| CliError::file(file, error);
+    let mut proposal: Proposal = serde_json::from_slice(&files::read_small(file)?).map_err(|error| wrong(&error))?;
+    let passphrase = || ctx.passphrase_file.as_deref().map_or(Passphrase::Prompt, Passphrase::File);
+    let opened = keys.iter().map(|path| key::open(path, passphrase())).collect::<Result<Vec<_>, _>>()?;
+    let opened: Vec<&PrivateKey> = opened.iter().collect();
+    let next = proposal.prepare(&opened).map_err(|error| wrong(&error))?;
+    let known = proposal.vouched(&opened).map_err(|error| wrong(&error))?;
+    ask::confirm(ctx, &question(ctx, &next, known.as_ref()))?;
+    let standing = proposal.sign(&next, &opened).map_err(|error| wrong(&error))?;
+    let text = serde_json::to_vec_pretty(&proposal).map_err(|error| wrong(&error))?;
+    files::write_private(file, &text, false)?;
+    let signed = Signed { version: next.version, complete: standing.is_complete(), file: file.to_owned() };
+    ctx.out.value(&signed, |signed| {
+        let file = signed.file.display();
+        match signed.complete {
+            true => format!("Signed. At the site: musterd trust accept {file}"),
+            false => format!(
+                "Signed by {} of {} root keys in force and {} of {} new ones; the others sign {file} too.",
+                standing.present, standing.present_threshold, standing.next, standing.next_threshold
+            ),
+        }
+    })
+}
+
+/// What is about to be signed, from the bytes themselves.
+fn question(ctx: &Context, next: &TrustBundle, known: Option<&TrustBundle>) -> String {
+    let mut lines = vec![format!(
+        "Trust bundle {} of site {}, made {}, until {}.",
+        next.version,
+        next.site,
+        when::human(ctx.now, next.issued),
+        when::both(ctx.now, next.expires)
+    )];
+    match known {
+        Some(known) => {
+            lines.push(format!("It follows on {}, which one of these keys signed, and changes:", known.version))
+        }
+        None => lines.push("None of these keys signed the bundle before it, so look at all that it says:".to_owned()),
+    }
+    let mut differences = next.differences(known);
+    if differences.is_empty() {
+        differences.push("nothing but the version and the times".to_owned());
+    }
+    lines.extend(differences.into_iter().map(|difference| format!("  {difference}")));
+    lines.join("\n")
+}

@@ -1,0 +1,171 @@
+//! Changing the trust bundle: taken as every client would take it, followed by a running site, and what it means for policy.
+
+use muster_model::{
+    policy::{Assignment, Recipient},
+    problem::Code,
+    time::DAY,
+};
+use muster_site::{identity::trust::BUNDLE_LIFETIME, testing::TestSite, *};
+use muster_trust::{
+    PrivateKey,
+    bundle::NamedKey,
+    envelope,
+    proposal::{Change, Proposal},
+};
+
+fn place(test: &TestSite) -> TrustPlace<'_> {
+    TrustPlace { store: &test.site.store, code: test.site.code, pin: test.root_key.public().id() }
+}
+
+async fn proposed(test: &TestSite, changes: Vec<Change>) -> Proposal {
+    trust_propose(&Ctx::site(test.now()), place(test), changes).await.unwrap()
+}
+
+async fn accepted(test: &TestSite, proposal: &Proposal) -> Result<u64, SiteError> {
+    let taken = trust_accept(&Ctx::site(test.now()), place(test), test.ring.as_ref(), proposal).await;
+    taken.map(|bundle| bundle.version)
+}
+
+fn signed(mut proposal: Proposal, key: &PrivateKey) -> Proposal {
+    let next = proposal.prepare(&[key]).unwrap();
+    proposal.sign(&next, &[key]).unwrap();
+    proposal
+}
+
+fn named(key: &PrivateKey) -> NamedKey {
+    NamedKey::new("new", key.public())
+}
+
+// proves S9
+#[tokio::test]
+async fn only_what_every_client_would_take_is_accepted_and_then_followed() {
+    for test in TestSite::all().await {
+        let unsigned = proposed(&test, vec![]).await;
+        assert_eq!(accepted(&test, &unsigned).await.unwrap_err().code(), Code::Conflict);
+        let renewed = signed(unsigned.clone(), &test.root_key);
+        // Signed by others: the site's own keys, a stranger.
+        let stranger = PrivateKey::generate().unwrap();
+        let next = unsigned.prepare(&[&test.root_key]).unwrap();
+        for other in [&stranger, &test.site.trust.load().keys.policy] {
+            let mut forged = unsigned.clone();
+            let by_other = envelope::sign_json(&[other], &next).unwrap();
+            forged.signed = Some(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, by_other));
+            assert_eq!(accepted(&test, &forged).await.unwrap_err().code(), Code::Conflict);
+        }
+        // A policy key whose private half is not here, in the place of the one that is.
+        let orphan =
+            vec![Change::Policy(named(&stranger)), Change::Revoke(test.site.trust.load().keys.policy.public().id())];
+        let orphan = signed(proposed(&test, orphan).await, &test.root_key);
+        assert!(accepted(&test, &orphan).await.unwrap_err().to_string().contains("policy key"));
+        assert!(!trust_follow(&test.site, test.now()).await.unwrap(), "nothing was changed by any of it");
+
+        assert_eq!(accepted(&test, &renewed).await.unwrap(), 2);
+        assert_eq!(accepted(&test, &renewed).await.unwrap_err().code(), Code::Conflict, "once");
+        assert_eq!(test.site.trust.load().bundle().version, 1, "not before it is followed");
+        assert_eq!(
+            trust_bundle_version_show(&test.anonymous(), &test.site, 2).await.unwrap_err().code(),
+            Code::NotFound
+        );
+        assert!(trust_follow(&test.site, test.now()).await.unwrap());
+        let trust = test.site.trust.load_full();
+        assert_eq!((trust.bundle().version, trust.bundle().expires), (2, test.now().plus(BUNDLE_LIFETIME)));
+        for version in [1, 2] {
+            assert!(trust_bundle_version_show(&test.anonymous(), &test.site, version).await.is_ok());
+        }
+        for version in [0, 3, u64::MAX] {
+            let missing = trust_bundle_version_show(&test.anonymous(), &test.site, version).await;
+            assert_eq!(missing.unwrap_err().code(), Code::NotFound);
+        }
+        // An older proposal does not follow any more.
+        let late = signed(unsigned, &test.root_key);
+        assert_eq!(accepted(&test, &late).await.unwrap_err().code(), Code::Conflict);
+        assert!(audit_verify(&test.full(), &test.site).await.unwrap().broken_at.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_new_policy_key_signs_every_assignment_anew() {
+    for test in TestSite::all().await {
+        let device = test.enrol("kiosk").await;
+        let before = assignment_show(&test.device(&device), &test.site).await.unwrap();
+        let (key, old) = (PrivateKey::generate().unwrap(), test.site.trust.load().keys.policy.public().id());
+        let change = vec![Change::Policy(named(&key)), Change::Revoke(old)];
+        let id = key.public().id();
+        test.ring.add(key);
+        let proposal = signed(proposed(&test, change).await, &test.root_key);
+        accepted(&test, &proposal).await.unwrap();
+        trust_follow(&test.site, test.now()).await.unwrap();
+        let seen = trust_show(&test.analyst(), &test.site).await.unwrap();
+        assert_eq!((seen.version, seen.revoked, seen.unconfirmed), (2, vec![old], 1));
+        assert!(seen.keys.iter().any(|key| key.key == id && key.in_use));
+        // Whoever asks before the background work has come to it gets it at once.
+        let after = assignment_show(&test.device(&device), &test.site).await.unwrap();
+        assert_eq!((after.version, after.trust_version), (before.version + 1, 2));
+        let trust = test.site.trust.load_full();
+        let opened = envelope::open1_json::<Assignment>(&after.envelope, |id| trust.bundle().policy_key(id)).unwrap();
+        assert_eq!(opened.signers(), [id]);
+        assert!(envelope::open1_json::<Assignment>(&before.envelope, |id| trust.bundle().policy_key(id)).is_err());
+        assignment_confirmed(&test.device(&device), &test.site, before.version).unwrap();
+        device_seen_flush(&test.site).await.unwrap();
+        assert_eq!(trust_show(&test.full(), &test.site).await.unwrap().unconfirmed, 1, "of an earlier one");
+        assignment_confirmed(&test.device(&device), &test.site, after.version).unwrap();
+        device_seen_flush(&test.site).await.unwrap();
+        let seen = trust_show(&test.full(), &test.site).await.unwrap();
+        assert_eq!((seen.unconfirmed, seen.devices[0].version, seen.devices[0].count), (0, 2, 1));
+        let detail = device_show(&test.full(), &test.site, device.id).await.unwrap();
+        assert_eq!((detail.policy_confirmed, detail.policy_trust_version), (Some(test.now()), 2));
+        assert_eq!(trust_show(&test.anonymous(), &test.site).await.unwrap_err().code(), Code::Unauthenticated);
+    }
+}
+
+#[tokio::test]
+async fn a_site_goes_on_from_what_its_own_key_signed_and_from_nothing_else() {
+    for test in TestSite::all().await {
+        let (device, other) = (test.enrol("kiosk").await, test.enrol("desk").await);
+        let ctx = test.device(&device);
+        let known = assignment_show(&ctx, &test.site).await.unwrap();
+        let trust = test.site.trust.load_full();
+        let shown = |recipient, version, key: &PrivateKey| {
+            let assignment = Assignment {
+                site: test.site.code,
+                recipient: Recipient::Device(recipient),
+                version,
+                issued: test.now(),
+                expires: test.now().plus(DAY),
+                trust_version: 1,
+                bodies: Vec::new(),
+            };
+            envelope::sign1_json(key, &assignment).unwrap()
+        };
+        let policy = &trust.keys.policy;
+        let stranger = PrivateKey::generate().unwrap();
+        for (code, bytes) in [
+            (Code::SignatureInvalid, shown(device.id, 40, &stranger)),
+            (Code::SignatureInvalid, shown(device.id, 40, &device.key)),
+            (Code::Conflict, shown(other.id, 40, policy)),
+            (Code::Conflict, shown(device.id, u64::MAX, policy)),
+            (Code::Conflict, shown(device.id, i64::MAX as u64, policy)),
+            (Code::Malformed, b"no".to_vec()),
+            (Code::TooLarge, vec![0; test.site.limits.object_bytes + 1]),
+        ] {
+            assert_eq!(assignment_ahead(&ctx, &test.site, &bytes).await.unwrap_err().code(), code);
+        }
+        for nothing_new in [known.envelope.to_vec(), shown(device.id, known.version - 1, policy)] {
+            assignment_ahead(&ctx, &test.site, &nothing_new).await.unwrap();
+        }
+        assert_eq!(assignment_show(&ctx, &test.site).await.unwrap(), known, "nothing of it moved anything");
+        let unknown = assignment_ahead(&test.anonymous(), &test.site, &shown(device.id, 40, policy)).await;
+        assert_eq!(unknown.unwrap_err().code(), Code::Unauthenticated);
+
+        assignment_ahead(&ctx, &test.site, &shown(device.id, 40, policy)).await.unwrap();
+        assert_eq!(assignment_show(&ctx, &test.site).await.unwrap().version, 41);
+        // The same version with other content is another history, too.
+        assignment_ahead(&ctx, &test.site, &shown(device.id, 41, policy)).await.unwrap();
+        assert_eq!(assignment_show(&ctx, &test.site).await.unwrap().version, 42);
+        assert_eq!(
+            assignment_show(&test.device(&other), &test.site).await.unwrap().version,
+            1,
+            "each device for itself"
+        );
+    }
+}
