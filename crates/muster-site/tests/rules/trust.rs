@@ -9,7 +9,7 @@ use muster_site::{identity::trust::BUNDLE_LIFETIME, testing::TestSite, *};
 use muster_trust::{
     PrivateKey,
     bundle::NamedKey,
-    envelope,
+    certificate, crl, envelope, ocsp,
     proposal::{Change, Proposal},
 };
 
@@ -167,5 +167,67 @@ async fn a_site_goes_on_from_what_its_own_key_signed_and_from_nothing_else() {
             1,
             "each device for itself"
         );
+    }
+}
+
+// proves S2
+#[tokio::test]
+async fn each_issuing_ca_that_is_believed_says_what_is_revoked_and_the_root_says_which_of_them_is() {
+    for test in TestSite::all().await {
+        let device = test.enrol("kiosk").await;
+        let serial = certificate::serial_number(&device.certificate).unwrap();
+        let before = test.site.trust.load_full();
+        let (old, root) = (&before.keys.issuing, test.root_key.public());
+        let root_list = async || {
+            let list = revocation_list_show(&test.anonymous(), &test.site, root.id()).await.unwrap();
+            crl::read(&list.der, root).unwrap()
+        };
+        let first = root_list().await;
+        assert_eq!((first.number, first.revoked.len()), (1, 0));
+
+        let key = PrivateKey::generate().unwrap();
+        let (id, change) = (key.public().id(), vec![Change::Issuing(named(&key))]);
+        test.ring.add(key);
+        accepted(&test, &signed(proposed(&test, change).await, &test.root_key)).await.unwrap();
+        let mut worker = Worker::new(test.site.clone());
+        while worker.step().await.unwrap() {}
+        assert_eq!(test.site.trust.load().keys.issuing.key_id(), id);
+        device_block(&test.full(), &test.site, device.id, crate::reason("lost"), None).await.unwrap();
+        test.sources.pass(2_000);
+        while worker.step().await.unwrap() {}
+        for ca in test.site.trust.load_full().keys.issuing_all() {
+            let list = revocation_list_show(&test.anonymous(), &test.site, ca.key_id()).await.unwrap();
+            let list = crl::read(&list.der, &certificate::public_key(ca.certificate()).unwrap()).unwrap();
+            assert_eq!(list.revoked.iter().map(|entry| entry.serial).collect::<Vec<_>>(), [serial]);
+        }
+        // Of a certificate that the old one issued, the old one answers.
+        let issuer = ocsp::Issuer::from_certificate(old.certificate()).unwrap();
+        let ask = ocsp::request(&issuer, serial, None).unwrap();
+        let answer = ocsp_answer(&test.anonymous(), &test.site, &ask).await.unwrap();
+        let verdict = ocsp::read_status(&answer.der, &issuer, serial).unwrap().verdict;
+        assert_eq!(verdict, Err(ocsp::StatusError::Revoked));
+        let listed = revocation_show(&test.full(), &test.site).await.unwrap();
+        assert_eq!(
+            listed.lists.iter().map(|list| &list.of[..]).collect::<Vec<_>>(),
+            ["issuing", "earlier issuing", "root"]
+        );
+        assert_eq!((listed.warnings, root_list().await.number), (vec![], 2));
+
+        // A list that the root did not sign is not taken, and with it the whole proposal.
+        let revoke = signed(proposed(&test, vec![Change::Revoke(old.key_id())]).await, &test.root_key);
+        let own = old.revocation_list(9, &[], test.now(), test.now().plus(DAY)).unwrap();
+        let own = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, own);
+        let forged = Proposal { signed_root_list: Some(own), ..revoke.clone() };
+        assert_eq!(accepted(&test, &forged).await.unwrap_err().code(), Code::Conflict);
+        accepted(&test, &revoke).await.unwrap();
+        while worker.step().await.unwrap() {}
+        let last = root_list().await;
+        let named: Vec<_> = last.revoked.iter().map(|entry| entry.serial).collect();
+        assert_eq!((last.number, named), (3, vec![certificate::serial_number(old.certificate()).unwrap()]));
+        // It stays on the next.
+        accepted(&test, &signed(proposed(&test, vec![]).await, &test.root_key)).await.unwrap();
+        while worker.step().await.unwrap() {}
+        let next = root_list().await;
+        assert_eq!((next.number, next.revoked), (4, last.revoked));
     }
 }
