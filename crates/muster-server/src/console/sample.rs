@@ -576,33 +576,6 @@ impl Flavour {
         lines.into_iter().enumerate().map(entry).collect()
     }
 
-    pub(super) fn trust(self) -> TrustView {
-        let key = |purpose: &str, name: &str, byte, in_use| TrustKey {
-            purpose: purpose.to_owned(),
-            key: hash(byte),
-            name: self.text(name),
-            in_use,
-        };
-        TrustView {
-            version: 2,
-            issued: NOW.plus(-353 * DAY),
-            expires: NOW.plus(12 * DAY),
-            root_threshold: 1,
-            author_threshold: 1,
-            keys: vec![
-                key("root", "trusted root", 33, true),
-                key("issuing", "issuing CA", 34, true),
-                key("policy", "policy", 35, false),
-                key("policy", "policy", 36, true),
-                key("author", "Ada Lovelace", 37, true),
-            ],
-            revoked: vec![hash(38)],
-            devices: vec![TrustDevices { version: 2, count: 1_204 }],
-            unconfirmed: 3,
-            unconfirmed_until: Some(NOW.plus(5 * DAY)),
-        }
-    }
-
     pub(super) fn site_info(self) -> SiteInfo {
         SiteInfo {
             code: "P01".parse().unwrap(),
