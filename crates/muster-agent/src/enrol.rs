@@ -214,6 +214,7 @@ impl<'a> Enrolment<'a> {
     ) -> Result<Result<EnrolAnswer, HttpError>, EnrolError> {
         let csr = BASE64.encode(certificate::signing_request(&self.key)?);
         let claims = claims::claims(self.identity.site, self.directory);
+        let claims = claims.map_err(|error| IdentityError::Io { file: "hardware.id", error })?;
         let mut request = EnrolRequest { secret, csr, claims, attestation: None };
         if let DeviceKey::Tpm(key) = &self.key {
             request.attestation = match attest(door, key, &request.secret, &request.claims).await {

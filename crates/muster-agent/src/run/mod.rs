@@ -162,8 +162,13 @@ fn interval(policy: &watch::Receiver<Option<Arc<Policy>>>, which: fn(&Policy) ->
 
 async fn heartbeat(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>>>) {
     loop {
-        let body = Body::Heartbeat(claims::claims(agent.site.identity().site, &agent.directory));
-        let kept = agent.store.push(&Message { time: agent.clock.now(), body });
+        let kept = match claims::claims(agent.site.identity().site, &agent.directory) {
+            Ok(claims) => {
+                let message = Message { time: agent.clock.now(), body: Body::Heartbeat(claims) };
+                agent.store.push(&message).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
         let wait = match kept {
             Ok(()) => interval(&policy, |p| p.settings().heartbeat, 7 * muster_model::time::DAY),
             Err(error) => {

@@ -5,7 +5,7 @@ use muster_model::{
     enrol::DeviceClaims,
     id::{Hash, SiteCode},
 };
-use std::io::Read;
+use std::io::{self, Read};
 
 /// Bytes of `/etc/os-release` and `/etc/machine-id` that are read.
 const FILE_BYTES: u64 = 16 << 10;
@@ -14,44 +14,54 @@ const FILE_BYTES: u64 = 16 << 10;
 const OWN_ID: &str = "hardware.id";
 
 /// The claims of this machine; `state` is the client's state directory.
-#[must_use]
-pub fn claims(site: SiteCode, state: &PrivateDirectory) -> DeviceClaims {
+///
+/// # Errors
+/// When the machine's id cannot be read at this moment: another one would make it look like another machine.
+pub fn claims(site: SiteCode, state: &PrivateDirectory) -> io::Result<DeviceClaims> {
     let uname = rustix::system::uname();
     let release = text("/etc/os-release").or_else(|| text("/usr/lib/os-release")).unwrap_or_default();
     let pretty =
         release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).map(|v| v.trim_matches(['"', '\'']));
     let host_name = clean(&uname.nodename().to_string_lossy());
-    DeviceClaims {
+    let machine_id = match read_some("/etc/machine-id") {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(io::Error::new(error.kind(), format!("/etc/machine-id: {error}"))),
+    };
+    Ok(DeviceClaims {
         operating_system: clean(pretty.unwrap_or("Linux")),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        hardware_id: hardware_id(site, state, text("/etc/machine-id").as_deref()),
+        hardware_id: hardware_id(site, state, machine_id.as_deref())?,
         host_name,
-    }
+    })
 }
 
 /// The machine's own id, hashed with the site's code. A machine without one gets a random one, which is kept and stays: a host name
 /// changes, is `localhost` for a moment, and is another machine's as well.
-fn hardware_id(site: SiteCode, state: &PrivateDirectory, machine_id: Option<&str>) -> Hash {
-    let kept = state.read(OWN_ID, 64).ok().flatten();
+fn hardware_id(site: SiteCode, state: &PrivateDirectory, machine_id: Option<&str>) -> io::Result<Hash> {
+    let kept = state.read(OWN_ID, 64)?;
     if let Some(id) = kept.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()) {
-        return id;
+        return Ok(id);
     }
     let machine_id = machine_id.unwrap_or_default().trim();
     let is_id = machine_id.len() == 32 && u128::from_str_radix(machine_id, 16).is_ok_and(|id| id != 0);
     if is_id {
-        return muster_trust::sha256(format!("{site}:{machine_id}").as_bytes());
+        return Ok(muster_trust::sha256(format!("{site}:{machine_id}").as_bytes()));
     }
     let mut bytes = [0; 32];
-    let made =
-        muster_trust::random(&mut bytes).is_ok() && state.write(OWN_ID, Hash(bytes).to_string().as_bytes()).is_ok();
-    // Without a random source or a disk nothing else of the client works either.
-    if made { Hash(bytes) } else { Hash::ZERO }
+    muster_trust::random(&mut bytes).map_err(io::Error::other)?;
+    state.write(OWN_ID, Hash(bytes).to_string().as_bytes())?;
+    Ok(Hash(bytes))
+}
+
+fn read_some(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn text(path: &str) -> Option<String> {
-    let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(FILE_BYTES).read_to_string(&mut text).ok()?;
-    Some(text)
+    String::from_utf8(read_some(path).ok()?).ok()
 }
 
 /// At most 255 bytes, no control characters, never empty.
@@ -74,7 +84,7 @@ mod tests {
     fn the_claims_of_this_machine_obey_their_limits() {
         let temp = tempfile::tempdir().unwrap();
         let state = PrivateDirectory::open(&temp.path().join("state")).unwrap();
-        assert!(claims("ABC".parse().unwrap(), &state).is_well_formed());
+        assert!(claims("ABC".parse().unwrap(), &state).unwrap().is_well_formed());
         assert_eq!(clean("\u{7}\n"), "unknown");
         assert_eq!(clean(&"\u{fc}".repeat(200)).len(), 254);
     }
@@ -86,7 +96,7 @@ mod tests {
         let (state, other, third) = (directory("one"), directory("two"), directory("three"));
         let site = "ABC".parse().unwrap();
         let good = "0123456789abcdef0123456789abcdef";
-        let of = |state: &PrivateDirectory, id: Option<&str>| hardware_id(site, state, id);
+        let of = |state: &PrivateDirectory, id: Option<&str>| hardware_id(site, state, id).unwrap();
         assert_eq!(of(&third, Some(good)), of(&third, Some(&format!("{good}\n"))));
         assert!(third.names().unwrap().is_empty(), "a machine with an id is given none");
         let given = of(&state, None);
