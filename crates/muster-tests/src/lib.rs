@@ -2,4 +2,5 @@
 
 pub mod bench;
 pub mod fleet;
+pub mod samba;
 pub mod skip;
