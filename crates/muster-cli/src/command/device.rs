@@ -207,6 +207,7 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
         ("TPM", format!("{}, vouched for by {}, verified {}", a.hardware, a.vouched_by, when::both(now, a.verified)))
     }));
     rows.extend(detail.block_reason.iter().map(|reason| ("Blocked", reason.clone())));
+    rows.extend(detail.key_revoked.is_some().then(|| ("Key revoked", at(detail.key_revoked))));
     rows.extend(detail.unread.iter().map(|unread| ("Not read", format!("{}: {}", unread.class, unread.reason))));
     let mut text = output::pairs(rows);
     if !detail.classes.is_empty() {

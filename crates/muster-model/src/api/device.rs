@@ -112,6 +112,8 @@ api! {
         policy_confirmed: Option<UnixMillis>,
         /// The reason of a block.
         block_reason: Option<String>,
+        /// When its key was revoked for good: the machine comes back by enrolling with a new one.
+        key_revoked: Option<UnixMillis>,
         /// Inventory classes with the number of rows and the time of their last change.
         classes: Vec<ClassSummary>,
         /// What its agent could not read.

@@ -227,6 +227,7 @@ impl Flavour {
             policy_trust_version: u64::from(!empty) * 2,
             policy_confirmed: (!empty).then(|| NOW.plus(-40 * MINUTE)),
             block_reason: (self == Self::Hostile).then(|| self.text("")),
+            key_revoked: (self == Self::Hostile).then(|| ago(HOUR)),
             classes: if empty { vec![] } else { classes.map(class).into() },
             unread: if empty {
                 vec![]

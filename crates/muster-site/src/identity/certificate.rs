@@ -45,6 +45,7 @@ pub async fn certificate_renew(ctx: &Ctx, site: &Site, request: RenewRequest) ->
     // The connection was asked before; but what was revoked in this moment gets no successor.
     let may = |row: &DeviceRow| {
         row.state == DeviceState::Active
+            && row.key_revoked.is_none()
             && row.key == caller.key_id
             && !site.is_revoked(&caller.serial)
             && !site.is_revoked(&row.serial)
@@ -135,7 +136,8 @@ pub(super) fn checked_revoke(request: Revoke) -> Result<(String, RevocationReaso
 }
 
 /// Revokes one certificate for good, a device's or the server's own. A server whose certificate was revoked gets another one at
-/// once; a device comes back by its other certificate, where it has one, or by enrolling anew.
+/// once. With the newest certificate of a device its key is revoked, and it comes back by enrolling anew; when it is an earlier
+/// one, the device goes on with the newest.
 ///
 /// # Errors
 /// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when it was revoked before or has ended.
@@ -157,6 +159,12 @@ pub async fn certificate_revoke(
         if revoked.is_empty() {
             return Err(SiteError::refused(Code::Conflict, "The certificate was revoked before, or has ended."));
         }
+        // Its newest certificate has no successor, also not when nobody remembers it any more.
+        if let Some(id) = row.device
+            && device::get(tx, id).await?.is_some_and(|device| device.serial == serial)
+        {
+            device::revoke_key(tx, id, ctx.now).await?;
+        }
         if let Some(device) = row.device {
             let text = format!("{} revoked certificate {serial}, {code}: {reason}", ctx.actor());
             let line = super::device::line(device, ctx.now, "administration", Severity::Warning, text);
@@ -169,7 +177,10 @@ pub async fn certificate_revoke(
     })?;
     revocation::committed(site, &revoked);
     match row.device {
-        Some(device) => site.bus.publish(Notice::DeviceClosed(device)),
+        Some(device) => {
+            site.memory.verdicts.forget(device);
+            site.bus.publish(Notice::DeviceClosed(device));
+        }
         None => site.bus.publish(Notice::ServerCertificateRevoked),
     }
     site.bus.publish(Notice::Changed(Noun::Device));

@@ -48,7 +48,7 @@ impl Verdict {
     fn of(standing: &Standing) -> Option<Self> {
         let number = |text: &str| u128::from_str_radix(text, 16).ok();
         Some(Self {
-            active: standing.state == DeviceState::Active,
+            active: standing.state == DeviceState::Active && !standing.key_revoked,
             key: standing.key,
             serial: number(&standing.serial)?,
             previous_serial: standing.previous_serial.as_deref().and_then(number),

@@ -102,6 +102,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         policy_trust_version: assignment.as_ref().map_or(0, |assignment| assignment.trust_version),
         policy_confirmed: assignment.as_ref().and_then(|assignment| assignment.confirmed),
         block_reason: row.block_reason,
+        key_revoked: row.key_revoked,
         classes: inventory::classes(&mut reader, id).await?,
         unread: inventory::unread(&mut reader, id).await?,
         deployments,
@@ -221,30 +222,36 @@ pub async fn device_retire(
     decide(ctx, site, id, reason, revision, Decision::Retire, None).await
 }
 
-/// Revokes every certificate of a device for good. The device stays in its state, and comes back only by enrolling with
-/// a new key. For a key that somebody else may have, where the machine itself is still trusted.
+/// Revokes the key of a device for good, and every certificate of it; a device that was away for so long that it has none left,
+/// too. The device stays in its state, and comes back only by enrolling with a new key. For a key that somebody else may have, where
+/// the machine itself is still trusted.
 ///
 /// # Errors
-/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when there is nothing to revoke.
+/// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when its key was revoked before, or it is retired.
 pub async fn device_revoke(ctx: &Ctx, site: &Site, id: DeviceId, request: Revoke) -> Result<Device, SiteError> {
     authz::change(ctx)?;
     let (reason, code) = super::certificate::checked_revoke(request)?;
     let (row, revoked) = transaction!(site.store, "device_revoke", |tx| {
         let row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
-        // First, so that a renewal at the same time comes wholly before or wholly after.
-        device::touch(tx, id).await?;
-        let revoked = revocation::revoke_device(tx, ctx, id, code).await?;
-        if revoked.is_empty() {
-            return Err(SiteError::refused(Code::Conflict, "Every certificate of the device is revoked or ended."));
+        // First, so that a renewal at the same time comes wholly before or wholly after. The mark stands at the device and not
+        // at its certificates: those end, and are forgotten.
+        if row.state == DeviceState::Retired || !device::revoke_key(tx, id, ctx.now).await? {
+            return Err(SiteError::refused(
+                Code::Conflict,
+                "The key of the device was revoked before, or it is retired.",
+            ));
         }
-        let text = format!("{} revoked {} certificate(s), {code}: {reason}", ctx.actor(), revoked.revoked());
+        let revoked = revocation::revoke_device(tx, ctx, id, code).await?;
+        let count = revoked.revoked();
+        let text = format!("{} revoked its key and {count} certificate(s), {code}: {reason}", ctx.actor());
         timeline::insert(tx, &line(id, ctx.now, "administration", Severity::Warning, text)).await?;
         let detail =
-            format!("{} certificate(s) of {} were revoked, {code}: {reason}", revoked.revoked(), row.claims.host_name);
+            format!("The key of {} and {count} certificate(s) were revoked, {code}: {reason}", row.claims.host_name);
         audit::append(tx, ctx, "device_revoke", format!("device {id}"), detail).await?;
         Ok((row, revoked))
     })?;
     revocation::committed(site, &revoked);
+    site.memory.verdicts.forget(id);
     site.bus.publish(Notice::DeviceClosed(id));
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(shown(site, &row))

@@ -242,7 +242,9 @@ async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer
     };
     let row = device::get(&mut *site.store.reader().await?, device).await?;
     // A key whose certificate was revoked gets no other: the client enrols anew, with a new key.
-    let may = |row: &DeviceRow| row.state == DeviceState::Active && !site.is_revoked(&row.serial);
+    let may = |row: &DeviceRow| {
+        row.state == DeviceState::Active && row.key_revoked.is_none() && !site.is_revoked(&row.serial)
+    };
     let Some(row) = row.filter(may) else { return Ok(EnrolAnswer::Refused) };
     let certificate = if super::certificate::is_believed(site, &row, ctx.now) {
         row.certificate
@@ -431,6 +433,7 @@ fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, S
         last_inventory: None,
         block_reason: None,
         revision: 1,
+        key_revoked: None,
     })
 }
 

@@ -135,6 +135,53 @@ async fn a_revoked_certificate_has_no_successor() {
     }
 }
 
+/// What the enrolment door answers to the holder of this device's key.
+async fn polled(test: &TestSite, device: &TestDevice) -> EnrolAnswer {
+    let poll = EnrolPoll { site: test.site.code, enrolment: EnrolmentId(device.id.0), time: test.now() };
+    let poll = envelope::sign1_json(&device.key, &poll).unwrap();
+    enrolment_poll(&test.anonymous(), &test.site, &poll).await.unwrap()
+}
+
+// proves S4 S23: the end of a key outlives its certificates, and whatever was remembered of them.
+#[tokio::test]
+async fn a_revoked_key_gets_no_certificate_when_its_last_one_is_forgotten() {
+    for test in TestSite::all().await {
+        let compromise = || why(RevocationReason::KeyCompromise);
+        let (stolen, single, away) = (test.enrol("pc1").await, test.enrol("pc2").await, test.enrol("pc3").await);
+        device_revoke(&test.full(), &test.site, stolen.id, compromise()).await.unwrap();
+        certificate_revoke(&test.full(), &test.site, &single.caller.serial, compromise()).await.unwrap();
+        // Its certificate ends, its serial number leaves the table and the list; the thief still has the key.
+        test.sources.pass(40 * DAY);
+        list(&test).await;
+        assert_eq!(revoked(&test).await, []);
+        for device in [&stolen, &single] {
+            assert_eq!(polled(&test, device).await, EnrolAnswer::Refused);
+            let detail = device_show(&test.full(), &test.site, device.id).await.unwrap();
+            assert!(detail.key_revoked.is_some() && detail.certificate_serial == device.caller.serial);
+        }
+        // Stolen while it was off for so long that nothing is left to revoke but the key.
+        device_revoke(&test.full(), &test.site, away.id, compromise()).await.unwrap();
+        assert_eq!(polled(&test, &away).await, EnrolAnswer::Refused);
+        let again = device_revoke(&test.full(), &test.site, away.id, compromise()).await.unwrap_err();
+        assert_eq!(again.code(), Code::Conflict);
+        // Neither does a block that comes and goes give the key back.
+        device_block(&test.full(), &test.site, away.id, reason("x"), None).await.unwrap();
+        device_unblock(&test.full(), &test.site, away.id, reason("x"), None).await.unwrap();
+        assert_eq!(polled(&test, &away).await, EnrolAnswer::Refused);
+    }
+}
+
+// A machine that was merely off gets its next certificate, however long ago the last one was forgotten.
+#[tokio::test]
+async fn a_machine_that_was_off_for_long_comes_back() {
+    for test in TestSite::all().await {
+        let device = test.enrol("pc1").await;
+        test.sources.pass(400 * DAY);
+        list(&test).await;
+        assert!(matches!(polled(&test, &device).await, EnrolAnswer::Active { .. }));
+    }
+}
+
 #[tokio::test]
 async fn both_certificates_of_a_device_are_revoked_with_it() {
     for test in TestSite::all().await {

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, Tx,
-    column::{parse, parsed_opt, signed, to_json, unsigned},
+    column::{parse, parsed, parsed_opt, signed, to_json, unsigned},
 };
 use muster_model::{
     api::DeviceState,
@@ -45,6 +45,8 @@ pub struct DeviceRow {
     pub block_reason: Option<String>,
     /// Changes with every change that somebody decided.
     pub revision: u64,
+    /// When its key was revoked for good: it gets no certificate any more, and talks by none.
+    pub key_revoked: Option<UnixMillis>,
 }
 
 fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
@@ -71,6 +73,7 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
         last_inventory: row.try_get::<Option<i64>, _>("last_inventory")?.map(UnixMillis),
         block_reason: row.try_get("block_reason")?,
         revision: unsigned(row.try_get("revision")?),
+        key_revoked: row.try_get::<Option<i64>, _>("key_revoked")?.map(UnixMillis),
     })
 }
 
@@ -115,7 +118,7 @@ fn search_text(claims: &DeviceClaims) -> String {
 pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
     let statement = "SELECT id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
          certificate_serial, previous_serial, certificate_expires, certificate, enrolled, last_seen, last_inventory, \
-         block_reason, revision, hardware FROM device WHERE id = $1";
+         block_reason, revision, hardware, key_revoked FROM device WHERE id = $1";
     let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(device).transpose()
 }
@@ -198,7 +201,7 @@ pub async fn blocked_alike(
 }
 
 /// Gives an active device its next certificate; `previous` stays good until the new one is used. `false` when the device is
-/// not active.
+/// not active, or its key was revoked.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -211,7 +214,8 @@ pub async fn renew(
     certificate: &[u8],
 ) -> Result<bool, StoreError> {
     let statement = "UPDATE device SET previous_serial = $2, certificate_serial = $3, certificate_expires = $4, \
-         certificate = $5 WHERE id = $1 AND state = 'active' AND (certificate_serial = $2 OR previous_serial = $2)";
+         certificate = $5 WHERE id = $1 AND state = 'active' AND key_revoked IS NULL \
+         AND (certificate_serial = $2 OR previous_serial = $2)";
     let done = sqlx::query(statement)
         .bind(id.to_string())
         .bind(previous)
@@ -256,6 +260,16 @@ pub async fn suspect(tx: &mut Tx, id: DeviceId) -> Result<bool, StoreError> {
     Ok(sqlx::query(statement).bind(id.to_string()).execute(tx.conn()).await?.rows_affected() > 0)
 }
 
+/// Ends the key of a device for good; `false` when that was done before.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn revoke_key(tx: &mut Tx, id: DeviceId, now: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "UPDATE device SET key_revoked = $2, revision = revision + 1 WHERE id = $1 AND key_revoked IS NULL";
+    let done = sqlx::query(statement).bind(id.to_string()).bind(now.0).execute(tx.conn()).await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Gives a device the hardware id that it has now.
 ///
 /// # Errors
@@ -281,6 +295,8 @@ pub async fn touch(tx: &mut Tx, id: DeviceId) -> Result<(), StoreError> {
 pub struct Standing {
     /// Its state.
     pub state: DeviceState,
+    /// Whether its key was revoked for good.
+    pub key_revoked: bool,
     /// Key id of its key.
     pub key: Hash,
     /// Serial number of its certificate.
@@ -294,11 +310,16 @@ pub struct Standing {
 /// # Errors
 /// When the database cannot be read.
 pub async fn standing(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<Standing>, StoreError> {
-    let statement = "SELECT state, key_id, certificate_serial, previous_serial FROM device WHERE id = $1";
-    let row: Option<(String, String, String, Option<String>)> =
-        sqlx::query_as(statement).bind(id.to_string()).fetch_optional(conn).await?;
-    row.map(|(state, key, serial, previous_serial)| {
-        Ok(Standing { state: parse(&state, "state")?, key: parse(&key, "key_id")?, serial, previous_serial })
+    let statement = "SELECT state, key_revoked, key_id, certificate_serial, previous_serial FROM device WHERE id = $1";
+    let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
+    row.map(|row| {
+        Ok(Standing {
+            state: parsed(&row, "state")?,
+            key_revoked: row.try_get::<Option<i64>, _>("key_revoked")?.is_some(),
+            key: parsed(&row, "key_id")?,
+            serial: row.try_get("certificate_serial")?,
+            previous_serial: row.try_get("previous_serial")?,
+        })
     })
     .transpose()
 }

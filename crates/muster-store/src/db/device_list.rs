@@ -169,6 +169,7 @@ mod tests {
             last_seen: None,
             last_inventory: None,
             block_reason: None,
+            key_revoked: None,
             revision: 1,
         }
     }

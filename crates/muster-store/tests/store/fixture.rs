@@ -83,6 +83,7 @@ pub(crate) fn device(n: u8) -> DeviceRow {
         last_seen: None,
         last_inventory: None,
         block_reason: None,
+        key_revoked: None,
         revision: 1,
     }
 }

@@ -41,6 +41,7 @@ pub(crate) async fn devices(store: &Store, count: u128) -> Vec<DeviceId> {
             last_seen: None,
             last_inventory: None,
             block_reason: None,
+            key_revoked: None,
             revision: 1,
         }
     };
