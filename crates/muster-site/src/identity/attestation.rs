@@ -135,6 +135,9 @@ async fn refused(ctx: &Ctx, site: &Site, id: Option<Hash>, error: AttestationErr
             );
             (format!("hardware {id}"), advice)
         }
+        (Some(id), AttestationError::EndorsementKind) => {
+            (format!("hardware {id}"), format!(" Its hardware identity is {id}; `muster hardware allow` names it."))
+        }
         (Some(id), _) => (format!("hardware {id}"), String::new()),
         (None, _) => ("hardware".to_owned(), String::new()),
     };

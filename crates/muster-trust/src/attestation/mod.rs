@@ -40,6 +40,9 @@ pub enum AttestationError {
     /// No pinned root vouches for the endorsement key.
     #[error("no vendor root that this site knows vouches for the endorsement key")]
     EndorsementUnknown,
+    /// A vendor vouches for it, and it is the one of two in each TPM that is no hardware identity by a vendor's word.
+    #[error("a vendor vouches for a TPM by its RSA endorsement key alone; an administrator may name this one")]
+    EndorsementKind,
     /// The attestation key could sign what did not come from its TPM, or could have come from elsewhere.
     #[error("the attestation key is not restricted, not for signing, or not bound to its TPM")]
     AttestationKey,
@@ -72,6 +75,7 @@ impl AttestationError {
             Self::EndorsementKey => "endorsement_key",
             Self::EndorsementMismatch => "endorsement_mismatch",
             Self::EndorsementUnknown => "endorsement_unknown",
+            Self::EndorsementKind => "endorsement_kind",
             Self::AttestationKey => "attestation_key",
             Self::Credential => "credential",
             Self::DeviceKey => "device_key",
@@ -115,9 +119,16 @@ impl Offer {
     /// Whether the certificate is for this endorsement key, and one of the pinned `roots` (DER) vouches for it.
     ///
     /// # Errors
-    /// [`AttestationError::EndorsementMismatch`], [`AttestationError::EndorsementUnknown`] or [`AttestationError::Malformed`].
+    /// [`AttestationError::EndorsementMismatch`], [`AttestationError::EndorsementUnknown`], [`AttestationError::EndorsementKind`]
+    /// or [`AttestationError::Malformed`].
     pub fn vouched(&self, certificate: &[u8], roots: &[Vec<u8>], now: UnixMillis) -> Result<(), AttestationError> {
-        endorsement::verify(certificate, &self.endorsement.spki(), roots, now)
+        endorsement::verify(certificate, &self.endorsement.spki(), roots, now)?;
+        // A TPM has an RSA and a P-256 key, and many vendors certify both. Were both believed, it would have two hardware
+        // identities, and who is blocked by one would come back by the other.
+        match self.endorsement {
+            EndorsementKey::Rsa(_) => Ok(()),
+            EndorsementKey::P256(_) => Err(AttestationError::EndorsementKind),
+        }
     }
 
     /// A new challenge for it.

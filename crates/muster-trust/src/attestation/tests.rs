@@ -149,14 +149,55 @@ fn the_attributes_that_bind_a_key_are_each_needed() {
     }
 }
 
+/// A vendor, as far as a test needs one: its root, and the certificate that it gives to an endorsement key.
+fn vendor(spki: &[u8], change: impl FnOnce(&mut rcgen::CertificateParams)) -> (Vec<u8>, Vec<u8>) {
+    let mut ca = rcgen::CertificateParams::default();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = crate::PrivateKey::generate().unwrap().issuer_key().unwrap();
+    let root = ca.self_signed(&key).unwrap().der().to_vec();
+    let mut params = rcgen::CertificateParams::default();
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyEncipherment];
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 1])];
+    change(&mut params);
+    let spki = rcgen::SubjectPublicKeyInfo::from_der(spki).unwrap();
+    let issued = params.signed_by(&spki, &rcgen::Issuer::new(ca, key)).unwrap();
+    (root, issued.der().to_vec())
+}
+
+/// The public area of a P-256 endorsement key.
+fn p256_area(key: &crate::PrivateKey) -> Vec<u8> {
+    let template = public::template::endorsement_p256();
+    let head = &template[..template.len() - 68];
+    let point = key.public().point();
+    [head, &wire::sized(&point[1..33]), &wire::sized(&point[33..])].concat()
+}
+
+// proves S4: the vendor of a blocked TPM does not bring it back under its second endorsement key.
+#[test]
+fn a_vendor_vouches_for_one_hardware_identity_of_a_tpm() {
+    let good = Recorded::new();
+    let rsa = good.offer();
+    let (root, certificate) = vendor(&rsa.endorsement.spki(), |_| {});
+    assert_eq!(rsa.vouched(&certificate, &[root], good.now()), Ok(()));
+    let second = crate::PrivateKey::generate().unwrap();
+    let p256 = Offer::read(&p256_area(&second), &bytes(&good.attestation_key)).unwrap();
+    assert_ne!(p256.hardware(), rsa.hardware());
+    let (root, certificate) = vendor(&second.public().spki(), |params| {
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyAgreement];
+    });
+    assert_eq!(
+        p256.vouched(&certificate, std::slice::from_ref(&root), good.now()),
+        Err(AttestationError::EndorsementKind)
+    );
+    assert_eq!(p256.vouched(&certificate, &[], good.now()), Err(AttestationError::EndorsementUnknown));
+    assert_eq!(rsa.vouched(&certificate, &[root], good.now()), Err(AttestationError::EndorsementMismatch));
+}
+
 #[test]
 fn both_kinds_of_endorsement_key_get_a_challenge() {
     let good = Recorded::new();
     let key = crate::PrivateKey::generate().unwrap();
-    let template = public::template::endorsement_p256();
-    let head = &template[..template.len() - 68];
-    let point = key.public().point();
-    let area = [head, &wire::sized(&point[1..33]), &wire::sized(&point[33..])].concat();
+    let area = p256_area(&key);
     assert_eq!(public::hardware_id(&area).unwrap(), key.public().id());
     let offer = Offer::read(&area, &bytes(&good.attestation_key)).unwrap();
     let challenge = offer.challenge().unwrap();
