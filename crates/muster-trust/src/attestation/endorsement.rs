@@ -40,7 +40,15 @@ pub(super) fn verify(
     let leaf = webpki::EndEntityCert::try_from(&leaf).map_err(unknown)?;
     let seconds = u64::try_from(now.0.div_euclid(1_000)).map_err(|_| AttestationError::EndorsementUnknown)?;
     let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    let usage = webpki::KeyUsage::required_if_present(EK_CERTIFICATE);
+    // A vendor's CA may issue other certificates too, to keys that are in no TPM; this one says what it is.
+    let decrypts = parsed.key_usage().ok().flatten().is_some_and(|usage| {
+        let usage = usage.value;
+        usage.key_encipherment() || usage.key_agreement()
+    });
+    if !decrypts {
+        return Err(AttestationError::EndorsementUnknown);
+    }
+    let usage = webpki::KeyUsage::required(EK_CERTIFICATE);
     leaf.verify_for_usage(ALGORITHMS, &anchors, &[], at, usage, None, None).map(drop).map_err(unknown)
 }
 

@@ -193,6 +193,24 @@ fn a_vendor_vouches_for_one_hardware_identity_of_a_tpm() {
     assert_eq!(rsa.vouched(&certificate, &[root], good.now()), Err(AttestationError::EndorsementMismatch));
 }
 
+// proves S4: what else a vendor's CA certifies is no endorsement key.
+#[test]
+fn a_certificate_that_is_not_said_to_be_of_an_endorsement_key_vouches_for_none() {
+    use rcgen::{ExtendedKeyUsagePurpose::ServerAuth, KeyUsagePurpose::DigitalSignature};
+    let good = Recorded::new();
+    let changes: [fn(&mut rcgen::CertificateParams); 4] = [
+        |params| params.extended_key_usages.clear(),
+        |params| params.extended_key_usages = vec![ServerAuth],
+        |params| params.key_usages.clear(),
+        |params| params.key_usages = vec![DigitalSignature],
+    ];
+    for change in changes {
+        let (root, certificate) = vendor(&good.offer().endorsement.spki(), change);
+        let judged = good.offer().vouched(&certificate, &[root], good.now());
+        assert_eq!(judged, Err(AttestationError::EndorsementUnknown));
+    }
+}
+
 #[test]
 fn both_kinds_of_endorsement_key_get_a_challenge() {
     let good = Recorded::new();
