@@ -7,7 +7,7 @@ use crate::{
     identity::{self, DeviceKey, Identity, IdentityError, Stage, decode_certificates},
     os::{PrivateDirectory, claims},
     policy,
-    site::{Session, Site, SiteError},
+    site::{self, Session, Site, SiteError},
     store::{Store, StoreError},
     tpm::{TpmError, TpmKey, TpmUse},
     trust::{self, TrustError},
@@ -161,7 +161,8 @@ pub fn accept_token(directory: &PrivateDirectory, token: &EnrolmentToken, again:
         None => {}
     }
     let stage = Stage::Requesting { secret: token.secret.clone() };
-    let identity = Identity { site: token.site, root: token.root, enrol: token.enrol.clone(), stage };
+    let (enrol, trust_version) = (token.enrol.clone(), token.trust_version);
+    let identity = Identity { site: token.site, root: token.root, enrol, trust_version, stage };
     Ok(identity.store(directory)?)
 }
 
@@ -247,41 +248,61 @@ impl<'a> Enrolment<'a> {
     }
 
     /// The enrolment door, and the newest trust bundle: the first by the pin of the token, or what follows on the one that is kept.
+    /// The door is a server of an issuing CA that this bundle names. One that only the root once certified may be a thief's by now:
+    /// from such a server comes the bundle, which proves itself, and nothing is said to it.
     async fn door(&self) -> Result<(Connection, TrustChain), EnrolError> {
         let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
-        let (limits, now) = (Limits::default(), self.clock.now());
-        let mut kept = identity::load_trust(self.directory, &self.identity)?;
-        let opened = self.pinned(&address, kept.as_ref()).await;
-        let mut door = match (opened, &kept) {
-            // The root key may have changed since: its old holders said so, or nobody did.
-            (Err(EnrolError::Http(error @ HttpError::Tls { .. })), Some(trust)) => {
-                let newer = newer_trust(&address, trust, &limits, now).await?.ok_or(EnrolError::Http(error))?;
-                identity::store_trust(self.directory, &newer)?;
-                kept = Some(newer);
-                self.pinned(&address, kept.as_ref()).await?
-            }
-            (opened, _) => opened?,
-        };
-        let trust = match kept {
-            Some(kept) => trust::fetch(&mut door, TRUST, &kept, &limits, now).await?.unwrap_or(kept),
-            None => {
-                let (_, _, envelope) = door.fetch(Ask::get(TRUST), limits.object_bytes).await?;
-                TrustChain::first(&envelope, &self.identity.root, self.identity.site, now)?
-            }
+        let now = self.clock.now();
+        let (door, trust) = match identity::load_trust(self.directory, &self.identity)? {
+            Some(kept) => self.following(&address, kept, now).await?,
+            None => (None, self.first_trust(&address, now).await?),
         };
         trust.bundle().in_time(now)?;
+        if trust.bundle().version < self.identity.trust_version {
+            return Err(BundleError::Older.into());
+        }
         identity::store_trust(self.directory, &trust)?;
+        let door = match door {
+            Some(door) => door,
+            None => self.believed(&address, &trust).await?,
+        };
         Ok((door, trust))
     }
 
-    async fn pinned(&self, address: &Address, kept: Option<&TrustChain>) -> Result<Connection, EnrolError> {
-        let pin = match kept {
-            Some(trust) => trust.bundle().root_certificate_key()?.id(),
-            None => self.identity.root,
-        };
-        let mut trust = ServerTrust::pinned(pin);
-        trust.time = Arc::new(self.clock.clone());
-        let config = tls::client_trusting(trust, None)?;
+    async fn first_trust(&self, address: &Address, now: UnixMillis) -> Result<TrustChain, EnrolError> {
+        let mut pinned = ServerTrust::pinned(self.identity.root);
+        pinned.time = Arc::new(self.clock.clone());
+        let config = tls::client_trusting(pinned, None)?;
+        let mut door = Connection::open(Arc::new(config), address).await?;
+        let (_, _, envelope) = door.fetch(Ask::get(TRUST), Limits::default().object_bytes).await?;
+        Ok(TrustChain::first(&envelope, &self.identity.root, self.identity.site, now)?)
+    }
+
+    /// The newest that follows on the bundle that is kept; with the door, where it is believed under both.
+    async fn following(
+        &self,
+        address: &Address,
+        kept: TrustChain,
+        now: UnixMillis,
+    ) -> Result<(Option<Connection>, TrustChain), EnrolError> {
+        let limits = Limits::default();
+        match self.believed(address, &kept).await {
+            Ok(mut door) => Ok(match trust::fetch(&mut door, TRUST, &kept, &limits, now).await? {
+                Some(newer) => (None, newer),
+                None => (Some(door), kept),
+            }),
+            // The issuing CA or the root key may have changed since: the old holders of the root said so, or nobody did.
+            Err(EnrolError::Http(error @ HttpError::Tls { .. })) => {
+                let newer = newer_trust(address, &kept, &limits, now).await?;
+                Ok((None, newer.ok_or(EnrolError::Http(error))?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A connection to a server of an issuing CA that this bundle names.
+    async fn believed(&self, address: &Address, trust: &TrustChain) -> Result<Connection, EnrolError> {
+        let config = tls::client_trusting(site::servers(self.clock, &Arc::default(), trust)?, None)?;
         Ok(Connection::open(Arc::new(config), address).await?)
     }
 

@@ -30,6 +30,9 @@ pub struct Identity {
     pub root: Hash,
     /// Address of the enrolment door.
     pub enrol: String,
+    /// The least version of the trust bundle that is taken: that of the token.
+    #[serde(default)]
+    pub trust_version: u64,
     /// How far enrolment is.
     pub stage: Stage,
 }

@@ -174,7 +174,11 @@ impl Site {
 
 /// The servers that a client believes under this trust: of an issuing CA that the bundle names. What the root once certified is
 /// not enough, and is told from a stranger's only to say so. An issuing CA is believed also when another root certifies it by now.
-fn servers(clock: &Clock, statuses: &Arc<StatusMemory>, trust: &TrustChain) -> Result<ServerTrust, SiteError> {
+pub(crate) fn servers(
+    clock: &Clock,
+    statuses: &Arc<StatusMemory>,
+    trust: &TrustChain,
+) -> Result<ServerTrust, SiteError> {
     let issuing = trust.bundle().issuing_certificates()?;
     let mut anchors = issuing.clone();
     anchors.push(trust.bundle().root_certificate()?);

@@ -27,6 +27,9 @@ pub struct EnrolmentToken {
     pub enrol: String,
     /// The secret: 32 bytes, base64url. The site keeps only its SHA-256.
     pub secret: String,
+    /// Version of the trust bundle when the token was made: an older one, which may name what was revoked since, is not taken.
+    #[serde(default)]
+    pub trust_version: u64,
 }
 
 impl std::fmt::Debug for EnrolmentToken {
@@ -217,6 +220,7 @@ mod tests {
             root: Hash([7; 32]),
             enrol: "https://site.example:8441".into(),
             secret: BASE64URL.encode([9; 32]),
+            trust_version: 3,
         }
     }
 

@@ -1,12 +1,14 @@
 //! Enrolment: pinned or nothing, resumable after a kill, and only the right certificate.
 
 use crate::actor::{Site, machine::Machine};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_agent::{
     enrol::{self, EnrolError, Enrolment, Progress},
+    http::HttpError,
     identity::{Identity, Stage},
 };
-use muster_model::id::Hash;
-use muster_trust::PrivateKey;
+use muster_model::{enrol::EnrolmentToken, id::Hash};
+use muster_trust::{PrivateKey, bundle::BundleError, certificate};
 
 fn take_up<'a>(machine: &'a Machine, directory: &'a muster_agent::os::PrivateDirectory) -> Enrolment<'a> {
     let identity = Identity::load(directory).unwrap().unwrap();
@@ -69,6 +71,43 @@ async fn a_site_with_another_root_is_told_nothing() {
     enrol::accept_token(&directory, &token, false).unwrap();
     assert!(take_up(&machine, &directory).step().await.is_err());
     assert!(site.state().used_secrets.is_empty());
+}
+
+// proves S9 I7: the key of an issuing CA was stolen and revoked; the thief's server has a certificate that the root's CA once made,
+// hands out the site's own trust bundle, and waits for tokens.
+#[tokio::test]
+async fn a_server_of_a_revoked_issuing_ca_gets_no_token() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let other = PrivateKey::generate().unwrap();
+    let root = site.keys.root_certificate();
+    let issuing = certificate::issuing(site.code, &root, &site.keys.root, other.public(), site.now).unwrap();
+    site.sign_bundle(|bundle| {
+        bundle.version = 2;
+        bundle.issuing = vec![BASE64.encode(&issuing)];
+        bundle.revoked = vec![certificate::public_key(site.keys.ca.certificate()).unwrap().id()];
+    });
+    let directory = machine.directory();
+    enrol::accept_token(&directory, &site.token(), false).unwrap();
+    // With a bundle that is kept from the first attempt as without one.
+    for _ in 0..2 {
+        let refused = take_up(&machine, &directory).step().await;
+        let unproven = matches!(refused, Err(EnrolError::Http(HttpError::Unproven { .. } | HttpError::Tls { .. })));
+        assert!(unproven && site.state().used_secrets.is_empty(), "the secret is said to nobody: {refused:?}");
+    }
+}
+
+// proves S9 I7: nor does he get one with the trust bundle of before.
+#[tokio::test]
+async fn a_trust_bundle_older_than_the_token_is_refused() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    let directory = machine.directory();
+    let token = EnrolmentToken { trust_version: 2, ..site.token() };
+    enrol::accept_token(&directory, &token, false).unwrap();
+    let refused = take_up(&machine, &directory).step().await;
+    assert!(matches!(refused, Err(EnrolError::Bundle(BundleError::Older))), "{refused:?}");
+    assert!(site.state().used_secrets.is_empty());
+    site.sign_bundle(|bundle| bundle.version = 2);
+    assert!(matches!(take_up(&machine, &directory).step().await, Ok(Progress::Pending { .. })));
 }
 
 #[tokio::test]

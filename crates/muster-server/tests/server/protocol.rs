@@ -253,6 +253,7 @@ fn generate() -> Vectors {
         root: keys.of("root").public().id(),
         enrol: "https://site.example:8441".into(),
         secret: BASE64URL.encode([9; 32]),
+        trust_version: 1,
     };
     let challenge = [5; 32];
     let message = [b"muster/v1/sign-in\0ABC\0".as_slice(), &challenge].concat();

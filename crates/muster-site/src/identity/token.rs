@@ -80,6 +80,7 @@ pub async fn token_create(ctx: &Ctx, site: &Site, request: TokenCreate) -> Resul
         root: site.trust.load().root()?,
         enrol: site.addresses.enrol.clone(),
         secret,
+        trust_version: site.trust.load().bundle().version,
     };
     Ok(TokenCreated { id: row.id, token: token.to_text(), expires: row.expires })
 }

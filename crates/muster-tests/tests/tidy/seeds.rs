@@ -97,8 +97,13 @@ fn batches() -> [Batch; 2] {
 
 fn wire() -> Vec<Seed> {
     let site = "LAB".parse().unwrap();
-    let token =
-        EnrolmentToken { site, root: Hash([5; 32]), enrol: "https://site.example:8444".into(), secret: "A".repeat(43) };
+    let token = EnrolmentToken {
+        site,
+        root: Hash([5; 32]),
+        enrol: "https://site.example:8444".into(),
+        secret: "A".repeat(43),
+        trust_version: 1,
+    };
     let bodies = [BodyKind::Settings, BodyKind::Deployment, BodyKind::Application].map(|kind| BodyRef {
         kind,
         hash: Hash([6; 32]),

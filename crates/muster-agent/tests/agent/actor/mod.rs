@@ -262,6 +262,7 @@ impl Site {
             root: self.keys.root.public().id(),
             enrol: self.enrol_address.clone(),
             secret: base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([1; 32]),
+            trust_version: 1,
         }
     }
 
