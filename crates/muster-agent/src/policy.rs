@@ -5,7 +5,9 @@ use muster_model::{
     application::Application,
     id::{EnrolmentId, Hash},
     limits::Limits,
-    policy::{Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, PolicyRefusal, Recipient},
+    policy::{
+        ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, PolicyRefusal, Recipient,
+    },
     time::{DAY, HOUR, MINUTE, UnixMillis},
 };
 use muster_trust::{
@@ -99,10 +101,11 @@ impl Policy {
         &self.deployments
     }
 
-    /// Whether it is still to be believed: nothing new is started by a policy past its expiry.
+    /// Whether it is still to be believed: nothing new is started by a policy past its expiry, or under a trust bundle past its own.
     #[must_use]
-    pub fn is_current(&self, now: UnixMillis, floor: UnixMillis) -> bool {
-        now.max(floor) < self.assignment().expires
+    pub fn is_current(&self, bundle: &TrustBundle, now: UnixMillis, floor: UnixMillis) -> bool {
+        let now = now.max(floor);
+        now < self.assignment().expires && bundle.in_time(now).is_ok()
     }
 }
 
@@ -151,7 +154,10 @@ pub fn check_assignment(
         }
     }
     let not_yet = value.issued > expected.now.plus(AHEAD);
-    if not_yet || value.expires <= value.issued || expected.now.max(expected.floor) >= value.expires {
+    // A stolen policy key must not sign one that outlives every bundle.
+    let lives = 1..=ASSIGNMENT_LIFETIME;
+    let in_limits = lives.contains(&value.expires.since(value.issued));
+    if not_yet || !in_limits || expected.now.max(expected.floor) >= value.expires {
         return Err(PolicyRefusal::Expired);
     }
     if expected.bundle.in_time(expected.now.max(expected.floor)).is_err() {

@@ -129,8 +129,8 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Re
         }
         return Ok(Some(starts));
     }
-    if !policy.is_current(now, agent.floor()) {
-        tracing::warn!(deployment = %id, "the policy is past its expiry; nothing new is started until the site renews it");
+    if !policy.is_current(agent.site.trust().bundle(), now, agent.floor()) {
+        tracing::warn!(deployment = %id, "the policy or the trust bundle is past its expiry; nothing new is started until the site renews it");
         return Ok(Some(now.plus(HOUR)));
     }
     start(&mut step, application).await

@@ -296,9 +296,13 @@ async fn time_never_goes_back_behind_what_the_site_signed() {
     let floor = client.follower.agent.floor();
     assert_eq!(floor, site.now);
     let policy = client.follower.publish.borrow().clone().unwrap();
-    assert!(policy.is_current(site.now.plus(-365 * DAY), floor));
+    let trust = client.follower.agent.site.trust();
+    assert!(policy.is_current(trust.bundle(), site.now.plus(-365 * DAY), floor));
     client.follower.agent.raise_floor(site.now.plus(8 * DAY));
-    assert!(!policy.is_current(site.now, client.follower.agent.floor()), "it expired by the site's own word");
+    assert!(
+        !policy.is_current(trust.bundle(), site.now, client.follower.agent.floor()),
+        "it expired by the site's own word"
+    );
     site.assign(Vec::new());
     assert_eq!(client.refused("behind the floor").await, PolicyRefusal::Expired);
 }

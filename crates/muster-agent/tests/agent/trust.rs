@@ -11,7 +11,10 @@ use muster_agent::{
     identity::{Identity, load_trust},
     run::follow::FollowError,
 };
-use muster_model::{policy::PolicyRefusal, time::DAY};
+use muster_model::{
+    policy::PolicyRefusal,
+    time::{DAY, HOUR},
+};
 use muster_trust::{
     PrivateKey,
     bundle::{KeySet, NamedKey},
@@ -117,11 +120,14 @@ async fn an_expired_bundle_freezes_nothing_but_itself() {
     client.machine.clock.set(later);
     let agent = client.follower.agent.clone();
     assert!(agent.site.trust().bundle().in_time(later).is_err());
-    assert!(!client.follower.publish.borrow().as_ref().unwrap().is_current(later, agent.floor()), "nothing new begins");
+    let is_current = |client: &Client, at| {
+        client.follower.publish.borrow().as_ref().unwrap().is_current(agent.site.trust().bundle(), at, agent.floor())
+    };
+    assert!(!is_current(&client, later), "nothing new begins");
     // By its certificates, too, the site is no site at that time; so the clock goes back, and the floor of time does not.
     client.machine.clock.set(now());
     publish(&site, &site.keys.policy, |assignment| {
-        (assignment.issued, assignment.expires) = (now().plus(DAY - 60_000), now().plus(9 * DAY));
+        (assignment.issued, assignment.expires) = (now().plus(DAY - 60_000), now().plus(7 * DAY));
     });
     client.follower.refresh().await.unwrap();
     let floor = agent.floor();
@@ -132,6 +138,26 @@ async fn an_expired_bundle_freezes_nothing_but_itself() {
     });
     assert_eq!(client.refused("a bundle that has ended").await, PolicyRefusal::TrustTooOld);
     assert_eq!(kept(&client).0, 1, "whatever the clock says, it is at least as late as the site once signed");
+}
+
+// proves I2: the end of a trust bundle ends what stands under it, also what was taken before.
+#[tokio::test]
+async fn nothing_is_started_under_a_bundle_that_has_ended() {
+    let mut client = client().await;
+    let site = client.site.clone();
+    // A bundle for an hour, and an assignment for a week.
+    site.sign_bundle(|bundle| (bundle.version, bundle.expires) = (2, now().plus(HOUR)));
+    publish(&site, &site.keys.policy, |assignment| assignment.trust_version = 2);
+    client.follower.refresh().await.unwrap();
+    let agent = client.follower.agent.clone();
+    let policy = client.follower.publish.borrow().clone().unwrap();
+    let is_current = |at| policy.is_current(agent.site.trust().bundle(), at, agent.floor());
+    assert!(is_current(now()) && !is_current(now().plus(2 * HOUR)));
+    // An assignment for ever, as a thief of the policy key would sign one.
+    publish(&site, &site.keys.policy, |assignment| {
+        (assignment.trust_version, assignment.expires) = (2, assignment.issued.plus(7 * DAY + 1));
+    });
+    assert_eq!(client.refused("an assignment for more than a week").await, PolicyRefusal::Expired);
 }
 
 #[tokio::test]
