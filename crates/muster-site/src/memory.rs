@@ -1,7 +1,7 @@
 //! What a site keeps in memory beside its store: registries and caches. Losing all of it costs time, never truth.
 
 use crate::{
-    delivery::policy::Assignments,
+    delivery::{ahead::Raised, policy::Assignments},
     identity::{
         connection::{Confirmed, Seen, Verdicts},
         limiter::Limiter,
@@ -20,6 +20,8 @@ pub struct Memory {
     pub online: Online,
     /// How often who failed to sign in.
     pub limiter: Limiter,
+    /// How often which device moved its policy's version on.
+    pub raised: Raised,
     /// Which devices may talk.
     pub verdicts: Arc<Verdicts>,
     /// Certificates that are revoked.

@@ -1,11 +1,13 @@
 //! A device that has a newer policy than the site remembers: the site's database was restored from an older backup.
 
 use super::policy::{compile, not_active, publish};
-use crate::{Ctx, Site, SiteError, audit, authz};
+use crate::{Ctx, Site, SiteError, audit, authz, identity::limiter::Limiter};
 use muster_model::{
+    id::DeviceId,
     policy::{Assignment, Recipient},
     problem::Code,
     status::Severity,
+    time::{HOUR, UnixMillis},
 };
 use muster_store::{
     db::{
@@ -16,6 +18,23 @@ use muster_store::{
 };
 use muster_trust::envelope::{self, EnvelopeError};
 
+/// How often which device moved its policy's version on.
+#[derive(Debug)]
+pub struct Raised(Limiter);
+
+impl Default for Raised {
+    fn default() -> Self {
+        Self(Limiter::with_window(HOUR))
+    }
+}
+
+impl Raised {
+    /// Once an hour: a database is restored once, and after that the site is ahead.
+    fn count(&self, device: DeviceId, beyond: bool, now: UnixMillis) -> Result<(), SiteError> {
+        self.0.count(&format!("{device} {beyond}"), 1, now)
+    }
+}
+
 /// No site gets as far by itself; only who signs such a number on purpose.
 const MOST: u64 = 1 << 53;
 
@@ -24,7 +43,8 @@ const MOST: u64 = 1 << 53;
 ///
 /// # Errors
 /// `unauthenticated`, `device_not_active`, `too_large`, `malformed`, `signature_invalid`, `foreign_site`; `conflict` for another
-/// device's, and for a version that no site reaches: then somebody else has the policy key.
+/// device's, and for a version that no site reaches: then somebody else has the policy key; `too_many` when the device moved it on
+/// in the last hour already.
 pub async fn assignment_ahead(ctx: &Ctx, site: &Site, bytes: &[u8]) -> Result<(), SiteError> {
     let device = authz::device(ctx)?.id;
     let shown = verify(site, bytes)?;
@@ -36,11 +56,17 @@ pub async fn assignment_ahead(ctx: &Ctx, site: &Site, bytes: &[u8]) -> Result<()
             return Err(not_active());
         }
         let row = assignment::of_devices(tx, &[device]).await?.pop();
-        let known = row.as_ref().is_some_and(|row| row.version > shown.version || row.envelope == bytes);
+        // What was signed is compared, and not the bytes: anybody can write a good signature in another way.
+        let same = |stored: &[u8]| verify(site, stored).is_ok_and(|stored| stored == shown);
+        let known = row.as_ref().is_some_and(|row| row.version > shown.version || same(&row.envelope));
         if known {
             return Ok(Vec::new());
         }
         let beyond = shown.version > MOST;
+        match site.memory.raised.count(device, beyond, ctx.now) {
+            Err(_) if beyond => return Ok(Vec::new()),
+            counted => counted?,
+        }
         let have = row.map_or(0, |row| row.version);
         let text = format!(
             "It has policy version {}, signed with a policy key of this site, which remembers version {have}: {}.",

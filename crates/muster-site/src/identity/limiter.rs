@@ -18,24 +18,33 @@ const WINDOW: i64 = 5 * MINUTE;
 
 /// The limiter.
 #[derive(Debug)]
-pub struct Limiter(Mutex<LruCache<String, (UnixMillis, u32)>>);
+pub struct Limiter {
+    window: i64,
+    windows: Mutex<LruCache<String, (UnixMillis, u32)>>,
+}
 
 impl Default for Limiter {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(CAPACITY)))
+        Self::with_window(WINDOW)
     }
 }
 
 impl Limiter {
+    /// With windows of this length, in milliseconds.
+    #[must_use]
+    pub fn with_window(window: i64) -> Self {
+        Self { window, windows: Mutex::new(LruCache::new(CAPACITY)) }
+    }
+
     /// Counts one event of `who`; refuses where there were `limit` in this window already.
     ///
     /// # Errors
     /// `too_many`.
     pub fn count(&self, who: &str, limit: u32, now: UnixMillis) -> Result<(), SiteError> {
         self.check(who, limit, now)?;
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = windows.get_or_insert_mut_ref(who, || (now, 0));
-        if now.since(entry.0) >= WINDOW || now < entry.0 {
+        if now.since(entry.0) >= self.window || now < entry.0 {
             *entry = (now, 0);
         }
         entry.1 += 1;
@@ -47,11 +56,11 @@ impl Limiter {
     /// # Errors
     /// `too_many`.
     pub fn check(&self, who: &str, limit: u32, now: UnixMillis) -> Result<(), SiteError> {
-        let windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         match windows.peek(who) {
-            Some((since, count)) if *count >= limit && (0..WINDOW).contains(&now.since(*since)) => {
+            Some((since, count)) if *count >= limit && (0..self.window).contains(&now.since(*since)) => {
                 metrics::counter!("muster_rate_limited_total").increment(1);
-                Err(SiteError::refused(Code::TooMany, "Too many attempts from here; wait five minutes and try again."))
+                Err(SiteError::refused(Code::TooMany, "Too many attempts from here; wait a while and try again."))
             }
             _ => Ok(()),
         }
@@ -80,6 +89,6 @@ mod tests {
         for n in 0..CAPACITY.get() + 10 {
             limiter.count(&n.to_string(), 1, UnixMillis(1)).unwrap();
         }
-        assert_eq!(limiter.0.lock().unwrap().len(), CAPACITY.get());
+        assert_eq!(limiter.windows.lock().unwrap().len(), CAPACITY.get());
     }
 }

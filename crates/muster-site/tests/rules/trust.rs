@@ -3,7 +3,7 @@
 use muster_model::{
     policy::{Assignment, Recipient},
     problem::Code,
-    time::DAY,
+    time::{DAY, HOUR},
 };
 use muster_site::{identity::trust::BUNDLE_LIFETIME, testing::TestSite, *};
 use muster_trust::{
@@ -159,7 +159,11 @@ async fn a_site_goes_on_from_what_its_own_key_signed_and_from_nothing_else() {
 
         assignment_ahead(&ctx, &test.site, &shown(device.id, 40, policy)).await.unwrap();
         assert_eq!(assignment_show(&ctx, &test.site).await.unwrap().version, 41);
-        // The same version with other content is another history, too.
+        // The same version with other content is another history, too; but not every minute.
+        let again = assignment_ahead(&ctx, &test.site, &shown(device.id, 41, policy)).await.unwrap_err();
+        assert_eq!(again.code(), Code::TooMany);
+        test.sources.pass(HOUR);
+        let ctx = test.device(&device);
         assignment_ahead(&ctx, &test.site, &shown(device.id, 41, policy)).await.unwrap();
         assert_eq!(assignment_show(&ctx, &test.site).await.unwrap().version, 42);
         assert_eq!(
@@ -167,6 +171,42 @@ async fn a_site_goes_on_from_what_its_own_key_signed_and_from_nothing_else() {
             1,
             "each device for itself"
         );
+    }
+}
+
+/// The same signature in other bytes: (r, s) and (r, n - s) are both good, and a length may be written longer than it has to be.
+fn rewritten(envelope: &[u8]) -> [Vec<u8>; 2] {
+    const N: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
+        0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let mut negated = envelope.to_vec();
+    let mut borrow = false;
+    for (s, n) in negated.iter_mut().rev().zip(N.iter().rev()) {
+        let (rest, first) = n.overflowing_sub(*s);
+        let (rest, second) = rest.overflowing_sub(u8::from(borrow));
+        (*s, borrow) = (rest, first || second);
+    }
+    let (before, signature) = envelope.split_at(envelope.len() - 66);
+    assert_eq!(signature[..2], [0x58, 0x40]);
+    [negated, [before, &[0x59, 0, 0x40], &signature[2..]].concat()]
+}
+
+// proves I1: a device has no way to make its site write and sign by saying the same in other bytes.
+#[tokio::test]
+async fn the_assignment_that_a_device_has_is_known_however_it_is_written() {
+    for test in TestSite::all().await {
+        let device = test.enrol("kiosk").await;
+        let ctx = test.device(&device);
+        let known = assignment_show(&ctx, &test.site).await.unwrap();
+        let written = audit_list(&test.full(), &test.site, Default::default()).await.unwrap().total;
+        for bytes in rewritten(&known.envelope) {
+            assert_ne!(bytes, known.envelope.to_vec());
+            let _ = assignment_ahead(&ctx, &test.site, &bytes).await;
+            assert_eq!(assignment_show(&ctx, &test.site).await.unwrap(), known);
+        }
+        let after = audit_list(&test.full(), &test.site, Default::default()).await.unwrap().total;
+        assert_eq!(after, written);
     }
 }
 
