@@ -13,7 +13,10 @@ try:
     import cbor2
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives import hmac
     from cryptography.hazmat.primitives.asymmetric import ec, utils
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 except ImportError as missing:
     print(f"{missing.name} is missing; install it with: pip install cbor2 cryptography")
     sys.exit(77)
@@ -38,6 +41,29 @@ def check(public, signature, message):
 def header_of(protected, content_type, key_id):
     header = cbor2.loads(protected)
     assert header == {1: -7, 3: content_type, 4: key_id}, header
+
+
+def hpke_open(private, point, encapsulated, info, data, ciphertext):
+    """RFC 9180, base mode, DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; written from the standard."""
+    def labeled_extract(suite, salt, label, key):
+        mac = hmac.HMAC(salt, hashes.SHA256())
+        mac.update(b"HPKE-v1" + suite + label + key)
+        return mac.finalize()
+
+    def labeled_expand(suite, key, label, about, length):
+        about = length.to_bytes(2) + b"HPKE-v1" + suite + label + about
+        return HKDFExpand(hashes.SHA256(), length, about).derive(key)
+
+    kem, suite = b"KEM" + (0x10).to_bytes(2), b"HPKE" + (0x10).to_bytes(2) + (1).to_bytes(2) + (2).to_bytes(2)
+    sender = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), encapsulated)
+    extracted = labeled_extract(kem, bytes(32), b"eae_prk", private.exchange(ec.ECDH(), sender))
+    shared = labeled_expand(kem, extracted, b"shared_secret", encapsulated + point, 32)
+    context = b"\0" + labeled_extract(suite, bytes(32), b"psk_id_hash", b"")
+    context += labeled_extract(suite, bytes(32), b"info_hash", info)
+    secret = labeled_extract(suite, shared, b"secret", b"")
+    key = labeled_expand(suite, secret, b"key", context, 32)
+    nonce = labeled_expand(suite, secret, b"base_nonce", context, 12)
+    return AESGCM(key).decrypt(nonce, ciphertext, data)
 
 
 def main(path):
@@ -102,6 +128,18 @@ def main(path):
     assert b"\n".join(lines) == section["bytes"].encode()
     assert hashlib.sha256(b"\n".join(lines)).hexdigest() == section["digest"]
 
+    sealed = vectors["sealed"]
+    secret, binding = sealed["secret"], sealed["secret"]["binding"]
+    scalar, point = b64(sealed["key"])[:32], b64(sealed["key"])[32:]
+    private = ec.derive_private_key(int.from_bytes(scalar), ec.SECP256R1())
+    spki = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert spki[-65:] == point and hashlib.sha256(spki).hexdigest() == secret["key"]
+    data = "\n".join(str(binding[name]) for name in ("site", "device", "application", "name", "version")).encode()
+    opened = hpke_open(
+        private, point, b64(secret["encapsulated"]), b"muster sealed secret 1", data, b64(secret["ciphertext"]))
+    assert opened.decode() == sealed["value"]
+
     certificates = {name: x509.load_der_x509_certificate(b64(der)) for name, der in vectors["certificates"].items()}
     certificates["issuing"].verify_directly_issued_by(certificates["root"])
     certificates["client"].verify_directly_issued_by(certificates["issuing"])
@@ -110,7 +148,7 @@ def main(path):
     assert len(uris) == 1 and uris[0].startswith(f"urn:muster:{vectors['site']}:device:"), uris
     request = x509.load_der_x509_csr(b64(vectors["signing_request"]))
     assert request.is_signature_valid and request.public_key() == keys["device"][0]
-    print(f"{done} signatures and chain links, the token, the sign-in, the digest and the certificates hold")
+    print(f"{done} signatures and chain links, the token, the sign-in, the digest, the sealed secret and the certificates hold")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ pub struct Agent {
     pub cache: PrivateDirectory,
     /// Directories of installations.
     pub runs: PrivateDirectory,
+    /// Keys to which secrets are sealed.
+    pub sealing: PrivateDirectory,
     /// The site.
     pub site: Site,
     /// The outbox and what else is kept.
@@ -100,6 +102,7 @@ impl Agent {
             policies: directory.directory("policy")?,
             cache: directory.directory("content")?,
             runs: directory.directory("run")?,
+            sealing: directory.directory("sealing")?,
             site: Site::new(clock.clone(), key, identity, trust, identity::load_statuses(&directory))?,
             directory,
             clock,

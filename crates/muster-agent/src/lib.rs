@@ -13,6 +13,7 @@ pub mod image;
 pub mod os;
 pub mod policy;
 pub mod run;
+pub mod secret;
 pub mod site;
 pub mod store;
 pub mod tpm;

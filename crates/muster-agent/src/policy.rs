@@ -8,6 +8,7 @@ use muster_model::{
     policy::{
         ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, PolicyRefusal, Recipient,
     },
+    secret::SealedSecret,
     time::{DAY, HOUR, MINUTE, UnixMillis},
 };
 use muster_trust::{
@@ -15,7 +16,10 @@ use muster_trust::{
     envelope::{self, EnvelopeError},
     sha256,
 };
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 /// The assignment in force, in the policy directory; its bodies lie beside it under their hashes.
 const ASSIGNMENT: &str = "assignment.cose";
@@ -46,6 +50,8 @@ pub struct Policy {
     digest: Hash,
     settings: ClientSettings,
     deployments: Vec<Deployment>,
+    /// For this device, by authors whom the trust bundle names. Still sealed.
+    secrets: Vec<SealedSecret>,
 }
 
 /// A deployment with its application.
@@ -99,6 +105,18 @@ impl Policy {
     #[must_use]
     pub fn deployments(&self) -> &[Deployment] {
         &self.deployments
+    }
+
+    /// Secrets for this device, still sealed, each signed by as many authors as the trust bundle wants.
+    #[must_use]
+    pub fn secrets(&self) -> &[SealedSecret] {
+        &self.secrets
+    }
+
+    /// The keys to which they are sealed.
+    #[must_use]
+    pub fn sealing_keys(&self) -> BTreeSet<Hash> {
+        self.secrets.iter().map(|secret| secret.key).collect()
     }
 
     /// Whether it is still to be believed: nothing new is started by a policy past its expiry, or under a trust bundle past its own.
@@ -196,7 +214,7 @@ pub fn assemble(
     bodies: &BTreeMap<Hash, Vec<u8>>,
 ) -> Result<Policy, PolicyRefusal> {
     let (mut settings, mut deployments) = (None, Vec::<DeploymentPolicy>::new());
-    let mut applications = BTreeMap::new();
+    let (mut applications, mut secrets) = (BTreeMap::new(), Vec::new());
     for reference in &assignment.value().bodies {
         let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
         check_body(reference, body)?;
@@ -207,6 +225,7 @@ pub fn assemble(
             BodyKind::Application => {
                 applications.insert(reference.hash, believe(body, bundle));
             }
+            BodyKind::Secret => secrets.extend(believe_secret(body, bundle, assignment.value())),
         }
     }
     let deployments = deployments.into_iter().map(|policy| {
@@ -215,7 +234,7 @@ pub fn assemble(
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
     let settings = bounded(settings.unwrap_or_default());
-    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, deployments })
+    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, deployments, secrets })
 }
 
 /// Whether these are the bytes that the reference names.
@@ -237,6 +256,18 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal
 fn believe(object: &[u8], bundle: &TrustBundle) -> Option<Verified<Application>> {
     let opened = envelope::open_json::<Application>(object, bundle.author_threshold(), |id| bundle.author_key(id));
     opened.ok().filter(|application| application.value().check().is_ok())
+}
+
+/// A secret counts where its authors are believed and it is for this very device. Anything else is as if it were not there.
+fn believe_secret(object: &[u8], bundle: &TrustBundle, assignment: &Assignment) -> Option<SealedSecret> {
+    let opened = envelope::open_json::<SealedSecret>(object, bundle.author_threshold(), |id| bundle.author_key(id));
+    let secret = opened.ok()?.into_value();
+    let ours =
+        secret.binding.site == assignment.site && Recipient::Device(secret.binding.device) == assignment.recipient;
+    if !ours {
+        tracing::warn!(device = %secret.binding.device, "the policy lists a secret for another device");
+    }
+    ours.then_some(secret)
 }
 
 /// A site that is taken over must not make its clients come every millisecond, or never again.

@@ -257,6 +257,15 @@ impl Session {
         self.connection.fetch(ask, ANSWER_BYTES).await.map(drop)
     }
 
+    /// `POST /mp/v1/sealing-key`: to which key secrets for this client are sealed from now on.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn sealing_key(&mut self, statement: Vec<u8>) -> Result<(), HttpError> {
+        let ask = Ask::post("/mp/v1/sealing-key", "application/cose", statement);
+        self.connection.fetch(ask, ANSWER_BYTES).await.map(drop)
+    }
+
     /// `GET /mp/v1/bodies/{hash}`.
     ///
     /// # Errors

@@ -33,6 +33,9 @@ pub struct Manifest {
     pub install: Command,
     /// How to tell whether it is there.
     pub detection: ManifestDetection,
+    /// Names of secrets that the install command gets: `secret/<name>` among its arguments is the path of a file.
+    #[serde(default)]
+    pub secrets: Vec<FileName>,
     /// The files, relative to the manifest.
     #[serde(default)]
     pub files: Vec<ManifestFile>,
@@ -114,6 +117,7 @@ impl Manifest {
             content,
             install: self.install.clone(),
             detection,
+            secrets: self.secrets.clone(),
             max_run_seconds: self.max_run_seconds,
         };
         application.check().map_err(|e| CliError::file(path, e))?;

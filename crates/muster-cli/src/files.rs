@@ -15,13 +15,30 @@ pub const SMALL: u64 = 256 << 10;
 /// # Errors
 /// [`CliError::File`] when it cannot be read or is over [`SMALL`].
 pub fn read_small(path: &Path) -> Result<Vec<u8>, CliError> {
+    read_at_most(path, SMALL)
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// [`CliError::File`] when it cannot be read or is larger.
+pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
     let file = File::open(path).map_err(|e| CliError::file(path, e))?;
+    bounded(file, limit).map_err(|e| CliError::file(path, e))
+}
+
+/// Reads standard input to its end, at most `limit` bytes.
+///
+/// # Errors
+/// [`CliError::File`] when it cannot be read or is larger.
+pub fn read_input(limit: u64) -> Result<Vec<u8>, CliError> {
+    bounded(std::io::stdin().lock(), limit).map_err(|e| CliError::file("standard input", e))
+}
+
+fn bounded(input: impl Read, limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    file.take(SMALL + 1).read_to_end(&mut bytes).map_err(|e| CliError::file(path, e))?;
-    if bytes.len() as u64 > SMALL {
-        return Err(CliError::file(path, format!("larger than {SMALL} bytes, so it is not what it should be")));
-    }
-    Ok(bytes)
+    input.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 > limit { Err(format!("larger than {limit} bytes")) } else { Ok(bytes) }
 }
 
 /// As [`read_small`], as text.

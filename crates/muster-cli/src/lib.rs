@@ -11,6 +11,7 @@ pub mod files;
 pub mod key;
 pub mod output;
 pub mod profile;
+pub mod seal;
 pub mod watch;
 pub mod when;
 

@@ -1,7 +1,11 @@
 //! Applications: content, install command, detection rule. Written and signed by an author; the site only distributes them.
 
-use crate::id::{ApplicationId, Hash, Name};
+use crate::{
+    id::{ApplicationId, Hash, Name},
+    secret::SECRETS_OF_APPLICATION,
+};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Content type of a signed application object, a `COSE_Sign` by author keys.
 pub const APPLICATION_TYPE: &str = "application/vnd.muster.application+json";
@@ -25,6 +29,10 @@ pub struct Application {
     pub install: Command,
     /// How to tell whether it is there.
     pub detection: Detection,
+    /// Names of secrets that the install command gets, each as the path of a file that is gone when it ends: `secret/<name>`
+    /// among the arguments. They are sealed for each device on their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<FileName>,
     /// Seconds that the install command may run; then it is ended with everything that it started. 1 to 86,400.
     pub max_run_seconds: u32,
 }
@@ -121,6 +129,9 @@ pub enum ApplicationError {
     /// A command is not well-formed.
     #[error("{0}")]
     Command(&'static str),
+    /// Too many secrets, or two of one name.
+    #[error("an application names at most {SECRETS_OF_APPLICATION} secrets, each with a name of its own")]
+    Secrets,
     /// A path in the detection rule is not absolute.
     #[error("the detection rule's path must be absolute, without `..`")]
     DetectionPath,
@@ -138,11 +149,15 @@ impl Application {
         if !(1..=86_400).contains(&self.max_run_seconds) {
             return Err(ApplicationError::RunTime);
         }
-        let names: std::collections::HashSet<_> = self.content.iter().map(|f| f.name.as_str()).collect();
+        let names: HashSet<_> = self.content.iter().map(|f| f.name.as_str()).collect();
         if self.content.len() > 64 || names.len() != self.content.len() {
             return Err(ApplicationError::Content);
         }
-        self.install.check(&names)?;
+        let secrets: HashSet<_> = self.secrets.iter().map(FileName::as_str).collect();
+        if self.secrets.len() > SECRETS_OF_APPLICATION || secrets.len() != self.secrets.len() {
+            return Err(ApplicationError::Secrets);
+        }
+        self.install.check(&names, &secrets)?;
         match &self.detection {
             Detection::Package { name, version } => {
                 let ok =
@@ -154,13 +169,13 @@ impl Application {
             }
             Detection::File { path, .. } if !is_absolute(path) => Err(ApplicationError::DetectionPath),
             Detection::File { .. } => Ok(()),
-            Detection::Command { command } => command.check(&names),
+            Detection::Command { command } => command.check(&names, &HashSet::new()),
         }
     }
 }
 
 impl Command {
-    fn check(&self, names: &std::collections::HashSet<&str>) -> Result<(), ApplicationError> {
+    fn check(&self, names: &HashSet<&str>, secrets: &HashSet<&str>) -> Result<(), ApplicationError> {
         let bad = |text: &str| text.len() > 4096 || text.contains('\0');
         if self.arguments.len() > 64 || self.arguments.iter().any(|a| bad(a)) || bad(&self.program) {
             return Err(ApplicationError::Command(
@@ -173,6 +188,11 @@ impl Command {
         let known = |text: &str| text.strip_prefix("content/").is_none_or(|name| names.contains(name));
         if !self.arguments.iter().all(|a| known(a)) || !known(&self.program) {
             return Err(ApplicationError::Command("content/<name> must name a file of the application"));
+        }
+        let known = |text: &str| text.strip_prefix("secret/").is_none_or(|name| secrets.contains(name));
+        if !self.arguments.iter().all(|a| known(a)) {
+            let why = "secret/<name> must name a secret of the application, and only the install command gets secrets";
+            return Err(ApplicationError::Command(why));
         }
         if !self.program.starts_with("content/") && !is_absolute(&self.program) {
             return Err(ApplicationError::Command("the program must be an absolute path or content/<name>"));
@@ -268,9 +288,11 @@ mod tests {
                 success_codes: vec![0],
             },
             detection: Detection::File { path: "/x".into(), hash: None },
+            secrets: vec!["token".parse().unwrap()],
             max_run_seconds: 1,
         };
         assert_eq!(app("content/setup", &["content/setup"]).check(), Ok(()));
+        assert_eq!(app("/x", &["secret/token"]).check(), Ok(()));
         assert_eq!(app("/usr/bin/dpkg", &["-i", "; rm -rf /"]).check(), Ok(()), "arguments are not interpreted");
         for (program, arguments) in [
             ("setup", &[][..]),
@@ -278,6 +300,8 @@ mod tests {
             ("/bin/../x", &[]),
             ("//host/share", &[]),
             ("/x", &["content/other"]),
+            ("/x", &["secret/other"]),
+            ("secret/token", &[]),
         ] {
             assert!(app(program, arguments).check().is_err(), "{program} {arguments:?}");
         }

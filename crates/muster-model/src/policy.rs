@@ -68,6 +68,9 @@ pub enum BodyKind {
     Deployment,
     /// A signed application object (`COSE_Sign` by authors), exactly as the author made it.
     Application,
+    /// A secret for one application on this device, sealed to the device and signed by authors
+    /// ([`crate::secret::SealedSecret`]).
+    Secret,
 }
 
 impl BodyKind {
@@ -78,6 +81,7 @@ impl BodyKind {
             Self::Settings => "settings",
             Self::Deployment => "deployment",
             Self::Application => "application",
+            Self::Secret => "secret",
         }
     }
 }

@@ -190,6 +190,8 @@ pub enum FailureReason {
     Interrupted,
     /// The disk is full.
     DiskFull,
+    /// A secret that the application wants was not sealed for this device yet, or cannot be opened any more.
+    SecretMissing,
 }
 
 impl FailureReason {
@@ -205,6 +207,7 @@ impl FailureReason {
         Self::DetectionFailed,
         Self::Interrupted,
         Self::DiskFull,
+        Self::SecretMissing,
     ];
 
     /// The stable text.
@@ -221,6 +224,7 @@ impl FailureReason {
             Self::DetectionFailed => "detection_failed",
             Self::Interrupted => "interrupted",
             Self::DiskFull => "disk_full",
+            Self::SecretMissing => "secret_missing",
         }
     }
 }

@@ -28,6 +28,7 @@ pub use delivery::{
         deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
     },
     policy::{Current, assignment_confirmed, assignment_show, body_show},
+    secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},
     settings::{settings_show, settings_update},
 };
 pub use error::SiteError;
@@ -37,7 +38,7 @@ pub use identity::{
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
     conflict::{conflict_decide, conflict_list},
     connection::{device_connected, device_seen, device_seen_flush},
-    device::{device_block, device_list, device_retire, device_revoke, device_show, device_unblock},
+    device::{device_block, device_block_many, device_list, device_retire, device_revoke, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},
     hardware::{hardware_list, hardware_remove, hardware_set},
     new_site::{NewSite, site_create},

@@ -4,7 +4,7 @@ use crate::{
     Site, SiteError,
     delivery::policy::{policy_pending, policy_renew, policy_restore, policy_work},
     identity::{
-        revocation::{certificate_purge, revocation_work},
+        revocation::{certificate_purge, revocation_hear, revocation_work},
         trust::trust_follow,
     },
     knowledge::inventory::inventory_sweep,
@@ -15,6 +15,8 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 /// How long the worker rests at most. What is urgent wakes it earlier.
 const REST: Duration = Duration::from_secs(2);
+/// How often is asked meanwhile whether another process revoked something: a block must hold everywhere within a second.
+const HEAR: Duration = Duration::from_millis(250);
 
 /// The background worker of one process. Several on one database do not disturb each other.
 #[derive(Debug)]
@@ -49,8 +51,20 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                () = tokio::time::sleep(rest) => {}
+                () = self.rest(rest) => {}
                 () = self.site.memory.work.notified() => {}
+            }
+        }
+    }
+
+    /// Rests, and listens to what other processes revoke.
+    async fn rest(&self, mut rest: Duration) {
+        while !rest.is_zero() {
+            let piece = rest.min(HEAR);
+            tokio::time::sleep(piece).await;
+            rest -= piece;
+            if let Err(error) = revocation_hear(&self.site).await {
+                tracing::warn!(%error, "What other processes revoked could not be read; it is tried again.");
             }
         }
     }

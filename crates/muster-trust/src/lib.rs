@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod key;
 pub mod ocsp;
 pub mod proposal;
+pub mod secret;
 pub mod sequence;
 pub mod server_status;
 pub mod tls;

@@ -10,17 +10,24 @@ use crate::{
     os::{
         PrivateDirectory,
         process::{self, Ending, Job, Output, Tail},
+        volatile_clean, volatile_directory, volatile_find,
     },
     policy::Policy,
+    secret::{self, Opened},
     store::{StoreError, deployments::Progress},
 };
 use muster_model::{
     application::Application,
     id::DeploymentId,
+    secret::SECRET_BYTES,
     status::{DeploymentState, FailureReason},
     time::{MINUTE, SECOND},
 };
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+use zeroize::Zeroizing;
 
 /// How long after its limit an installer that was left behind is ended.
 const GRACE: i64 = 10 * SECOND;
@@ -41,6 +48,9 @@ impl Names {
 
     fn clean(&self, agent: &Agent) {
         let runs = &agent.runs;
+        if let Err(error) = volatile_clean(runs.path(), &self.directory) {
+            tracing::warn!(%error, "the secrets of an installation could not be removed");
+        }
         let gone = runs.remove_directory(&self.directory);
         let gone = gone.and_then(|()| runs.remove(&self.lock)).and_then(|()| runs.remove(&self.output));
         if let Err(error) = gone {
@@ -68,6 +78,7 @@ fn mark_of(agent: &Agent, id: DeploymentId) -> String {
 pub(super) async fn install(
     step: &mut Step<'_>,
     application: &Application,
+    secrets: Opened,
     detect_first: bool,
 ) -> Result<Next, StoreError> {
     let agent = step.agent;
@@ -90,14 +101,20 @@ pub(super) async fn install(
             Err(error) => return finish(step, &names, Some((FailureReason::DetectionFailed, None)), error.0).await,
         }
     }
+    let in_memory = match lay_out(agent, &names, &secrets) {
+        Ok(in_memory) => in_memory,
+        Err(error) => return cannot_start(step, &names, &error).await,
+    };
     let limit = Duration::from_secs(u64::from(application.max_run_seconds));
     step.progress.until = agent.clock.now().plus(i64::from(application.max_run_seconds) * SECOND);
     step.take(DeploymentState::Installing, |_| {})?;
     let mut tail = Tail::new(agent.limits.output_bytes);
-    let (program, arguments) = arguments(&application.install, directory.path());
+    let (program, arguments) =
+        arguments(&application.install, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
     let job = Job { program, arguments, directory: directory.path(), mark: &mark, limit, stdin: Some(lock) };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
-    let output = tail.into_text();
+    let output = secret::redact(tail.into_text(), &secrets);
+    drop(secrets);
     let failure = match ending {
         Ending::NotStarted(error) => return cannot_start(step, &names, &error).await,
         Ending::TimedOut => Some((FailureReason::TimedOut, None)),
@@ -114,6 +131,34 @@ pub(super) async fn install(
         Ending::Exit(code) => Some((FailureReason::ExitCode, code)),
     };
     finish(step, &names, failure, output).await
+}
+
+/// The secrets as files in memory, under their names, for as long as the installation runs.
+fn lay_out(agent: &Agent, names: &Names, secrets: &Opened) -> io::Result<Option<PrivateDirectory>> {
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    volatile_clean(agent.runs.path(), &names.directory)?;
+    let all = volatile_directory(agent.runs.path())?;
+    let directory = all.directory(&names.directory).map_err(io::Error::other)?;
+    for (name, value) in secrets {
+        directory.new_file(name.as_str(), 0o600)?.write_all(value)?;
+    }
+    Ok(Some(directory))
+}
+
+/// The secrets that an interrupted installation was given, to keep them out of what it printed.
+fn laid_out(agent: &Agent, names: &Names) -> Opened {
+    let read = || -> io::Result<Opened> {
+        let Some(directory) = volatile_find(agent.runs.path(), &names.directory)? else { return Ok(Vec::new()) };
+        let mut secrets = Opened::new();
+        for name in directory.names()? {
+            let value = directory.read(&name, SECRET_BYTES)?.unwrap_or_default();
+            secrets.extend(name.parse().ok().map(|name| (name, Zeroizing::new(value))));
+        }
+        Ok(secrets)
+    };
+    read().unwrap_or_default()
 }
 
 enum Prepared {
@@ -226,5 +271,6 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         Ok(true) => None,
         Ok(false) | Err(_) => Some((FailureReason::Interrupted, None)),
     };
-    finish(&mut step, &names, failure, tail.into_text()).await.map(|_| ())
+    let output = secret::redact(tail.into_text(), &laid_out(agent, &names));
+    finish(&mut step, &names, failure, output).await.map(|_| ())
 }

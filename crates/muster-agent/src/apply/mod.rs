@@ -11,6 +11,7 @@ use crate::{
     agent::Agent,
     content::{self, ContentError},
     policy::{Deployment, Policy},
+    secret,
     store::{StoreError, deployments::Progress},
 };
 use muster_model::{
@@ -39,12 +40,14 @@ const AWAY: i64 = 5 * SECOND;
 /// What is tried next, and when.
 type Next = Option<UnixMillis>;
 
-/// Program and arguments as they are handed to the system: `content/<name>` is the file's path.
+/// Program and arguments as they are handed to the system: `content/<name>` is the file's path, and `secret/<name>` that of a
+/// secret where there are any.
 #[must_use]
-pub fn arguments(command: &Command, directory: &Path) -> (PathBuf, Vec<String>) {
-    let place = |text: &str| match text.strip_prefix("content/") {
-        Some(name) => directory.join(name).display().to_string(),
-        None => text.to_owned(),
+pub fn arguments(command: &Command, directory: &Path, secrets: Option<&Path>) -> (PathBuf, Vec<String>) {
+    let place = |text: &str| {
+        let content = text.strip_prefix("content/").map(|name| directory.join(name));
+        let secret = || Some(secrets?.join(text.strip_prefix("secret/")?));
+        content.or_else(secret).map_or_else(|| text.to_owned(), |path| path.display().to_string())
     };
     (place(&command.program).into(), command.arguments.iter().map(|a| place(a)).collect())
 }
@@ -108,6 +111,9 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Re
             (DeploymentState::Failed, Some(reason)) if may_pass(reason) => return Ok(Some(again)),
             // Not signed may become signed: by a trust bundle that names the author.
             (DeploymentState::Failed, Some(FailureReason::NotSigned)) if deployment.application().is_some() => {}
+            // What was not sealed may be sealed by now.
+            (DeploymentState::Failed, Some(FailureReason::SecretMissing))
+                if deployment.application().is_some_and(|a| secret::open(agent, policy, a.value()).is_ok()) => {}
             (DeploymentState::Succeeded | DeploymentState::Failed, _) => return Ok(None),
             _ => {}
         }
@@ -133,7 +139,7 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Re
         tracing::warn!(deployment = %id, "the policy or the trust bundle is past its expiry; nothing new is started until the site renews it");
         return Ok(Some(now.plus(HOUR)));
     }
-    start(&mut step, application).await
+    start(&mut step, policy, application).await
 }
 
 /// Whether it may work later without anybody changing the deployment.
@@ -142,7 +148,7 @@ const fn may_pass(reason: FailureReason) -> bool {
 }
 
 /// From detection to detection.
-async fn start(step: &mut Step<'_>, application: &Application) -> Result<Next, StoreError> {
+async fn start(step: &mut Step<'_>, policy: &Policy, application: &Application) -> Result<Next, StoreError> {
     let agent = step.agent;
     let needs_content = detect::needs_content(&application.detection);
     if !needs_content {
@@ -152,6 +158,11 @@ async fn start(step: &mut Step<'_>, application: &Application) -> Result<Next, S
             Err(error) => return step.fail(FailureReason::DetectionFailed, None, error.0).map(|()| None),
         }
     }
+    // Before anything is fetched: without them it does not go on.
+    let secrets = match secret::open(agent, policy, application) {
+        Ok(secrets) => secrets,
+        Err(missing) => return step.fail(FailureReason::SecretMissing, None, missing.to_string()).map(|()| None),
+    };
     if !application.content.is_empty() {
         if step.progress.state != DeploymentState::Downloading {
             step.take(DeploymentState::Downloading, |_| {})?;
@@ -162,7 +173,7 @@ async fn start(step: &mut Step<'_>, application: &Application) -> Result<Next, S
             }
         }
     }
-    install::install(step, application, needs_content).await
+    install::install(step, application, secrets, needs_content).await
 }
 
 fn clean_cache(agent: &Agent, policy: &Policy) {

@@ -12,4 +12,5 @@ pub use linux::{
     directory::{DirectoryError, PrivateDirectory, open_foreign},
     memory::give_memory_back,
     process,
+    volatile::{volatile_clean, volatile_directory, volatile_find},
 };

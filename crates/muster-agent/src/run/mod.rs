@@ -14,6 +14,7 @@ use crate::{
     identity::{Identity, Stage},
     os::{PrivateDirectory, claims},
     policy::{self, Policy},
+    secret,
 };
 use muster_model::{
     report::{Body, Message},
@@ -132,6 +133,7 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.spawn(follow::policy(agent.clone(), publish, wake.clone()));
     tasks.spawn(follow::live(agent.clone(), wake));
     tasks.spawn(follow::certificate(agent.clone()));
+    tasks.spawn(secret::run(agent.clone(), policy.clone()));
     tasks.spawn(inventory::run(agent.clone(), policy.clone()));
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));

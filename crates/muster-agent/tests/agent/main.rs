@@ -9,6 +9,7 @@ mod enrolment;
 mod outbox;
 mod policy;
 mod rpm_database;
+mod secret;
 mod server_status;
 mod tree;
 mod trust;

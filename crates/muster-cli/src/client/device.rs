@@ -3,7 +3,10 @@
 use super::{Client, ClientError, Tagged, encoded, query};
 use http::Method;
 use muster_model::{
-    api::{ClassRows, Device, DeviceDetail, DeviceQuery, Page, PageQuery, Reason, Revoke, TimelineEntry},
+    api::{
+        ClassRows, Device, DeviceDetail, DeviceQuery, DevicesBlock, DevicesBlocked, Page, PageQuery, Reason, Revoke,
+        TimelineEntry,
+    },
     id::DeviceId,
 };
 
@@ -46,6 +49,14 @@ impl Client {
     /// `changed` when the device is not as `etag` says; `conflict` when its state does not allow it.
     pub async fn device_block(&self, id: DeviceId, reason: &Reason, etag: Option<&str>) -> Result<Device, ClientError> {
         self.send(Method::POST, &format!("/devices/{id}/block"), reason, etag).await
+    }
+
+    /// `POST /devices/block`: many at once.
+    ///
+    /// # Errors
+    /// `not_found` when one of them is not there; nothing is done then.
+    pub async fn device_block_many(&self, request: &DevicesBlock) -> Result<DevicesBlocked, ClientError> {
+        self.post("/devices/block", request).await
     }
 
     /// `POST /devices/{id}/unblock`.

@@ -13,6 +13,7 @@ mod enrolment;
 mod events;
 mod hardware;
 mod message;
+mod secret;
 mod session;
 mod settings;
 mod site;

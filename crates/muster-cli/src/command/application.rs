@@ -93,7 +93,7 @@ impl Verb {
     }
 }
 
-fn author_key(ctx: &Context, key: Option<&Path>) -> Result<muster_trust::PrivateKey, CliError> {
+pub(super) fn author_key(ctx: &Context, key: Option<&Path>) -> Result<muster_trust::PrivateKey, CliError> {
     match (key, ctx.profile()) {
         (Some(path), Ok(profile)) => profile.open(path),
         (None, Ok(profile)) => profile.author_key(),
@@ -157,6 +157,9 @@ fn described(application: &Application) -> String {
         Detection::File { path, hash: Some(hash) } => ("Is there when", format!("{path} has the SHA-256 {hash}")),
         Detection::Command { command } => ("Is there when", format!("{} succeeds", written(command))),
     });
+    for secret in &application.secrets {
+        rows.push(("Secret", format!("{} (sealed for each device with `muster secret seal`)", secret.as_str())));
+    }
     for file in &application.content {
         rows.push(("File", format!("{} ({}) {}", file.name.as_str(), output::bytes(file.size), file.hash)));
     }
@@ -246,6 +249,7 @@ mod tests {
                 success_codes: vec![0],
             },
             detection: Detection::Package { name: "a".to_owned(), version: Some("1.0".to_owned()) },
+            secrets: Vec::new(),
             max_run_seconds: 600,
         };
         let text = described(&application);

@@ -4,7 +4,10 @@ use super::{Context, Part, ask::confirm, certificate::Why, find};
 use crate::{CliError, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
-    api::{Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Reason},
+    api::{
+        DEVICES_BLOCKED, Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, DevicesBlock, DevicesBlocked,
+        Reason,
+    },
     time::UnixMillis,
 };
 
@@ -25,7 +28,7 @@ pub(super) enum Verb {
         part: Part,
     },
     /// Lock a device out at once; it can be unblocked
-    Block(Change),
+    Block(Block),
     /// Let a blocked device in again
     Unblock(Change),
     /// Let a device go for good; to come back it enrols anew
@@ -66,6 +69,16 @@ pub(super) struct Change {
     reason: String,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Block {
+    /// Device ids or host names; several are locked out in one step, all of them or none
+    #[arg(required = true, num_args = 1..)]
+    devices: Vec<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    reason: String,
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Block,
@@ -83,7 +96,7 @@ impl Verb {
                 ctx.out.value(&client.device_show(id).await?.value, |detail| shown(ctx.now, detail))
             }
             Self::Timeline { device, part } => device_timeline(ctx, &device, part).await,
-            Self::Block(change) => change.run(ctx, Kind::Block).await,
+            Self::Block(block) => block.run(ctx).await,
             Self::Unblock(change) => change.run(ctx, Kind::Unblock).await,
             Self::Retire(change) => change.run(ctx, Kind::Retire).await,
             Self::Revoke { device, why } => device_revoke(ctx, &device, why).await,
@@ -103,6 +116,36 @@ async fn device_revoke(ctx: &Context, device: &str, why: Why) -> Result<(), CliE
     confirm(ctx, &about)?;
     let device = client.device_revoke(id, &why.into()).await?;
     ctx.out.value(&device, |d| format!("The certificates of {} are revoked.", output::clean(&d.name)))
+}
+
+impl Block {
+    async fn run(mut self, ctx: &Context) -> Result<(), CliError> {
+        if self.devices.len() == 1 {
+            let change = Change { device: self.devices.remove(0), reason: self.reason };
+            return change.run(ctx, Kind::Block).await;
+        }
+        let client = ctx.client().await?;
+        let mut devices = Vec::new();
+        for word in &self.devices {
+            devices.push(find::device(&client, word).await?);
+        }
+        let about = format!(
+            "{} devices: {}\nTheir connections are closed now, and they get nothing until they are unblocked.",
+            devices.len(),
+            self.devices.iter().map(|word| output::clean(word)).collect::<Vec<_>>().join(", ")
+        );
+        confirm(ctx, &about)?;
+        let (mut blocked, mut before) = (0, Vec::new());
+        for part in devices.chunks(DEVICES_BLOCKED) {
+            let request = DevicesBlock { devices: part.to_vec(), reason: self.reason.clone() };
+            let done = client.device_block_many(&request).await?;
+            blocked += done.blocked;
+            before.extend(done.before);
+        }
+        ctx.out.value(&DevicesBlocked { blocked, before }, |done| {
+            format!("{} devices are blocked now; {} were blocked or retired before.", done.blocked, done.before.len())
+        })
+    }
 }
 
 impl Change {

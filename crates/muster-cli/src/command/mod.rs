@@ -17,6 +17,7 @@ mod key;
 mod message;
 mod profile;
 mod quarantine;
+mod secret;
 mod session;
 mod settings;
 mod site;
@@ -87,6 +88,9 @@ enum Noun {
     /// Applications: sign them here, add them to the site
     #[command(subcommand)]
     Application(application::Verb),
+    /// Secrets of applications: sealed here, for each device on its own
+    #[command(subcommand)]
+    Secret(secret::Verb),
     /// Deployments: which devices shall have which application, and when
     #[command(subcommand)]
     Deployment(deployment::Verb),
@@ -193,6 +197,7 @@ impl Cli {
             Noun::Conflict(verb) => verb.run(&ctx).await,
             Noun::Inventory(verb) => verb.run(&ctx).await,
             Noun::Application(verb) => verb.run(&ctx).await,
+            Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,
             Noun::Message(verb) => verb.run(&ctx).await,
             Noun::Quarantine(verb) => verb.run(&ctx).await,

@@ -195,3 +195,25 @@ api! {
         text: String,
     }
 }
+
+/// Devices that one request may lock out.
+pub const DEVICES_BLOCKED: usize = 1_000;
+
+api! {
+    /// `POST /api/v1/devices/block`: many at once, all of them or none.
+    struct DevicesBlock {
+        /// Which; at most 1,000.
+        devices: Vec<DeviceId>,
+        /// One sentence for the audit log; 1 to 500 characters.
+        reason: String,
+    }
+}
+api! {
+    /// What became of them.
+    struct DevicesBlocked {
+        /// How many are locked out since.
+        blocked: u64,
+        /// Those that were blocked or retired before.
+        before: Vec<DeviceId>,
+    }
+}

@@ -9,8 +9,9 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{ApplicationInfo, Page, PageQuery},
-    application::{Command, Detection, Platform},
+    application::{Command, Detection, FileName, Platform},
     id::Hash,
+    time::UnixMillis,
 };
 
 /// `GET /applications`.
@@ -40,6 +41,8 @@ pub(crate) struct ApplicationPage {
     pub(crate) shell: Shell,
     /// The application.
     pub(crate) info: ApplicationInfo,
+    /// The secrets that it wants: for how many devices each is sealed, and when last.
+    pub(crate) secrets: Vec<(FileName, u64, Option<UnixMillis>)>,
 }
 
 impl ApplicationPage {
@@ -77,5 +80,6 @@ pub(crate) async fn application_list(visit: Visit, Wanted(rows): Wanted<Rows>) -
 /// `GET /applications/{hash}`
 pub(crate) async fn application_show(visit: Visit, Named(hash): Named<Hash>) -> Answer {
     let info = visit.ask(muster_site::application_show(&visit.ctx, visit.site(), hash).await)?;
-    visit.page(&ApplicationPage { shell: visit.shell("applications").await?, info })
+    let secrets = visit.ask(muster_site::secret_wanted(&visit.ctx, visit.site(), &info.application).await)?;
+    visit.page(&ApplicationPage { shell: visit.shell("applications").await?, info, secrets })
 }

@@ -192,6 +192,9 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::DetectionFailed => "The detection rule itself failed.".to_owned(),
         Reason::Interrupted => "The agent was stopped in the middle of the installation.".to_owned(),
         Reason::DiskFull => "The disk of the device is full.".to_owned(),
+        Reason::SecretMissing => {
+            "A secret that it wants is not sealed for this device; `muster secret seal` does that.".to_owned()
+        }
     };
     Some(sentence)
 }

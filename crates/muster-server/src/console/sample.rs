@@ -3,7 +3,7 @@
 use super::shell::{Shell, Theme};
 use muster_model::{
     api::*,
-    application::{Application, Command, ContentFile, Detection, Platform},
+    application::{Application, Command, ContentFile, Detection, FileName, Platform},
     enrol::DeviceClaims,
     id::{AdminId, ApplicationId, ConflictId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, TokenId},
     inventory::{Row, Unread, Value},
@@ -423,12 +423,18 @@ impl Flavour {
                         },
                     },
                 },
+                secrets: Vec::new(),
                 max_run_seconds: 900,
             },
             authors: vec![hash(150), hash(151)],
             created: ago(i64::from(number) * 3 * DAY),
             content_size: 14_250_112,
         }
+    }
+
+    pub(super) fn secrets(self) -> Vec<(FileName, u64, Option<UnixMillis>)> {
+        let named = |name: &str, devices, sealed| Some((name.parse().ok()?, devices, sealed));
+        [named("wifi-key", 1_236, Some(ago(DAY))), named("licence", 0, None)].into_iter().flatten().collect()
     }
 
     pub(super) fn applications(self) -> Vec<ApplicationInfo> {

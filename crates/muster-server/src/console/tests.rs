@@ -152,15 +152,23 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         page("applications", ApplicationsPage::new(f.shell("applications"), first(), f.page(f.applications(), 3))),
         page(
             "application",
-            ApplicationPage { shell: f.shell("applications"), info: f.application(1, "nginx", "1.26.3") },
+            ApplicationPage {
+                shell: f.shell("applications"),
+                info: f.application(1, "nginx", "1.26.3"),
+                secrets: Vec::new(),
+            },
         ),
         page(
             "application-file",
-            ApplicationPage { shell: f.shell("applications"), info: f.application(2, "audit", "2") },
+            ApplicationPage {
+                shell: f.shell("applications"),
+                info: f.application(2, "audit", "2"),
+                secrets: f.secrets(),
+            },
         ),
         page(
             "application-command",
-            ApplicationPage { shell: f.shell("applications"), info: f.application(3, "a", "3") },
+            ApplicationPage { shell: f.shell("applications"), info: f.application(3, "a", "3"), secrets: Vec::new() },
         ),
         page("deployments", DeploymentsPage::new(shell(), first(), f.page(f.deployments(), 4))),
         page("deployment", DeploymentPage::new(shell(), deployment.clone(), None, first(), f.page(all.clone(), 1_236))),

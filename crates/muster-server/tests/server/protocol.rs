@@ -13,6 +13,7 @@ use muster_model::{
     policy::{Assignment, BodyKind, BodyRef, ClientSettings, Recipient},
     problem::Code,
     report::{Batch, Body, Channel, Message, REPORT_TYPE},
+    secret::{SealedSecret, SealingKey, SecretBinding},
     status::{Component, MessageId, Severity, StatusMessage},
     time::{DAY, UnixMillis},
 };
@@ -20,7 +21,9 @@ use muster_trust::{
     PrivateKey, PublicKey, TrustBundle,
     bundle::{KeySet, NamedKey},
     certificate::{self, IssuingCa},
-    chain, envelope, sha256,
+    chain, envelope,
+    secret::{SealingPrivateKey, open_statement, seal, statement_key},
+    sha256,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -57,6 +60,7 @@ struct Vectors {
     /// A PKCS#10 request by the device's key, DER, base64.
     signing_request: String,
     section: SectionVector,
+    sealed: SealedVector,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,6 +110,15 @@ struct SectionVector {
     /// What the digest is taken over.
     bytes: String,
     digest: Hash,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SealedVector {
+    /// The private sealing key: the scalar, then the public point, base64.
+    key: String,
+    /// The secret in the clear.
+    value: String,
+    secret: SealedSecret,
 }
 
 fn root_of_repository() -> PathBuf {
@@ -169,6 +182,7 @@ fn application() -> Application {
             success_codes: vec![0],
         },
         detection: Detection::File { path: "/opt/hello".into(), hash: None },
+        secrets: Vec::new(),
         max_run_seconds: 60,
     }
 }
@@ -217,6 +231,17 @@ fn batch() -> String {
     serde_json::to_string(&batch).unwrap()
 }
 
+/// A device's statement of its sealing key, and a secret that is sealed to it.
+fn sealed_secret() -> (SealingKey, SealedVector) {
+    let sealing = SealingPrivateKey::generate().unwrap();
+    let (site, device, value) = (site(), DeviceId(uuid(2)), "correct horse battery staple");
+    let statement = SealingKey { site, device, key: statement_key(sealing.public()), made: NOW };
+    let name = "wifi-key".parse().unwrap();
+    let binding = SecretBinding { site, device, application: application().id, name, version: NOW };
+    let secret = seal(value.as_bytes(), sealing.public(), binding).unwrap();
+    (statement, SealedVector { key: BASE64.encode(sealing.kept()), value: value.to_owned(), secret })
+}
+
 /// New vectors, with new keys.
 fn generate() -> Vectors {
     let keys = Keys::generate();
@@ -258,6 +283,7 @@ fn generate() -> Vectors {
     let challenge = [5; 32];
     let message = [b"muster/v1/sign-in\0ABC\0".as_slice(), &challenge].concat();
     let bytes = section_bytes(&rows());
+    let (statement, sealed) = sealed_secret();
     Vectors {
         note: "Test vectors of docs/PROTOCOL.md. The keys are for tests and for nothing else.".into(),
         site: site(),
@@ -269,6 +295,7 @@ fn generate() -> Vectors {
             one("assignment", "policy", Assignment::TYPE, serde_json::to_vec(&assignment()).unwrap()),
             one("poll", "device", EnrolPoll::TYPE, serde_json::to_vec(&poll).unwrap()),
             one("report", "device", REPORT_TYPE, compressed),
+            one("sealing-key", "device", SealingKey::TYPE, serde_json::to_vec(&statement).unwrap()),
         ],
         sign: vec![
             several(
@@ -283,6 +310,12 @@ fn generate() -> Vectors {
                 Application::TYPE,
                 serde_json::to_vec(&application()).unwrap(),
             ),
+            several(
+                "sealed-secret",
+                &["author-1", "author-2"],
+                SealedSecret::TYPE,
+                serde_json::to_vec(&sealed.secret).unwrap(),
+            ),
         ],
         batch,
         chain: links.collect(),
@@ -294,6 +327,7 @@ fn generate() -> Vectors {
         },
         signing_request: BASE64.encode(certificate::signing_request(keys.of("device")).unwrap()),
         section: SectionVector { rows: rows(), digest: sha256(&bytes), bytes: String::from_utf8(bytes).unwrap() },
+        sealed,
         keys: keys
             .0
             .iter()
@@ -413,6 +447,20 @@ fn chain_token_sign_in_and_digest_are_as_the_document_says() {
     key(&vectors, "admin").verify(&message, &BASE64URL.decode(&vectors.sign_in.signature).unwrap()).unwrap();
     assert_eq!(section_bytes(&vectors.section.rows), vectors.section.bytes.as_bytes());
     assert_eq!(sha256(vectors.section.bytes.as_bytes()), vectors.section.digest);
+}
+
+#[test]
+fn a_sealed_secret_opens_as_the_document_says() {
+    let vectors = vectors();
+    let SealedVector { key, value, secret } = &vectors.sealed;
+    let sealing = SealingPrivateKey::from_kept(&BASE64.decode(key).unwrap()).unwrap();
+    assert_eq!(sealing.open(secret).unwrap().as_slice(), value.as_bytes());
+    let said = vectors.sign1.iter().find(|v| v.name == "sealing-key").unwrap();
+    let device = self::key(&vectors, "device");
+    let (public, said) = open_statement(&BASE64.decode(&said.envelope).unwrap(), &device).unwrap();
+    assert_eq!((public.id(), said.device), (secret.key, secret.binding.device));
+    let signed = vectors.sign.iter().find(|v| v.name == "sealed-secret").unwrap();
+    assert_eq!(serde_json::from_slice::<SealedSecret>(&BASE64.decode(&signed.payload).unwrap()).unwrap(), *secret);
 }
 
 #[test]

@@ -123,7 +123,8 @@ pub async fn application_show(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Appl
     info(&row.ok_or_else(SiteError::not_found)?)
 }
 
-fn info(row: &ApplicationRow) -> Result<ApplicationInfo, SiteError> {
+/// A stored application.
+pub(super) fn info(row: &ApplicationRow) -> Result<ApplicationInfo, SiteError> {
     // It was verified when it was added, and its hash is its name.
     let application = envelope::unverified_payload(&row.object)
         .ok()

@@ -1,5 +1,6 @@
 //! Deployments: which signed application which devices shall have, and from when on.
 
+use super::{application, secret};
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Page, PageQuery, Target},
@@ -13,7 +14,7 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        application::{self, ApplicationRow},
+        application::{self as stored, ApplicationRow},
         assignment,
         deployment::{self, DeploymentRow, Shown},
         policy_body,
@@ -37,7 +38,7 @@ pub async fn deployment_preview(
     authz::see(ctx)?;
     let (available, deadline) = times(ctx, create)?;
     let mut reader = site.store.reader().await?;
-    let application = find(application::get(&mut reader, create.application).await?)?;
+    let application = find(stored::get(&mut reader, create.application).await?)?;
     let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
     let mut warnings = Vec::new();
     if devices == 0 {
@@ -53,6 +54,14 @@ pub async fn deployment_preview(
     if same > 0 {
         warnings.push(format!("{same} deployment(s) of this same application are in force already."));
     }
+    drop(reader);
+    let wanted = application::info(&application)?.application;
+    for (name, sealed, _) in secret::secret_wanted(ctx, site, &wanted).await? {
+        let name = name.as_str();
+        warnings.push(format!(
+            "It wants the secret {name}, which is sealed for {sealed} device(s); the others wait until `muster secret seal` has sealed it for them."
+        ));
+    }
     Ok(DeploymentPreview { devices, examples, content_size: application.content_size, warnings })
 }
 
@@ -64,7 +73,7 @@ pub async fn deployment_preview(
 pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate) -> Result<Deployment, SiteError> {
     let admin = authz::change(ctx)?;
     let (available, deadline) = times(ctx, create)?;
-    let application = find(application::get(&mut *site.store.reader().await?, create.application).await?)?;
+    let application = find(stored::get(&mut *site.store.reader().await?, create.application).await?)?;
     let id = DeploymentId(site.sources.id());
     let policy = DeploymentPolicy { deployment: id, application: create.application, available, deadline };
     let body = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;

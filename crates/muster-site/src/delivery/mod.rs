@@ -5,4 +5,5 @@ pub mod application;
 pub mod content;
 pub mod deployment;
 pub mod policy;
+pub mod secret;
 pub mod settings;

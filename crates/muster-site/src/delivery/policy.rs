@@ -12,7 +12,7 @@ use muster_model::{
 use muster_store::{
     Tx,
     bus::Notice,
-    db::{assignment, assignment::AssignmentRow, assignment::Wanted, deployment, policy_body},
+    db::{assignment, assignment::AssignmentRow, assignment::Wanted, deployment, policy_body, secret},
     transaction,
 };
 use std::{
@@ -129,7 +129,11 @@ pub async fn body_show(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Vec<u8>, Si
     if !current.bodies.iter().any(|body| body.hash == hash) {
         return Err(SiteError::not_found());
     }
-    policy_body::get(&mut *site.store.reader().await?, hash).await?.ok_or_else(SiteError::not_found)
+    let mut reader = site.store.reader().await?;
+    if let Some(body) = policy_body::get(&mut reader, hash).await? {
+        return Ok(body);
+    }
+    secret::get(&mut reader, authz::device(ctx)?.id, hash).await?.ok_or_else(SiteError::not_found)
 }
 
 /// The assignment of the device that asks.
@@ -230,6 +234,11 @@ pub(super) async fn compile(
     for wanted in assignment::wanted(tx, &active).await? {
         if let Some(bodies) = bodies.get_mut(&wanted.device) {
             add(bodies, &wanted);
+        }
+    }
+    for (device, body) in secret::wanted(tx, &active).await? {
+        if let Some(bodies) = bodies.get_mut(&device) {
+            bodies.push(body);
         }
     }
     let earlier = assignment::of_devices(tx, &active).await?;

@@ -7,8 +7,8 @@ use super::revocation::{self, Committed};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
     api::{
-        Device, DeviceDetail, DeviceQuery, DeviceState, HardwareStanding, KeyProtection, Page, PageQuery, Reason,
-        RevocationReason, Revoke,
+        DEVICES_BLOCKED, Device, DeviceDetail, DeviceQuery, DeviceState, DevicesBlock, DevicesBlocked,
+        HardwareStanding, KeyProtection, Page, PageQuery, Reason, RevocationReason, Revoke,
     },
     id::{ConflictId, DeviceId, EnrolmentId, Hash},
     problem::Code,
@@ -114,7 +114,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
 ///
 /// # Errors
 /// `malformed`.
-pub(super) fn checked_reason(reason: Reason) -> Result<String, SiteError> {
+pub(crate) fn checked_reason(reason: Reason) -> Result<String, SiteError> {
     let text = reason.reason.trim().to_owned();
     if text.is_empty() || text.chars().count() > 500 || text.chars().any(char::is_control) {
         return Err(SiteError::refused(
@@ -194,6 +194,34 @@ pub async fn device_block(
     decide(ctx, site, id, reason, revision, Decision::Block, None).await
 }
 
+/// Locks many devices out in one transaction: all of them, or none. Those that are blocked or retired already stay as they are.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `malformed`, `too_large`, `not_found`.
+pub async fn device_block_many(ctx: &Ctx, site: &Site, request: DevicesBlock) -> Result<DevicesBlocked, SiteError> {
+    authz::change(ctx)?;
+    if request.devices.is_empty() || request.devices.len() > DEVICES_BLOCKED {
+        let detail = format!("One request locks out 1 to {DEVICES_BLOCKED} devices.");
+        return Err(SiteError::refused(Code::TooLarge, detail));
+    }
+    let reason = checked_reason(Reason { reason: request.reason })?;
+    let (decided, before) = transaction!(site.store, "device_block_many", |tx| {
+        let (mut decided, mut before) = (Vec::new(), Vec::new());
+        for id in &request.devices {
+            let row = device::get(tx, *id).await?;
+            let row = row.ok_or_else(|| SiteError::refused(Code::NotFound, format!("There is no device {id}.")))?;
+            match Decision::Block.from(row.state) {
+                Some(state) => decided.push(enact(ctx, tx, row, state, &reason, Decision::Block, None).await?),
+                None => before.push(*id),
+            }
+        }
+        Ok::<_, SiteError>((decided, before))
+    })?;
+    decided.iter().for_each(|(row, revoked)| enacted(site, row, revoked));
+    site.bus.publish(Notice::Changed(Noun::Device));
+    Ok(DevicesBlocked { blocked: decided.len() as u64, before })
+}
+
 /// Lets a blocked device in again: its certificates that were on hold leave the revocation list.
 ///
 /// # Errors
@@ -269,8 +297,7 @@ pub(super) async fn decide(
     authz::change(ctx)?;
     let reason = checked_reason(reason)?;
     let (row, revoked) = transaction!(site.store, "device_decide", |tx| {
-        let mut row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
-        let changed = || SiteError::refused(Code::Changed, "The device changed since you read it; read it again.");
+        let row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
         if revision.is_some_and(|revision| revision != row.revision) {
             return Err(changed());
         }
@@ -280,30 +307,56 @@ pub(super) async fn decide(
                 format!("The device is {}; this does not apply.", row.state),
             ));
         };
-        if state == DeviceState::Active {
-            check_hardware(tx, &row).await?;
-        }
-        let block_reason = (state == DeviceState::Blocked).then_some(reason.as_str());
-        if !device::set_state(tx, &row, state, block_reason).await? {
-            return Err(changed());
-        }
-        if row.state == DeviceState::Quarantined {
-            super::conflict::decided(tx, ctx, id, decision, &reason, of).await?;
-        }
-        let revoked = decision.certificates(tx, ctx, id).await?;
-        let text = format!("{} made the device {state}: {reason}", ctx.actor());
-        let severity = if state == DeviceState::Active { Severity::Information } else { Severity::Warning };
-        timeline::insert(tx, &line(id, ctx.now, "administration", severity, text)).await?;
-        if state == DeviceState::Active {
-            assignment::ask(tx, &[id], ctx.now).await?;
-        }
-        let detail = format!("{} is {state} now: {reason}", row.claims.host_name);
-        audit::append(tx, ctx, decision.action(), format!("device {id}"), detail).await?;
-        row.block_reason = block_reason.map(str::to_owned);
-        (row.state, row.revision) = (state, row.revision + 1);
-        Ok((row, revoked))
+        enact(ctx, tx, row, state, &reason, decision, of).await
     })?;
-    revocation::committed(site, &revoked);
+    enacted(site, &row, &revoked);
+    site.bus.publish(Notice::Changed(Noun::Device));
+    Ok(shown(site, &row))
+}
+
+fn changed() -> SiteError {
+    SiteError::refused(Code::Changed, "The device changed since you read it; read it again.")
+}
+
+/// A decision in its transaction: state, certificates, history, audit.
+async fn enact(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    mut row: DeviceRow,
+    state: DeviceState,
+    reason: &str,
+    decision: Decision,
+    of: Option<ConflictId>,
+) -> Result<(DeviceRow, Committed), SiteError> {
+    let id = row.id;
+    if state == DeviceState::Active {
+        check_hardware(tx, &row).await?;
+    }
+    let block_reason = (state == DeviceState::Blocked).then_some(reason);
+    if !device::set_state(tx, &row, state, block_reason).await? {
+        return Err(changed());
+    }
+    if row.state == DeviceState::Quarantined {
+        super::conflict::decided(tx, ctx, id, decision, reason, of).await?;
+    }
+    let revoked = decision.certificates(tx, ctx, id).await?;
+    let text = format!("{} made the device {state}: {reason}", ctx.actor());
+    let severity = if state == DeviceState::Active { Severity::Information } else { Severity::Warning };
+    timeline::insert(tx, &line(id, ctx.now, "administration", severity, text)).await?;
+    if state == DeviceState::Active {
+        assignment::ask(tx, &[id], ctx.now).await?;
+    }
+    let detail = format!("{} is {state} now: {reason}", row.claims.host_name);
+    audit::append(tx, ctx, decision.action(), format!("device {id}"), detail).await?;
+    row.block_reason = block_reason.map(str::to_owned);
+    (row.state, row.revision) = (state, row.revision + 1);
+    Ok((row, revoked))
+}
+
+/// After the commit: this process knows, and what the device has open ends.
+fn enacted(site: &Site, row: &DeviceRow, revoked: &Committed) {
+    let id = row.id;
+    revocation::committed(site, revoked);
     site.memory.verdicts.forget(id);
     match row.state {
         DeviceState::Active => site.memory.work.notify_one(),
@@ -311,8 +364,6 @@ pub(super) async fn decide(
             site.bus.publish(Notice::DeviceClosed(id))
         }
     }
-    site.bus.publish(Notice::Changed(Noun::Device));
-    Ok(shown(site, &row))
 }
 
 /// A device does not come back while its hardware identity is blocked.

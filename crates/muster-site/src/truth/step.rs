@@ -56,5 +56,6 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::DetectionFailed => "the detection rule itself failed",
         FailureReason::Interrupted => "the agent was stopped in the middle of the installation",
         FailureReason::DiskFull => "the disk is full",
+        FailureReason::SecretMissing => "a secret that it wants is not sealed for this device",
     }
 }

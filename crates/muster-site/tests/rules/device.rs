@@ -2,7 +2,7 @@
 
 use crate::reason;
 use muster_model::{
-    api::{DeviceQuery, DeviceSort, DeviceState, PageQuery, Reason},
+    api::{DeviceQuery, DeviceSort, DeviceState, DevicesBlock, PageQuery, Reason},
     id::DeviceId,
     problem::Code,
     time::{DAY, MINUTE, SECOND},
@@ -46,6 +46,31 @@ async fn block_closes_and_refuses_at_once_and_unblock_lets_in_again() {
         let actions: Vec<_> = log.items.iter().take(3).map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["device_retire", "device_unblock", "device_block"]);
         assert_eq!(log.items[2].detail, "pc1 is blocked now: stolen");
+    }
+}
+
+#[tokio::test]
+async fn many_are_blocked_in_one_step_or_none() {
+    for test in TestSite::all().await {
+        let devices = [test.enrol("pc1").await, test.enrol("pc2").await, test.enrol("pc3").await];
+        let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
+        let many = async |devices: Vec<DeviceId>| {
+            device_block_many(&test.full(), &test.site, DevicesBlock { devices, reason: "stolen".to_owned() }).await
+        };
+        let nobody = DeviceId(uuid::Uuid::nil());
+        assert_eq!(many(vec![ids[0], nobody]).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(many(vec![ids[0]; 1_001]).await.unwrap_err().code(), Code::TooLarge);
+        assert_eq!(connects(&test, &identity(&devices[0])).await, Ok(()), "none of them");
+        device_block(&test.full(), &test.site, ids[1], reason("lost"), None).await.unwrap();
+        let mut notices = test.site.bus.subscribe();
+        // proves I5: many in one transaction, and each of them is out when it is answered.
+        let done = many(ids.clone()).await.unwrap();
+        assert_eq!((done.blocked, done.before), (2, vec![ids[1]]));
+        assert_eq!(notices.try_recv().unwrap(), Notice::DeviceClosed(ids[0]));
+        assert_eq!(notices.try_recv().unwrap(), Notice::DeviceClosed(ids[2]));
+        for device in &devices {
+            assert_eq!(connects(&test, &identity(device)).await, Err(Code::DeviceNotActive));
+        }
     }
 }
 

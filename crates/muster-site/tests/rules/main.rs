@@ -19,6 +19,7 @@ mod outbox;
 mod policy;
 mod report;
 mod revocation;
+mod secret;
 mod session;
 mod site;
 mod trust;

@@ -29,6 +29,7 @@ pub mod policy_body;
 pub mod quarantine;
 pub mod report_hour;
 pub mod revocation;
+pub mod secret;
 pub mod session;
 pub mod setting;
 pub mod site_row;

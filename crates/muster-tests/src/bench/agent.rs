@@ -232,6 +232,7 @@ async fn deploy(
             success_codes: vec![0],
         },
         detection: Detection::File { path, hash: None },
+        secrets: Vec::new(),
         max_run_seconds: 60,
     };
     let added = client.application_create(author::sign(&application, &profile.author_key()?)?).await?;

@@ -14,7 +14,11 @@ use crate::fleet::{
 };
 use futures_util::{StreamExt, stream};
 use muster_cli::{Client, profile::ProfileDir};
-use muster_model::{api::Reason, id::DeviceId, time::UnixMillis};
+use muster_model::{
+    api::{DevicesBlock, Reason},
+    id::DeviceId,
+    time::UnixMillis,
+};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -146,6 +150,23 @@ async fn together(client: &Client, events: &mut Events, devices: &[DeviceId]) ->
     Ok(figure.ours(millis(last)).note(note))
 }
 
+/// The same for many in one request.
+async fn in_one_step(client: &Client, events: &mut Events, devices: &[DeviceId]) -> Result<Figure, FleetError> {
+    let what = format!("block {} clients by one request: until the last channel is closed", devices.len());
+    let figure = Figure::new(None, what, "ms", 1_000.0).lower();
+    if devices.is_empty() {
+        return Ok(figure.ours(f64::NAN));
+    }
+    drain(events);
+    let began = Instant::now();
+    let request = DevicesBlock { devices: devices.to_vec(), reason: "measured".to_owned() };
+    client.device_block_many(&request).await?;
+    let answered = began.elapsed();
+    let times = first(events, Heard::Closed, began, devices.len()).await?;
+    let note = format!("the request was answered after {:.0} ms", millis(answered));
+    Ok(figure.ours(millis(times.last().copied().unwrap_or_default())).note(note))
+}
+
 /// Enrols so many devices, opens their live channels, and measures.
 ///
 /// # Errors
@@ -166,7 +187,9 @@ pub async fn measure(clients: u64, scratch: &Path, progress: &Progress) -> Resul
     let mut figures = changes(&site, &client, &mut events, ids.len()).await?.to_vec();
     let (single, rest) = ids.split_at(SINGLE.min(ids.len()));
     figures.push(one_by_one(&client, &mut events, single).await?);
-    figures.push(together(&client, &mut events, &rest[..TOGETHER.min(rest.len())]).await?);
+    let (each, rest) = rest.split_at(TOGETHER.min(rest.len()));
+    figures.push(together(&client, &mut events, each).await?);
+    figures.push(in_one_step(&client, &mut events, &rest[..TOGETHER.min(rest.len())]).await?);
     site.server.stop().await;
     Ok(figures)
 }

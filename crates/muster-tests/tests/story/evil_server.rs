@@ -2,14 +2,20 @@
 //! program of their own to run on a client. They lose, because what runs is signed by authors whom the root key names.
 
 use crate::{harness::Site, loop_closes::added};
+use muster_cli::profile::ProfileDir;
 use muster_model::{
     Signed,
     application::{Application, Command, Detection, Platform},
     id::{ApplicationId, DeploymentId, Hash},
     policy::DeploymentPolicy,
+    secret::SecretBinding,
     time::UnixMillis,
 };
-use muster_trust::{PrivateKey, envelope, sha256};
+use muster_trust::{
+    PrivateKey, PublicKey, envelope,
+    secret::{open_statement, seal},
+    sha256,
+};
 use rusqlite::params;
 use std::{
     fs,
@@ -61,6 +67,7 @@ impl Owner {
                 success_codes: vec![0],
             },
             detection: Detection::File { path: trophy, hash: None },
+            secrets: Vec::new(),
             max_run_seconds: 30,
         }
     }
@@ -159,6 +166,99 @@ async fn whoever_owns_the_server_runs_nothing_on_a_client() {
     assert!(trophies.is_empty(), "the game is lost: {trophies:?}");
     assert!(!site.path("altered/installed/hello.txt").exists(), "altered content was installed");
     assert!(agent.try_wait().unwrap().is_none(), "the client goes on");
+    agent.kill().await.unwrap();
+}
+
+/// A secret for the device, as whoever owns the database puts it in.
+fn plant(owner: &Owner, keys: &[&PrivateKey], application: ApplicationId) {
+    let read = "SELECT k.envelope, d.spki FROM sealing_key k JOIN device d ON d.id = k.device WHERE d.id = ?1";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?));
+    let (statement, spki) = owner.database.query_row(read, [&owner.device], row).unwrap();
+    let (to, said) = open_statement(&statement, &PublicKey::from_spki(&spki).unwrap()).unwrap();
+    let (name, version) = ("token".parse().unwrap(), UnixMillis(1));
+    let binding = SecretBinding { site: said.site, device: said.device, application, name, version };
+    let sealed = seal(b"evil", &to, binding).unwrap();
+    let envelope = envelope::sign_json(keys, &sealed).unwrap();
+    let values = params![
+        owner.device,
+        application.to_string(),
+        sha256(&envelope).to_string(),
+        i64::try_from(envelope.len()).unwrap(),
+        envelope
+    ];
+    let put = "INSERT OR REPLACE INTO sealed_secret (device, application, name, version, hash, size, envelope)
+         VALUES (?1, ?2, 'token', 1, ?3, ?4, ?5)";
+    owner.database.execute(put, values).unwrap();
+}
+
+#[tokio::test]
+async fn all_author_keys_but_one_run_and_set_nothing_either() {
+    // proves S10, I2: with the server and all author keys but one of the threshold, nothing is run and no secret is set.
+    let mut site = Site::start().await;
+    let (device, mut agent) = site.managed("agent").await;
+    let root = site.path("");
+    let at = |name: &str| root.join(name).display().to_string();
+    let (second, passphrase) = (at("second.pem"), at("site/offline/root.passphrase"));
+    let made = site.muster_as("nobody", &["key", "create", "--out", &second, "--passphrase-file", &passphrase]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    site.rooted(&["author", "Second", &format!("{second}.pub")]).await;
+    site.rooted(&["threshold", "2"]).await;
+    site.confirmed(&device, 3).await;
+    let stolen = ProfileDir::read(&site.path("site/admin"), None).unwrap().author_key().unwrap();
+    let secret = fs::read_to_string(&passphrase).unwrap();
+    let honest =
+        PrivateKey::from_pem(&fs::read_to_string(&second).unwrap(), Some(secret.trim_end().as_bytes())).unwrap();
+
+    // What two authors signed wants a secret that two authors must set.
+    let owner = Owner::new(&site, &device);
+    let mut wanting = owner.application("wanting");
+    wanting.secrets = vec!["token".parse().unwrap()];
+    wanting.install.program = "/usr/bin/cp".to_owned();
+    wanting.install.arguments.insert(0, "secret/token".to_owned());
+    let object = sign(&[&stolen, &honest], &wanting);
+    let client = site.client().await;
+    let hash = client.application_create(object).await.unwrap().hash.to_string();
+    let create = ["deployment", "create", &hash, "--device", &device, "--yes", "--json"];
+    let control = site.muster(&create).await.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(state(&site, &control).await.1, "secret_missing");
+
+    site.kill_server().await;
+    let (policy, issuing) = (owner.online_key("policy.key.pem"), owner.online_key("issuing.key.pem"));
+    let evil = |name: &str| owner.application(name);
+    let evils = [
+        owner.deploy(&sign(&[&stolen], &evil("one")), "by one of two"),
+        owner.deploy(&sign(&[&stolen, &stolen], &evil("twice")), "by one of two, twice"),
+        owner.deploy(&sign(&[&stolen, &policy, &issuing], &evil("online")), "by one of two and what is online"),
+    ];
+    plant(&owner, &[&stolen, &stolen, &policy], wanting.id);
+    drop(owner);
+    site.serve().await;
+    for deployment in &evils {
+        let failed = state(&site, &deployment.to_string()).await;
+        assert_eq!(failed, ("failed".to_owned(), "not_signed".to_owned()), "{deployment}");
+    }
+    // Both authors set it, and only then it is there.
+    let (value, file) = (at("value"), at("sealed.json"));
+    fs::write(&value, "good").unwrap();
+    fs::set_permissions(&value, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let seal = ["secret", "seal", "wanting", "token", "--value", &value, "--software-keys", "--out", &file, "--yes"];
+    let sealed = site.muster(&seal).await;
+    assert_eq!(sealed.code, Some(0), "{sealed:?}");
+    let add = ["secret", "add", &file, "--json"];
+    assert_eq!(site.muster(&add).await.problem(), "author_unknown");
+    let cosign = ["secret", "cosign", &file, "--key", &second, "--passphrase-file", &passphrase, "--yes"];
+    assert_eq!(site.muster_as("nobody", &cosign).await.code, Some(0));
+    assert_eq!(site.muster(&add).await.code, Some(0));
+    site.until("what both authors set", async |client| {
+        let page = muster_model::api::PageQuery::default();
+        let devices = client.deployment_devices(control.parse().unwrap(), None, &page).await?.items;
+        Ok(devices.first().is_some_and(|row| row.state.as_str() == "succeeded").then_some(()))
+    })
+    .await;
+    let trophies: Vec<_> =
+        fs::read_dir(site.path("trophies")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(trophies, ["wanting"], "the game is lost");
+    assert_eq!(fs::read_to_string(site.path("trophies/wanting")).unwrap(), "good");
     agent.kill().await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::FakeClock;
 use muster_cli::{CliError, Client, profile::ProfileDir, watch};
-use muster_model::time::UnixMillis;
+use muster_model::{profile::PROFILE_FILE, time::UnixMillis};
 use serde_json::Value;
 use std::{
     future::Future,
@@ -258,11 +258,40 @@ impl Site {
 
     /// Starts the server, and waits until it says where it listens.
     pub(crate) async fn serve(&mut self) {
-        let log = std::fs::File::create(self.path("musterd.log")).unwrap();
+        self.server = Some(self.started("musterd", "site").await);
+    }
+
+    /// A second server of the same site on the same database, with doors of its own; and the address of its management point.
+    pub(crate) async fn second_server(&self) -> (Child, String) {
+        let (from, to) = (self.path("site"), self.path("second"));
+        let copied = std::process::Command::new("cp").arg("-a").args([&from, &to]).status().unwrap();
+        assert!(copied.success());
+        let file = to.join("musterd.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let old: Vec<String> = ["management_point", "enrolment", "admin", "revocation"]
+            .map(|door| {
+                let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{door} = ")));
+                let line = line.unwrap_or_else(|| panic!("no {door}: {text}"));
+                line.rsplit_once(':').unwrap().1.trim_matches(|c: char| !c.is_ascii_digit()).to_owned()
+            })
+            .into();
+        let new = free_ports();
+        for file in [file, to.join("admin").join(PROFILE_FILE)] {
+            let mut text = std::fs::read_to_string(&file).unwrap();
+            for (old, new) in old.iter().zip(new) {
+                text = text.replace(&format!(":{old}"), &format!(":{new}"));
+            }
+            std::fs::write(&file, text).unwrap();
+        }
+        (self.started("second", "second").await, format!("https://127.0.0.1:{}", new[0]))
+    }
+
+    async fn started(&self, name: &str, dir: &str) -> Child {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         let mut child = self
-            .program("musterd", "musterd")
+            .program("musterd", name)
             .args(["serve", "--dir"])
-            .arg(self.path("site"))
+            .arg(self.path(dir))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -272,12 +301,11 @@ impl Site {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         loop {
             let line = lines.next_line().await.unwrap();
-            let line = line.unwrap_or_else(|| panic!("musterd ended: {}", self.log("musterd")));
+            let line = line.unwrap_or_else(|| panic!("{name} ended: {}", self.log(name)));
             if line.starts_with("Console and API") {
-                break;
+                return child;
             }
         }
-        self.server = Some(child);
     }
 
     /// Ends the server as a power failure would: SIGKILL, at whatever it is doing.

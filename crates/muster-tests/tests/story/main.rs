@@ -14,6 +14,8 @@ mod reference;
 mod refusals;
 mod revocation;
 mod roles;
+mod second_server;
+mod secrets;
 mod silence;
 mod swtpm;
 mod trust;

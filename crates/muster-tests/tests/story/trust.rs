@@ -11,7 +11,7 @@ impl Site {
     }
 
     /// As [`Site::trust`], with the root key on this machine.
-    async fn rooted(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn rooted(&self, arguments: &[&str]) -> String {
         let passphrase = self.path("site/offline/root.passphrase").display().to_string();
         let ran = self.trust(&[arguments, &["--passphrase-file", &passphrase]].concat()).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -32,7 +32,7 @@ impl Site {
     }
 
     /// Waits until the device has confirmed a policy that was signed under this trust bundle.
-    async fn confirmed(&self, device: &str, trust_version: u64) -> u64 {
+    pub(crate) async fn confirmed(&self, device: &str, trust_version: u64) -> u64 {
         self.until("the policy under the new trust bundle", async |client| {
             let detail = client.device_show(device.parse().unwrap()).await?.value;
             let there = detail.policy_confirmed.is_some() && detail.policy_trust_version == trust_version;

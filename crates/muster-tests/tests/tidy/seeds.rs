@@ -48,6 +48,7 @@ fn application() -> Application {
             success_codes: vec![0],
         },
         detection: Detection::Package { name: "tools".into(), version: Some("7.1".into()) },
+        secrets: Vec::new(),
         max_run_seconds: 600,
     }
 }

@@ -219,6 +219,22 @@ impl PrivateDirectory {
         }
     }
 
+    /// Overwrites a file with zeros before it goes, so that a disk that keeps files in place keeps nothing of it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn destroy(&self, name: &str) -> io::Result<()> {
+        let file = match self.at(name, OFlags::WRONLY, 0) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        io::copy(&mut io::repeat(0).take(file.metadata()?.len()), &mut &file)?;
+        file.sync_all()?;
+        self.remove(name)?;
+        Ok(rustix::fs::fsync(&self.handle)?)
+    }
+
     /// Removes a directory in this one with everything in it, without following links.
     ///
     /// # Errors

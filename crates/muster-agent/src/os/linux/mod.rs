@@ -21,6 +21,7 @@ pub mod sqlite;
 pub mod systemd;
 pub mod sysv;
 pub mod unit;
+pub mod volatile;
 
 use crate::os::{
     facts::{

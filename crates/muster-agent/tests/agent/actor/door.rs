@@ -178,6 +178,11 @@ fn management_point(
         }
         (&Method::GET, "/mp/v1/live") => Ok(live(site)),
         (&Method::POST, "/mp/v1/reports") => report(site, body),
+        (&Method::POST, "/mp/v1/sealing-key") => {
+            site.state().sealing_keys.push(body.to_vec());
+            site.tell();
+            Ok(whole(StatusCode::NO_CONTENT, "application/cose", Bytes::new()))
+        }
         (&Method::POST, "/mp/v1/certificate") => {
             let request: RenewRequest = serde_json::from_slice(body).map_err(io::Error::other)?;
             let csr = BASE64.decode(&request.csr).map_err(io::Error::other)?;

@@ -84,6 +84,8 @@ pub(crate) struct State {
     pub(crate) resync: Vec<String>,
     /// `Range` headers that came.
     pub(crate) ranges: Vec<Option<String>>,
+    /// Statements of sealing keys, in the order in which they came.
+    pub(crate) sealing_keys: Vec<Vec<u8>>,
     pub(crate) lives: usize,
     /// Requests at the management point.
     pub(crate) requests: usize,
@@ -344,13 +346,24 @@ impl Site {
         application: &Application,
         deadline: UnixMillis,
     ) -> DeploymentId {
+        let (deployment, bodies) = self.deployment(authors, application, deadline);
+        self.assign(bodies);
+        deployment
+    }
+
+    /// As [`Site::deploy`], but only what would be assigned.
+    pub(crate) fn deployment(
+        &self,
+        authors: &[&PrivateKey],
+        application: &Application,
+        deadline: UnixMillis,
+    ) -> (DeploymentId, Vec<BodyRef>) {
         let object = envelope::sign_json(authors, application).unwrap();
         let application = self.body(BodyKind::Application, object);
         let deployment = DeploymentId(Uuid::from_u128(u128::from(self.state().version) + 100));
         let policy = DeploymentPolicy { deployment, application: application.hash, available: deadline, deadline };
         let policy = self.body(BodyKind::Deployment, serde_json::to_vec(&policy).unwrap());
-        self.assign(vec![policy, application]);
-        deployment
+        (deployment, vec![policy, application])
     }
 }
 
@@ -368,6 +381,7 @@ pub(crate) fn application(script: ContentFile, detected: &std::path::Path, max_r
         },
         content: vec![script],
         detection: Detection::File { path: detected.display().to_string(), hash: None },
+        secrets: Vec::new(),
         max_run_seconds,
     }
 }

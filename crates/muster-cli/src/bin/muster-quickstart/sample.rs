@@ -29,6 +29,7 @@ fn described(place: &Place, content: ContentFile, id: ApplicationId) -> Result<A
             success_codes: vec![0],
         },
         detection: Detection::File { path: installed, hash: Some(hash) },
+        secrets: Vec::new(),
         max_run_seconds: 60,
     })
 }

@@ -7,6 +7,7 @@ mod body;
 mod certificate;
 mod content;
 mod report;
+mod sealing_key;
 mod trust_bundle;
 
 use super::{
@@ -188,6 +189,7 @@ async fn answer(
         }
         (&Method::GET, "/mp/v1/trust-bundle") => trust_bundle::show(ctx, point).await,
         (&Method::POST, "/mp/v1/assignment") => assignment::ahead(ctx, point, request).await,
+        (&Method::POST, "/mp/v1/sealing-key") => sealing_key::set(ctx, point, request).await,
         (&Method::POST, "/mp/v1/certificate") => certificate::renew(ctx, point, request).await,
         (&Method::GET, _) => named(ctx, point, path, request.headers()).await,
         _ => Err(Refusal::not_found()),

@@ -9,7 +9,10 @@ use crate::http::{
 use axum::{extract::State, response::Response};
 use http::{StatusCode, header};
 use muster_model::{
-    api::{ClassRows, Device, DeviceDetail, DeviceQuery, PageQuery, Reason, Revoke, TimelineEntry},
+    api::{
+        ClassRows, Device, DeviceDetail, DeviceQuery, DevicesBlock, DevicesBlocked, PageQuery, Reason, Revoke,
+        TimelineEntry,
+    },
     id::DeviceId,
 };
 use muster_site::authz::Access;
@@ -38,6 +41,10 @@ pub(super) fn routes() -> Vec<Route> {
             )
             .takes::<Reason>()
             .gives::<Device>(),
+        Route::post("/api/v1/devices/block", Access::Change, block_many)
+            .about("device_block_many", "Lock up to 1,000 devices out in one step: all of them, or none.")
+            .takes::<DevicesBlock>()
+            .gives::<DevicesBlocked>(),
         Route::post("/api/v1/devices/{id}/unblock", Access::Change, unblock)
             .about("device_unblock", "Let a blocked device in again.")
             .takes::<Reason>()
@@ -97,6 +104,14 @@ async fn block(
     Json(reason): Json<Reason>,
 ) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::device_block(&ctx, &app.site, id, reason, revision).await?))
+}
+
+async fn block_many(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Json(request): Json<DevicesBlock>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::device_block_many(&ctx, &app.site, request).await?))
 }
 
 async fn unblock(

@@ -15,6 +15,7 @@ mod hardware;
 mod message;
 pub mod openapi;
 mod quarantine;
+mod secret;
 mod session;
 mod settings;
 mod site;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> Vec<Route> {
         settings::routes(),
         message::routes(),
         quarantine::routes(),
+        secret::routes(),
         audit::routes(),
         event::routes(),
         openapi::routes(),

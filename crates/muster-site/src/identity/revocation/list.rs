@@ -71,6 +71,18 @@ impl Lists {
     }
 }
 
+/// Takes over what another process revoked. The number of the last change, by whomever.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn revocation_hear(site: &Site) -> Result<u64, SiteError> {
+    let change = revocation::change(&mut *site.store.reader().await?).await?;
+    if change != site.memory.revoked.change.load(Ordering::Acquire) {
+        revocation_load(site).await?;
+    }
+    Ok(change)
+}
+
 /// The worker's part: hears of changes by other processes, and signs the list of each issuing CA that is believed when it is old
 /// or incomplete. Every list names everything that is revoked: serial numbers are random, and one list is as good as the other.
 /// Whether a list was signed.
@@ -78,10 +90,7 @@ impl Lists {
 /// # Errors
 /// When the store or the key fails; the list before stays in force.
 pub(crate) async fn revocation_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
-    let change = revocation::change(&mut *site.store.reader().await?).await?;
-    if change != site.memory.revoked.change.load(Ordering::Acquire) {
-        revocation_load(site).await?;
-    }
+    let change = revocation_hear(site).await?;
     let trust = site.trust.load_full();
     let mut signed = false;
     for ca in trust.keys.issuing_all() {
