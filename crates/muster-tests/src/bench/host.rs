@@ -30,8 +30,18 @@ impl Revocations for Nothing {
     }
 }
 
-/// TLS as the management point has it: its own certificate of the site's issuing CA, client certificates required.
-fn config(site: &Path) -> Result<ServerConfig, FleetError> {
+/// What a server of the site shows: a certificate of its own, with its chain and its status.
+pub(super) struct Materials {
+    /// Its certificate, the issuing CA's and the root's, DER.
+    pub(super) chain: [Vec<u8>; 3],
+    /// Its key.
+    pub(super) key: PrivateKey,
+    /// An OCSP answer that says good.
+    pub(super) status: Vec<u8>,
+}
+
+/// A new server certificate of the site's issuing CA.
+pub(super) fn materials(site: &Path) -> Result<Materials, FleetError> {
     let keys = site.join("keys");
     let read = |name: &str| {
         let path = keys.join(name);
@@ -44,10 +54,17 @@ fn config(site: &Path) -> Result<ServerConfig, FleetError> {
     let key = PrivateKey::generate()?;
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let issued = ca.server(&names, key.public(), clock::now())?;
-    let chain = [issued.der, ca.certificate().to_vec(), root.clone()];
+    let chain = [issued.der, ca.certificate().to_vec(), root];
     let now = clock::now();
     let serial = certificate::serial_number(&chain[0]).unwrap_or_default();
     let status = ca.ocsp_status(serial, Status::Good, now, now.plus(DAY))?;
+    Ok(Materials { chain, key, status })
+}
+
+/// TLS as the management point has it, client certificates required.
+fn config(site: &Path) -> Result<ServerConfig, FleetError> {
+    let Materials { chain, key, status } = materials(site)?;
+    let root = chain[2].clone();
     let presented = Arc::new(Presented::new(&chain, &key, status)?);
     Ok(tls::server(presented, ClientAuth::Required { roots: vec![root], revoked: Arc::new(Nothing) })?)
 }

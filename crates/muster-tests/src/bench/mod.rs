@@ -10,6 +10,7 @@ pub mod lists;
 pub mod live;
 pub mod load;
 pub mod memory;
+pub mod openssl;
 pub mod process;
 pub mod ratios;
 pub mod report;

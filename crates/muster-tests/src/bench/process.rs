@@ -184,6 +184,23 @@ impl Server {
         Ok(Self { child, _stdin: stdin, pid, target: Target::parse(&url)? })
     }
 
+    /// Starts a program that is not ours and listens on this port. It ends with this process.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn foreign(program: &str, arguments: &[&str], port: u16) -> Result<Self, FleetError> {
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(FleetError::io(program))?;
+        let pid = child.id().unwrap_or_default();
+        until(program, || Ok(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())).await?;
+        Ok(Self { child, _stdin: None, pid, target: Target::parse(&format!("https://localhost:{port}"))? })
+    }
+
     /// Ends it in good order where it can.
     pub async fn stop(mut self) {
         drop(self._stdin.take());
@@ -195,11 +212,17 @@ impl Server {
     }
 }
 
+/// A free port below the clients' range.
+#[must_use]
+pub fn free_port() -> u16 {
+    free_ports(1).first().copied().unwrap_or(0)
+}
+
 /// A free address for a role of this program.
 ///
 /// # Errors
 /// [`FleetError::Io`].
 pub async fn listen() -> Result<tokio::net::TcpListener, FleetError> {
-    let port = free_ports(1).first().copied().unwrap_or(0);
+    let port = free_port();
     tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(FleetError::io("listening"))
 }

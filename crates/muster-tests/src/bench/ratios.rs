@@ -3,6 +3,7 @@
 use super::{
     agent, hold,
     load::{self, CONNECTIONS, Work},
+    openssl,
     process::{Server, Site},
     report::{Figure, Subject},
     signature,
@@ -120,7 +121,11 @@ pub async fn run(plan: &Plan, scratch: &Path, progress: &Progress) -> Result<Vec
     figures.push(rest.0);
     figures.extend(signature::measure()?);
     for (work, figure) in loads {
-        figures.push(trio.measure(work, figure, plan.length).await);
+        let figure = trio.measure(work, figure, plan.length).await;
+        figures.push(match work {
+            Work::Handshake { .. } => beside_openssl(&mut trio, work, figure, plan.length, scratch).await?,
+            _ => figure,
+        });
     }
     let Trio { limit, mut ours, peer, .. } = trio;
     limit.0.stop().await;
@@ -139,6 +144,31 @@ pub async fn run(plan: &Plan, scratch: &Path, progress: &Progress) -> Result<Vec
     }
     ours.0.server.stop().await;
     Ok(figures)
+}
+
+/// The same handshakes by nginx on OpenSSL, where that is on this machine.
+async fn beside_openssl(
+    trio: &mut Trio,
+    work: Work,
+    figure: Figure,
+    length: Duration,
+    scratch: &Path,
+) -> Result<Figure, FleetError> {
+    let Some(server) = openssl::start(&trio.ours.0.dir, scratch).await? else {
+        return Ok(figure.note("nginx on OpenSSL was not measured: the Debian package nginx-light is missing"));
+    };
+    let mut devices = load::strangers(&trio.limit.1)?;
+    let mut rates = Vec::new();
+    for _ in 0..2 {
+        let outcome = load::run(work, &server, &trio.root, &mut devices, trio.seed, length, false).await?;
+        rates.push(outcome.per_cpu_second());
+    }
+    server.stop().await;
+    let rate = rates.iter().sum::<f64>() / 2.0;
+    let ratio = figure.median(Subject::Ours).unwrap_or(f64::NAN) / rate;
+    let note = format!("nginx on OpenSSL, in the same run: {rate:.0}; ours is {ratio:.2} of that");
+    say(&note);
+    Ok(figure.note(note))
 }
 
 fn fresh(scratch: &Path, name: &str) -> Result<PathBuf, FleetError> {
