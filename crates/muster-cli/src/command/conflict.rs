@@ -22,7 +22,8 @@ pub(super) enum Verb {
     Decide {
         /// Id of the conflict
         conflict: ConflictId,
-        /// `same_machine`: it goes on; `two_machines`: its key is given up, both enrol anew; block: both are locked out
+        /// `same_machine`: it goes on, or the request takes its place; `two_machines`: its key is given up, or the request is a device
+        /// of its own; block: both are locked out; refused: the request alone
         #[arg(long = "as", value_name = "DECISION")]
         decision: ConflictDecision,
         /// Why, for the audit log
@@ -50,8 +51,11 @@ impl Verb {
                 })
             }
             Self::Decide { conflict, decision, reason } => {
-                confirm(ctx, consequence(decision))?;
                 let client = ctx.client().await?;
+                let all = ConflictQuery { open: true, limit: 500, ..ConflictQuery::default() };
+                let found = client.conflict_list(&all).await?.items.into_iter().find(|c| c.id == conflict);
+                let asking = found.is_some_and(|conflict| conflict.enrolment.is_some());
+                confirm(ctx, consequence(decision, asking))?;
                 let decided = client.conflict_decide(conflict, &ConflictDecide { decision, reason }).await?;
                 ctx.out.value(&decided, |c| format!("Device {} is {} now.", c.device, c.device_state))
             }
@@ -59,8 +63,13 @@ impl Verb {
     }
 }
 
-const fn consequence(decision: ConflictDecision) -> &'static str {
+const fn consequence(decision: ConflictDecision, asking: bool) -> &'static str {
     match decision {
+        ConflictDecision::SameMachine if asking => {
+            "The request is approved and takes the place of the device, which is retired. This cannot be undone."
+        }
+        ConflictDecision::TwoMachines if asking => "The request is approved as a device of its own.",
+        ConflictDecision::Refused => "The request is refused, and the device goes on as it is.",
         ConflictDecision::SameMachine => "The device goes on, with the hardware that it has now.",
         ConflictDecision::TwoMachines => {
             "The device is retired and its key is never accepted again; each machine enrols anew. This cannot be undone."

@@ -2,7 +2,7 @@
 
 use super::DeviceState;
 use crate::{
-    id::{ConflictId, DeviceId, Hash},
+    id::{ConflictId, DeviceId, EnrolmentId, Hash},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ api! {
         SequenceFork = "sequence_fork",
         /// Two hardware ids under one key: the key was copied to another machine, or the hardware was exchanged.
         HardwareId = "hardware_id",
+        /// Two keys on one machine: hardware that is a device already asks to be enrolled with another key. The device goes on, and
+        /// the request waits.
+        EnrolledAgain = "enrolled_again",
     }
 }
 api! {
@@ -25,6 +28,8 @@ api! {
         TwoMachines = "two_machines",
         /// Nobody is to use this identity: locked out, and so is its hardware.
         Block = "block",
+        /// Of a request alone: it was refused, and the device goes on as it is.
+        Refused = "refused",
     }
 }
 api! {
@@ -51,6 +56,8 @@ api! {
         kind: ConflictKind,
         /// When.
         found: UnixMillis,
+        /// The request, where one of the two only asks to be enrolled.
+        #[serde(default)] enrolment: Option<EnrolmentId>,
         /// Who had spoken before.
         first: ConflictMachine,
         /// Who came then.

@@ -43,6 +43,9 @@ impl ConflictsPage {
             ConflictKind::HardwareId => {
                 "Its key is in use on a machine with other hardware. It was copied to another machine, or the hardware was exchanged."
             }
+            ConflictKind::EnrolledAgain => {
+                "A machine with its hardware asks to be enrolled with another key. It was installed anew, or says what it is not. The device goes on meanwhile."
+            }
         }
     }
 
@@ -50,8 +53,11 @@ impl ConflictsPage {
         [("Who had spoken before", &conflict.first), ("Who came then", &conflict.second)]
     }
 
-    fn choices(&self) -> [(ConflictDecision, &'static str, &'static str); 3] {
-        [
+    fn choices(&self, conflict: &Conflict) -> &'static [(ConflictDecision, &'static str, &'static str)] {
+        if conflict.enrolment.is_some() {
+            return &ASKING;
+        }
+        &[
             (
                 ConflictDecision::SameMachine,
                 "It is one machine",
@@ -76,10 +82,31 @@ impl ConflictsPage {
             Some(ConflictDecision::SameMachine) => "one machine",
             Some(ConflictDecision::TwoMachines) => "two machines",
             Some(ConflictDecision::Block) => "locked out",
+            Some(ConflictDecision::Refused) => "the request was refused",
             None => "open",
         }
     }
 }
+
+/// What can be decided where one of the two only asks to be enrolled.
+const ASKING: [(ConflictDecision, &str, &str); 4] = [
+    (
+        ConflictDecision::SameMachine,
+        "It is the same machine, installed anew",
+        "The request is approved and takes the place of the device, which is retired.",
+    ),
+    (
+        ConflictDecision::TwoMachines,
+        "They are two machines",
+        "The request is approved as a device of its own. Two machines never have one TPM: with the same TPM this is refused.",
+    ),
+    (ConflictDecision::Refused, "Refuse the request", "The device goes on as it is."),
+    (
+        ConflictDecision::Block,
+        "Lock both out",
+        "The request is refused and the device blocked; no machine with its key or hardware can enrol under another name.",
+    ),
+];
 
 /// Whether the address asks for those that are decided, too.
 #[derive(Debug, serde::Deserialize)]

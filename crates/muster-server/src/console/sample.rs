@@ -5,7 +5,7 @@ use muster_model::{
     api::*,
     application::{Application, Command, ContentFile, Detection, FileName, Platform},
     enrol::DeviceClaims,
-    id::{AdminId, ApplicationId, ConflictId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, TokenId},
+    id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, TokenId},
     inventory::{Row, Unread, Value},
     status::{DeploymentState, FailureReason, Severity},
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
@@ -38,7 +38,7 @@ pub(super) fn ago(millis: i64) -> UnixMillis {
     NOW.plus(-millis)
 }
 
-fn uuid(number: u64) -> Uuid {
+pub(super) fn uuid(number: u64) -> Uuid {
     let bytes = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
     let text = format!(
         "0192f0c1-7a3b-7c4d-8e5f-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}",
@@ -499,44 +499,6 @@ impl Flavour {
             }
         };
         DeploymentState::ALL.iter().rev().zip(names).enumerate().map(row).collect()
-    }
-
-    pub(super) fn conflicts(self) -> Vec<Conflict> {
-        let machine = |address: &str, name: &str, hardware_id| ConflictMachine {
-            address: self.text(address),
-            name: self.text(name),
-            hardware_id,
-        };
-        let open = Conflict {
-            id: ConflictId(uuid(301)),
-            device: DeviceId(uuid(1)),
-            device_state: DeviceState::Quarantined,
-            kind: ConflictKind::HardwareId,
-            found: ago(4 * MINUTE),
-            first: machine("10.20.0.7", "kiosk-lobby", Some(hash(11))),
-            second: machine("10.20.4.19", "kiosk-lobby", Some(hash(12))),
-            decision: None,
-            decided: None,
-            decided_by: None,
-            reason: None,
-        };
-        let fork = Conflict {
-            id: ConflictId(uuid(302)),
-            kind: ConflictKind::SequenceFork,
-            first: machine("", "kiosk-lobby", None),
-            second: ConflictMachine { name: String::new(), ..machine("10.20.4.19", "", None) },
-            ..open.clone()
-        };
-        let decided = Conflict {
-            id: ConflictId(uuid(303)),
-            device_state: DeviceState::Active,
-            decision: Some(ConflictDecision::SameMachine),
-            decided: Some(ago(MINUTE)),
-            decided_by: Some(self.text("Ada")),
-            reason: Some(self.text("The mainboard was exchanged")),
-            ..open.clone()
-        };
-        vec![open, fork, decided]
     }
 
     pub(super) fn quarantine(self) -> Vec<QuarantineItem> {

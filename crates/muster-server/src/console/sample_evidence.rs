@@ -1,7 +1,11 @@
-//! Sample evidence of a hardware identity; only who vouched for it and when is shown.
+//! Sample evidence of hardware identities, keys and conflicts.
 
-use super::sample::{Flavour, NOW, ago, hash};
-use muster_model::{api::Attestation, time::DAY};
+use super::sample::{Flavour, NOW, ago, hash, uuid};
+use muster_model::{
+    api::{Attestation, Conflict, ConflictDecision, ConflictKind, ConflictMachine, DeviceState},
+    id::{ConflictId, DeviceId, EnrolmentId},
+    time::{DAY, MINUTE},
+};
 
 /// Evidence that `vouched_by` vouched for.
 pub(super) fn attestation(vouched_by: &str) -> Attestation {
@@ -21,6 +25,52 @@ pub(super) fn attestation(vouched_by: &str) -> Attestation {
 }
 
 impl Flavour {
+    pub(super) fn conflicts(self) -> Vec<Conflict> {
+        let machine = |address: &str, name: &str, hardware_id| ConflictMachine {
+            address: self.text(address),
+            name: self.text(name),
+            hardware_id,
+        };
+        let open = Conflict {
+            id: ConflictId(uuid(301)),
+            device: DeviceId(uuid(1)),
+            device_state: DeviceState::Quarantined,
+            kind: ConflictKind::HardwareId,
+            enrolment: None,
+            found: ago(4 * MINUTE),
+            first: machine("10.20.0.7", "kiosk-lobby", Some(hash(11))),
+            second: machine("10.20.4.19", "kiosk-lobby", Some(hash(12))),
+            decision: None,
+            decided: None,
+            decided_by: None,
+            reason: None,
+        };
+        let fork = Conflict {
+            id: ConflictId(uuid(302)),
+            kind: ConflictKind::SequenceFork,
+            first: machine("", "kiosk-lobby", None),
+            second: ConflictMachine { name: String::new(), ..machine("10.20.4.19", "", None) },
+            ..open.clone()
+        };
+        let decided = Conflict {
+            id: ConflictId(uuid(303)),
+            device_state: DeviceState::Active,
+            decision: Some(ConflictDecision::SameMachine),
+            decided: Some(ago(MINUTE)),
+            decided_by: Some(self.text("Ada")),
+            reason: Some(self.text("The mainboard was exchanged")),
+            ..open.clone()
+        };
+        let again = Conflict {
+            id: ConflictId(uuid(304)),
+            kind: ConflictKind::EnrolledAgain,
+            enrolment: Some(EnrolmentId(uuid(305))),
+            device_state: DeviceState::Active,
+            ..open.clone()
+        };
+        vec![open, fork, again, decided]
+    }
+
     /// Whose keys are believed.
     pub(super) fn trust(self) -> muster_model::api::TrustView {
         let key = |purpose: &str, name: &str, byte, in_use| muster_model::api::TrustKey {

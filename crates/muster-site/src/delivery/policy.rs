@@ -27,7 +27,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 /// How long one is believed without a look at the database: another process may have changed it.
 const REMEMBERED_FOR: i64 = MINUTE;
 /// Devices whose assignments are made in one transaction.
-pub const COMPILE_DEVICES: u32 = 250;
+pub const COMPILE_DEVICES: u32 = 1_000;
 
 /// A device's assignment as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -318,6 +318,21 @@ fn changed() -> SiteError {
     SiteError::refused(Code::Changed, "The device changed since you read it; read it again.")
 }
 
+/// As [`enact`], where the decision applies to the device as it is; `None`: it does not.
+pub(super) async fn enact_on(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    id: DeviceId,
+    reason: &str,
+    decision: Decision,
+) -> Result<Option<(DeviceRow, Committed)>, SiteError> {
+    let row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
+    match decision.from(row.state) {
+        Some(state) => enact(ctx, tx, row, state, reason, decision, None).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// A decision in its transaction: state, certificates, history, audit.
 async fn enact(
     ctx: &Ctx,
@@ -354,7 +369,7 @@ async fn enact(
 }
 
 /// After the commit: this process knows, and what the device has open ends.
-fn enacted(site: &Site, row: &DeviceRow, revoked: &Committed) {
+pub(super) fn enacted(site: &Site, row: &DeviceRow, revoked: &Committed) {
     let id = row.id;
     revocation::committed(site, revoked);
     site.memory.verdicts.forget(id);

@@ -3,11 +3,13 @@
 //! A token is used once: one conditional update decides, however many try. The same token with the same key is the same
 //! request again, so that a client that was killed at any moment goes on where it was.
 
-use super::{attestation::Channel, read_secret};
+use super::{attestation::Channel, conflict, read_secret};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    api::{Device, DeviceState, Enrolment, EnrolmentState, HardwareStanding, Page, PageQuery, Reason},
+    api::{
+        ConflictDecision, Device, DeviceState, Enrolment, EnrolmentState, HardwareStanding, Page, PageQuery, Reason,
+    },
     enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest},
     id::{DeviceId, EnrolmentId, Hash, TokenId},
     policy::{ASSIGNMENT_LIFETIME, Assignment, Recipient},
@@ -142,6 +144,7 @@ async fn insert(
                 ctx.address, row.id
             );
             tell(tx, ctx, *device, text).await?;
+            conflict::enrolled_again(tx, ctx, site, &row, *device).await?;
         }
         format!("{name} at {} asks to be enrolled, key {}.", ctx.address, row.key)
     };
@@ -361,7 +364,13 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
 }
 
 /// The decision, in one transaction with the device that it makes.
-async fn approve(tx: &mut Tx, ctx: &Ctx, row: &EnrolmentRow, device: &DeviceRow, by: &str) -> Result<(), SiteError> {
+pub(super) async fn approve(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    row: &EnrolmentRow,
+    device: &DeviceRow,
+    by: &str,
+) -> Result<(), SiteError> {
     if !enrolment::decide(tx, row.id, EnrolmentState::Approved, Some(device.id), by, ctx.now).await? {
         return Err(decided());
     }
@@ -391,6 +400,7 @@ async fn approve(tx: &mut Tx, ctx: &Ctx, row: &EnrolmentRow, device: &DeviceRow,
     {
         return conflict("Its hardware identity is blocked.".to_owned());
     }
+    conflict::enrolment_decided(tx, ctx, row.id, ConflictDecision::TwoMachines).await?;
     device::insert(tx, device).await?;
     certificate_row::insert(tx, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
     assignment::ask(tx, &[device.id], ctx.now).await?;
@@ -406,7 +416,7 @@ fn decided() -> SiteError {
     SiteError::refused(Code::Conflict, "This request was decided before; the list shows how.")
 }
 
-fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, SiteError> {
+pub(super) fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, SiteError> {
     let id = DeviceId(row.id.0);
     let key = PublicKey::from_spki(&row.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
     let issued = site
@@ -445,15 +455,26 @@ pub async fn enrolment_refuse(ctx: &Ctx, site: &Site, id: EnrolmentId, reason: R
     let admin = authz::change(ctx)?;
     let reason = super::device::checked_reason(reason)?;
     let row = transaction!(site.store, "enrolment_refuse", |tx| {
-        let refused = enrolment::decide(tx, id, EnrolmentState::Refused, None, admin.name.as_str(), ctx.now).await?;
-        let row = enrolment::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
-        if !refused {
-            return Err(decided());
-        }
-        let detail = format!("{} was refused: {reason}", row.claims.host_name);
-        audit::append(tx, ctx, "enrolment_refuse", format!("enrolment {id}"), detail).await?;
-        Ok(row)
+        refuse(tx, ctx, id, admin.name.as_str(), &reason).await?;
+        enrolment::get(tx, id).await?.ok_or_else(SiteError::not_found)
     })?;
     site.bus.publish(Notice::Changed(Noun::Enrolment));
     Ok(shown(row, Vec::new()))
+}
+
+/// Refuses a request, in the transaction of a decision.
+pub(super) async fn refuse(tx: &mut Tx, ctx: &Ctx, id: EnrolmentId, by: &str, reason: &str) -> Result<(), SiteError> {
+    let refused = enrolment::decide(tx, id, EnrolmentState::Refused, None, by, ctx.now).await?;
+    let row = enrolment::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
+    if !refused {
+        return Err(decided());
+    }
+    conflict::enrolment_decided(tx, ctx, id, ConflictDecision::Refused).await?;
+    let detail = format!("{} was refused: {reason}", row.claims.host_name);
+    audit::append(tx, ctx, "enrolment_refuse", format!("enrolment {id}"), detail).await
+}
+
+/// The request of an id.
+pub(super) async fn pending(site: &Site, id: EnrolmentId) -> Result<EnrolmentRow, SiteError> {
+    enrolment::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)
 }

@@ -7,7 +7,7 @@ use crate::{
 use muster_model::{
     api::{ConflictDecide, ConflictDecision, ConflictKind, ConflictQuery, DeviceState, PageQuery, Role},
     enrol::{DeviceClaims, EnrolAnswer},
-    id::{ConflictId, Hash},
+    id::{ConflictId, DeviceId, EnrolmentId, Hash},
     problem::Code,
     report::{Body, Channel},
 };
@@ -17,6 +17,7 @@ use muster_site::{
     testing::{TestDevice, TestSite, enrol_request},
 };
 use muster_store::bus::Notice;
+use muster_trust::PrivateKey;
 
 const PAGE: PageQuery = PageQuery { offset: 0, limit: 500 };
 
@@ -237,5 +238,76 @@ async fn only_an_administrator_who_may_change_decides_and_gives_a_reason() {
             conflict_list(&test.device(&device), &test.site, ConflictQuery::default()).await.unwrap_err().code(),
             Code::Unauthenticated
         );
+    }
+}
+
+/// A device that spoke from 10.0.0.1, and a request of a machine with its hardware id and another key.
+async fn asks_again(test: &TestSite, name: &str) -> (TestDevice, EnrolmentId) {
+    let device = test.enrol(name).await;
+    let mut outbox = Outbox::new(Channel::Status);
+    outbox.push(started());
+    send(test, &device, &mut outbox, "10.0.0.1").await.unwrap();
+    let key = PrivateKey::generate().unwrap();
+    let claims = DeviceClaims { host_name: format!("{name}-new"), ..device.claims.clone() };
+    let request = enrol_request(&test.token().await, &key, claims);
+    let channel = muster_site::Channel::new(Hash([0; 32]));
+    let answer = enrolment_request(&test.anonymous(), &test.site, &channel, request).await.unwrap();
+    let EnrolAnswer::Pending { enrolment, .. } = answer else { panic!("{answer:?}") };
+    (device, enrolment)
+}
+
+#[tokio::test]
+async fn a_machine_that_asks_again_waits_and_is_decided_together_with_its_device() {
+    // proves S8: the same hardware id with another key is a conflict that names both; the request waits, and nobody's word locks a device out.
+    for test in TestSite::all().await {
+        for decision in [
+            ConflictDecision::SameMachine,
+            ConflictDecision::TwoMachines,
+            ConflictDecision::Refused,
+            ConflictDecision::Block,
+        ] {
+            let (device, enrolment) = asks_again(&test, &format!("pc-{decision}")).await;
+            assert_eq!(state(&test, &device).await, DeviceState::Active, "a token's holder may say any hardware id");
+            let conflicts = open(&test).await;
+            let [conflict] = &conflicts[..] else { panic!("{conflicts:?}") };
+            assert_eq!((conflict.kind, conflict.enrolment), (ConflictKind::EnrolledAgain, Some(enrolment)));
+            let both =
+                [&conflict.first, &conflict.second].map(|machine| (machine.address.as_str(), machine.name.clone()));
+            let name = device.claims.host_name.clone();
+            assert_eq!(both, [("10.0.0.1", name.clone()), ("192.0.2.1", format!("{name}-new"))]);
+
+            let done = conflict_decide(&test.full(), &test.site, conflict.id, decide(decision)).await.unwrap();
+            assert_eq!(done.decision, Some(decision));
+            let again = conflict_decide(&test.full(), &test.site, conflict.id, decide(decision)).await.unwrap_err();
+            assert_eq!(again.code(), Code::Conflict);
+            let new = device_show(&test.full(), &test.site, DeviceId(enrolment.0)).await;
+            let new = new.map(|detail| detail.device.state).ok();
+            let (old, asked) = match decision {
+                ConflictDecision::SameMachine => (DeviceState::Retired, Some(DeviceState::Active)),
+                ConflictDecision::TwoMachines => (DeviceState::Active, Some(DeviceState::Active)),
+                ConflictDecision::Refused => (DeviceState::Active, None),
+                ConflictDecision::Block => (DeviceState::Blocked, None),
+            };
+            assert_eq!((state(&test, &device).await, new), (old, asked), "{decision}");
+            assert!(open(&test).await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_decided_by_itself_leaves_no_open_conflict() {
+    for test in TestSite::all().await {
+        let (_, enrolment) = asks_again(&test, "alpha").await;
+        muster_site::enrolment_approve(&test.full(), &test.site, enrolment).await.unwrap();
+        assert!(open(&test).await.is_empty());
+        let (_, enrolment) = asks_again(&test, "beta").await;
+        let reason = crate::reason("nobody knows it");
+        muster_site::enrolment_refuse(&test.full(), &test.site, enrolment, reason).await.unwrap();
+        assert!(open(&test).await.is_empty());
+        // One that both machines speak as is not refused: there is no request.
+        forked(&test, "gamma").await;
+        let id = open(&test).await[0].id;
+        let error = conflict_decide(&test.full(), &test.site, id, decide(ConflictDecision::Refused)).await.unwrap_err();
+        assert_eq!(error.code(), Code::Malformed);
     }
 }

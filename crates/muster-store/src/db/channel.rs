@@ -97,6 +97,15 @@ pub struct ChannelRow {
     pub address: String,
 }
 
+/// The address from which a device spoke last; `None`: it has not spoken.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn last_address(tx: &mut Tx, device: DeviceId) -> Result<Option<String>, StoreError> {
+    let statement = "SELECT address FROM channel WHERE device = $1 AND address <> '' ORDER BY channel DESC LIMIT 1";
+    Ok(sqlx::query_scalar(statement).bind(device.to_string()).fetch_optional(tx.conn()).await?)
+}
+
 static PUT: Bulk = Bulk::new(
     "INSERT INTO channel (device, channel, last, head, recent, address)",
     6,

@@ -6,7 +6,7 @@ use super::{
 };
 use muster_model::{
     api::{Conflict, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery},
-    id::{ConflictId, DeviceId, Hash},
+    id::{ConflictId, DeviceId, EnrolmentId, Hash},
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -22,6 +22,8 @@ pub struct ConflictRow {
     pub kind: ConflictKind,
     /// When.
     pub found: UnixMillis,
+    /// The request, where one of the two only asks to be enrolled.
+    pub enrolment: Option<EnrolmentId>,
     /// Who had spoken before.
     pub first: ConflictMachine,
     /// Who came then.
@@ -34,7 +36,8 @@ pub struct ConflictRow {
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, row: &ConflictRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO conflict (id, device, kind, found, first_address, first_name, first_hardware, \
-         second_address, second_name, second_hardware) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+         second_address, second_name, second_hardware, enrolment) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     let mut query = sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.device.to_string())
@@ -44,7 +47,7 @@ pub async fn insert(tx: &mut Tx, row: &ConflictRow) -> Result<(), StoreError> {
         let hardware = machine.hardware_id.map(|id| id.to_string()).unwrap_or_default();
         query = query.bind(machine.address.clone()).bind(machine.name.clone()).bind(hardware);
     }
-    query.execute(tx.conn()).await?;
+    query.bind(row.enrolment.map(|id| id.to_string())).execute(tx.conn()).await?;
     Ok(())
 }
 
@@ -52,7 +55,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.device, d.state, c.kind, c.found, c.first_address, c.first_name, c.first_hardware, \
-             c.second_address, c.second_name, c.second_hardware, c.decision, c.decided, c.decided_by, c.reason \
+             c.second_address, c.second_name, c.second_hardware, c.enrolment, c.decision, c.decided, c.decided_by, c.reason \
              FROM conflict c JOIN device d ON d.id = c.device ",
             $rest
         )
@@ -72,6 +75,7 @@ fn conflict(row: &AnyRow) -> Result<Conflict, StoreError> {
         device_state: parse(row.try_get("state")?, "state")?,
         kind: parse(row.try_get("kind")?, "kind")?,
         found: column::time(row, "found")?,
+        enrolment: row.try_get::<Option<String>, _>("enrolment")?.map(|id| parse(&id, "enrolment id")).transpose()?,
         first: machine("first_address", "first_name", "first_hardware")?,
         second: machine("second_address", "second_name", "second_hardware")?,
         decision: decision.map(|text| parse(&text, "decision")).transpose()?,
@@ -114,13 +118,13 @@ pub async fn list(conn: &mut AnyConnection, query: ConflictQuery) -> Result<(Vec
 /// # Errors
 /// When the database cannot be read.
 pub async fn open_hardware(tx: &mut Tx, device: DeviceId) -> Result<Option<Hash>, StoreError> {
-    let statement = "SELECT second_hardware FROM conflict WHERE device = $1 AND decision IS NULL \
+    let statement = "SELECT second_hardware FROM conflict WHERE device = $1 AND decision IS NULL AND enrolment IS NULL \
          AND second_hardware <> '' ORDER BY found DESC, id DESC LIMIT 1";
     let text: Option<String> = sqlx::query_scalar(statement).bind(device.to_string()).fetch_optional(tx.conn()).await?;
     text.map(|text| parse(&text, "second_hardware")).transpose()
 }
 
-/// Closes the open conflicts of a device; returns how many there were.
+/// Closes the open conflicts of a device of which both machines spoke; returns how many there were.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -133,9 +137,38 @@ pub async fn decide(
     now: UnixMillis,
 ) -> Result<u64, StoreError> {
     let statement = "UPDATE conflict SET decision = $2, decided = $3, decided_by = $4, reason = $5 \
-         WHERE device = $1 AND decision IS NULL";
+         WHERE device = $1 AND decision IS NULL AND enrolment IS NULL";
+    close(tx, statement, device.to_string(), decision, by, reason, now).await
+}
+
+/// Closes the open conflicts of a request; returns how many there were.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn decide_enrolment(
+    tx: &mut Tx,
+    enrolment: EnrolmentId,
+    decision: ConflictDecision,
+    by: &str,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<u64, StoreError> {
+    let statement = "UPDATE conflict SET decision = $2, decided = $3, decided_by = $4, reason = $5 \
+         WHERE enrolment = $1 AND decision IS NULL";
+    close(tx, statement, enrolment.to_string(), decision, by, reason, now).await
+}
+
+async fn close(
+    tx: &mut Tx,
+    statement: &'static str,
+    whose: String,
+    decision: ConflictDecision,
+    by: &str,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<u64, StoreError> {
     let done = sqlx::query(statement)
-        .bind(device.to_string())
+        .bind(whose)
         .bind(decision.as_str())
         .bind(now.0)
         .bind(by)

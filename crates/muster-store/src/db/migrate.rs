@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("../../migrations/0006_conflict.sql")),
     (10, include_str!("../../migrations/0010_secret.sql")),
     (11, include_str!("../../migrations/0011_key_revoked.sql")),
+    (12, include_str!("../../migrations/0012_enrolled_again.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -9,9 +9,11 @@ use muster_model::id::Hash;
 use muster_model::inventory::{Change, InventoryReport, Row, Section, Value};
 use muster_model::policy::{Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, Recipient};
 use muster_model::report::{Batch, Body, Channel, Message};
+use muster_model::secret::{SealedSecret, SealingKey, SecretBinding};
 use muster_model::status::{DeploymentReport, DeploymentState};
 use muster_model::time::UnixMillis;
 use muster_trust::bundle::{KeySet, NamedKey};
+use muster_trust::secret::{SealingPrivateKey, seal, statement_key};
 use muster_trust::{PrivateKey, TrustBundle, certificate, envelope, ocsp};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -166,6 +168,7 @@ fn signed() -> Vec<Seed> {
     let issuer = ocsp::Issuer::from_certificate(&root).unwrap();
     let ca = certificate::IssuingCa::new(root.clone(), &key).unwrap();
     let revoked = ocsp::Status::Revoked { at: NOW, reason: RevocationReason::KeyCompromise };
+    let (statement, sealed) = secret(&key);
     vec![
         ("ocsp", "request.der", ocsp::request(&issuer, 7, None).unwrap()),
         ("ocsp", "request-nonce.der", ocsp::request(&issuer, 7, Some(&[7; 32])).unwrap()),
@@ -178,9 +181,21 @@ fn signed() -> Vec<Seed> {
         ("certificate", "root.der", root),
         ("certificate", "request.der", certificate::signing_request(&key).unwrap()),
         ("attestation", "device.tpmt", device_area(&key)),
+        ("secret", "statement.cose", statement),
+        json("secret", "sealed.json", &sealed),
+        ("secret", "signed.cose", envelope::sign_json(&[&key], &sealed).unwrap()),
         ("key", "public.der", key.public().spki()),
         ("key", "public.pem", key.public().pem().into_bytes()),
     ]
+}
+
+/// A device's statement of its sealing key, and a secret that is sealed to it.
+fn secret(key: &PrivateKey) -> (Vec<u8>, SealedSecret) {
+    let sealing = SealingPrivateKey::generate().unwrap();
+    let (site, name) = ("LAB".parse().unwrap(), "token".parse().unwrap());
+    let said = SealingKey { site, device: id(), key: statement_key(sealing.public()), made: NOW };
+    let binding = SecretBinding { site, device: id(), application: id(), name, version: NOW };
+    (envelope::sign1_json(key, &said).unwrap(), seal(b"value", sealing.public(), binding).unwrap())
 }
 
 /// The public area of a device's key, as a TPM writes it.

@@ -74,7 +74,8 @@ pub(super) async fn quarantine(
     let mut found = Vec::new();
     for Suspect { report, kind, first, second } in suspects {
         let id = ConflictId(sources.id());
-        let row = ConflictRow { id, device: report.device, kind, found: report.received, first, second };
+        let (device, found_at) = (report.device, report.received);
+        let row = ConflictRow { id, device, kind, found: found_at, enrolment: None, first, second };
         if conflict::found(tx, &row).await? {
             found.push(row);
         }
