@@ -3,6 +3,7 @@
 use crate::{
     delivery::{ahead::Raised, policy::Assignments},
     identity::{
+        attestation::Recorded,
         connection::{Confirmed, Seen, Verdicts},
         limiter::Limiter,
         revocation::{Lists, Revoked},
@@ -20,6 +21,8 @@ pub struct Memory {
     pub online: Online,
     /// How often who failed to sign in.
     pub limiter: Limiter,
+    /// How often which token's refused attestations were recorded.
+    pub recorded: Recorded,
     /// How often which device moved its policy's version on.
     pub raised: Raised,
     /// Which devices may talk.

@@ -3,15 +3,16 @@
 //! A challenge lives in the memory of its connection: it is asked once and answered once, there and nowhere else, and nothing is
 //! written for a client that has proven nothing.
 
-use super::read_secret;
+use super::{limiter::Limiter, read_secret};
 use crate::{Ctx, SiteError, audit, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     api::{Attestation, HardwareStanding},
     attestation::{AttestationChallenge, AttestationOffer, AttestationProof},
     enrol::DeviceClaims,
-    id::Hash,
+    id::{Hash, TokenId},
     problem::Code,
+    time::DAY,
 };
 use muster_store::{
     db::{attestation::AttestationRow, hardware, token},
@@ -69,23 +70,22 @@ pub async fn attestation_offer(
 ) -> Result<AttestationChallenge, SiteError> {
     let Some((_, secret)) = read_secret(&offer.secret) else { return Err(super::enrolment::token_unknown()) };
     // A token that was used is known too: its request may be made again when the answer was lost.
-    if token::by_secret(&mut *site.store.reader().await?, &secret).await?.is_none() {
-        return Err(super::enrolment::token_unknown());
-    }
+    let token = token::by_secret(&mut *site.store.reader().await?, &secret).await?;
+    let token = token.ok_or_else(super::enrolment::token_unknown)?.id;
     let certificate = offer.endorsement_certificate.as_deref().map(|text| part(site, text)).transpose()?;
     let (endorsement_key, attestation_key) = (part(site, &offer.endorsement_key)?, part(site, &offer.attestation_key)?);
     let offered = match Offer::read(&endorsement_key, &attestation_key) {
         Ok(offered) => offered,
-        Err(error) => return Err(refused(ctx, site, None, error).await),
+        Err(error) => return Err(refused(ctx, site, token, None, error).await),
     };
     let id = offered.hardware();
     let vouched_by = match vouched(ctx, site, &offered, certificate.as_deref()).await? {
         Ok(by) => by,
-        Err(error) => return Err(refused(ctx, site, Some(id), error).await),
+        Err(error) => return Err(refused(ctx, site, token, Some(id), error).await),
     };
     let challenge = match offered.challenge() {
         Ok(challenge) => challenge,
-        Err(error) => return Err(refused(ctx, site, Some(id), error).await),
+        Err(error) => return Err(refused(ctx, site, token, Some(id), error).await),
     };
     let (blob, seed) = challenge.credential();
     let answer =
@@ -125,9 +125,26 @@ fn part(site: &Site, text: &str) -> Result<Vec<u8>, SiteError> {
     BASE64.decode(text).map_err(|_| SiteError::refused(Code::Malformed, "A part of the attestation is not base64."))
 }
 
-/// A refusal, which stands in the audit log: somebody with a token tried to be a machine that it is not, or is misconfigured.
-async fn refused(ctx: &Ctx, site: &Site, id: Option<Hash>, error: AttestationError) -> SiteError {
+/// How often a refusal stands in the audit log for each token.
+#[derive(Debug)]
+pub struct Recorded(Limiter);
+
+/// Refusals of one token in a day that are recorded; who has more to be refused has been seen.
+const RECORDED: u32 = 10;
+
+impl Default for Recorded {
+    fn default() -> Self {
+        Self(Limiter::with_window(DAY))
+    }
+}
+
+fn refusal(error: AttestationError, advice: &str) -> SiteError {
     metrics::counter!("muster_attestation_refused_total", "reason" => error.as_str()).increment(1);
+    SiteError::refused(Code::AttestationRefused, format!("The attestation is refused: {error}.{advice}"))
+}
+
+/// A refusal, which stands in the audit log: somebody with a token tried to be a machine that it is not, or is misconfigured.
+async fn refused(ctx: &Ctx, site: &Site, token: TokenId, id: Option<Hash>, error: AttestationError) -> SiteError {
     let (object, advice) = match (id, error) {
         (Some(id), AttestationError::EndorsementUnknown) => {
             let advice = format!(
@@ -141,14 +158,15 @@ async fn refused(ctx: &Ctx, site: &Site, id: Option<Hash>, error: AttestationErr
         (Some(id), _) => (format!("hardware {id}"), String::new()),
         (None, _) => ("hardware".to_owned(), String::new()),
     };
+    let refusal = refusal(error, &advice);
+    if site.memory.recorded.0.count(&token.to_string(), RECORDED, ctx.now).is_err() {
+        return refusal;
+    }
     let detail = format!("An attestation from {} was refused ({}): {error}.", ctx.address, error.as_str());
     let kept: Result<(), SiteError> = transaction!(site.store, "attestation_refuse", |tx| {
         audit::append(tx, ctx, "attestation_refuse", object.clone(), detail.clone()).await
     });
-    match kept {
-        Ok(()) => SiteError::refused(Code::AttestationRefused, format!("The attestation is refused: {error}.{advice}")),
-        Err(error) => error,
-    }
+    kept.map_or_else(|error| error, |()| refusal)
 }
 
 /// Judges the proof of a request over this connection. The challenge is gone afterwards, whatever comes of it.
@@ -159,12 +177,14 @@ pub(super) async fn judge(
     ctx: &Ctx,
     site: &Site,
     channel: &Channel,
+    token: TokenId,
     key: &PublicKey,
     claims: &DeviceClaims,
     proof: &AttestationProof,
 ) -> Result<AttestationRow, SiteError> {
     let Some(asked) = channel.take() else {
-        return Err(refused(ctx, site, None, AttestationError::Nonce).await);
+        // Over this connection nothing was asked: it says nothing of any machine, and is counted only.
+        return Err(refusal(AttestationError::Nonce, ""));
     };
     let [credential, device_key, statement, signature] =
         [&proof.credential, &proof.device_key, &proof.statement, &proof.signature].map(|text| part(site, text));
@@ -173,10 +193,10 @@ pub(super) async fn judge(
     let given = Proof { secret: &credential, device_key: &device_key, statement: &statement, signature: &signature };
     let attested = match asked.challenge.verify(&given, &channel.exporter, claims) {
         Ok(attested) => attested,
-        Err(error) => return Err(refused(ctx, site, Some(hardware), error).await),
+        Err(error) => return Err(refused(ctx, site, token, Some(hardware), error).await),
     };
     if attested.key() != key {
-        return Err(refused(ctx, site, Some(hardware), AttestationError::Statement).await);
+        return Err(refused(ctx, site, token, Some(hardware), AttestationError::Statement).await);
     }
     Ok(AttestationRow {
         hardware: attested.hardware(),

@@ -26,7 +26,8 @@ use muster_store::{
         certificate as certificate_row,
         device::{self, DeviceRow},
         enrolment::{self, EnrolmentRow},
-        hardware, timeline, token,
+        hardware, timeline,
+        token::{self, TokenRow},
     },
     transaction,
 };
@@ -55,7 +56,12 @@ pub async fn enrolment_request(
     let key = requested_key(&request.csr)?;
     let Some((_, secret)) = read_secret(&request.secret) else { return Err(token_unknown()) };
     let evidence = match &request.attestation {
-        Some(proof) => Some(super::attestation::judge(ctx, site, channel, &key, &request.claims, proof).await?),
+        Some(proof) => {
+            // Nothing is judged, and nothing written, for somebody without a token.
+            let token = usable(site, &secret, &key.id(), ctx.now).await?;
+            let claims = &request.claims;
+            Some(super::attestation::judge(ctx, site, channel, token, &key, claims, proof).await?)
+        }
         None => None,
     };
     let id = EnrolmentId(site.sources.id());
@@ -191,18 +197,39 @@ async fn tell(tx: &mut Tx, ctx: &Ctx, device: DeviceId, text: String) -> Result<
 async fn repeated(tx: &mut Tx, ctx: &Ctx, secret: &Hash, key: &Hash) -> Result<EnrolmentRow, SiteError> {
     let token = token::by_secret(tx, secret).await?.ok_or_else(token_unknown)?;
     if let Some(used_by) = token.used_by {
-        return enrolment::get(tx, used_by).await?.filter(|row| row.key == *key).ok_or_else(|| {
-            SiteError::refused(Code::TokenUsed, "The token was used before; ask the administrator for a new one.")
-        });
+        return enrolment::get(tx, used_by).await?.filter(|row| row.key == *key).ok_or_else(token_used);
     }
-    Err(if token.revoked.is_some() {
-        SiteError::refused(Code::TokenRevoked, "The token was revoked; ask the administrator for a new one.")
-    } else if token.expires <= ctx.now {
-        SiteError::refused(Code::TokenExpired, "The token is past its end; ask the administrator for a new one.")
+    // It was taken and given back between two statements: nothing does that.
+    let fault = || SiteError::Fault("an open token could not be taken".to_owned());
+    Err(closed(&token, ctx.now).unwrap_or_else(fault))
+}
+
+fn token_used() -> SiteError {
+    SiteError::refused(Code::TokenUsed, "The token was used before; ask the administrator for a new one.")
+}
+
+/// Why a token that nobody used cannot be used any more.
+fn closed(token: &TokenRow, now: UnixMillis) -> Option<SiteError> {
+    if token.revoked.is_some() {
+        Some(SiteError::refused(Code::TokenRevoked, "The token was revoked; ask the administrator for a new one."))
+    } else if token.expires <= now {
+        Some(SiteError::refused(Code::TokenExpired, "The token is past its end; ask the administrator for a new one."))
     } else {
-        // It was taken and given back between two statements: nothing does that.
-        SiteError::Fault("an open token could not be taken".to_owned())
-    })
+        None
+    }
+}
+
+/// The token of a secret, where a request with this key can still take it, or has it.
+async fn usable(site: &Site, secret: &Hash, key: &Hash, now: UnixMillis) -> Result<TokenId, SiteError> {
+    let mut reader = site.store.reader().await?;
+    let token = token::by_secret(&mut reader, secret).await?.ok_or_else(token_unknown)?;
+    match token.used_by {
+        Some(used_by) => {
+            let row = enrolment::get(&mut reader, used_by).await?;
+            row.filter(|row| row.key == *key).map(|_| token.id).ok_or_else(token_used)
+        }
+        None => closed(&token, now).map_or(Ok(token.id), Err),
+    }
 }
 
 /// What a client gets that is not approved: a signed policy of nothing.

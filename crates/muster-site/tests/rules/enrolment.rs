@@ -7,6 +7,7 @@ use base64::{
 };
 use muster_model::{
     api::{EnrolmentState, PageQuery, TokenCreate, TokenState},
+    attestation::{AttestationOffer, AttestationProof},
     enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken},
     id::{EnrolmentId, Hash},
     policy::{Assignment, Recipient},
@@ -277,5 +278,43 @@ async fn a_client_that_was_away_until_its_certificate_ended_gets_a_new_one_for_i
         let identity = certificate::issued_client(&new, &issuing, test.now()).unwrap();
         assert_eq!(identity.device, device.id);
         assert!(device_connected(&test.site, &identity, test.now()).await.is_ok());
+    }
+}
+
+/// An attestation of nothing.
+fn forged() -> AttestationProof {
+    let [credential, device_key, statement, signature] = [(); 4].map(|()| "AAAA".to_owned());
+    AttestationProof { credential, device_key, statement, signature }
+}
+
+// proves S1: who has no token writes nothing, and who has one not without end.
+#[tokio::test]
+async fn forged_attestations_do_not_fill_the_audit_log() {
+    for test in TestSite::all().await {
+        let written = async || audit_list(&test.full(), &test.site, PageQuery::default()).await.unwrap().total;
+        let key = PrivateKey::generate().unwrap();
+        let with =
+            |secret: &str| EnrolRequest { attestation: Some(forged()), ..enrol_request(secret, &key, claims("pc1")) };
+        let before = written().await;
+        assert_eq!(code_of(&test, with(&BASE64URL.encode([3; 32]))).await, Code::TokenUnknown);
+        assert_eq!(written().await, before, "a stranger");
+        let expired = test.token().await;
+        test.sources.pass(HOUR);
+        let token = test.token().await;
+        let before = written().await;
+        assert_eq!(code_of(&test, with(&expired)).await, Code::TokenExpired);
+        assert_eq!(code_of(&test, with(&token)).await, Code::AttestationRefused);
+        assert_eq!(written().await, before, "nothing was asked over this connection");
+        let offer = || AttestationOffer {
+            secret: token.clone(),
+            endorsement_certificate: None,
+            endorsement_key: "AAAA".to_owned(),
+            attestation_key: "AAAA".to_owned(),
+        };
+        for _ in 0..30 {
+            let refused = attestation_offer(&test.anonymous(), &test.site, &channel(), offer()).await.unwrap_err();
+            assert_eq!(refused.code(), Code::AttestationRefused);
+        }
+        assert_eq!(written().await, before + 10);
     }
 }
