@@ -23,7 +23,7 @@ use muster_store::{
         conflict::{self, ConflictRow},
         device as rows,
         enrolment::EnrolmentRow,
-        timeline,
+        hardware, timeline,
     },
     transaction,
 };
@@ -92,6 +92,7 @@ async fn settle(
     let row = enrolment::pending(site, enrolment).await?;
     let new = enrolment::new_device(ctx, site, &row)?;
     let enacted = transaction!(site.store, "conflict_settle", |tx| {
+        hardware::lock(tx).await?;
         let enacted = match decide.decision {
             ConflictDecision::SameMachine => device::enact_on(ctx, tx, found.device, &reason, Decision::Retire).await?,
             ConflictDecision::Block => device::enact_on(ctx, tx, found.device, &reason, Decision::Block).await?,

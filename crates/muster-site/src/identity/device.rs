@@ -206,6 +206,7 @@ pub async fn device_block_many(ctx: &Ctx, site: &Site, request: DevicesBlock) ->
     }
     let reason = checked_reason(Reason { reason: request.reason })?;
     let (decided, before) = transaction!(site.store, "device_block_many", |tx| {
+        hardware::lock(tx).await?;
         let (mut decided, mut before) = (Vec::new(), Vec::new());
         for id in &request.devices {
             let row = device::get(tx, *id).await?;
@@ -297,6 +298,7 @@ pub(super) async fn decide(
     authz::change(ctx)?;
     let reason = checked_reason(reason)?;
     let (row, revoked) = transaction!(site.store, "device_decide", |tx| {
+        hardware::lock(tx).await?;
         let row = device::get(tx, id).await?.ok_or_else(SiteError::not_found)?;
         if revision.is_some_and(|revision| revision != row.revision) {
             return Err(changed());

@@ -79,6 +79,7 @@ pub async fn enrolment_request(
         device: None,
     };
     let (row, is_new) = transaction!(site.store, "enrolment_request", |tx| {
+        hardware::lock(tx).await?;
         match token::take(tx, &secret, id, ctx.now).await? {
             Some(token) => {
                 let row = EnrolmentRow { token, ..new.clone() };
@@ -383,14 +384,17 @@ pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Resul
     let admin = authz::change(ctx)?;
     let row = enrolment::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)?;
     let device = new_device(ctx, site, &row)?;
-    transaction!(site.store, "enrolment_approve", |tx| { approve(tx, ctx, &row, &device, admin.name.as_str()).await })?;
+    transaction!(site.store, "enrolment_approve", |tx| {
+        hardware::lock(tx).await?;
+        approve(tx, ctx, &row, &device, admin.name.as_str()).await
+    })?;
     site.memory.work.notify_one();
     site.bus.publish(Notice::Changed(Noun::Enrolment));
     site.bus.publish(Notice::Changed(Noun::Device));
     Ok(super::device::shown(site, &device))
 }
 
-/// The decision, in one transaction with the device that it makes.
+/// The decision, in one transaction with the device that it makes, and under the lock of such decisions.
 pub(super) async fn approve(
     tx: &mut Tx,
     ctx: &Ctx,

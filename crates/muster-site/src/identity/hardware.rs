@@ -13,9 +13,15 @@ use muster_model::{
 use muster_store::{
     Tx,
     bus::{Notice, Noun},
-    db::{device, hardware, timeline},
+    db::{
+        device::{self, DeviceRow},
+        hardware, timeline,
+    },
     transaction,
 };
+
+/// How often a device that is to be blocked is read again because it has changed.
+const ATTEMPTS: u32 = 10;
 
 /// A page of hardware identities that somebody decided about, the latest first.
 ///
@@ -38,6 +44,7 @@ pub async fn hardware_set(ctx: &Ctx, site: &Site, id: Hash, set: HardwareSet) ->
     let note = checked_reason(Reason { reason: set.note })?;
     let row = Hardware { id, standing: set.standing, note, changed: ctx.now, changed_by: admin.name.to_string() };
     let blocked = transaction!(site.store, "hardware_set", |tx| {
+        hardware::lock(tx).await?;
         hardware::set(tx, &row).await?;
         let blocked = match row.standing {
             HardwareStanding::Blocked => block_devices(tx, ctx, &row).await?,
@@ -59,10 +66,7 @@ pub async fn hardware_set(ctx: &Ctx, site: &Site, id: Hash, set: HardwareSet) ->
 async fn block_devices(tx: &mut Tx, ctx: &Ctx, decided: &Hardware) -> Result<Vec<(DeviceId, Committed)>, SiteError> {
     let mut blocked = Vec::new();
     for (id, _) in hardware::devices(tx, &decided.id).await? {
-        let Some(row) = device::get(tx, id).await? else { continue };
-        if !device::set_state(tx, &row, DeviceState::Blocked, Some(&decided.note)).await? {
-            continue;
-        }
+        let Some(row) = block(tx, id, &decided.note).await? else { continue };
         if row.state == DeviceState::Quarantined {
             super::conflict::decided(tx, ctx, id, Decision::Block, &decided.note, None).await?;
         }
@@ -73,6 +77,21 @@ async fn block_devices(tx: &mut Tx, ctx: &Ctx, decided: &Hardware) -> Result<Vec
         blocked.push((id, revocation::revoke_device(tx, ctx, id, hold).await?));
     }
     Ok(blocked)
+}
+
+/// Blocks a device in whichever revision it is; the row as it was before. `None`: it is blocked, or retired, by now.
+async fn block(tx: &mut Tx, id: DeviceId, note: &str) -> Result<Option<DeviceRow>, SiteError> {
+    for _ in 0..ATTEMPTS {
+        let Some(row) = device::get(tx, id).await? else { return Ok(None) };
+        if !matches!(row.state, DeviceState::Active | DeviceState::Quarantined) {
+            return Ok(None);
+        }
+        if device::set_state(tx, &row, DeviceState::Blocked, Some(note)).await? {
+            return Ok(Some(row));
+        }
+        // Somebody else changed it in between: a revocation, a quarantine. It is to be blocked all the same.
+    }
+    Err(SiteError::Fault(format!("device {id} changes too fast to be blocked")))
 }
 
 /// Forgets what was decided about a hardware identity: only its vendor's word counts then. Devices that a block locked out stay

@@ -2,7 +2,7 @@
 
 use crate::reason;
 use muster_model::{
-    api::{DeviceState, HardwareSet, HardwareStanding, PageQuery},
+    api::{DeviceState, Hardware, HardwareSet, HardwareStanding, PageQuery},
     id::Hash,
     problem::Code,
 };
@@ -10,7 +10,12 @@ use muster_site::{
     testing::{TestDevice, TestSite},
     *,
 };
-use muster_store::testing::tamper;
+use muster_store::{
+    StoreError, Tx,
+    db::{device::touch, hardware},
+    testing::tamper,
+};
+use std::time::Duration;
 
 const TPM: Hash = Hash([0xaa; 32]);
 
@@ -69,5 +74,68 @@ async fn a_blocked_hardware_identity_locks_its_device_out_until_it_is_let_go() {
         assert_eq!(state(&test, &device).await, DeviceState::Blocked, "that is a decision of its own");
         device_unblock(&test.full(), &test.site, device.id, reason("found"), None).await.unwrap();
         assert_eq!(state(&test, &device).await, DeviceState::Active);
+    }
+}
+
+/// Somebody else's transaction, which holds what it has done for a while before it commits.
+async fn meanwhile(
+    test: &TestSite,
+    work: impl AsyncFn(&mut Tx) -> Result<(), StoreError>,
+    held: tokio::sync::oneshot::Sender<()>,
+) {
+    let mut tx = test.site.store.begin().await.unwrap();
+    work(&mut tx).await.unwrap();
+    held.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let done = test.site.store.end("meanwhile", tx, Ok::<_, StoreError>(()), &mut 0).await;
+    done.unwrap().unwrap();
+}
+
+// proves S4: an approval and a block of the same hardware at the same moment.
+#[tokio::test]
+async fn an_approval_does_not_slip_past_a_block_that_is_being_written() {
+    for test in TestSite::all().await {
+        let request = test.request("pc1").await;
+        let statement =
+            "UPDATE enrolment SET hardware = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
+        tamper(&test.site.store, statement).await;
+        let (held, is_held) = tokio::sync::oneshot::channel();
+        let row = Hardware {
+            id: TPM,
+            standing: HardwareStanding::Blocked,
+            note: "stolen".to_owned(),
+            changed: test.now(),
+            changed_by: "another".to_owned(),
+        };
+        let block = meanwhile(
+            &test,
+            async |tx: &mut Tx| {
+                hardware::lock(tx).await?;
+                hardware::set(tx, &row).await
+            },
+            held,
+        );
+        let approve = async {
+            is_held.await.unwrap();
+            enrolment_approve(&test.full(), &test.site, request.id).await
+        };
+        let ((), approved) = tokio::join!(block, approve);
+        assert_eq!(approved.unwrap_err().code(), Code::Conflict);
+    }
+}
+
+// proves S4: a block of hardware while its device changes for another reason.
+#[tokio::test]
+async fn a_block_of_hardware_does_not_pass_over_a_device_that_is_changing() {
+    for test in TestSite::all().await {
+        let device = attested(&test, "pc1").await;
+        let (held, is_held) = tokio::sync::oneshot::channel();
+        let change = meanwhile(&test, async |tx: &mut Tx| touch(tx, device.id).await, held);
+        let block = async {
+            is_held.await.unwrap();
+            hardware_set(&test.full(), &test.site, TPM, set(HardwareStanding::Blocked)).await.unwrap();
+        };
+        tokio::join!(change, block);
+        assert_eq!(state(&test, &device).await, DeviceState::Blocked);
     }
 }
