@@ -6,7 +6,7 @@ use muster_model::{
     api::DeviceState,
     id::{DeviceId, Hash},
     problem::Code,
-    time::UnixMillis,
+    time::{SECOND, UnixMillis},
 };
 use muster_store::{
     db::{
@@ -24,6 +24,8 @@ use std::{
 
 /// Devices whose verdict is remembered.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+/// How long a verdict is gone by before it is read again: another process may have decided otherwise.
+const LIFETIME: i64 = SECOND;
 /// Devices whose last contact is written by one statement.
 const SEEN_ROWS: usize = 1_000;
 
@@ -66,7 +68,7 @@ impl Verdict {
 
 #[derive(Debug)]
 struct Cached {
-    verdicts: LruCache<DeviceId, Verdict>,
+    verdicts: LruCache<DeviceId, (Verdict, UnixMillis)>,
     /// Grows whenever something is forgotten, so that what was read before is not remembered after.
     generation: u64,
 }
@@ -100,21 +102,25 @@ impl Verdicts {
         cached.generation += 1;
     }
 
-    fn get(&self, device: DeviceId) -> Result<Verdict, u64> {
+    /// What was read of a device in the last [`LIFETIME`], and the generation for what is read now.
+    fn get(&self, device: DeviceId, now: UnixMillis) -> (Option<Verdict>, u64) {
         let mut cached = self.cached();
-        cached.verdicts.get(&device).copied().ok_or(cached.generation)
+        let fresh =
+            |(verdict, read): &(Verdict, UnixMillis)| (0..LIFETIME).contains(&now.since(*read)).then_some(*verdict);
+        (cached.verdicts.get(&device).and_then(fresh), cached.generation)
     }
 
-    fn keep(&self, device: DeviceId, verdict: Verdict, generation: u64) {
+    fn keep(&self, device: DeviceId, verdict: Verdict, read: UnixMillis, generation: u64) {
         let mut cached = self.cached();
         if cached.generation == generation {
-            cached.verdicts.put(device, verdict);
+            cached.verdicts.put(device, (verdict, read));
         }
     }
 }
 
 /// Whether the holder of this client certificate may talk now. Asked at the handshake and for every request: it costs a look
-/// into memory. Whoever keeps a connection open registers it for [`muster_store::bus::Notice::DeviceClosed`] first and asks then.
+/// into memory, and once a second a row of the database. What memory refuses is read again before it is refused: the certificate may
+/// have been renewed, or the device unblocked, through another process. Whoever keeps a connection open registers it for [`muster_store::bus::Notice::DeviceClosed`] first and asks then.
 ///
 /// # Errors
 /// `device_not_active`, the same for a foreign site, an unknown device, another key or serial number, and an expired certificate.
@@ -126,17 +132,18 @@ pub async fn device_connected(
     if identity.site != site.code || now >= identity.expires {
         return Err(not_active());
     }
-    let verdict = match site.memory.verdicts.get(identity.device) {
-        Ok(verdict) => verdict,
-        Err(generation) => {
+    let key_id = identity.key.id();
+    let (known, generation) = site.memory.verdicts.get(identity.device, now);
+    let verdict = match known.filter(|verdict| verdict.admits(&key_id, &identity.serial)) {
+        Some(verdict) => verdict,
+        None => {
             metrics::counter!("muster_verdicts_read_total").increment(1);
             let standing = device::standing(&mut *site.store.reader().await?, identity.device).await?;
             let verdict = standing.as_ref().and_then(Verdict::of).ok_or_else(not_active)?;
-            site.memory.verdicts.keep(identity.device, verdict, generation);
+            site.memory.verdicts.keep(identity.device, verdict, now, generation);
             verdict
         }
     };
-    let key_id = identity.key.id();
     if !verdict.admits(&key_id, &identity.serial) || site.is_revoked(&identity.serial) {
         return Err(not_active());
     }
@@ -238,14 +245,19 @@ mod tests {
         let verdicts = Verdicts::default();
         let device = DeviceId(uuid::Uuid::from_u128(1));
         let verdict = Verdict { active: true, key: Hash::ZERO, serial: 1, previous_serial: None };
-        let before = verdicts.get(device).unwrap_err();
+        let at = UnixMillis(1_000_000);
+        let (_, before) = verdicts.get(device, at);
         verdicts.forget(device);
-        verdicts.keep(device, verdict, before);
-        let now = verdicts.get(device).unwrap_err();
-        verdicts.keep(device, verdict, now);
-        assert_eq!(verdicts.get(device), Ok(verdict));
+        verdicts.keep(device, verdict, at, before);
+        let (none, now) = verdicts.get(device, at);
+        assert_eq!(none, None);
+        verdicts.keep(device, verdict, at, now);
+        assert_eq!(verdicts.get(device, at.plus(LIFETIME - 1)).0, Some(verdict));
+        for other in [at.plus(LIFETIME), at.plus(-1)] {
+            assert_eq!(verdicts.get(device, other).0, None, "another process may know better by now");
+        }
         verdicts.forget_all();
-        assert!(verdicts.get(device).is_err());
+        assert_eq!(verdicts.get(device, at).0, None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use muster_site::{
     testing::{TestDevice, TestSite},
     *,
 };
-use muster_store::bus::Notice;
+use muster_store::{bus::Notice, db::device::suspect, testing::tamper};
 use muster_trust::certificate::{ClientIdentity, client_identity};
 
 fn identity(device: &TestDevice) -> ClientIdentity {
@@ -225,5 +225,30 @@ async fn the_list_is_searched_sorted_and_paged() {
         assert_eq!(too_much(search(&"x".repeat(201))).await, Code::TooLarge);
         let anonymous = device_list(&test.anonymous(), &test.site, all).await.unwrap_err();
         assert_eq!(anonymous.code(), Code::Unauthenticated);
+    }
+}
+
+// proves I5: what another process on the same database decides counts here within a second, and in both directions.
+#[tokio::test]
+async fn a_decision_of_another_process_is_not_hidden_by_what_is_remembered() {
+    for test in TestSite::all().await {
+        let device = test.enrol("pc1").await;
+        let me = identity(&device);
+        assert_eq!(connects(&test, &me).await, Ok(()));
+        // Another process quarantines the device: nothing is revoked, so nothing but the device itself says so.
+        muster_store::transaction!(test.site.store, "another", |tx| { suspect(tx, device.id).await }).unwrap();
+        test.sources.pass(SECOND);
+        assert_eq!(connects(&test, &me).await, Err(Code::DeviceNotActive));
+        // It lets the device in again, and renews its certificate: what is remembered says that neither is so.
+        tamper(
+            &test.site.store,
+            "UPDATE device SET state = 'active', certificate_serial = '40', previous_serial = '41'",
+        )
+        .await;
+        let renewed = ClientIdentity { serial: "40".to_owned(), ..me.clone() };
+        assert_eq!(connects(&test, &renewed).await, Ok(()));
+        tamper(&test.site.store, "UPDATE device SET certificate_serial = '42'").await;
+        let renewed = ClientIdentity { serial: "42".to_owned(), ..me };
+        assert_eq!(connects(&test, &renewed).await, Ok(()));
     }
 }
