@@ -97,7 +97,7 @@ impl Agent {
         let key = identity::device_key(&directory)?;
         let expected = matches!(identity.stage, Stage::Active { .. });
         let store = Store::open(&directory, expected)?;
-        Ok(Self {
+        let agent = Self {
             limits: Limits::default(),
             policies: directory.directory("policy")?,
             cache: directory.directory("content")?,
@@ -110,7 +110,9 @@ impl Agent {
             collector,
             inventory_wanted: Notify::new(),
             clock_is_wrong: AtomicBool::new(false),
-        })
+        };
+        agent.site.time.raise(agent.floor());
+        Ok(agent)
     }
 
     /// Who the client is to its site.
@@ -168,6 +170,7 @@ impl Agent {
 
     /// The site signed something at this time.
     pub fn raise_floor(&self, to: UnixMillis) {
+        self.site.time.raise(to);
         if to > self.floor()
             && let Err(error) = self.store.set_value(FLOOR, &to.0.to_string())
         {

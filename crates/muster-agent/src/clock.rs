@@ -1,6 +1,6 @@
 //! The agent's clock. The real time enters the program here and nowhere else; tests bring their own.
 
-use muster_model::time::UnixMillis;
+use muster_model::time::{DAY, UnixMillis};
 use std::{
     sync::{
         Arc,
@@ -54,6 +54,40 @@ impl rustls::time_provider::TimeProvider for Clock {
     fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
         let seconds = u64::try_from(self.now().0.div_euclid(1_000)).ok()?;
         Some(rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// The time by which the certificates of servers are judged: the client's, but never more than [`BEHIND`] before what the site has
+/// signed at some time. Whoever can set the client's clock back must not bring certificates and statuses back that have ended.
+#[derive(Debug, Clone)]
+pub struct Floored {
+    clock: Clock,
+    floor: Arc<AtomicI64>,
+}
+
+/// The site's clock may have been ahead of the right time by so much when it signed, as policies are granted, too.
+const BEHIND: i64 = DAY;
+
+impl Floored {
+    /// From a clock, without a floor yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, floor: Arc::new(AtomicI64::new(0)) }
+    }
+
+    /// The site signed something at this time. Every clone hears of it.
+    pub fn raise(&self, to: UnixMillis) {
+        self.floor.fetch_max(to.0, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.clock.now().max(UnixMillis(self.floor.load(Ordering::Relaxed)).plus(-BEHIND))
+    }
+}
+
+impl rustls::time_provider::TimeProvider for Floored {
+    fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+        Clock::at(self.now()).current_time()
     }
 }
 

@@ -2,7 +2,7 @@
 //! kill at any moment is followed by the same step again.
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Floored},
     http::{Address, Ask, Connection, HttpError},
     identity::{self, DeviceKey, Identity, IdentityError, Stage, decode_certificates},
     os::{PrivateDirectory, claims},
@@ -302,7 +302,8 @@ impl<'a> Enrolment<'a> {
 
     /// A connection to a server of an issuing CA that this bundle names.
     async fn believed(&self, address: &Address, trust: &TrustChain) -> Result<Connection, EnrolError> {
-        let config = tls::client_trusting(site::servers(self.clock, &Arc::default(), trust)?, None)?;
+        let config =
+            tls::client_trusting(site::servers(&Floored::new(self.clock.clone()), &Arc::default(), trust)?, None)?;
         Ok(Connection::open(Arc::new(config), address).await?)
     }
 

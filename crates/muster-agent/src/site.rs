@@ -1,7 +1,7 @@
 //! The site as this client reaches it: who is trusted, where the management points are, and one session with one of them.
 
 use crate::{
-    clock::{Clock, random},
+    clock::{Clock, Floored, random},
     http::{Address, Ask, Body, Connection, HttpError},
     identity::{DeviceKey, Identity, IdentityError, Stage},
     trust::{self, TrustError},
@@ -59,6 +59,8 @@ pub struct Site {
     pub key: DeviceKey,
     /// The newest status of each server.
     pub statuses: Arc<StatusMemory>,
+    /// The time by which servers are judged.
+    pub time: Floored,
     state: Mutex<State>,
 }
 
@@ -83,10 +85,10 @@ impl Site {
         trust: TrustChain,
         statuses: StatusMemory,
     ) -> Result<Self, SiteError> {
-        let statuses = Arc::new(statuses);
-        let mut state = state(&clock, &key, &statuses, Arc::new(identity), Arc::new(trust))?;
+        let (statuses, time) = (Arc::new(statuses), Floored::new(clock.clone()));
+        let mut state = state(&time, &key, &statuses, Arc::new(identity), Arc::new(trust))?;
         state.at = random() as usize % state.addresses.len().max(1);
-        Ok(Self { clock, key, statuses, state: Mutex::new(state) })
+        Ok(Self { clock, key, statuses, time, state: Mutex::new(state) })
     }
 
     /// The servers that this client believes now.
@@ -94,7 +96,7 @@ impl Site {
     /// # Errors
     /// See [`SiteError`].
     pub(crate) fn servers(&self) -> Result<ServerTrust, SiteError> {
-        servers(&self.clock, &self.statuses, &self.trust())
+        servers(&self.time, &self.statuses, &self.trust())
     }
 
     fn state(&self) -> State {
@@ -136,7 +138,7 @@ impl Site {
     /// # Errors
     /// See [`SiteError`]; nothing changes then.
     pub fn change(&self, identity: Arc<Identity>, trust: Arc<TrustChain>) -> Result<(), SiteError> {
-        let new = state(&self.clock, &self.key, &self.statuses, identity, trust)?;
+        let new = state(&self.time, &self.key, &self.statuses, identity, trust)?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
@@ -175,7 +177,7 @@ impl Site {
 /// The servers that a client believes under this trust: of an issuing CA that the bundle names. What the root once certified is
 /// not enough, and is told from a stranger's only to say so. An issuing CA is believed also when another root certifies it by now.
 pub(crate) fn servers(
-    clock: &Clock,
+    time: &Floored,
     statuses: &Arc<StatusMemory>,
     trust: &TrustChain,
 ) -> Result<ServerTrust, SiteError> {
@@ -184,12 +186,12 @@ pub(crate) fn servers(
     anchors.push(trust.bundle().root_certificate()?);
     let mut servers = ServerTrust::roots(anchors, Some(issuing));
     servers.memory = statuses.clone();
-    servers.time = Arc::new(clock.clone());
+    servers.time = Arc::new(time.clone());
     Ok(servers)
 }
 
 fn state(
-    clock: &Clock,
+    time: &Floored,
     key: &DeviceKey,
     statuses: &Arc<StatusMemory>,
     identity: Arc<Identity>,
@@ -204,7 +206,7 @@ fn state(
         return Err(SiteError::NoManagementPoint);
     }
     let certificates = identity.certificates()?;
-    let servers = servers(clock, statuses, &trust)?;
+    let servers = servers(time, statuses, &trust)?;
     let config = tls::client_signing(servers, &certificates, key.signer())?;
     Ok(State { identity, trust, config: Arc::new(config), addresses, at: 0 })
 }

@@ -2,7 +2,7 @@
 //! there (a site always has one), and a client that cannot tell does not go on.
 //!
 //! A client keeps the newest status of each server. One that is in time fills in when the server has none to show, also after a
-//! restart; and an older one that an attacker plays again does not undo a newer one that says "revoked".
+//! restart; and one that says "revoked" is never undone: not by another one, and not by the time.
 
 use crate::{
     certificate,
@@ -99,7 +99,12 @@ impl StatusMemory {
             shown => read(shown),
         };
         let before = self.servers().kept.get(name).map(|kept| kept.response.clone());
-        let before = before.and_then(|response| Some((read(&response).ok()?, response)));
+        let before = before.and_then(|der| Some((ocsp::read_status(&der, &issuer, serial).ok()?, der)));
+        // A server's certificate is revoked for good: no clock takes that back, and no other answer.
+        if before.as_ref().is_some_and(|(signed, _)| signed.verdict == Err(StatusError::Revoked)) {
+            return Err(StatusError::Revoked);
+        }
+        let before = before.and_then(|(signed, der)| Some((in_time(signed, now).ok()?, der)));
         let (signed, response) = match (fresh, before) {
             (Ok(fresh), Some((kept, response))) if kept.this_update > fresh.this_update => (kept, response),
             (Ok(fresh), _) => (fresh, shown.to_vec()),

@@ -265,8 +265,12 @@ async fn a_clock_that_is_wrong_by_a_year_is_said_and_recovers() {
         site.state().messages.clear();
         machine.clock.set(now().plus(wrong));
         let running = machine.run();
-        // Its certificates are not valid at such a time, so nothing goes out; what happened waits in the outbox.
+        // Ahead, its certificates are not valid at such a time, so nothing goes out; what happened waits in the outbox. Behind, it
+        // knows by what the site has signed that it is later: it goes on, and says at once that its clock is wrong.
         let waiting = async {
+            if wrong < 0 {
+                return;
+            }
             loop {
                 let connection = muster_agent::store::Store::look(&machine.directory()).unwrap().unwrap();
                 let sql = "SELECT count(*) FROM message WHERE body LIKE '%clock_wrong%'";
@@ -277,9 +281,12 @@ async fn a_clock_that_is_wrong_by_a_year_is_said_and_recovers() {
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.unwrap();
-        assert!(site.said().is_empty());
-        machine.clock.set(now());
+        if wrong > 0 {
+            assert!(site.said().is_empty());
+            machine.clock.set(now());
+        }
         let values = site.wait_status(MessageId::ClockWrong).await;
+        machine.clock.set(now());
         let seconds: i64 = values["seconds"].parse().unwrap();
         assert!(seconds.signum() == wrong.signum() && seconds.abs() > 200 * 86_400, "{seconds}");
         running.stop().await;

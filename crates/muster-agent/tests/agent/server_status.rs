@@ -103,6 +103,21 @@ async fn a_restart_goes_on_with_the_status_that_is_kept_and_only_for_its_time() 
     }
 }
 
+// proves S2: whoever sets the clock back does not bring a status back that has ended.
+#[tokio::test]
+async fn a_server_is_not_judged_at_a_time_before_what_the_site_has_signed() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    let client = started(&machine, &machine.directory());
+    site.prove(Status::Good, now(), now().plus(HOUR));
+    assert_eq!(connects(&client).await, Ok(()));
+    // A day is granted: the site's clock may have been ahead.
+    client.time.raise(now().plus(DAY));
+    assert_eq!(connects(&client).await, Ok(()));
+    client.time.raise(now().plus(DAY + 2 * HOUR));
+    assert_eq!(connects(&client).await, Err(StatusError::Stale));
+}
+
 #[tokio::test]
 async fn a_revoked_server_is_refused_and_reported_when_there_is_a_good_one_again() {
     let (site, machine) = (Site::start().await, Machine::new());
@@ -112,7 +127,9 @@ async fn a_revoked_server_is_refused_and_reported_when_there_is_a_good_one_again
     let agent = machine.run();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(site.state().requests, 0, "a revoked server hears nothing");
-    site.prove(Status::Good, now().plus(1_000), now().plus(DAY));
+    // The same certificate does not become good again; the site gets another one.
+    site.recertify();
+    site.prove(Status::Good, now(), now().plus(DAY));
     let reason = site
         .wait("the report of the refusal", |state| {
             state.messages.iter().find_map(|(_, _, message)| match &message.body {

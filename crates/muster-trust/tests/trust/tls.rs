@@ -387,6 +387,23 @@ fn a_status_is_remembered_for_its_time_and_a_newer_one_is_not_undone() {
     assert_eq!(proven.shows(Vec::new()).says(&proven.client(&again)), Err(StatusError::Revoked));
 }
 
+// proves S2: a client that knows that a server's certificate is revoked knows it whatever its clock says.
+#[test]
+fn a_wrong_clock_does_not_undo_a_revocation() {
+    let proven = Proven::new();
+    let good = proven.signed(Status::Good, now().plus(-MINUTE), now().plus(2 * HOUR));
+    let revoked = Status::Revoked { at: now(), reason: muster_model::api::RevocationReason::KeyCompromise };
+    let memory: Arc<StatusMemory> = Arc::default();
+    let known = proven.signed(revoked, now(), now().plus(HOUR));
+    assert_eq!(proven.shows(known).says(&proven.client(&memory)), Err(StatusError::Revoked));
+    // What is known has ended at such a time, and the older answer has not.
+    proven.clock.0.store(HOUR + MINUTE, Ordering::SeqCst);
+    assert_eq!(proven.shows(good).says(&proven.client(&memory)), Err(StatusError::Revoked));
+    let kept = memory.changed().unwrap();
+    let again = Arc::new(StatusMemory::restored(kept));
+    assert_eq!(proven.says(&proven.client(&again)), Err(StatusError::Revoked), "after a restart, too");
+}
+
 #[test]
 fn a_session_is_resumed_only_while_the_status_holds() {
     let proven = Proven::new();

@@ -107,7 +107,7 @@ pub(crate) struct Site {
     pub(crate) enrol_address: String,
     pub(crate) mp_address: String,
     /// What both doors show, and the serial number of its certificate.
-    presented: OnceLock<(Arc<tls::Presented>, u128)>,
+    presented: OnceLock<(Arc<tls::Presented>, Mutex<u128>)>,
 }
 
 #[derive(Debug)]
@@ -162,7 +162,8 @@ impl Site {
         let server = site.keys.ca.server(&["127.0.0.1".to_owned()], server_key.public(), now).unwrap();
         let chain = [server.der, site.keys.ca.certificate().to_vec(), site.keys.root_certificate.clone()];
         let presented = Arc::new(tls::Presented::new(&chain, &server_key, Vec::new()).unwrap());
-        site.presented.set((presented.clone(), certificate::serial_number(&chain[0]).unwrap())).unwrap();
+        let serial = certificate::serial_number(&chain[0]).unwrap();
+        assert!(site.presented.set((presented.clone(), Mutex::new(serial))).is_ok());
         site.prove(Status::Good, now, now.plus(60 * DAY));
         let config = |clients| Arc::new(tls::server(presented.clone(), clients).unwrap());
         let required = tls::ClientAuth::Required {
@@ -176,8 +177,17 @@ impl Site {
 
     /// Shows this status of the server's certificate from now on.
     pub(crate) fn prove(&self, status: Status, from: UnixMillis, until: UnixMillis) {
-        let (_, serial) = self.presented.get().unwrap();
-        self.show_status(self.keys.ca.ocsp_status(*serial, status, from, until).unwrap());
+        self.show_status(self.keys.ca.ocsp_status(self.serial(), status, from, until).unwrap());
+    }
+
+    /// Shows another certificate from now on, which proves nothing yet.
+    pub(crate) fn recertify(&self) {
+        let key = PrivateKey::generate().unwrap();
+        let server = self.keys.ca.server(&["127.0.0.1".to_owned()], key.public(), self.now).unwrap();
+        let chain = [server.der, self.keys.ca.certificate().to_vec(), self.keys.root_certificate.clone()];
+        let (presented, serial) = self.presented.get().unwrap();
+        presented.replace(&chain, &key, Vec::new()).unwrap();
+        *serial.lock().unwrap() = certificate::serial_number(&chain[0]).unwrap();
     }
 
     /// Shows these bytes in the place of a status.
@@ -187,7 +197,7 @@ impl Site {
 
     /// The serial number of the server's certificate.
     pub(crate) fn serial(&self) -> u128 {
-        self.presented.get().unwrap().1
+        *self.presented.get().unwrap().1.lock().unwrap()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
