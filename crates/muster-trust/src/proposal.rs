@@ -175,30 +175,36 @@ impl Proposal {
         Ok(Some((der, list)))
     }
 
-    /// Signs the root's next revocation list, where the key that certifies is among these: it names the issuing CAs that it
-    /// certified and that are revoked by now.
+    /// Signs the root's next revocation list, where the key that certifies is among these.
     fn sign_root_list(&mut self, next: &TrustBundle, keys: &[&PrivateKey]) -> Result<(), ProposalError> {
         let certifier = next.root_certificate_key()?;
         let Some(key) = keys.iter().find(|key| *key.public() == certifier) else { return Ok(()) };
-        let present = self.present()?;
+        let (number, revoked) = self.coming_root_list(next)?;
+        let root = IssuingCa::new(next.root_certificate()?, key)?;
+        let list = root.revocation_list(number, &revoked, next.issued, next.expires)?;
+        self.signed_root_list = Some(BASE64.encode(list));
+        Ok(())
+    }
+
+    /// Number and content of the root's next revocation list, as the key that certifies will sign it: what the one before named,
+    /// and the issuing CAs that `next` revokes.
+    ///
+    /// # Errors
+    /// See [`ProposalError`].
+    pub fn coming_root_list(&self, next: &TrustBundle) -> Result<(u64, Vec<Revoked>), ProposalError> {
+        let certifier = next.root_certificate_key()?;
         let before = self.root_list.as_ref().and_then(|text| BASE64.decode(text).ok());
         // One of another key is not this root's; its numbers begin anew.
         let before = before.and_then(|der| crl::read(&der, &certifier).ok());
         let number = before.as_ref().map_or(0, |list| list.number).checked_add(1);
         let number = number.ok_or(ProposalError::NoVersion)?;
         let mut revoked = before.map(|list| list.revoked).unwrap_or_default();
-        for der in &present.issuing {
-            let der = BASE64.decode(der).map_err(|_| ProposalError::Malformed)?;
-            let is_revoked = certificate::public_key(&der).is_ok_and(|key| next.revoked.contains(&key.id()));
-            let Some(serial) = certificate::serial_number(&der).filter(|_| is_revoked) else { continue };
-            if certificate::is_signed_by(&der, &certifier) && revoked.iter().all(|known| known.serial != serial) {
+        for serial in revoked_issuing(&self.present()?, next)? {
+            if revoked.iter().all(|known| known.serial != serial) {
                 revoked.push(Revoked { serial, at: next.issued, reason: RevocationReason::Unspecified });
             }
         }
-        let root = IssuingCa::new(next.root_certificate()?, key)?;
-        let list = root.revocation_list(number, &revoked, next.issued, next.expires)?;
-        self.signed_root_list = Some(BASE64.encode(list));
-        Ok(())
+        Ok((number, revoked))
     }
 
     /// The bundle that it says is in force. It proves itself only to who knows one of its root keys.
@@ -348,6 +354,20 @@ impl Proposal {
         }
         Ok(next)
     }
+}
+
+/// Serial numbers of the issuing CAs in `present` that `next` revokes, and that its root certified.
+///
+/// # Errors
+/// When a certificate does not parse.
+pub fn revoked_issuing(present: &TrustBundle, next: &TrustBundle) -> Result<Vec<u128>, ProposalError> {
+    let certifier = next.root_certificate_key()?;
+    let is_revoked = |der: &[u8]| {
+        certificate::public_key(der).is_ok_and(|key| next.revoked.contains(&key.id()))
+            && certificate::is_signed_by(der, &certifier)
+    };
+    let issuing = present.issuing_certificates()?;
+    Ok(issuing.iter().filter(|der| is_revoked(der)).filter_map(|der| certificate::serial_number(der)).collect())
 }
 
 fn opened(envelope: &[u8]) -> Result<TrustBundle, ProposalError> {

@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::Subcommand;
 use muster_model::api::TrustView;
-use muster_trust::{PrivateKey, TrustBundle, proposal::Proposal};
+use muster_trust::{PrivateKey, TrustBundle, crl::Revoked, proposal::Proposal};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +74,13 @@ fn sign(ctx: &Context, file: &Path, keys: &[PathBuf]) -> Result<(), CliError> {
     let opened: Vec<&PrivateKey> = opened.iter().collect();
     let next = proposal.prepare(&opened).map_err(|error| wrong(&error))?;
     let known = proposal.vouched(&opened).map_err(|error| wrong(&error))?;
-    ask::confirm(ctx, &question(ctx, &next, known.as_ref()))?;
+    let mut asked = question(ctx, &next, known.as_ref());
+    let certifier = next.root_certificate_key().map_err(|error| wrong(&error))?;
+    if opened.iter().any(|key| *key.public() == certifier) {
+        let (number, revoked) = proposal.coming_root_list(&next).map_err(|error| wrong(&error))?;
+        asked.push_str(&root_list(number, &revoked));
+    }
+    ask::confirm(ctx, &asked)?;
     let standing = proposal.sign(&next, &opened).map_err(|error| wrong(&error))?;
     let text = serde_json::to_vec_pretty(&proposal).map_err(|error| wrong(&error))?;
     files::write_private(file, &text, false)?;
@@ -89,6 +95,13 @@ fn sign(ctx: &Context, file: &Path, keys: &[PathBuf]) -> Result<(), CliError> {
             ),
         }
     })
+}
+
+/// The root's own revocation list, which is signed with the bundle.
+fn root_list(number: u64, revoked: &[Revoked]) -> String {
+    let serials: Vec<_> = revoked.iter().map(|revoked| format!("{:032x}", revoked.serial)).collect();
+    let names = if serials.is_empty() { "no issuing CA".to_owned() } else { serials.join(", ") };
+    format!("\nWith it, revocation list {number} of the root key, which names {names} as revoked.")
 }
 
 /// What is about to be signed, from the bytes themselves.

@@ -26,7 +26,8 @@ use muster_store::{
 };
 use muster_trust::{
     TrustBundle, TrustChain, certificate,
-    proposal::{Change, Proposal},
+    crl::{self, List},
+    proposal::{Change, Proposal, revoked_issuing},
 };
 use std::sync::Arc;
 
@@ -195,6 +196,7 @@ async fn accept(
     let list = proposal.next_root_list(&next);
     let list =
         list.map_err(|_| refused("The revocation list in this proposal is not one of its root key.".to_owned()))?;
+    check_root_list(tx, present, &next, list.as_ref().map(|(_, list)| list)).await?;
     if let Some((der, list)) = list {
         let root = next.root_certificate_key().map_err(|error| SiteError::Fault(error.to_string()))?.id();
         if !revocation::put_root_list(tx, root, der, &list).await? {
@@ -208,6 +210,34 @@ async fn accept(
     let detail = format!("Trust bundle {} follows on {}: {what}.", next.version, present.version);
     audit::append(tx, ctx, "trust_accept", format!("trust bundle {}", next.version), detail).await?;
     Ok(next)
+}
+
+/// Which issuing CAs are revoked is said to those who do not read trust bundles, too: the root's list names those that this bundle
+/// revokes, and goes on naming those that the one in force names.
+async fn check_root_list(
+    tx: &mut Tx,
+    present: &TrustBundle,
+    next: &TrustBundle,
+    list: Option<&List>,
+) -> Result<(), SiteError> {
+    let fault = |error: &dyn std::fmt::Display| SiteError::Fault(error.to_string());
+    let root = next.root_certificate_key().map_err(|error| fault(&error))?;
+    let mut named = revoked_issuing(present, next).map_err(|error| fault(&error))?;
+    if list.is_some()
+        && let Some(before) = revocation::root_list_in(tx, &root.id()).await?
+    {
+        let before = crl::read(&before, &root).map_err(|error| fault(&error))?;
+        named.extend(before.revoked.iter().map(|revoked| revoked.serial));
+    }
+    let is_named = |serial: &u128| list.is_some_and(|list| list.revoked.iter().any(|it| it.serial == *serial));
+    if named.iter().all(is_named) {
+        return Ok(());
+    }
+    Err(refused(
+        "The revocation list in this proposal does not name every issuing CA that the root has revoked. The root key that certifies \
+         must sign too; propose again."
+            .to_owned(),
+    ))
 }
 
 fn capital(text: &str) -> String {

@@ -271,3 +271,43 @@ async fn each_issuing_ca_that_is_believed_says_what_is_revoked_and_the_root_says
         assert_eq!((next.number, next.revoked), (4, last.revoked));
     }
 }
+
+// proves S2: the root's word about its issuing CAs is neither dropped nor taken back on the way.
+#[tokio::test]
+async fn the_root_s_list_is_neither_left_out_nor_rewound() {
+    for test in TestSite::all().await {
+        let mut worker = Worker::new(test.site.clone());
+        let mut ended = Vec::new();
+        for _ in 0..2 {
+            let old = test.site.trust.load().keys.issuing.key_id();
+            let key = PrivateKey::generate().unwrap();
+            let change = vec![Change::Issuing(named(&key))];
+            test.ring.add(key);
+            accepted(&test, &signed(proposed(&test, change).await, &test.root_key)).await.unwrap();
+            while worker.step().await.unwrap() {}
+            ended.push(old);
+        }
+        let code = async |proposal: &Proposal| accepted(&test, proposal).await.map_err(|error| error.code());
+        let revoke = vec![Change::Revoke(ended[0])];
+        let mut without = signed(proposed(&test, revoke.clone()).await, &test.root_key);
+        without.signed_root_list = None;
+        assert_eq!(code(&without).await, Err(Code::Conflict), "left out");
+        let mut of_before = signed(proposed(&test, revoke.clone()).await, &test.root_key);
+        of_before.signed_root_list = signed(proposed(&test, vec![]).await, &test.root_key).signed_root_list;
+        assert_eq!(code(&of_before).await, Err(Code::Conflict), "it does not name the CA");
+        accepted(&test, &signed(proposed(&test, revoke).await, &test.root_key)).await.unwrap();
+        while worker.step().await.unwrap() {}
+        // The list before is kept from the signer, and a number is made up that is high enough.
+        let mut rewound = proposed(&test, vec![Change::Revoke(ended[1])]).await;
+        let root = certificate::public_key(&test.site.trust.load().bundle().root_certificate().unwrap()).unwrap();
+        let ca =
+            certificate::IssuingCa::new(test.site.trust.load().bundle().root_certificate().unwrap(), &test.root_key)
+                .unwrap();
+        let empty = ca.revocation_list(90, &[], test.now(), test.now().plus(DAY)).unwrap();
+        assert!(crl::read(&empty, &root).is_ok());
+        rewound = rewound.after_list(Some(&empty));
+        assert_eq!(code(&signed(rewound, &test.root_key)).await, Err(Code::Conflict), "the first one is missing");
+        let good = signed(proposed(&test, vec![Change::Revoke(ended[1])]).await, &test.root_key);
+        accepted(&test, &good).await.unwrap();
+    }
+}

@@ -187,6 +187,12 @@ pub(crate) async fn root_list(store: &Store, root: &Hash) -> Result<Option<Vec<u
     Ok(lists.into_iter().find(|list| list.issuer == *root).map(|list| list.list))
 }
 
+/// The same in a transaction.
+pub(crate) async fn root_list_in(tx: &mut Tx, root: &Hash) -> Result<Option<Vec<u8>>, SiteError> {
+    let lists = revocation::lists(tx).await?;
+    Ok(lists.into_iter().find(|list| list.issuer == *root).map(|list| list.list))
+}
+
 /// A published list, for anyone: it proves itself.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ mod list;
 mod ocsp;
 
 pub use list::{LIST_LIFETIME, Lists, Published, revocation_list_show, revocation_show, revocation_warnings};
-pub(super) use list::{put_root_list, root_list, sign_first_list, sign_first_root_list};
+pub(super) use list::{put_root_list, root_list, root_list_in, sign_first_list, sign_first_root_list};
 pub(crate) use list::{revocation_hear, revocation_work};
 pub use ocsp::{OcspAnswer, STATUS_LIFETIME, ocsp_answer, server_certificate_is_revoked, server_status};
 
