@@ -5,7 +5,10 @@ use crate::{
     tpm::{KeptKey, TpmConfig, TpmError, TpmKey, TpmUse},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use muster_model::id::{DeviceId, EnrolmentId, Hash, SiteCode};
+use muster_model::{
+    id::{DeviceId, EnrolmentId, Hash, SiteCode},
+    limits::TRUST_CHAIN_BYTES,
+};
 use muster_trust::{PrivateKey, PublicKey, Signer, TrustChain, key::KeyError, server_status::StatusMemory};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, sync::Arc};
@@ -17,7 +20,7 @@ const CONFIG: &str = "agent.json";
 const IDENTITY: &str = "identity.json";
 const BUNDLE: &str = "trust-bundle.cose";
 const STATUSES: &str = "server-status.json";
-/// Bytes of each of them; far over what they have.
+/// Bytes of each of them but the trust bundles; far over what they have.
 const FILE_BYTES: usize = 256 << 10;
 
 /// What the client knows of its site, in the order in which it comes to know it.
@@ -281,7 +284,8 @@ pub fn forget(directory: &PrivateDirectory) -> Result<(), IdentityError> {
 /// # Errors
 /// Also when it does not verify under the pin.
 pub fn load_trust(directory: &PrivateDirectory, identity: &Identity) -> Result<Option<TrustChain>, IdentityError> {
-    let Some(bytes) = read(directory, BUNDLE)? else { return Ok(None) };
+    let read = directory.read(BUNDLE, TRUST_CHAIN_BYTES).map_err(|error| IdentityError::Io { file: BUNDLE, error })?;
+    let Some(bytes) = read else { return Ok(None) };
     let chain = TrustChain::kept(&bytes, &identity.root, identity.site);
     chain.map(Some).map_err(|_| IdentityError::Damaged(BUNDLE))
 }

@@ -55,6 +55,9 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of the trust bundles that a client keeps: the first, each that changed the roots, and the newest. One has about 4,000, so
+/// this is more changes of the root than there will be; a chain that is longer is not taken, because it could not be read again.
+pub const TRUST_CHAIN_BYTES: usize = 8 << 20;
 /// Bytes of an OCSP request, and of the address of one that comes by GET. One about a certificate has about 120.
 pub const OCSP_REQUEST_BYTES: usize = 4 << 10;
 /// Certificates that one OCSP request may ask about.

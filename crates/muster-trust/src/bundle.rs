@@ -124,6 +124,11 @@ pub enum BundleError {
     /// Its version is not the one after that of the bundle in force: the ones between must come first.
     #[error("the trust bundle skips versions; those between must come first")]
     Skipped,
+    /// With it, the bundles that have to be kept would have more bytes than are read again.
+    #[error(
+        "the trust bundles since the pinned root key have too many bytes together; enrol clients anew under a new root"
+    )]
+    TooLarge,
     /// Past its expiry.
     #[error("the trust bundle is expired; the root key must sign a new one")]
     Expired,

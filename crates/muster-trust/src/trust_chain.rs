@@ -10,6 +10,7 @@ use crate::{
 };
 use muster_model::{
     id::{Hash, SiteCode},
+    limits::TRUST_CHAIN_BYTES,
     time::UnixMillis,
 };
 
@@ -71,6 +72,9 @@ impl TrustChain {
             }
         }
         chain.bundle().in_time(now)?;
+        if chain.links().map(|link| link.envelope.len()).sum::<usize>() > TRUST_CHAIN_BYTES {
+            return Err(BundleError::TooLarge);
+        }
         Ok(chain)
     }
 
@@ -104,7 +108,11 @@ impl TrustChain {
     /// What to keep: the envelopes one after the other, a CBOR sequence (RFC 8742).
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.before.iter().chain([&self.newest]).flat_map(|link| link.envelope.iter().copied()).collect()
+        self.links().flat_map(|link| link.envelope.iter().copied()).collect()
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        self.before.iter().chain([&self.newest])
     }
 }
 

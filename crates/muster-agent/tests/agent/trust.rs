@@ -217,3 +217,34 @@ async fn a_client_that_slept_over_several_roots_walks_through_them() {
     assert_eq!(client.refused("the first root").await, PolicyRefusal::TrustTooOld);
     assert_eq!(kept(&client).0, 4);
 }
+
+// proves S9: what a client takes it can read again, and what it could not read again it does not take.
+#[tokio::test]
+async fn a_long_chain_of_trust_bundles_survives_a_restart() {
+    let mut client = client().await;
+    let site = client.site.clone();
+    client.follower.refresh().await.unwrap();
+    // Each changes the roots, so each has to be kept; together they have more bytes than any one object may have.
+    let mut version = 1;
+    let mut longer = |by: u64| {
+        for _ in 0..by {
+            version += 1;
+            site.sign_bundle(|bundle| {
+                bundle.version = version;
+                bundle.root.keys.push(NamedKey::new(&"x".repeat(200_000), key().public()));
+            });
+        }
+        publish(&site, &site.keys.policy, |assignment| assignment.trust_version = version);
+    };
+    longer(3);
+    client.follower.refresh().await.unwrap();
+    assert_eq!(kept(&client).0, 4);
+    client.follower = follower(&client.machine);
+    let wanted = client.version();
+    assert!(wanted.is_some());
+    longer(50);
+    assert_eq!(client.refused("more than is read again").await, PolicyRefusal::TrustTooOld);
+    assert_eq!(kept(&client).0, 4);
+    client.follower = follower(&client.machine);
+    assert_eq!(client.version(), wanted);
+}

@@ -186,8 +186,8 @@ async fn accept(
 ) -> Result<TrustBundle, SiteError> {
     let chain = verified(place, &trust_bundle::after(tx.conn(), 0).await?)?;
     let present = chain.bundle();
-    let next = present.next(signed, ctx.now);
-    let next = next.map_err(|error| refused(format!("No client would take it: {error}.")))?.into_value();
+    let next = chain.extended(&[signed], ctx.now);
+    let next = next.map_err(|error| refused(format!("No client would take it: {error}.")))?.bundle().clone();
     if next.version == present.version {
         return Err(refused(format!("Trust bundle {} is in force already.", next.version)));
     }
