@@ -71,7 +71,7 @@ async fn answer(ctx: &Ctx, door: &RevocationDoor, request: Request<Incoming>) ->
 async fn list(ctx: &Ctx, door: &RevocationDoor, issuer: &str, headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
     let issuer: Hash = issuer.parse().map_err(|_| Refusal::not_found())?;
     let list = muster_site::revocation_list_show(ctx, &door.site, issuer).await?;
-    let tag = HeaderValue::try_from(format!("\"{}\"", muster_trust::sha256(&list.der)));
+    let tag = HeaderValue::try_from(format!("\"{}\"", list.digest));
     let tag = tag.unwrap_or(HeaderValue::from_static("\"\""));
     let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
         respond::empty(StatusCode::NOT_MODIFIED)

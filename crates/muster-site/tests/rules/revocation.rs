@@ -237,3 +237,17 @@ async fn lists_are_signed_early_and_another_process_is_heard() {
         assert_eq!(revoked(&test).await, []);
     }
 }
+
+// proves S1: an anonymous request for a list costs no copy of it.
+#[tokio::test]
+async fn a_list_is_handed_out_without_a_copy() {
+    let test = TestSite::new().await;
+    let issuer = test.site.trust.load().keys.issuing.key_id();
+    list(&test).await;
+    let [first, second] =
+        [(); 2].map(async |()| revocation_list_show(&test.anonymous(), &test.site, issuer).await.unwrap());
+    let (first, second) = (first.await, second.await);
+    assert_eq!(first.digest, muster_trust::sha256(&first.der));
+    let body = second.der.clone();
+    assert_eq!(first.der.as_ptr(), body.as_ptr());
+}

@@ -2,6 +2,7 @@
 
 use super::{STATUS_LIFETIME, entry, fault, revocation_load};
 use crate::{Ctx, SiteError, authz, site::Site};
+use bytes::Bytes;
 use muster_model::{
     api::{RevocationList, RevocationState},
     id::Hash,
@@ -32,8 +33,10 @@ const PAUSE: i64 = SECOND;
 /// A list as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// The list, DER.
-    pub der: Vec<u8>,
+    /// The list, DER. Clones share it: it is given to anybody who asks.
+    pub der: Bytes,
+    /// The SHA-256 of it, which names it in caches.
+    pub digest: Hash,
     /// When it was signed.
     pub signed: UnixMillis,
     /// Until when it is believed.
@@ -46,7 +49,8 @@ pub struct Published {
 impl From<ListRow> for Published {
     fn from(row: ListRow) -> Self {
         Self {
-            der: row.list,
+            digest: muster_trust::sha256(&row.list),
+            der: row.list.into(),
             signed: row.signed,
             next_update: row.next_update,
             number: row.number,
