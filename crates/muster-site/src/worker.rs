@@ -96,9 +96,8 @@ impl Worker {
         let now = self.site.sources.now();
         // Before everything else: who is believed, and who must not be believed any more.
         self.follow(now).await?;
-        if revocation_work(&self.site, now).await? {
-            return Ok(true);
-        }
+        // One that always has something to sign must not keep devices from their policy.
+        let signed = revocation_work(&self.site, now).await?;
         if policy_pending(&self.site, now).await? {
             policy_work(&self.site, now).await?;
             return Ok(true);
@@ -121,6 +120,6 @@ impl Worker {
             tracing::info!(gone, "Inventory rows that no device has any more were removed.");
             self.swept = now;
         }
-        Ok(false)
+        Ok(signed)
     }
 }

@@ -14,8 +14,8 @@ use muster_site::{
     *,
 };
 use muster_trust::{
-    certificate::{client_identity, serial_number, signing_request},
-    envelope,
+    certificate::{client_identity, public_key, serial_number, signing_request},
+    crl, envelope,
     ocsp::{Issuer, Signed, StatusError, read_status, request},
     tls::Revocations,
 };
@@ -250,4 +250,26 @@ async fn a_list_is_handed_out_without_a_copy() {
     assert_eq!(first.digest, muster_trust::sha256(&first.der));
     let body = second.der.clone();
     assert_eq!(first.der.as_ptr(), body.as_ptr());
+}
+
+// proves S1: one revocation after the other does not keep devices from their policy.
+#[tokio::test]
+async fn the_worker_makes_policy_in_the_step_in_which_it_signs_a_list() {
+    for test in TestSite::all().await {
+        let (first, second) = (test.enrol("pc1").await, test.enrol("pc2").await);
+        list(&test).await;
+        let third = test.enrol("pc3").await;
+        for device in [first, second] {
+            device_block(&test.full(), &test.site, device.id, reason("lost"), None).await.unwrap();
+            test.sources.pass(2_000);
+        }
+        Worker::new(test.site.clone()).step().await.unwrap();
+        let issuer = test.site.trust.load().keys.issuing.certificate().to_vec();
+        let list =
+            revocation_list_show(&test.anonymous(), &test.site, public_key(&issuer).unwrap().id()).await.unwrap();
+        assert_eq!(crl::read(&list.der, &public_key(&issuer).unwrap()).unwrap().revoked.len(), 2, "signed");
+        let mut reader = test.site.store.reader().await.unwrap();
+        let (_, row) = muster_store::db::assignment::get(&mut reader, third.id).await.unwrap().unwrap();
+        assert!(row.is_some(), "and made");
+    }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use muster_model::{
     api::{RevocationList, RevocationState},
     id::Hash,
-    time::{DAY, HOUR, SECOND, UnixMillis},
+    time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
 };
 use muster_store::{
     Store, Tx,
@@ -16,7 +16,10 @@ use muster_store::{
 use muster_trust::{PrivateKey, certificate::IssuingCa, crl};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 /// How long the issuing CA's list is believed.
@@ -27,8 +30,10 @@ const LIST_RENEWAL: i64 = 12 * HOUR;
 const LIST_WARNING: i64 = 2 * DAY;
 /// The root's list lives as long as a trust bundle, because both want the same key. Below this rest it is a warning.
 const ROOT_WARNING: i64 = 30 * DAY;
-/// Time between two signatures when one change follows another.
+/// Time between two signatures when one change follows another, at least.
 const PAUSE: i64 = SECOND;
+/// The same in times of what the last signature took, so that signing large lists leaves time for everything else.
+const PAUSES: i64 = 9;
 
 /// A list as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,15 +67,24 @@ impl From<ListRow> for Published {
 
 /// The lists that this process publishes, by the key id of their CA.
 #[derive(Debug, Default)]
-pub struct Lists(Mutex<BTreeMap<Hash, Arc<Published>>>);
+pub struct Lists {
+    lists: Mutex<BTreeMap<Hash, Arc<Published>>>,
+    /// How long signing all of them took the last time.
+    took: AtomicI64,
+}
 
 impl Lists {
     fn get(&self, issuer: &Hash) -> Option<Arc<Published>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned()
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned()
+    }
+
+    /// Time from one signature to the next, when one change follows another.
+    fn pause(&self) -> i64 {
+        PAUSE.max(self.took.load(Ordering::Relaxed).saturating_mul(PAUSES))
     }
 
     pub(super) fn replace(&self, rows: Vec<ListRow>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+        *self.lists.lock().unwrap_or_else(PoisonError::into_inner) =
             rows.into_iter().map(|row| (row.issuer, Arc::new(Published::from(row)))).collect();
     }
 }
@@ -96,17 +110,21 @@ pub(crate) async fn revocation_hear(site: &Site) -> Result<u64, SiteError> {
 pub(crate) async fn revocation_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
     let change = revocation_hear(site).await?;
     let trust = site.trust.load_full();
+    let (pause, began) = (site.memory.lists.pause(), site.sources.now());
     let mut signed = false;
     for ca in trust.keys.issuing_all() {
         let present = site.memory.lists.get(&ca.key_id());
         let due = present.as_ref().is_none_or(|list| {
             let age = now.since(list.signed);
-            !(0..LIST_RENEWAL).contains(&age) || list.covers < change && age >= PAUSE
+            !(0..LIST_RENEWAL).contains(&age) || list.covers < change && age >= pause
         });
         if due {
             sign(site, ca, now, present.as_deref()).await?;
         }
         signed |= due;
+    }
+    if signed {
+        site.memory.lists.took.store(site.sources.now().since(began).clamp(0, MINUTE), Ordering::Relaxed);
     }
     gauges(site, now);
     Ok(signed)
@@ -285,4 +303,17 @@ fn gauges(site: &Site, now: UnixMillis) {
         metrics::gauge!("muster_server_status_seconds_left").set((left / SECOND) as f64);
     }
     metrics::gauge!("muster_revoked_certificates").set(site.memory.revoked.count() as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_with_what_signing_takes() {
+        let lists = Lists::default();
+        assert_eq!(lists.pause(), SECOND);
+        lists.took.store(3 * SECOND, Ordering::Relaxed);
+        assert_eq!(lists.pause(), 27 * SECOND);
+    }
 }
