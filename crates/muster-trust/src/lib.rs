@@ -14,6 +14,7 @@ pub mod proposal;
 pub mod secret;
 pub mod sequence;
 pub mod server_status;
+pub mod signed_before;
 pub mod tls;
 pub mod trust_chain;
 

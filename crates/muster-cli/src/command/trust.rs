@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::Subcommand;
 use muster_model::api::TrustView;
-use muster_trust::{PrivateKey, TrustBundle, crl::Revoked, proposal::Proposal};
+use muster_trust::{PrivateKey, TrustBundle, crl::Revoked, proposal::Proposal, signed_before::SignedBefore};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,10 @@ pub(super) enum Verb {
         /// A root key. Repeat it for several; where the root changes, the first new one is among the first that sign
         #[arg(long = "key", value_name = "FILE", required = true)]
         keys: Vec<PathBuf>,
+        /// Sign although a key signed this version or a later one before, with other content. Clients that have the other one
+        /// will never take this one
+        #[arg(long)]
+        again: bool,
     },
 }
 
@@ -36,7 +40,7 @@ impl Verb {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
         match self {
             Self::Show => show(ctx).await,
-            Self::Sign { file, keys } => sign(ctx, &file, &keys),
+            Self::Sign { file, keys, again } => sign(ctx, &file, &keys, again),
         }
     }
 }
@@ -66,7 +70,7 @@ fn shown(ctx: &Context, trust: &TrustView) -> String {
     )
 }
 
-fn sign(ctx: &Context, file: &Path, keys: &[PathBuf]) -> Result<(), CliError> {
+fn sign(ctx: &Context, file: &Path, keys: &[PathBuf], again: bool) -> Result<(), CliError> {
     let wrong = |error: &dyn std::fmt::Display| CliError::file(file, error);
     let mut proposal: Proposal = serde_json::from_slice(&files::read_small(file)?).map_err(|error| wrong(&error))?;
     let passphrase = || ctx.passphrase_file.as_deref().map_or(Passphrase::Prompt, Passphrase::File);
@@ -76,12 +80,27 @@ fn sign(ctx: &Context, file: &Path, keys: &[PathBuf]) -> Result<(), CliError> {
     let known = proposal.vouched(&opened).map_err(|error| wrong(&error))?;
     let mut asked = question(ctx, &next, known.as_ref());
     let certifier = next.root_certificate_key().map_err(|error| wrong(&error))?;
+    let mut list = None;
     if opened.iter().any(|key| *key.public() == certifier) {
         let (number, revoked) = proposal.coming_root_list(&next).map_err(|error| wrong(&error))?;
         asked.push_str(&root_list(number, &revoked));
+        list = Some(number);
+    }
+    for path in keys {
+        let memory = memory(path)?;
+        if let Some(last) = memory.last(next.site) {
+            let text = format!("{} signed version {} {}.", path.display(), last.version, when::both(ctx.now, last.at));
+            if !again && !memory.admits(&next, list) {
+                return Err(CliError::file(file, format!("{text} {TWICE}")));
+            }
+            asked.push_str(&format!("\n{text}"));
+        }
     }
     ask::confirm(ctx, &asked)?;
     let standing = proposal.sign(&next, &opened).map_err(|error| wrong(&error))?;
+    for path in keys {
+        remember(ctx, path, &next, list)?;
+    }
     let text = serde_json::to_vec_pretty(&proposal).map_err(|error| wrong(&error))?;
     files::write_private(file, &text, false)?;
     let signed = Signed { version: next.version, complete: standing.is_complete(), file: file.to_owned() };
@@ -95,6 +114,34 @@ fn sign(ctx: &Context, file: &Path, keys: &[PathBuf]) -> Result<(), CliError> {
             ),
         }
     })
+}
+
+/// Why a key does not sign.
+const TWICE: &str = "This is another bundle of that version or an earlier one, or a revocation list that goes back. Somebody who is \
+    shown both could be given either. Ask the site what became of the first; --again signs all the same.";
+
+fn memory_file(key: &Path) -> PathBuf {
+    let mut name = key.as_os_str().to_owned();
+    name.push(".signed");
+    name.into()
+}
+
+/// What this key has signed, as it is kept beside it.
+fn memory(key: &Path) -> Result<SignedBefore, CliError> {
+    let file = memory_file(key);
+    if !file.exists() {
+        return Ok(SignedBefore::default());
+    }
+    serde_json::from_slice(&files::read_small(&file)?).map_err(|error| CliError::file(&file, error))
+}
+
+/// Keeps what this key signs now, before the signature leaves this program.
+fn remember(ctx: &Context, key: &Path, next: &TrustBundle, list: Option<u64>) -> Result<(), CliError> {
+    let file = memory_file(key);
+    let mut memory = memory(key)?;
+    memory.note(next, list, ctx.now);
+    let text = serde_json::to_vec_pretty(&memory).map_err(|error| CliError::file(&file, error))?;
+    files::write_private(&file, &text, false)
 }
 
 /// The root's own revocation list, which is signed with the bundle.

@@ -1,5 +1,13 @@
 //! What needs no site: keys, profiles, signing, completion, and the refusals of a command line without anybody to ask.
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use muster_model::time::{DAY, UnixMillis};
+use muster_trust::{
+    PrivateKey, TrustBundle,
+    bundle::{KeySet, NamedKey},
+    certificate, envelope,
+    proposal::{Change, Proposal},
+};
 use std::{
     path::Path,
     process::{Command, Output},
@@ -115,4 +123,59 @@ fn each_exit_code_is_the_documented_one() {
     std::fs::write(dir.join("passphrase"), "wrong").unwrap();
     let (status, said) = code(dir, &["device", "list"]);
     assert!(status == Some(3) || status == Some(4), "{said}");
+}
+
+/// A trust bundle of a site of this root key, signed.
+fn bundle(root: &PrivateKey) -> Vec<u8> {
+    let (site, now) = ("ABC".parse().unwrap(), UnixMillis(1_790_000_000_000));
+    let [ca, policy, author] = [(); 3].map(|()| PrivateKey::generate().unwrap());
+    let root_certificate = certificate::root(site, root, now).unwrap();
+    let issuing = certificate::issuing(site, &root_certificate, root, ca.public(), now).unwrap();
+    let one = |key: &PrivateKey| KeySet { threshold: 1, keys: vec![NamedKey::new("someone", key.public())] };
+    let bundle = TrustBundle {
+        site,
+        version: 1,
+        issued: now,
+        expires: now.plus(365 * DAY),
+        root: one(root),
+        root_certificate: BASE64.encode(root_certificate),
+        issuing: vec![BASE64.encode(issuing)],
+        policy: vec![NamedKey::new("site server", policy.public())],
+        authors: one(&author),
+        revoked: vec![],
+    };
+    envelope::sign_json(&[root], &bundle).unwrap()
+}
+
+// proves S9: a site that is taken over asks the holder of the root key for a second bundle of a version that was signed before.
+#[test]
+fn a_root_key_does_not_sign_two_trust_bundles_of_one_version() {
+    let dir = prepared();
+    let dir = dir.path();
+    assert_eq!(code(dir, &["key", "create", "--out", "root.pem"]).0, Some(0));
+    let pem = std::fs::read_to_string(dir.join("root.pem")).unwrap();
+    let present = bundle(&PrivateKey::from_pem(&pem, Some(b"correct horse")).unwrap());
+    let propose = |name: &str| {
+        let author = PrivateKey::generate().unwrap();
+        let change = vec![Change::Author(NamedKey::new(name, author.public()))];
+        let now = UnixMillis(1_790_000_100_000);
+        let proposal = Proposal::new(&present, change, now, now.plus(365 * DAY)).unwrap();
+        std::fs::write(dir.join(name), serde_json::to_vec(&proposal).unwrap()).unwrap();
+    };
+    let sign = |name: &str, more: &[&str]| code(dir, &[&["trust", "sign", name, "--key", "root.pem"], more].concat());
+    propose("good");
+    propose("other");
+    let (status, said) = sign("good", &[]);
+    assert!(
+        status == Some(5) && said.contains("revocation list 1 of the root key, which names no issuing CA"),
+        "{said}"
+    );
+    assert_eq!(sign("good", &["--yes"]).0, Some(0));
+    assert_eq!(sign("good", &["--yes"]).0, Some(0), "the same again");
+    let before = std::fs::read(dir.join("other")).unwrap();
+    let (status, said) = sign("other", &["--yes"]);
+    assert!(status == Some(6) && said.contains("root.pem signed version 2"), "{said}");
+    assert_eq!(std::fs::read(dir.join("other")).unwrap(), before, "nothing was signed");
+    let (status, said) = sign("other", &["--yes", "--again"]);
+    assert_eq!(status, Some(0), "{said}");
 }

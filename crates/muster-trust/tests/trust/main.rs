@@ -5,4 +5,5 @@
 mod bundle;
 mod drills;
 mod proposal;
+mod signed_before;
 mod tls;
