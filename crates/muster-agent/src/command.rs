@@ -4,6 +4,7 @@ use crate::{
     clock::{Clock, shown},
     collect::Collector,
     enrol::{self, EnrolError, Enrolment, Progress},
+    enterprise,
     identity::{self, Identity, IdentityError, Stage},
     os::{DirectoryError, PrivateDirectory},
     policy::{self, Policy},
@@ -81,14 +82,29 @@ fn read_token(path: &Path) -> Result<EnrolmentToken, CommandError> {
     Ok(text.parse()?)
 }
 
+/// How a client enrols.
+#[derive(Debug)]
+pub struct How {
+    /// File with the token.
+    pub token: PathBuf,
+    /// Forget the site before.
+    pub again: bool,
+    /// Wait for the decision.
+    pub wait: bool,
+    /// Where the certificates of the enterprise lie.
+    pub enterprise: Option<PathBuf>,
+}
+
 /// `enrol`: keeps the token's pin, asks the site, and says what comes next. With `wait` until the site has decided.
 ///
 /// # Errors
 /// See [`CommandError`].
-pub async fn enrol(state: &Path, token: &Path, again: bool, wait: bool, clock: &Clock) -> Result<(), CommandError> {
-    let token = read_token(token)?;
+pub async fn enrol(state: &Path, how: &How, clock: &Clock) -> Result<(), CommandError> {
+    let (token, wait) = (read_token(&how.token)?, how.wait);
     let held = run::hold(state)?;
-    enrol::accept_token(&held.directory, &token, again)?;
+    enrol::accept_token(&held.directory, &token, how.again)?;
+    let enterprise = how.enterprise.as_ref().map(std::path::absolute).transpose().map_err(CommandError::Output)?;
+    enterprise::remember(&held.directory, enterprise.as_deref())?;
     let identity = Identity::load(&held.directory)?.ok_or(crate::agent::StartError::NotPinned)?;
     let mut enrolment = Enrolment::new(&held.directory, clock, identity)?;
     let key = enrolment.key_id();
@@ -138,6 +154,7 @@ struct Status {
     key_place: Option<&'static str>,
     running: bool,
     certificate_expires: Option<i64>,
+    enterprise: Option<crate::enterprise::EnterpriseUse>,
     management_points: Vec<String>,
     policy_version: Option<u64>,
     messages_waiting: u64,
@@ -221,6 +238,7 @@ fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         state: name,
+        enterprise: identity.as_ref().and_then(|identity| identity.enterprise.clone()),
         site: identity.map(|identity| identity.site.to_string()),
         device,
         enrolment,

@@ -3,6 +3,7 @@
 
 use crate::{
     clock::{Clock, Floored},
+    enterprise::{self, EnterpriseError, EnterpriseUse},
     http::{Address, Ask, Connection, HttpError},
     identity::{self, DeviceKey, Identity, IdentityError, Stage, decode_certificates},
     os::{PrivateDirectory, claims},
@@ -88,6 +89,9 @@ pub enum EnrolError {
     /// The site does not believe the TPM, and the configuration demands that it does.
     #[error("the site does not believe this machine's TPM, and agent.json demands it: {0}")]
     NotAttested(String),
+    /// The certificate of the enterprise.
+    #[error(transparent)]
+    Enterprise(#[from] EnterpriseError),
     /// There is another enrolment.
     #[error(
         "this client is enrolled at site {0} already; to move it, stop the agent and run `muster-agent enrol` with --again"
@@ -162,7 +166,7 @@ pub fn accept_token(directory: &PrivateDirectory, token: &EnrolmentToken, again:
     }
     let stage = Stage::Requesting { secret: token.secret.clone() };
     let (enrol, trust_version) = (token.enrol.clone(), token.trust_version);
-    let identity = Identity { site: token.site, root: token.root, enrol, trust_version, stage };
+    let identity = Identity { site: token.site, root: token.root, enrol, trust_version, stage, enterprise: None };
     Ok(identity.store(directory)?)
 }
 
@@ -209,14 +213,21 @@ impl<'a> Enrolment<'a> {
 
     /// Asks to be enrolled; with a proof where the key is in a TPM.
     async fn request(
-        &self,
+        &mut self,
         door: &mut Connection,
         secret: String,
     ) -> Result<Result<EnrolAnswer, HttpError>, EnrolError> {
         let csr = BASE64.encode(certificate::signing_request(&self.key)?);
         let claims = claims::claims(self.identity.site, self.directory);
         let claims = claims.map_err(|error| IdentityError::Io { file: "hardware.id", error })?;
-        let mut request = EnrolRequest { secret, csr, claims, attestation: None };
+        let mut request = EnrolRequest { secret, csr, claims, attestation: None, enterprise: None };
+        if let Some(kept) = self.identity.enterprise.clone() {
+            let (proof, mapped) = enterprise::prove(door, &kept.path, self.key.public(), self.clock.now()).await?;
+            request.enterprise = Some(proof);
+            // On the disk before it is sent: it is what this client talks with afterwards.
+            self.identity.enterprise = Some(EnterpriseUse { mapped: Some(mapped), ..kept });
+            self.identity.store(self.directory)?;
+        }
         if let DeviceKey::Tpm(key) = &self.key {
             request.attestation = match attest(door, key, &request.secret, &request.claims).await {
                 Ok(proof) => Some(proof),

@@ -1,6 +1,7 @@
 //! Who this client is: its key, its site, its pin, its certificate; as kept on disk, and only ever changed whole.
 
 use crate::{
+    enterprise::EnterpriseUse,
     os::PrivateDirectory,
     tpm::{KeptKey, TpmConfig, TpmError, TpmKey, TpmUse},
 };
@@ -38,6 +39,9 @@ pub struct Identity {
     pub trust_version: u64,
     /// How far enrolment is.
     pub stage: Stage,
+    /// The certificates of the enterprise, where this client talks with one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enterprise: Option<EnterpriseUse>,
 }
 
 /// How far enrolment is.

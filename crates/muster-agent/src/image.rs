@@ -69,6 +69,7 @@ pub fn prepare(state: &Path, yes: bool, machine_id: &Path) -> Result<Prepared, I
     }
     let held = run::hold(state)?;
     let directory = &held.directory;
+    let enterprise = identity::Identity::load(directory).ok().flatten().and_then(|identity| identity.enterprise);
     // A key that cannot be read is removed as well.
     let key = identity::key_id(directory).unwrap_or_default();
     let fail = |name: &str| {
@@ -87,7 +88,15 @@ pub fn prepare(state: &Path, yes: bool, machine_id: &Path) -> Result<Prepared, I
     if !left.is_empty() {
         return Err(ImageError::Left(left));
     }
-    Ok(Prepared { key, removed, left, advice: advice(machine_id) })
+    let mut advice = advice(machine_id);
+    if let Some(enterprise) = enterprise {
+        advice.push(format!(
+            "The enterprise's certificates and keys in {} are not this client's to remove: take the machine's own away before the image \
+             is taken",
+            enterprise.path.display()
+        ));
+    }
+    Ok(Prepared { key, removed, left, advice })
 }
 
 /// Removes a file, link or directory with everything in it. The bytes of files are overwritten before their names go, so that they are not

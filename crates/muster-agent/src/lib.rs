@@ -7,6 +7,7 @@ pub mod collect;
 pub mod command;
 pub mod content;
 pub mod enrol;
+pub mod enterprise;
 pub mod http;
 pub mod identity;
 pub mod image;

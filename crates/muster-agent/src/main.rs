@@ -41,6 +41,10 @@ enum Command {
         /// Forget the site that this machine is enrolled at, with everything that came from it.
         #[arg(long)]
         again: bool,
+        /// Talk with a certificate of the enterprise: a PEM file, or a directory of PEM files with certificates and keys. The one
+        /// that the site's issuers and criteria admit is chosen, the newest where there are several of one subject.
+        #[arg(long, value_name = "PATH")]
+        enterprise: Option<PathBuf>,
     },
     /// Run the client until it is stopped.
     Run,
@@ -111,7 +115,9 @@ fn start_log(arguments: &Arguments) {
 async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let (state, clock) = (arguments.state, Clock::System);
     match arguments.command {
-        Command::Enrol { token, wait, again } => command::enrol(&state, &token, again, wait, &clock).await?,
+        Command::Enrol { token, wait, again, enterprise } => {
+            command::enrol(&state, &command::How { token, again, wait, enterprise }, &clock).await?;
+        }
         Command::Run => run::run(run::hold(&state)?, clock, Collector::this_machine(), stop_signal()?).await?,
         Command::Status { json } => command::status(&state, json, &clock)?,
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,

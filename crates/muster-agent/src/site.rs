@@ -2,6 +2,7 @@
 
 use crate::{
     clock::{Clock, Floored, random},
+    enterprise,
     http::{Address, Ask, Body, Connection, HttpError},
     identity::{DeviceKey, Identity, IdentityError, Stage},
     trust::{self, TrustError},
@@ -71,6 +72,7 @@ struct State {
     config: Arc<ClientConfig>,
     addresses: Vec<Address>,
     at: usize,
+    has_enterprise: bool,
 }
 
 impl Site {
@@ -124,6 +126,12 @@ impl Site {
             Stage::Active { device, .. } => Ok(device),
             _ => Err(SiteError::NotActive),
         }
+    }
+
+    /// Whether the client talks with a certificate of the enterprise that is on the disk.
+    #[must_use]
+    pub fn has_enterprise(&self) -> bool {
+        self.state().has_enterprise
     }
 
     /// When the client's certificate ends.
@@ -207,8 +215,15 @@ fn state(
     }
     let certificates = identity.certificates()?;
     let servers = servers(time, statuses, &trust)?;
-    let config = tls::client_signing(servers, &certificates, key.signer())?;
-    Ok(State { identity, trust, config: Arc::new(config), addresses, at: 0 })
+    let enterprise = identity.enterprise.as_ref().map(enterprise::mapped);
+    let has_enterprise = matches!(enterprise, Some(Some(_)));
+    let config = match enterprise {
+        None => tls::client_signing(servers, &certificates, key.signer())?,
+        Some(Some(choice)) => tls::client_enterprise(servers, &choice)?,
+        // It was renewed on the disk, and the site has to hear of the new one first; it takes no other.
+        Some(None) => tls::client_trusting(servers, None)?,
+    };
+    Ok(State { has_enterprise, identity, trust, config: Arc::new(config), addresses, at: 0 })
 }
 
 /// A connection to a management point, with one method for each thing that it can be asked.

@@ -2,6 +2,7 @@
 
 use crate::{
     attestation::AttestationProof,
+    enterprise::EnterpriseProof,
     id::{DeviceId, EnrolmentId, Hash, SiteCode},
     time::UnixMillis,
 };
@@ -116,6 +117,9 @@ pub struct EnrolRequest {
     /// Proof that the key lives in the TPM that was offered over this connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attestation: Option<AttestationProof>,
+    /// Proof that the client has a certificate of the enterprise; once it is let in, it talks with that one and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enterprise: Option<EnterpriseProof>,
 }
 
 impl std::fmt::Debug for EnrolRequest {

@@ -7,6 +7,7 @@ pub mod application;
 pub mod attestation;
 pub mod catalogue;
 pub mod enrol;
+pub mod enterprise;
 pub mod id;
 pub mod inventory;
 pub mod limits;

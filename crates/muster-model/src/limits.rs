@@ -64,3 +64,17 @@ pub const OCSP_REQUEST_BYTES: usize = 4 << 10;
 pub const OCSP_CERTIFICATES: usize = 8;
 /// Bytes of an OCSP answer that a client reads. One of this site has about 250.
 pub const OCSP_RESPONSE_BYTES: usize = 8 << 10;
+/// Bytes of a certificate of the enterprise, and of a CA's. One with many names has about 2,000.
+pub const CERTIFICATE_BYTES: usize = 6 << 10;
+/// Issuers of the enterprise that a site knows.
+pub const ISSUERS: usize = 16;
+/// Bytes of a foreign revocation list. One with 100,000 entries has about 4 MB.
+pub const FOREIGN_LIST_BYTES: usize = 8 << 20;
+/// Entries of a foreign revocation list, which are kept in memory.
+pub const FOREIGN_LIST_ENTRIES: usize = 200_000;
+/// Criteria of one kind.
+pub const CRITERIA: usize = 16;
+/// Bytes of one criterion.
+pub const CRITERION_BYTES: usize = 256;
+/// Bytes of the address of a foreign revocation list.
+pub const LIST_URL_BYTES: usize = 512;

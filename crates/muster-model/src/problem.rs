@@ -62,6 +62,8 @@ codes! {
     CsrInvalid = "csr_invalid", 400;
     /// The attestation is not believed; `detail` says why. The request may be made again, with another one or without.
     AttestationRefused = "attestation_refused", 403;
+    /// The enterprise's certificate is not one that this site takes, or not the caller's; `detail` says why.
+    EnterpriseRefused = "enterprise_refused", 403;
     /// The enrolment was refused by an administrator, or it expired.
     EnrolmentRefused = "enrolment_refused", 403;
 

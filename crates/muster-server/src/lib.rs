@@ -5,6 +5,7 @@ pub mod command;
 pub mod config;
 mod console;
 mod endorsement;
+mod foreign_list;
 pub mod http;
 pub mod layout;
 mod listen;

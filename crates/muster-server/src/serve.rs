@@ -2,7 +2,7 @@
 
 use crate::{
     config::{self, Config},
-    endorsement,
+    endorsement, foreign_list,
     http::{
         App, AppState,
         agent::ManagementPoint,
@@ -324,6 +324,7 @@ fn spawn(
     tokio::spawn(upkeep(metrics.clone(), stop.clone()));
     tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), stop.clone()));
     tokio::spawn(contacts(site.clone(), stop.clone()));
+    tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
     tokio::spawn(notices(site.clone(), registry.clone(), tls.clone(), stop.clone()));

@@ -40,7 +40,12 @@ pub use identity::{
     connection::{device_connected, device_seen, device_seen_flush},
     device::{device_block, device_block_many, device_list, device_retire, device_revoke, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},
+    enterprise::{device_identified, enterprise_change},
     hardware::{hardware_list, hardware_remove, hardware_set},
+    issuer::{
+        Due, issuer_add, issuer_list, issuer_list_due, issuer_list_failed, issuer_list_take, issuer_offer,
+        issuer_remove,
+    },
     new_site::{NewSite, site_create},
     revocation::{
         ocsp_answer, revocation_list_show, revocation_show, revocation_warnings, server_certificate_is_revoked,

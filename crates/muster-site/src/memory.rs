@@ -5,6 +5,7 @@ use crate::{
     identity::{
         attestation::Recorded,
         connection::{Confirmed, Seen, Verdicts},
+        issuer::Issuers,
         limiter::Limiter,
         revocation::{Lists, Revoked},
     },
@@ -31,6 +32,8 @@ pub struct Memory {
     pub revoked: Arc<Revoked>,
     /// When the status of the server's own certificate was last signed (milliseconds); 0: this process serves nobody.
     pub(crate) server_proven: AtomicI64,
+    /// CAs of the enterprise whose certificates count, and their revocation lists.
+    pub issuers: Arc<Issuers>,
     /// Signed revocation lists.
     pub(crate) lists: Lists,
     /// Last contacts that are not written yet.

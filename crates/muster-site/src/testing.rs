@@ -263,7 +263,7 @@ pub fn claims(host_name: &str) -> DeviceClaims {
 #[expect(clippy::expect_used, reason = "a test without its request has to stop")]
 pub fn enrol_request(secret: &str, key: &PrivateKey, claims: DeviceClaims) -> EnrolRequest {
     let csr = BASE64.encode(signing_request(key).expect("a signing request"));
-    EnrolRequest { secret: secret.to_owned(), csr, claims, attestation: None }
+    EnrolRequest { secret: secret.to_owned(), csr, claims, attestation: None, enterprise: None }
 }
 
 /// A hash of nothing in particular.

@@ -6,4 +6,4 @@ pub mod db;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Store, StoreError, Tx};
+pub use db::{Connection, Store, StoreError, Tx};

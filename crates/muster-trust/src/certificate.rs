@@ -79,6 +79,19 @@ pub struct ClientIdentity {
     pub serial: String,
     /// When the certificate ends.
     pub expires: UnixMillis,
+    /// The certificate of the enterprise that was shown, where it was not one of this site.
+    pub enterprise: Option<EnterpriseIdentity>,
+}
+
+/// A certificate of the enterprise that a device is mapped to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnterpriseIdentity {
+    /// SHA-256 of the certificate.
+    pub fingerprint: Hash,
+    /// Its issuer.
+    pub issuer: Hash,
+    /// Its serial number.
+    pub serial: crate::enterprise::Serial,
 }
 
 /// A new certificate.
@@ -312,6 +325,7 @@ pub fn client_identity(der: &[u8]) -> Result<ClientIdentity, CertificateError> {
         key: PublicKey::from_spki(certificate.public_key().raw)?,
         serial: hex(certificate.raw_serial()),
         expires: UnixMillis(certificate.validity().not_after.timestamp() * 1_000),
+        enterprise: None,
     })
 }
 

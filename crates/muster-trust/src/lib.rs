@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod crl;
 mod differences;
+pub mod enterprise;
 pub mod envelope;
 pub mod key;
 pub mod ocsp;

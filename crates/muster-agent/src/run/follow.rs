@@ -4,7 +4,7 @@
 use crate::{
     agent::Agent,
     clock::{Backoff, random, spread},
-    enrol,
+    enrol, enterprise,
     http::HttpError,
     identity,
     policy::{self, Expected, Policy},
@@ -145,6 +145,10 @@ async fn listen(agent: &Agent, wake: &Notify) -> HttpError {
 /// Renews the client certificate at two thirds of its life.
 pub async fn certificate(agent: Arc<Agent>) {
     loop {
+        match enterprise::refresh(&agent.directory, &agent.site, false).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the certificate of the enterprise is not looked after"),
+        }
         let left = agent.site.certificate_expires().map_or(0, |expires| expires.since(agent.clock.now()));
         if left < CLIENT_LIFETIME / 3 || !enrol::is_of_newest_issuer(&agent.site) {
             match renew(&agent).await {
@@ -203,7 +207,7 @@ impl Follower {
     pub async fn refresh(&mut self) -> Result<(), FollowError> {
         let had = self.publish.borrow().is_some();
         let error = match self.look().await {
-            Err(FollowError::Http(error)) if may_know_others(&error) => error,
+            Err(FollowError::Http(error)) if may_know_others(&error) || self.may_be_renewed(&error) => error,
             // A new trust bundle came, and ended the policy.
             Ok(()) if had && self.publish.borrow().is_none() => return self.look().await,
             // A site whose database was restored knows less than its clients; it believes its own signature.
@@ -227,6 +231,12 @@ impl Follower {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether the site may know another certificate of the enterprise than this client showed: one that was announced, and whose
+    /// answer was lost.
+    fn may_be_renewed(&self, error: &HttpError) -> bool {
+        self.agent.site.identity().enterprise.is_some() && error.is_locked_out()
     }
 
     /// Shows the site the policy in force. Whether there is one to show.
@@ -254,7 +264,9 @@ impl Follower {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(enrol::recover_certificate(&agent.directory, &agent.site).await? || is_newer)
+        let recovered = enrol::recover_certificate(&agent.directory, &agent.site).await?;
+        let renewed = enterprise::refresh(&agent.directory, &agent.site, true).await?;
+        Ok(recovered || renewed || is_newer)
     }
 
     /// Reports once that a server's certificate was refused.

@@ -12,6 +12,7 @@ mod device;
 mod enrolment;
 mod events;
 mod hardware;
+mod issuer;
 mod message;
 mod secret;
 mod session;

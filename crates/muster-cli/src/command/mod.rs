@@ -13,6 +13,7 @@ mod enrolment;
 mod find;
 mod hardware;
 mod inventory;
+mod issuer;
 mod key;
 mod message;
 mod profile;
@@ -70,6 +71,9 @@ enum Noun {
     /// TPMs: believed, awaited, or never let in
     #[command(subcommand)]
     Hardware(hardware::Verb),
+    /// CAs of the enterprise whose client certificates count
+    #[command(subcommand)]
+    Issuer(issuer::Verb),
     /// Devices
     #[command(subcommand)]
     Device(device::Verb),
@@ -191,6 +195,7 @@ impl Cli {
             Noun::Token(verb) => verb.run(&ctx).await,
             Noun::Enrolment(verb) => verb.run(&ctx).await,
             Noun::Hardware(verb) => verb.run(&ctx).await,
+            Noun::Issuer(verb) => verb.run(&ctx).await,
             Noun::Device(verb) => verb.run(&ctx).await,
             Noun::Certificate(verb) => verb.run(&ctx).await,
             Noun::Revocation(verb) => verb.run(&ctx).await,
@@ -278,6 +283,9 @@ mod tests {
             &format!("muster hardware block {} --reason stolen --yes", "a".repeat(64)),
             &format!("muster hardware remove {} --reason found", "a".repeat(64)),
             "muster hardware import --list tpms.csv",
+            "muster issuer list",
+            "muster issuer add --certificate ca.pem --list http://pki.example/ca.crl --subject OU=Desks --san dns:*.a.example",
+            &format!("muster issuer remove {} --reason replaced", "a".repeat(64)),
             "muster device list --search deb --state blocked --sort last_seen --descending",
             "muster device show kiosk-7",
             "muster device timeline kiosk-7",

@@ -17,6 +17,9 @@ api! {
         /// Two keys on one machine: hardware that is a device already asks to be enrolled with another key. The device goes on, and
         /// the request waits.
         EnrolledAgain = "enrolled_again",
+        /// One certificate of the enterprise under two device keys: its private key was copied to another machine, or the
+        /// client was installed anew.
+        EnterpriseKey = "enterprise_key",
     }
 }
 api! {

@@ -1,6 +1,6 @@
 //! Devices and what is known about them.
 
-use super::{DeviceDeployment, KeyProtection, Revocation};
+use super::{DeviceDeployment, EnterpriseCertificate, KeyProtection, Revocation};
 use crate::{
     id::{DeviceId, Hash},
     inventory::Unread,
@@ -101,6 +101,8 @@ api! {
         certificate_expires: UnixMillis,
         /// How its certificate was revoked, where it was.
         revocation: Option<Revocation>,
+        /// The certificate of the enterprise that it talks with, and with no other.
+        enterprise: Option<EnterpriseCertificate>,
         /// Version of its assignment.
         policy_version: u64,
         /// When its assignment ends unless it is signed again.

@@ -1,6 +1,6 @@
 //! Requests to be enrolled, and the decisions on them.
 
-use super::KeyProtection;
+use super::{EnterpriseCertificate, KeyProtection};
 use crate::{
     enrol::DeviceClaims,
     id::{DeviceId, EnrolmentId, Hash, TokenId},
@@ -42,7 +42,9 @@ api! {
         token: TokenId,
         /// The device that it became.
         device: Option<DeviceId>,
-        /// Devices with the same key, hardware identity, hardware id or host name: why to look twice.
+        /// The certificate of the enterprise that it showed, and will talk with.
+        enterprise: Option<EnterpriseCertificate>,
+        /// Devices with the same key, hardware identity, hardware id, host name or certificate of the enterprise: why to look twice.
         conflicts: Vec<String>,
     }
 }

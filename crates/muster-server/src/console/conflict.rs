@@ -46,6 +46,9 @@ impl ConflictsPage {
             ConflictKind::EnrolledAgain => {
                 "A machine with its hardware asks to be enrolled with another key. It was installed anew, or says what it is not. The device goes on meanwhile."
             }
+            ConflictKind::EnterpriseKey => {
+                "The private key of its enterprise certificate is in use under another device key. It was copied to another machine, or the client was installed anew."
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod device;
 mod enrolment;
 mod escape;
 mod format;
+mod issuer;
 mod message;
 mod paging;
 mod problem;
@@ -25,6 +26,8 @@ mod visit;
 mod sample;
 #[cfg(test)]
 mod sample_evidence;
+#[cfg(test)]
+mod sample_issuer;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
@@ -92,6 +95,10 @@ fn routes_of_devices() -> Vec<Route> {
         post("/enrolments/{id}/refuse", Change, enrolment::enrolment_refuse),
         get("/conflicts", See, conflict::conflict_list),
         post("/conflicts/{id}/decide", Change, conflict::conflict_decide),
+        get("/issuers", See, issuer::issuer_list),
+        post("/issuers", Change, issuer::issuer_add),
+        get("/issuers/{id}/remove", Change, issuer::remove_confirm),
+        post("/issuers/{id}/remove", Change, issuer::issuer_remove),
         get("/tokens", See, token::token_list),
         post("/tokens", Change, token::token_create),
         get("/tokens/{id}/revoke", Change, token::revoke_confirm),

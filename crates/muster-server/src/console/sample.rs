@@ -222,6 +222,7 @@ impl Flavour {
                 revoked_by: self.text("amelia"),
             }),
             certificate_expires: NOW.plus(if self == Self::Hostile { -HOUR } else { 21 * DAY }),
+            enterprise: (!empty).then(|| super::sample_issuer::certificate(self.text("C=DE, O=Example, CN=web-01"))),
             policy_version: 17,
             policy_expires: (!empty).then(|| NOW.plus(6 * DAY)),
             policy_trust_version: u64::from(!empty) * 2,
@@ -367,6 +368,7 @@ impl Flavour {
             created: ago(i64::from(at) * 3 * MINUTE),
             token: TokenId(uuid(u64::from(at) + 90)),
             device: None,
+            enterprise: (at == 2).then(|| super::sample_issuer::certificate(self.text("C=DE, O=Example, CN=web-01"))),
             conflicts,
         };
         vec![

@@ -49,10 +49,12 @@ pub(crate) enum Done {
     TokenRevoked,
     SettingsSaved,
     ConflictDecided,
+    IssuerAdded,
+    IssuerRemoved,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 10] = [
+    const ALL: [(Self, &str, &str); 12] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -69,6 +71,16 @@ impl Done {
             "The deployment was deleted. Devices that did not start will not start.",
         ),
         (Self::TokenRevoked, "token-revoked", "The token was revoked. Nobody can enrol with it."),
+        (
+            Self::IssuerAdded,
+            "issuer-added",
+            "The issuer was added. Its certificates count when its revocation list was fetched.",
+        ),
+        (
+            Self::IssuerRemoved,
+            "issuer-removed",
+            "The issuer was removed. Devices that talk with its certificates are shut out.",
+        ),
         (Self::ConflictDecided, "conflict-decided", "The conflict was decided. The device's page shows its state now."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];

@@ -9,6 +9,7 @@ use super::{
     deployment::{DeploymentForm, DeploymentNewPage, DeploymentPage, DeploymentsPage, Preview},
     device::{DevicePage, DevicesPage, Tab},
     enrolment::EnrolmentsPage,
+    issuer::IssuersPage,
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
     sample::{Flavour, HOSTILE, NOW, hash},
@@ -69,6 +70,14 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
         page("enrolments", EnrolmentsPage::new(approved, EnrolmentState::Pending, first(), f.page(f.enrolments(), 2))),
+        page(
+            "issuers",
+            IssuersPage {
+                shell: f.shell("issuers"),
+                page: f.page(super::sample_issuer::issuers(&|text| f.text(text)), 2),
+                problem: Some(f.text("The CA has ended.")),
+            },
+        ),
         page("conflicts", ConflictsPage::new(f.shell("conflicts"), conflicts(true), f.page(f.conflicts(), 3))),
         page("conflicts-all", ConflictsPage::new(f.shell("conflicts"), conflicts(false), f.page(f.conflicts(), 3))),
         page(

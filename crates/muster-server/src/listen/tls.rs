@@ -170,7 +170,8 @@ impl ServerTls {
 /// Devices come by an issuing CA that the bundle names: what the root once certified is not enough.
 fn devices(site: &Site, presented: &Arc<Presented>) -> Result<ServerConfig, ServerTlsError> {
     let roots = site.trust.load().bundle().issuing_certificates().map_err(|_| ServerTlsError::Bundle)?;
-    let clients = ClientAuth::Required { roots, revoked: site.memory.revoked.clone() };
+    let (revoked, enterprise) = (site.memory.revoked.clone(), site.memory.issuers.clone());
+    let clients = ClientAuth::Required { roots, revoked, enterprise };
     Ok(tls::server(presented.clone(), clients)?)
 }
 

@@ -49,6 +49,11 @@ impl Channel {
         Self { exporter, asked: Mutex::new(None) }
     }
 
+    /// Its TLS exporter.
+    pub(super) const fn exporter(&self) -> &Hash {
+        &self.exporter
+    }
+
     fn ask(&self, asked: Asked) {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
     }

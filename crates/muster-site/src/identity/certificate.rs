@@ -71,13 +71,19 @@ pub(super) fn is_believed(site: &Site, row: &DeviceRow, now: UnixMillis) -> bool
     issuing.is_ok_and(|issuing| issued_client(&row.certificate, &issuing, now).is_ok())
 }
 
+/// Whether a device is active with this key, and neither its certificate nor its key was revoked.
+pub(super) fn is_believed_key(site: &Site, row: &DeviceRow, key: &muster_model::id::Hash) -> bool {
+    row.state == DeviceState::Active && row.key == *key && row.key_revoked.is_none() && !site.is_revoked(&row.serial)
+}
+
 /// A new certificate for a device whose key has proven itself. The one before stays good until its own end: it may be in use
 /// on open connections, and the answer may be lost.
 pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Vec<u8>, SiteError> {
     let fault = |error: &dyn std::fmt::Display| SiteError::Fault(error.to_string());
     let key = PublicKey::from_spki(&row.spki).map_err(|error| fault(&error))?;
-    let issued =
-        site.trust.load().keys.issuing.client(site.code, row.id, &key, ctx.now).map_err(|error| fault(&error))?;
+    let trust = site.trust.load_full();
+    let ca = &trust.keys.issuing;
+    let issued = ca.client(site.code, row.id, &key, ctx.now).map_err(|error| fault(&error))?;
     transaction!(site.store, "certificate_renew", |tx| {
         if !device::renew(tx, row.id, &row.serial, &issued.serial, issued.expires, &issued.der).await? {
             return Err(super::connection::not_active());
@@ -86,7 +92,7 @@ pub(super) async fn reissue(ctx: &Ctx, site: &Site, row: DeviceRow) -> Result<Ve
         if before.is_some_and(|before| before.revocation.is_some()) {
             return Err(super::connection::not_active());
         }
-        certificate::insert(tx, &issued.serial, Some(row.id), ctx.now, issued.expires).await?;
+        certificate::insert(tx, &ca.key_id(), &issued.serial, Some(row.id), ctx.now, issued.expires).await?;
         let text = format!("Its certificate was renewed; the new one has serial number {}.", issued.serial);
         let line = super::device::line(row.id, ctx.now, "enrolment", Severity::Information, text);
         timeline::insert(tx, &line).await?;
@@ -110,7 +116,7 @@ pub async fn server_certificate_issue(
     let issued =
         ca.server(names, key, now).map_err(|error| SiteError::Fault(format!("{error}; check names.server")))?;
     transaction!(site.store, "server_certificate_issue", |tx| {
-        certificate::insert(tx, &issued.serial, None, now, issued.expires).await
+        certificate::insert(tx, &ca.key_id(), &issued.serial, None, now, issued.expires).await
     })?;
     let status = revocation::server_status(site, ca, &issued.serial, now).await?;
     Ok((issued, status))

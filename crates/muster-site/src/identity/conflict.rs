@@ -179,6 +179,7 @@ pub(crate) async fn found(tx: &mut Tx, row: &ConflictRow) -> Result<bool, SiteEr
         ConflictKind::SequenceFork => "continues another history than the one that is stored",
         ConflictKind::HardwareId => "has the key of this device and other hardware",
         ConflictKind::EnrolledAgain => "asks to be enrolled with the hardware of this device and another key",
+        ConflictKind::EnterpriseKey => "has the key of this device's certificate and another device key",
     };
     let text = format!("Quarantined: {} {seen}; before it was {}.", shown(&row.second), shown(&row.first));
     let line = device::line(row.device, row.found, "administration", Severity::Error, text.clone());

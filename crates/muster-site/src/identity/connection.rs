@@ -44,6 +44,8 @@ struct Verdict {
     key: Hash,
     serial: u128,
     previous_serial: Option<u128>,
+    /// The certificate of the enterprise that it talks with, and with no other.
+    enterprise: Option<Hash>,
 }
 
 impl Verdict {
@@ -54,12 +56,14 @@ impl Verdict {
             key: standing.key,
             serial: number(&standing.serial)?,
             previous_serial: standing.previous_serial.as_deref().and_then(number),
+            enterprise: standing.enterprise,
         })
     }
 
-    fn admits(&self, key: &Hash, serial: &str) -> bool {
+    fn admits(&self, key: &Hash, serial: &str, enterprise: Option<&Hash>) -> bool {
         let serial = u128::from_str_radix(serial, 16).ok();
         self.active
+            && self.enterprise.as_ref() == enterprise
             && self.key == *key
             && serial.is_some()
             && (serial == Some(self.serial) || serial == self.previous_serial)
@@ -133,8 +137,10 @@ pub async fn device_connected(
         return Err(not_active());
     }
     let key_id = identity.key.id();
+    let shown = identity.enterprise.as_ref();
+    let fingerprint = shown.map(|shown| &shown.fingerprint);
     let (known, generation) = site.memory.verdicts.get(identity.device, now);
-    let verdict = match known.filter(|verdict| verdict.admits(&key_id, &identity.serial)) {
+    let verdict = match known.filter(|verdict| verdict.admits(&key_id, &identity.serial, fingerprint)) {
         Some(verdict) => verdict,
         None => {
             metrics::counter!("muster_verdicts_read_total").increment(1);
@@ -144,8 +150,12 @@ pub async fn device_connected(
             verdict
         }
     };
-    if !verdict.admits(&key_id, &identity.serial) || site.is_revoked(&identity.serial) {
+    let admitted = verdict.admits(&key_id, &identity.serial, fingerprint);
+    if !admitted || site.is_revoked(&identity.serial) {
         return Err(not_active());
+    }
+    if let Some(shown) = shown {
+        site.memory.issuers.standing(&shown.issuer, &shown.serial, now).map_err(|_| not_active())?;
     }
     Ok(DeviceCaller { id: identity.device, key: identity.key.clone(), key_id, serial: identity.serial.clone() })
 }
@@ -244,7 +254,7 @@ mod tests {
     fn what_was_read_before_a_block_is_not_remembered_after_it() {
         let verdicts = Verdicts::default();
         let device = DeviceId(uuid::Uuid::from_u128(1));
-        let verdict = Verdict { active: true, key: Hash::ZERO, serial: 1, previous_serial: None };
+        let verdict = Verdict { active: true, key: Hash::ZERO, serial: 1, previous_serial: None, enterprise: None };
         let at = UnixMillis(1_000_000);
         let (_, before) = verdicts.get(device, at);
         verdicts.forget(device);
@@ -262,13 +272,20 @@ mod tests {
 
     #[test]
     fn a_serial_number_is_the_present_or_the_one_before() {
-        let verdict = Verdict { active: true, key: Hash::ZERO, serial: 0x40ff, previous_serial: Some(0x4001) };
-        assert!(verdict.admits(&Hash::ZERO, "40ff") && verdict.admits(&Hash::ZERO, "4001"));
+        let verdict =
+            Verdict { active: true, key: Hash::ZERO, serial: 0x40ff, previous_serial: Some(0x4001), enterprise: None };
+        assert!(verdict.admits(&Hash::ZERO, "40ff", None) && verdict.admits(&Hash::ZERO, "4001", None));
         for other in ["", "40fe", "xyz", &"f".repeat(33)] {
-            assert!(!verdict.admits(&Hash::ZERO, other), "{other}");
+            assert!(!verdict.admits(&Hash::ZERO, other, None), "{other}");
         }
-        assert!(!Verdict { previous_serial: None, ..verdict }.admits(&Hash::ZERO, ""));
-        assert!(!verdict.admits(&Hash([1; 32]), "40ff"));
-        assert!(!Verdict { active: false, ..verdict }.admits(&Hash::ZERO, "40ff"));
+        assert!(!Verdict { previous_serial: None, ..verdict }.admits(&Hash::ZERO, "", None));
+        assert!(!verdict.admits(&Hash([1; 32]), "40ff", None));
+        // Who is mapped to a certificate of the enterprise talks with that one only.
+        let mapped = Verdict { enterprise: Some(Hash([2; 32])), ..verdict };
+        assert!(mapped.admits(&Hash::ZERO, "40ff", Some(&Hash([2; 32]))));
+        assert!(!mapped.admits(&Hash::ZERO, "40ff", None));
+        assert!(!mapped.admits(&Hash::ZERO, "40ff", Some(&Hash([3; 32]))));
+        assert!(!verdict.admits(&Hash::ZERO, "40ff", Some(&Hash([2; 32]))));
+        assert!(!Verdict { active: false, ..verdict }.admits(&Hash::ZERO, "40ff", None));
     }
 }

@@ -97,6 +97,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         revocation: certificate::get(&mut reader, &row.serial).await?.and_then(|issued| issued.revocation),
         certificate_serial: row.serial,
         certificate_expires: row.certificate_expires,
+        enterprise: super::enterprise::shown(&mut reader, EnrolmentId(id.0)).await?,
         policy_version: assignment.as_ref().map_or(0, |assignment| assignment.version),
         policy_expires: assignment.as_ref().map(|assignment| assignment.expires),
         policy_trust_version: assignment.as_ref().map_or(0, |assignment| assignment.trust_version),

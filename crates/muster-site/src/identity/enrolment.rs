@@ -3,7 +3,7 @@
 //! A token is used once: one conditional update decides, however many try. The same token with the same key is the same
 //! request again, so that a client that was killed at any moment goes on where it was.
 
-use super::{attestation::Channel, conflict, read_secret};
+use super::{attestation::Channel, conflict, enterprise::Claim, read_secret};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
@@ -24,8 +24,10 @@ use muster_store::{
         assignment,
         attestation::{self, AttestationRow},
         certificate as certificate_row,
+        conflict::ConflictRow,
         device::{self, DeviceRow},
         enrolment::{self, EnrolmentRow},
+        enterprise::EnterpriseRow,
         hardware, timeline,
         token::{self, TokenRow},
     },
@@ -64,6 +66,13 @@ pub async fn enrolment_request(
         }
         None => None,
     };
+    let enterprise = match &request.enterprise {
+        Some(proof) => {
+            usable(site, &secret, &key.id(), ctx.now).await?;
+            Some(super::enterprise::judge(ctx, site, channel, &key, proof).await?)
+        }
+        None => None,
+    };
     let id = EnrolmentId(site.sources.id());
     let new = EnrolmentRow {
         id,
@@ -78,16 +87,18 @@ pub async fn enrolment_request(
         created: ctx.now,
         device: None,
     };
-    let (row, is_new) = transaction!(site.store, "enrolment_request", |tx| {
+    let (row, is_new, suspects) = transaction!(site.store, "enrolment_request", |tx| {
         hardware::lock(tx).await?;
         match token::take(tx, &secret, id, ctx.now).await? {
             Some(token) => {
                 let row = EnrolmentRow { token, ..new.clone() };
-                Ok((insert(tx, ctx, site, row, evidence.as_ref()).await?, true))
+                let (row, suspects) = insert(tx, ctx, site, row, (evidence.as_ref(), enterprise.as_ref())).await?;
+                Ok((row, true, suspects))
             }
-            None => Ok::<_, SiteError>((repeated(tx, ctx, &secret, &new.key).await?, false)),
+            None => Ok::<_, SiteError>((repeated(tx, ctx, &secret, &new.key).await?, false, Vec::new())),
         }
     })?;
+    super::conflict::close(&site.memory.verdicts, &site.bus, &suspects);
     if is_new {
         site.bus.publish(Notice::Changed(Noun::Enrolment));
     }
@@ -121,8 +132,8 @@ async fn insert(
     ctx: &Ctx,
     site: &Site,
     mut row: EnrolmentRow,
-    evidence: Option<&AttestationRow>,
-) -> Result<EnrolmentRow, SiteError> {
+    (evidence, enterprise): (Option<&AttestationRow>, Option<&EnterpriseRow>),
+) -> Result<(EnrolmentRow, Vec<ConflictRow>), SiteError> {
     let (name, hardware) = (row.claims.host_name.clone(), row.hardware);
     let blocked = device::blocked_alike(tx, &row.key, &row.claims.hardware_id, hardware.as_ref()).await?;
     let decided = match &hardware {
@@ -134,7 +145,11 @@ async fn insert(
     if let Some(evidence) = evidence {
         attestation::insert(tx, row.id, evidence).await?;
     }
-    let detail = if let Some(device) = blocked {
+    let claim = match enterprise {
+        Some(certificate) => super::enterprise::claim(tx, ctx, site, &row, certificate).await?,
+        None => Claim::default(),
+    };
+    let detail = if let Some(device) = blocked.or(claim.blocked) {
         refuse_at_once(tx, ctx, &mut row).await?;
         let text =
             format!("{name} at {} tried to enrol with this device's key or hardware, and was refused.", ctx.address);
@@ -159,14 +174,16 @@ async fn insert(
     if decided == Some(HardwareStanding::Awaited)
         && row.state == EnrolmentState::Pending
         && twins.is_empty()
+        && claim.suspects.is_empty()
+        && super::enterprise::doubts(tx, row.id).await?.is_empty()
         && let Some(hardware) = &hardware
         && hardware::arrived(tx, hardware).await?
     {
-        let device = new_device(ctx, site, &row)?;
-        approve(tx, &Ctx::site(ctx.now), &row, &device, "site").await?;
-        (row.state, row.device) = (EnrolmentState::Approved, Some(device.id));
+        let new = new_device(ctx, site, &row)?;
+        approve(tx, &Ctx::site(ctx.now), &row, &new, "site").await?;
+        (row.state, row.device) = (EnrolmentState::Approved, Some(new.0.id));
     }
-    Ok(row)
+    Ok((row, claim.quarantine(tx).await?))
 }
 
 /// Active devices with the same hardware and another key: by proof where there is one, else by what the client says.
@@ -296,15 +313,7 @@ async fn answer(ctx: &Ctx, site: &Site, row: EnrolmentRow) -> Result<EnrolAnswer
 /// `malformed`, `not_found` for a key or request that is not here, `signature_invalid`, `foreign_site`.
 pub async fn enrolment_poll(ctx: &Ctx, site: &Site, poll: &[u8]) -> Result<EnrolAnswer, SiteError> {
     let malformed = || SiteError::refused(Code::Malformed, "The poll is not a signed envelope of the expected form.");
-    // The envelope is opened twice: first to learn whose it says it is, then with that key.
-    let mut key = None;
-    let unknown = envelope::open1_json::<EnrolPoll>(poll, |id| {
-        key = Some(*id);
-        None
-    });
-    let (Some(key), Err(envelope::EnvelopeError::KeyUnknown)) = (key, unknown.map(drop)) else {
-        return Err(malformed());
-    };
+    let key = signer_of::<EnrolPoll>(poll).ok_or_else(malformed)?;
     let newest = enrolment::by_key(&mut *site.store.reader().await?, &key).await?;
     let newest = newest.ok_or_else(SiteError::not_found)?;
     let public = PublicKey::from_spki(&newest.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
@@ -324,7 +333,21 @@ pub async fn enrolment_poll(ctx: &Ctx, site: &Site, poll: &[u8]) -> Result<Enrol
     answer(ctx, site, row).await
 }
 
-fn shown(row: EnrolmentRow, conflicts: Vec<String>) -> Enrolment {
+/// The key by which an envelope says that it is signed. It is opened twice: first to learn this, then with that key.
+pub(super) fn signer_of<T: muster_model::Signed + serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<Hash> {
+    let mut key = None;
+    let unknown = envelope::open1_json::<T>(bytes, |id| {
+        key = Some(*id);
+        None
+    });
+    key.filter(|_| matches!(unknown, Err(envelope::EnvelopeError::KeyUnknown)))
+}
+
+fn shown(
+    row: EnrolmentRow,
+    conflicts: Vec<String>,
+    enterprise: Option<muster_model::api::EnterpriseCertificate>,
+) -> Enrolment {
     Enrolment {
         id: row.id,
         state: row.state,
@@ -336,6 +359,7 @@ fn shown(row: EnrolmentRow, conflicts: Vec<String>) -> Enrolment {
         created: row.created,
         token: row.token,
         device: row.device,
+        enterprise,
         conflicts,
     }
 }
@@ -358,11 +382,14 @@ pub async fn enrolment_list(
     for row in rows {
         let conflicts = match row.state {
             EnrolmentState::Pending => {
-                conflicts(device::alike(&mut reader, &row.key, row.hardware.as_ref(), &row.claims).await?)
+                let alike = device::alike(&mut reader, &row.key, row.hardware.as_ref(), &row.claims).await?;
+                let doubts = super::enterprise::doubts(&mut reader, row.id).await?;
+                conflicts(alike).into_iter().chain(doubts).collect()
             }
             _ => Vec::new(),
         };
-        items.push(shown(row, conflicts));
+        let enterprise = super::enterprise::shown(&mut reader, row.id).await?;
+        items.push(shown(row, conflicts, enterprise));
     }
     Ok(Page { items, total, offset: page.offset })
 }
@@ -383,15 +410,15 @@ fn conflicts(alike: Vec<device::Alike>) -> Vec<String> {
 pub async fn enrolment_approve(ctx: &Ctx, site: &Site, id: EnrolmentId) -> Result<Device, SiteError> {
     let admin = authz::change(ctx)?;
     let row = enrolment::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)?;
-    let device = new_device(ctx, site, &row)?;
+    let new = new_device(ctx, site, &row)?;
     transaction!(site.store, "enrolment_approve", |tx| {
         hardware::lock(tx).await?;
-        approve(tx, ctx, &row, &device, admin.name.as_str()).await
+        approve(tx, ctx, &row, &new, admin.name.as_str()).await
     })?;
     site.memory.work.notify_one();
     site.bus.publish(Notice::Changed(Noun::Enrolment));
     site.bus.publish(Notice::Changed(Noun::Device));
-    Ok(super::device::shown(site, &device))
+    Ok(super::device::shown(site, &new.0))
 }
 
 /// The decision, in one transaction with the device that it makes, and under the lock of such decisions.
@@ -399,7 +426,7 @@ pub(super) async fn approve(
     tx: &mut Tx,
     ctx: &Ctx,
     row: &EnrolmentRow,
-    device: &DeviceRow,
+    (device, issuer): &(DeviceRow, Hash),
     by: &str,
 ) -> Result<(), SiteError> {
     if !enrolment::decide(tx, row.id, EnrolmentState::Approved, Some(device.id), by, ctx.now).await? {
@@ -431,9 +458,10 @@ pub(super) async fn approve(
     {
         return conflict("Its hardware identity is blocked.".to_owned());
     }
+    super::enterprise::check_alone(tx, row.id).await?;
     conflict::enrolment_decided(tx, ctx, row.id, ConflictDecision::TwoMachines).await?;
     device::insert(tx, device).await?;
-    certificate_row::insert(tx, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
+    certificate_row::insert(tx, issuer, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
     assignment::ask(tx, &[device.id], ctx.now).await?;
     let protection = super::device::protection(row.hardware.as_ref());
     let text = format!("{by} approved the device; it came with key {} ({protection}).", row.key);
@@ -447,18 +475,15 @@ fn decided() -> SiteError {
     SiteError::refused(Code::Conflict, "This request was decided before; the list shows how.")
 }
 
-pub(super) fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<DeviceRow, SiteError> {
+/// The device, and the issuing CA of its certificate.
+pub(super) fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<(DeviceRow, Hash), SiteError> {
     let id = DeviceId(row.id.0);
     let key = PublicKey::from_spki(&row.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
-    let issued = site
-        .trust
-        .load()
-        .keys
-        .issuing
-        .client(site.code, id, &key, ctx.now)
-        .map_err(|error| SiteError::Fault(error.to_string()))?;
+    let trust = site.trust.load_full();
+    let ca = &trust.keys.issuing;
+    let issued = ca.client(site.code, id, &key, ctx.now).map_err(|error| SiteError::Fault(error.to_string()))?;
     let claims: DeviceClaims = row.claims.clone();
-    Ok(DeviceRow {
+    let device = DeviceRow {
         id,
         state: DeviceState::Active,
         claims,
@@ -475,7 +500,8 @@ pub(super) fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<D
         block_reason: None,
         revision: 1,
         key_revoked: None,
-    })
+    };
+    Ok((device, ca.key_id()))
 }
 
 /// Refuses a request; its token stays used.
@@ -490,7 +516,7 @@ pub async fn enrolment_refuse(ctx: &Ctx, site: &Site, id: EnrolmentId, reason: R
         enrolment::get(tx, id).await?.ok_or_else(SiteError::not_found)
     })?;
     site.bus.publish(Notice::Changed(Noun::Enrolment));
-    Ok(shown(row, Vec::new()))
+    Ok(shown(row, Vec::new(), None))
 }
 
 /// Refuses a request, in the transaction of a decision.

@@ -6,7 +6,7 @@ use super::{
 };
 use muster_model::{
     api::{Certificate, CertificateKind, CertificateQuery, Revocation, RevocationReason},
-    id::DeviceId,
+    id::{DeviceId, Hash},
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -45,20 +45,21 @@ fn certificate(row: &AnyRow) -> Result<Certificate, StoreError> {
 /// [`StoreError::Exists`] when there is one with this serial number.
 pub async fn insert(
     tx: &mut Tx,
+    issuer: &Hash,
     serial: &str,
     device: Option<DeviceId>,
     issued: UnixMillis,
     expires: UnixMillis,
 ) -> Result<(), StoreError> {
     let kind = if device.is_some() { CertificateKind::Client } else { CertificateKind::Server };
-    let statement =
-        "INSERT INTO issued_certificate (serial, kind, device, issued, expires) VALUES ($1, $2, $3, $4, $5)";
+    let statement = "INSERT INTO issued_certificate (serial, kind, device, issued, expires, issuer) VALUES ($1, $2, $3, $4, $5, $6)";
     sqlx::query(statement)
         .bind(serial)
         .bind(kind.as_str())
         .bind(device.map(|id| id.to_string()))
         .bind(issued.0)
         .bind(expires.0)
+        .bind(issuer.to_string())
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -71,6 +72,16 @@ pub async fn insert(
 pub async fn get(conn: &mut AnyConnection, serial: &str) -> Result<Option<Certificate>, StoreError> {
     let row = sqlx::query(select!("WHERE c.serial = $1")).bind(serial).fetch_optional(conn).await?;
     row.as_ref().map(certificate).transpose()
+}
+
+/// Which issuing CA the certificate of a serial number is of; `None`: from before that was noted.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn issuer(conn: &mut AnyConnection, serial: &str) -> Result<Option<Hash>, StoreError> {
+    let statement = "SELECT issuer FROM issued_certificate WHERE serial = $1 AND issuer <> ''";
+    let issuer: Option<String> = sqlx::query_scalar(statement).bind(serial).fetch_optional(conn).await?;
+    issuer.map(|issuer| super::column::parse(&issuer, "issuer")).transpose()
 }
 
 /// A page of certificates, the newest first, and how many there are.

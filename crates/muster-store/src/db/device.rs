@@ -303,6 +303,8 @@ pub struct Standing {
     pub serial: String,
     /// Serial number of the certificate before.
     pub previous_serial: Option<String>,
+    /// The certificate of the enterprise that it talks with, and with no other.
+    pub enterprise: Option<Hash>,
 }
 
 /// The standing of a device, where there is one of this id.
@@ -310,18 +312,20 @@ pub struct Standing {
 /// # Errors
 /// When the database cannot be read.
 pub async fn standing(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<Standing>, StoreError> {
-    let statement = "SELECT state, key_revoked, key_id, certificate_serial, previous_serial FROM device WHERE id = $1";
+    let statement = "SELECT d.state, d.key_revoked, d.key_id, d.certificate_serial, d.previous_serial, e.fingerprint \
+         FROM device d LEFT JOIN enterprise_certificate e ON e.owner = d.id WHERE d.id = $1";
     let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
-    row.map(|row| {
+    let standing = |row: &AnyRow| {
         Ok(Standing {
-            state: parsed(&row, "state")?,
+            state: parsed(row, "state")?,
             key_revoked: row.try_get::<Option<i64>, _>("key_revoked")?.is_some(),
-            key: parsed(&row, "key_id")?,
+            key: parsed(row, "key_id")?,
             serial: row.try_get("certificate_serial")?,
             previous_serial: row.try_get("previous_serial")?,
+            enterprise: parsed_opt(row, "fingerprint")?,
         })
-    })
-    .transpose()
+    };
+    row.as_ref().map(standing).transpose()
 }
 
 /// Notes when devices were last in contact; never an earlier time than is noted.

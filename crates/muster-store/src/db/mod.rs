@@ -20,9 +20,11 @@ pub mod device;
 pub mod device_list;
 pub mod dialect;
 pub mod enrolment;
+pub mod enterprise;
 pub mod hardware;
 pub mod inventory;
 pub mod inventory_schema;
+pub mod issuer;
 pub mod message;
 mod migrate;
 pub mod policy_body;
@@ -39,8 +41,11 @@ pub mod trust_bundle;
 
 pub use dialect::Dialect;
 
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction, any::AnyPoolOptions, pool::PoolConnection};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction, any::AnyPoolOptions, pool::PoolConnection};
 use std::time::Duration;
+
+/// A connection on which is read.
+pub type Connection = AnyConnection;
 
 /// What a caller of the store can do something about.
 #[derive(Debug, thiserror::Error)]

@@ -128,6 +128,17 @@ pub async fn all(conn: &mut AnyConnection) -> Result<Vec<RevokedRow>, StoreError
     rows.into_iter().map(revoked).collect()
 }
 
+/// What is revoked of an issuing CA, and of what was issued before it was noted by which.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_issuer(conn: &mut AnyConnection, issuer: &Hash) -> Result<Vec<RevokedRow>, StoreError> {
+    let statement = "SELECT r.serial, r.reason, r.revoked, r.device FROM revoked_certificate r \
+         JOIN issued_certificate c ON c.serial = r.serial WHERE c.issuer IN ('', $1) ORDER BY r.revoked, r.serial";
+    let rows: Vec<Row> = sqlx::query_as(statement).bind(issuer.to_string()).fetch_all(conn).await?;
+    rows.into_iter().map(revoked).collect()
+}
+
 /// A signed list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListRow {

@@ -11,6 +11,7 @@ mod enrolment;
 mod fixture;
 mod fleet;
 mod inventory;
+mod issuer;
 mod report;
 mod schema;
 mod session;

@@ -10,7 +10,7 @@ use muster_trust::{
     PrivateKey,
     certificate::{self, IssuingCa},
     ocsp::Status,
-    tls::{self, ClientAuth, Presented, Revocations},
+    tls::{self, ClientAuth, NoEnterprise, Presented, Revocations},
 };
 use rustls::ServerConfig;
 use std::{fs, path::Path, sync::Arc};
@@ -66,7 +66,10 @@ fn config(site: &Path) -> Result<ServerConfig, FleetError> {
     let Materials { chain, key, status } = materials(site)?;
     let root = chain[2].clone();
     let presented = Arc::new(Presented::new(&chain, &key, status)?);
-    Ok(tls::server(presented, ClientAuth::Required { roots: vec![root], revoked: Arc::new(Nothing) })?)
+    Ok(tls::server(
+        presented,
+        ClientAuth::Required { roots: vec![root], revoked: Arc::new(Nothing), enterprise: Arc::new(NoEnterprise) },
+    )?)
 }
 
 /// Serves until standard input ends: the parent is gone then.

@@ -100,6 +100,7 @@ impl Enrolment {
             csr: BASE64.encode(certificate::signing_request(&key)?),
             claims: claims(self.seed, number),
             attestation: None,
+            enterprise: None,
         };
         let body = serde_json::to_vec(&request)?;
         let answer = connection.post("/enrol/v1/requests", "application/json", &body).await?;

@@ -180,7 +180,11 @@ impl Door {
             signature: BASE64.encode(proof.signature),
         };
         let (secret, claims) = (self.token.secret.clone(), claims());
-        self.post("/enrol/v1/requests", &EnrolRequest { secret, csr, claims, attestation: Some(attestation) }).await
+        self.post(
+            "/enrol/v1/requests",
+            &EnrolRequest { secret, csr, claims, attestation: Some(attestation), enterprise: None },
+        )
+        .await
     }
 }
 

@@ -5,6 +5,8 @@ mod attestation;
 mod away;
 mod clock;
 mod clones;
+mod enterprise;
+mod enterprise_ca;
 mod evil_server;
 mod forgeries;
 mod harness;

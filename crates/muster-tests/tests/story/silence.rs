@@ -111,6 +111,7 @@ async fn ask(site: &Site) {
                 hardware_id: sha256(canary.as_bytes()),
             },
             attestation: None,
+            enterprise: None,
         };
         let body = serde_json::to_vec(&request).unwrap();
         let answer = door.post("/enrol/v1/requests", "application/json", &body).await.unwrap();

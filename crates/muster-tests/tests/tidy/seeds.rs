@@ -122,7 +122,13 @@ fn wire() -> Vec<Seed> {
         bodies: bodies.into(),
     };
     let deployment = DeploymentPolicy { deployment: id(), application: Hash([4; 32]), available: NOW, deadline: NOW };
-    let request = EnrolRequest { secret: "A".repeat(43), csr: "MIIB".into(), claims: claims(), attestation: None };
+    let request = EnrolRequest {
+        secret: "A".repeat(43),
+        csr: "MIIB".into(),
+        claims: claims(),
+        attestation: None,
+        enterprise: None,
+    };
     let [inventory, status] = batches();
     vec![
         json("report_batch", "inventory.json", &inventory),
@@ -174,6 +180,7 @@ fn signed() -> Vec<Seed> {
         ("ocsp", "request-nonce.der", ocsp::request(&issuer, 7, Some(&[7; 32])).unwrap()),
         ("ocsp", "good.der", ca.ocsp_status(7, ocsp::Status::Good, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
         ("ocsp", "revoked.der", ca.ocsp_status(7, revoked, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
+        ("foreign_list", "list.der", ca.revocation_list(7, &[], NOW, UnixMillis(NOW.0 + 1_000_000)).unwrap()),
         ("envelope", "one.cose", one),
         ("envelope", "several.cose", several),
         json("trust_bundle", "bundle.json", &bundle),

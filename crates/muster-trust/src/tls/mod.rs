@@ -4,8 +4,8 @@
 mod server;
 mod signing;
 
-pub use server::{ClientAuth, Presented, Revocations, server};
-pub use signing::client_signing;
+pub use server::{ClientAuth, EnterpriseClients, NoEnterprise, Presented, Revocations, server};
+pub use signing::{client_enterprise, client_signing};
 
 use crate::{PrivateKey, PublicKey, certificate, ocsp::StatusError, server_status::StatusMemory};
 use muster_model::{id::Hash, time::UnixMillis};

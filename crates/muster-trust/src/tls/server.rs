@@ -1,7 +1,8 @@
 //! The server's side: its certificate with the proof of its status, and clients that are refused in the handshake.
 
-use super::{TlsError, chain, private, provider, roots};
-use crate::{PrivateKey, certificate};
+use super::{TlsError, chain, millis, private, provider, roots};
+use crate::{PrivateKey, certificate, enterprise::EnterpriseError};
+use muster_model::time::UnixMillis;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -78,6 +79,26 @@ pub trait Revocations: fmt::Debug + Send + Sync {
     fn generation(&self) -> u64;
 }
 
+/// Which certificates of the enterprise the server takes in a handshake; asked for each that is not of this site, and answered
+/// from memory. What is taken is no device yet: whose it is, the site looks up.
+pub trait EnterpriseClients: fmt::Debug + Send + Sync {
+    /// Whether the certificate (DER) is of an issuer that counts, meets its criteria, and is not revoked.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    fn admit(&self, certificate: &[u8], now: UnixMillis) -> Result<(), EnterpriseError>;
+}
+
+/// Takes none but the site's own.
+#[derive(Debug, Clone, Copy)]
+pub struct NoEnterprise;
+
+impl EnterpriseClients for NoEnterprise {
+    fn admit(&self, _: &[u8], _: UnixMillis) -> Result<(), EnterpriseError> {
+        Err(EnterpriseError::NotIssued)
+    }
+}
+
 /// Whether clients of a listener must present a certificate of this site.
 #[derive(Debug, Clone)]
 pub enum ClientAuth {
@@ -87,6 +108,8 @@ pub enum ClientAuth {
         roots: Vec<Vec<u8>>,
         /// What was revoked.
         revoked: Arc<dyn Revocations>,
+        /// Certificates of the enterprise that are taken as well.
+        enterprise: Arc<dyn EnterpriseClients>,
     },
     /// They are not asked: the enrolment door, and the administrators' door.
     None,
@@ -100,12 +123,15 @@ pub fn server(presented: Arc<Presented>, clients: ClientAuth) -> Result<ServerCo
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     let (builder, ticketer) = match clients {
         ClientAuth::None => (builder.with_no_client_auth(), Ticketer::new()?),
-        ClientAuth::Required { roots: certificates, revoked } => {
+        ClientAuth::Required { roots: certificates, revoked, enterprise } => {
             let inner = WebPkiClientVerifier::builder_with_provider(roots(&certificates)?, provider())
                 .build()
                 .map_err(|_| TlsError::Anchor)?;
             let tickets = Tickets::new(revoked.clone())?;
-            (builder.with_client_cert_verifier(Arc::new(Clients { inner, revoked })), Arc::new(tickets) as _)
+            (
+                builder.with_client_cert_verifier(Arc::new(Clients { inner, revoked, enterprise })),
+                Arc::new(tickets) as _,
+            )
         }
     };
     let mut config = builder.with_cert_resolver(presented);
@@ -120,6 +146,21 @@ pub fn server(presented: Arc<Presented>, clients: ClientAuth) -> Result<ServerCo
 struct Clients {
     inner: Arc<dyn ClientCertVerifier>,
     revoked: Arc<dyn Revocations>,
+    enterprise: Arc<dyn EnterpriseClients>,
+}
+
+impl Clients {
+    /// What is not of the site may be of the enterprise. `None`: nor that.
+    fn enterprise(&self, end_entity: &[u8], now: UnixTime) -> Option<Result<ClientCertVerified, rustls::Error>> {
+        match self.enterprise.admit(end_entity, millis(now)) {
+            Ok(()) => Some(Ok(ClientCertVerified::assertion())),
+            Err(EnterpriseError::NotIssued | EnterpriseError::Malformed) => None,
+            Err(EnterpriseError::Revoked) => Some(Err(CertificateError::Revoked.into())),
+            Err(EnterpriseError::ListStale) => Some(Err(CertificateError::UnknownRevocationStatus.into())),
+            Err(EnterpriseError::NotInTime) => Some(Err(CertificateError::Expired.into())),
+            Err(_) => Some(Err(CertificateError::ApplicationVerificationFailure.into())),
+        }
+    }
 }
 
 impl ClientCertVerifier for Clients {
@@ -133,7 +174,10 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
+        let verified = match self.inner.verify_client_cert(end_entity, intermediates, now) {
+            Ok(verified) => verified,
+            Err(error) => return self.enterprise(end_entity, now).unwrap_or(Err(error)),
+        };
         match certificate::serial_number(end_entity) {
             Some(serial) if !self.revoked.is_revoked(serial) => Ok(verified),
             _ => Err(CertificateError::Revoked.into()),

@@ -1,7 +1,10 @@
 //! The client's side of a handshake with a key that may be in hardware.
 
 use super::{ServerTrust, TlsError, believing, chain, finished};
-use crate::key::{Signer, signature_der};
+use crate::{
+    enterprise::Choice,
+    key::{Signer, signature_der},
+};
 use rustls::{
     ClientConfig, SignatureScheme,
     sign::{CertifiedKey, SingleCertAndKey},
@@ -18,6 +21,16 @@ pub fn client_signing(
     key: Arc<dyn Signer>,
 ) -> Result<ClientConfig, TlsError> {
     let certified = CertifiedKey::new(chain(certificates), Arc::new(HandshakeKey(key)));
+    let (builder, sessions, time) = believing(trust)?;
+    Ok(finished(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))), sessions, time))
+}
+
+/// As [`client_signing`], for a client that talks with a certificate of the enterprise.
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn client_enterprise(trust: ServerTrust, choice: &Choice) -> Result<ClientConfig, TlsError> {
+    let certified = CertifiedKey::new(chain(std::slice::from_ref(&choice.certificate.der)), choice.key.signing());
     let (builder, sessions, time) = believing(trust)?;
     Ok(finished(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))), sessions, time))
 }

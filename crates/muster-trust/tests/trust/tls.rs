@@ -9,7 +9,7 @@ use muster_trust::{
     certificate::{self, IssuingCa},
     ocsp::{Status, StatusError},
     server_status::StatusMemory,
-    tls::{self, ClientAuth, Presented, Revocations, ServerTrust, status_error},
+    tls::{self, ClientAuth, NoEnterprise, Presented, Revocations, ServerTrust, status_error},
 };
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection,
@@ -108,7 +108,11 @@ impl Pki {
     }
 
     fn door_knowing(&self, revoked: Arc<Known>) -> Arc<ServerConfig> {
-        self.server(ClientAuth::Required { roots: vec![self.root_certificate.clone()], revoked })
+        self.server(ClientAuth::Required {
+            roots: vec![self.root_certificate.clone()],
+            revoked,
+            enterprise: Arc::new(NoEnterprise),
+        })
     }
 
     fn client(&self, issued_at: UnixMillis) -> Arc<ClientConfig> {

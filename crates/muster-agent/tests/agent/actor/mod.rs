@@ -169,6 +169,7 @@ impl Site {
         let required = tls::ClientAuth::Required {
             roots: vec![site.keys.root_certificate.clone()],
             revoked: Arc::new(NothingRevoked),
+            enterprise: Arc::new(tls::NoEnterprise),
         };
         tokio::spawn(door::serve(site.clone(), enrol, config(tls::ClientAuth::None), door::Door::Enrol));
         tokio::spawn(door::serve(site.clone(), mp, config(required), door::Door::ManagementPoint));

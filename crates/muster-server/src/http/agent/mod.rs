@@ -29,7 +29,7 @@ use muster_model::{
     problem::{Code, Problem},
 };
 use muster_site::{Caller, Ctx, Site, SiteError, truth::online::OnlineGuard};
-use muster_trust::certificate::{ClientIdentity, client_identity};
+use muster_trust::certificate::ClientIdentity;
 use std::{
     future::pending,
     net::{IpAddr, SocketAddr},
@@ -131,8 +131,8 @@ impl Connection {
 }
 
 async fn known(point: &Arc<ManagementPoint>, certificate: &[u8]) -> Result<Known, Refusal> {
-    let not_ours = || Refusal::new(Code::DeviceNotActive, "This certificate is not one of a device of this site.");
-    let identity = client_identity(certificate).map_err(|_| not_ours())?;
+    let now = point.site.sources.now();
+    let identity = muster_site::device_identified(&point.site, certificate, now).await?;
     // Entered before it is asked: a block that comes in between is heard.
     let registered = point.registry.enter(identity.device);
     muster_site::device_connected(&point.site, &identity, point.site.sources.now()).await?;

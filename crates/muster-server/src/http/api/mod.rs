@@ -12,6 +12,7 @@ mod device;
 mod enrolment;
 pub(crate) mod event;
 mod hardware;
+mod issuer;
 mod message;
 pub mod openapi;
 mod quarantine;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
         token::routes(),
         enrolment::routes(),
         hardware::routes(),
+        issuer::routes(),
         device::routes(),
         certificate::routes(),
         conflict::routes(),

@@ -1,6 +1,8 @@
-//! The enrolment door: four addresses for devices that have no certificate yet. Nothing else is here, and nobody is anybody.
+//! The enrolment door: six addresses for devices that have no certificate yet, or another. Nothing else is here, and nobody is anybody.
 
 mod attestation;
+mod enterprise;
+mod issuer;
 mod poll;
 mod request;
 mod trust_bundle;
@@ -38,6 +40,10 @@ pub(crate) async fn dispatch(
         (&Method::GET, "/enrol/v1/trust-bundle", None) => trust_bundle::show(&ctx, door).await,
         (&Method::POST, "/enrol/v1/attestations", None) => attestation::offer(&ctx, door, channel, request).await,
         (&Method::POST, "/enrol/v1/requests", None) => request::create(&ctx, door, channel, request).await,
+        (&Method::GET, "/enrol/v1/issuers", None) => issuer::offer(&ctx, door).await,
+        (&Method::POST, "/enrol/v1/enterprise-certificate", None) => {
+            enterprise::change(&ctx, door, channel, request).await
+        }
         (&Method::POST, "/enrol/v1/requests/poll", None) => poll::poll(&ctx, door, request).await,
         (&Method::GET, path, None) => match super::agent::version_after(path, "/enrol/v1/trust-bundle/") {
             Some(version) => trust_bundle::show_version(&ctx, door, version).await,

@@ -1,6 +1,7 @@
 //! Revocation lists: signed by the worker when something changed or they get old, published, and looked after.
 
 use super::{STATUS_LIFETIME, entry, fault, revocation_load};
+use crate::identity::issuer;
 use crate::{Ctx, SiteError, authz, site::Site};
 use bytes::Bytes;
 use muster_model::{
@@ -102,7 +103,7 @@ pub(crate) async fn revocation_hear(site: &Site) -> Result<u64, SiteError> {
 }
 
 /// The worker's part: hears of changes by other processes, and signs the list of each issuing CA that is believed when it is old
-/// or incomplete. Every list names everything that is revoked: serial numbers are random, and one list is as good as the other.
+/// or incomplete. Each CA names what it issued itself, and what was issued before that was noted.
 /// Whether a list was signed.
 ///
 /// # Errors
@@ -123,6 +124,7 @@ pub(crate) async fn revocation_work(site: &Site, now: UnixMillis) -> Result<bool
         }
         signed |= due;
     }
+    issuer::issuer_watch(site, now).await?;
     if signed {
         site.memory.lists.took.store(site.sources.now().since(began).clamp(0, MINUTE), Ordering::Relaxed);
     }
@@ -133,7 +135,7 @@ pub(crate) async fn revocation_work(site: &Site, now: UnixMillis) -> Result<bool
 async fn sign(site: &Site, ca: &IssuingCa, now: UnixMillis, present: Option<&Published>) -> Result<(), SiteError> {
     let (change, rows) = {
         let mut reader = site.store.reader().await?;
-        (revocation::change(&mut reader).await?, revocation::all(&mut reader).await?)
+        (revocation::change(&mut reader).await?, revocation::of_issuer(&mut reader, &ca.key_id()).await?)
     };
     let number = present.map_or(0, |list| list.number) + 1;
     let row = signed_list(ca, number, change, &rows, now, now.plus(LIST_LIFETIME))?;
@@ -284,7 +286,12 @@ pub fn revocation_warnings(site: &Site, now: UnixMillis) -> Vec<String> {
              connects. The server's log says what hinders it."
         )
     });
-    shown(site, now).into_iter().filter_map(|list| list.warning).chain(own).collect()
+    shown(site, now)
+        .into_iter()
+        .filter_map(|list| list.warning)
+        .chain(own)
+        .chain(issuer::issuer_warnings(site, now))
+        .collect()
 }
 
 /// How long clients believe the status of the server's own certificate; `None` in a process that serves nobody.
@@ -295,9 +302,11 @@ fn status_left(site: &Site, now: UnixMillis) -> Option<i64> {
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these numbers stay far below 2^52")]
 fn gauges(site: &Site, now: UnixMillis) {
+    issuer::gauges(site, now);
     for list in shown(site, now) {
         let left = list.next_update.since(now) / SECOND;
-        metrics::gauge!("muster_revocation_list_seconds_left", "of" => list.of).set(left as f64);
+        let issuer = list.issuer.to_string();
+        metrics::gauge!("muster_revocation_list_seconds_left", "of" => list.of, "issuer" => issuer).set(left as f64);
     }
     if let Some(left) = status_left(site, now) {
         metrics::gauge!("muster_server_status_seconds_left").set((left / SECOND) as f64);

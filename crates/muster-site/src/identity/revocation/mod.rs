@@ -66,6 +66,11 @@ impl Revocations for Revoked {
 }
 
 impl Revoked {
+    /// Another number, although nothing of the site's own was revoked.
+    fn turn(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// How many certificates are revoked.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -181,6 +186,11 @@ pub(super) fn committed(site: &Site, committed: &Committed) {
     }
 }
 
+/// Session tickets from before are worth nothing.
+pub(super) fn turn(site: &Site) {
+    site.memory.revoked.turn();
+}
+
 /// Reads everything anew. At the start, and when another process changed something.
 pub(crate) async fn revocation_load(site: &Site) -> Result<(), SiteError> {
     let seen = site.memory.revoked.generation();
@@ -193,7 +203,8 @@ pub(crate) async fn revocation_load(site: &Site) -> Result<(), SiteError> {
         site.bus.publish(Notice::DeviceClosed(device));
     }
     site.memory.lists.replace(revocation::lists(&mut reader).await?);
-    Ok(())
+    drop(reader);
+    super::issuer::issuer_load(site).await
 }
 
 /// Forgets certificates that ended long ago; they leave the list too.

@@ -61,13 +61,22 @@ async fn answer(ctx: &Ctx, site: &Site, request: &[u8]) -> Result<OcspAnswer, Re
     let mut statuses = Vec::new();
     for serial in serials {
         statuses.push(match serial {
-            Some(serial) => status(site, serial).await.map_err(|error| failed(&error))?,
+            Some(serial) => status_of(site, ca, serial).await.map_err(|error| failed(&error))?,
             None => Status::Unknown,
         });
     }
     let next_update = ctx.now.plus(STATUS_LIFETIME);
     let der = ca.ocsp_answer(&request, &statuses, ctx.now, next_update).map_err(|e| failed(&e))?;
     Ok(OcspAnswer { der, cacheable: (!request.has_nonce()).then_some((ctx.now, next_update)) })
+}
+
+/// What `ca` says of a serial number: nothing, when another CA issued that certificate.
+async fn status_of(site: &Site, ca: &IssuingCa, serial: u128) -> Result<Status, SiteError> {
+    let issuer = certificate::issuer(&mut *site.store.reader().await?, &format!("{serial:032x}")).await?;
+    if issuer.is_some_and(|issuer| issuer != ca.key_id()) {
+        return Ok(Status::Unknown);
+    }
+    status(site, serial).await
 }
 
 async fn status(site: &Site, serial: u128) -> Result<Status, SiteError> {
@@ -89,7 +98,7 @@ async fn status(site: &Site, serial: u128) -> Result<Status, SiteError> {
 /// When the store or the key fails.
 pub async fn server_status(site: &Site, ca: &IssuingCa, serial: &str, now: UnixMillis) -> Result<Vec<u8>, SiteError> {
     let serial = number(serial).ok_or_else(|| SiteError::Fault("a serial number is no number".to_owned()))?;
-    let status = status(site, serial).await?;
+    let status = status_of(site, ca, serial).await?;
     let signed = ca.ocsp_status(serial, status, now, now.plus(STATUS_LIFETIME)).map_err(fault)?;
     site.memory.server_proven.store(now.0, Ordering::Relaxed);
     Ok(signed)
