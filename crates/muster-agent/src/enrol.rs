@@ -3,20 +3,22 @@
 
 use crate::{
     clock::{Clock, Floored},
+    config::Use,
+    domain::{self, DomainError},
     enterprise::{self, EnterpriseError, EnterpriseUse},
     http::{Address, Ask, Connection, HttpError},
     identity::{self, DeviceKey, Identity, IdentityError, Stage, decode_certificates},
-    os::{PrivateDirectory, claims},
+    os::{self, PrivateDirectory, claims},
     policy,
     site::{self, Session, Site, SiteError},
     store::{Store, StoreError},
-    tpm::{TpmError, TpmKey, TpmUse},
+    tpm::{TpmError, TpmKey},
     trust::{self, TrustError},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     attestation::{AttestationChallenge, AttestationOffer, AttestationProof},
-    enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
+    enrol::{DeviceClaims, DomainProof, EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
     id::{DeviceId, EnrolmentId, Hash},
     limits::Limits,
     policy::PolicyRefusal,
@@ -86,6 +88,12 @@ pub enum EnrolError {
     /// The TPM did not do its part.
     #[error(transparent)]
     Tpm(#[from] TpmError),
+    /// There is no proof of the domain, and the configuration demands one.
+    #[error("there is no proof of this computer's domain, and agent.json demands one: {0}")]
+    Domain(#[from] DomainError),
+    /// The site does not believe the proof of the domain, and the configuration demands that it does.
+    #[error("the site does not believe the proof of this computer's domain, and agent.json demands it: {0}")]
+    NotOfDomain(String),
     /// The site does not believe the TPM, and the configuration demands that it does.
     #[error("the site does not believe this machine's TPM, and agent.json demands it: {0}")]
     NotAttested(String),
@@ -117,6 +125,7 @@ impl EnrolError {
             Self::Http(HttpError::Refused(problem)) => {
                 problem.status >= 500 || matches!(problem.code, Code::TooMany | Code::Conflict)
             }
+            Self::Domain(error) => matches!(error, DomainError::Unreachable { .. }),
             Self::Tpm(error) | Self::Identity(IdentityError::Tpm(error)) => !matches!(error, TpmError::Foreign(_)),
             Self::Http(_) | Self::Identity(IdentityError::Io { .. }) | Self::Store(StoreError::DiskFull) => true,
             _ => false,
@@ -211,7 +220,8 @@ impl<'a> Enrolment<'a> {
         self.take(trust.bundle(), answer)
     }
 
-    /// Asks to be enrolled; with a proof where the key is in a TPM.
+    /// Asks to be enrolled; with a proof where the key is in a TPM, and one where the computer is in a domain. What the site does
+    /// not believe is left away, unless the configuration demands it.
     async fn request(
         &mut self,
         door: &mut Connection,
@@ -220,7 +230,9 @@ impl<'a> Enrolment<'a> {
         let csr = BASE64.encode(certificate::signing_request(&self.key)?);
         let claims = claims::claims(self.identity.site, self.directory);
         let claims = claims.map_err(|error| IdentityError::Io { file: "hardware.id", error })?;
-        let mut request = EnrolRequest { secret, csr, claims, attestation: None, enterprise: None };
+        let serial = os::serial_number();
+        let mut request =
+            EnrolRequest { secret, csr, claims, attestation: None, enterprise: None, domain: None, serial };
         if let Some(kept) = self.identity.enterprise.clone() {
             let (proof, mapped) = enterprise::prove(door, &kept.path, self.key.public(), self.clock.now()).await?;
             request.enterprise = Some(proof);
@@ -228,27 +240,64 @@ impl<'a> Enrolment<'a> {
             self.identity.enterprise = Some(EnterpriseUse { mapped: Some(mapped), ..kept });
             self.identity.store(self.directory)?;
         }
-        if let DeviceKey::Tpm(key) = &self.key {
-            request.attestation = match attest(door, key, &request.secret, &request.claims).await {
-                Ok(proof) => Some(proof),
-                Err(error) => self.without(error)?,
+        let (mut with_tpm, mut with_domain) = (true, true);
+        loop {
+            request.attestation = match &self.key {
+                DeviceKey::Tpm(key) if with_tpm => match attest(door, key, &request.secret, &request.claims).await {
+                    Ok(proof) => Some(proof),
+                    Err(error) => self.without(error)?,
+                },
+                _ => None,
             };
+            with_tpm = request.attestation.is_some();
+            request.domain = if with_domain { self.prove(door, &request.claims).await? } else { None };
             let answer = ask(door, &request).await;
             match answer {
-                Err(error) if request.attestation.is_some() && is_unbelieved(&error) => {
-                    request.attestation = self.without(error.into())?;
+                Err(error) if with_tpm && is_unbelieved(&error) => {
+                    self.without(error.into())?;
+                    with_tpm = false;
+                }
+                Err(error) if request.domain.is_some() && is_refused_domain(&error) => {
+                    self.without_domain(&error)?;
+                    with_domain = false;
                 }
                 answer => return Ok(answer),
             }
         }
-        Ok(ask(door, &request).await)
+    }
+
+    /// The proof of this computer's domain, where it is in one and its domain answers.
+    async fn prove(&self, door: &Connection, claims: &DeviceClaims) -> Result<Option<DomainProof>, EnrolError> {
+        let config = identity::config(self.directory)?;
+        if !config.has_keytab() {
+            return Ok(None);
+        }
+        let (host, key) = (door.address().host(), self.key.public());
+        let wanted = domain::Wanted { host, exporter: door.exporter(), key, claims };
+        match domain::prove(&config, &wanted, || self.clock.now()).await {
+            Ok(proof) => Ok(Some(proof)),
+            Err(error) if config.domain == Use::Required => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "there is no proof of this computer's domain; enrolling without");
+                Ok(None)
+            }
+        }
+    }
+
+    fn without_domain(&self, refusal: &HttpError) -> Result<(), EnrolError> {
+        let detail = refusal.problem().map(|problem| problem.detail.clone()).unwrap_or_default();
+        if identity::config(self.directory)?.domain == Use::Required {
+            return Err(EnrolError::NotOfDomain(detail));
+        }
+        tracing::warn!(detail, "the site does not believe the proof of this computer's domain; enrolling without");
+        Ok(())
     }
 
     /// Goes on without a proof when the site does not believe it, unless the configuration demands one.
     fn without(&self, error: EnrolError) -> Result<Option<AttestationProof>, EnrolError> {
         let EnrolError::Http(refusal) = &error else { return Err(error) };
         let Some(problem) = refusal.problem().filter(|_| is_unbelieved(refusal)) else { return Err(error) };
-        if identity::config(self.directory)?.tpm == TpmUse::Required {
+        if identity::config(self.directory)?.tpm == Use::Required {
             return Err(EnrolError::NotAttested(problem.detail.clone()));
         }
         tracing::warn!(
@@ -355,6 +404,10 @@ impl<'a> Enrolment<'a> {
 
 fn is_unbelieved(error: &HttpError) -> bool {
     error.problem().is_some_and(|problem| problem.code == Code::AttestationRefused)
+}
+
+fn is_refused_domain(error: &HttpError) -> bool {
+    error.problem().is_some_and(|problem| problem.code == Code::DomainRefused)
 }
 
 async fn ask(door: &mut Connection, request: &EnrolRequest) -> Result<EnrolAnswer, HttpError> {

@@ -124,6 +124,14 @@ pub struct Address {
     port: u16,
 }
 
+impl Address {
+    /// The host, a name or an IP address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
 impl FromStr for Address {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -236,6 +244,12 @@ impl Connection {
             let _ = driver.await;
         });
         Ok(Self { sender, driver: driver.abort_handle(), address: address.clone(), exporter })
+    }
+
+    /// Where this connection goes.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What ties a statement to this connection: nobody in the middle has the same on both sides.

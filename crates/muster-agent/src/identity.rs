@@ -1,9 +1,10 @@
 //! Who this client is: its key, its site, its pin, its certificate; as kept on disk, and only ever changed whole.
 
 use crate::{
+    config::{AgentConfig, Use},
     enterprise::EnterpriseUse,
     os::PrivateDirectory,
-    tpm::{KeptKey, TpmConfig, TpmError, TpmKey, TpmUse},
+    tpm::{KeptKey, TpmError, TpmKey},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
@@ -205,8 +206,8 @@ impl Signer for DeviceKey {
 ///
 /// # Errors
 /// See [`IdentityError`].
-pub fn config(directory: &PrivateDirectory) -> Result<TpmConfig, IdentityError> {
-    let Some(bytes) = read(directory, CONFIG)? else { return Ok(TpmConfig::default()) };
+pub fn config(directory: &PrivateDirectory) -> Result<AgentConfig, IdentityError> {
+    let Some(bytes) = read(directory, CONFIG)? else { return Ok(AgentConfig::default()) };
     serde_json::from_slice(&bytes).map_err(|error| IdentityError::Config(error.to_string()))
 }
 
@@ -246,15 +247,15 @@ pub fn device_key(directory: &PrivateDirectory) -> Result<DeviceKey, IdentityErr
     if let Some(key) = kept_key(directory)? {
         return Ok(DeviceKey::Software(Arc::new(key)));
     }
-    if config.is_present() {
+    if config.has_tpm() {
         match new_tpm_key(directory, &config) {
             Ok(key) => return Ok(key),
-            Err(IdentityError::Tpm(error)) if config.tpm == TpmUse::Auto => {
+            Err(IdentityError::Tpm(error)) if config.tpm == Use::Auto => {
                 tracing::warn!(%error, "the TPM cannot be used; the device's key is kept in a file");
             }
             Err(error) => return Err(error),
         }
-    } else if config.tpm == TpmUse::Required {
+    } else if config.tpm == Use::Required {
         return Err(IdentityError::NoTpm);
     }
     let key = PrivateKey::generate()?;
@@ -262,7 +263,7 @@ pub fn device_key(directory: &PrivateDirectory) -> Result<DeviceKey, IdentityErr
     Ok(DeviceKey::Software(Arc::new(key)))
 }
 
-fn new_tpm_key(directory: &PrivateDirectory, config: &TpmConfig) -> Result<DeviceKey, IdentityError> {
+fn new_tpm_key(directory: &PrivateDirectory, config: &AgentConfig) -> Result<DeviceKey, IdentityError> {
     let kept = TpmKey::create(&config.tpm_device)?;
     let bytes = serde_json::to_vec_pretty(&kept).map_err(|_| IdentityError::Damaged(TPM_KEY))?;
     directory.write(TPM_KEY, &bytes).map_err(|error| IdentityError::Io { file: TPM_KEY, error })?;

@@ -120,6 +120,27 @@ pub struct EnrolRequest {
     /// Proof that the client has a certificate of the enterprise; once it is let in, it talks with that one and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enterprise: Option<EnterpriseProof>,
+    /// Proof that the account of this computer in its domain asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainProof>,
+    /// The machine's serial number, as it says: 1 to 64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+}
+
+/// In the request to enrol: a Kerberos `AP-REQ` of the computer's account for the site's service, made for this connection, this
+/// key and these claims.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainProof {
+    /// `AP-REQ`, DER, base64.
+    pub request: String,
+}
+
+impl std::fmt::Debug for DomainProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DomainProof").finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for EnrolRequest {

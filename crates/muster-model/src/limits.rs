@@ -8,6 +8,8 @@ pub struct Limits {
     pub enrol_bytes: usize,
     /// Bytes of each part of an attestation. An endorsement certificate has up to 2,000.
     pub attestation_bytes: usize,
+    /// Bytes of a Kerberos proof. A ticket of a computer in a hundred groups has about 3,000.
+    pub domain_bytes: usize,
     /// Bytes of one report envelope as sent (compressed). A full inventory of 1,500 packages has 30 KB.
     pub report_bytes: usize,
     /// Bytes of one report envelope after decompression; the decoder stops here.
@@ -39,6 +41,7 @@ impl Default for Limits {
         Self {
             enrol_bytes: 16 << 10,
             attestation_bytes: 4 << 10,
+            domain_bytes: 8 << 10,
             report_bytes: 4 << 20,
             report_decoded_bytes: 32 << 20,
             report_messages: 1_000,
@@ -78,3 +81,11 @@ pub const CRITERIA: usize = 16;
 pub const CRITERION_BYTES: usize = 256;
 /// Bytes of the address of a foreign revocation list.
 pub const LIST_URL_BYTES: usize = 512;
+/// Bytes of a Kerberos message that a client reads from a domain controller: a ticket with many groups, twice.
+pub const KERBEROS_BYTES: usize = 64 << 10;
+/// Bytes of a keytab. One of a computer has about 1,000.
+pub const KEYTAB_BYTES: u64 = 64 << 10;
+/// Trusted domains of a site, and groups of each.
+pub const TRUSTED_DOMAINS: usize = 32;
+/// Serial numbers of one import.
+pub const SERIAL_ENTRIES: usize = 5_000;

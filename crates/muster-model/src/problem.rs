@@ -64,6 +64,11 @@ codes! {
     AttestationRefused = "attestation_refused", 403;
     /// The enterprise's certificate is not one that this site takes, or not the caller's; `detail` says why.
     EnterpriseRefused = "enterprise_refused", 403;
+    /// The proof of the computer's domain is not believed; `detail` says why. The request may be made again, with another one or
+    /// without.
+    DomainRefused = "domain_refused", 403;
+    /// The token was made for a machine with another serial number than the one that is stated.
+    SerialMismatch = "serial_mismatch", 403;
     /// The enrolment was refused by an administrator, or it expired.
     EnrolmentRefused = "enrolment_refused", 403;
 

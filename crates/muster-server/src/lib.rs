@@ -7,6 +7,7 @@ mod console;
 mod endorsement;
 mod foreign_list;
 pub mod http;
+mod keytab;
 pub mod layout;
 mod listen;
 mod pem;

@@ -11,6 +11,7 @@ use crate::{
         revocation::{self, RevocationDoor},
         route,
     },
+    keytab,
     layout::{Layout, private_dir, replace_file},
     listen::{
         self, Door, Stop, Stopper,
@@ -84,6 +85,14 @@ pub enum StartError {
     /// A file in the directory of vendor roots is none.
     #[error("{} is not a certificate that can vouch for TPMs; take it out of the directory, or put PEM or DER into it", .0.display())]
     EndorsementRoot(PathBuf),
+    /// A file in the directory of keytabs cannot be used.
+    #[error("{} {why}", path.display())]
+    Keytab {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The database, the keys or the trust bundle.
     #[error("{0}")]
     Site(#[from] SiteError),
@@ -285,6 +294,7 @@ async fn open(
         content,
         keys: keys.ring,
         root: keys.root,
+        keytabs: keytab::keytabs(&layout.resolve(&config.approval.keytabs))?,
         endorsement_roots: endorsement::roots(&layout.resolve(&config.attestation.roots))?,
         limits: config.limits.clone(),
         addresses: Addresses { enrol: urls.enrolment.clone(), management_points, console: urls.admin.clone() },

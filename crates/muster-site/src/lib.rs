@@ -34,6 +34,7 @@ pub use delivery::{
 pub use error::SiteError;
 pub use identity::{
     admin::{admin_create, admin_disable, admin_list},
+    approval::{approval_show, approval_update},
     attestation::{Channel, attestation_offer},
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
     conflict::{conflict_decide, conflict_list},
@@ -51,6 +52,7 @@ pub use identity::{
         ocsp_answer, revocation_list_show, revocation_show, revocation_warnings, server_certificate_is_revoked,
         server_status,
     },
+    serial::{serial_import, serial_list, serial_remove},
     session::{
         session_caller, session_challenge, session_code, session_code_redeem, session_create, session_end, session_show,
     },

@@ -23,7 +23,7 @@ use muster_store::{
     content::ContentStore,
     db::{site_row, trust_bundle},
 };
-use muster_trust::{TrustBundle, TrustChain, bundle::BundleError, tls::Revocations};
+use muster_trust::{TrustBundle, TrustChain, bundle::BundleError, kerberos::Keytab, tls::Revocations};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -85,6 +85,8 @@ pub struct SiteParts {
     pub root: Hash,
     /// Certificates (DER) of those who vouch for TPMs; none: only an administrator does.
     pub endorsement_roots: Vec<Vec<u8>>,
+    /// Keys of the site's service in the domains that it may trust.
+    pub keytabs: Vec<Keytab>,
     /// What is taken from outside.
     pub limits: Limits,
     /// Addresses that the site tells others.
@@ -111,6 +113,8 @@ pub struct Site {
     pub trust: ArcSwap<Trust>,
     /// Certificates (DER) of those who vouch for TPMs; none: only an administrator does.
     pub endorsement_roots: Vec<Vec<u8>>,
+    /// Keys of the site's service in the domains that it may trust.
+    pub keytabs: Vec<Keytab>,
     /// What is taken from outside.
     pub limits: Limits,
     /// Inventory classes.
@@ -158,6 +162,7 @@ impl Site {
             ring: parts.keys,
             trust: ArcSwap::from_pointee(Trust { chain, keys }),
             endorsement_roots: parts.endorsement_roots,
+            keytabs: parts.keytabs,
             limits: parts.limits,
             catalogue: Catalogue::built_in(),
             addresses: parts.addresses,

@@ -165,6 +165,7 @@ impl TestSite {
             keys: ring.clone(),
             root,
             endorsement_roots: Vec::new(),
+            keytabs: Vec::new(),
             limits: Limits::default(),
             addresses,
             sources: sources.clone(),
@@ -215,7 +216,7 @@ impl TestSite {
 
     /// The secret of a new token.
     pub async fn token(&self) -> String {
-        let request = TokenCreate { name: "for a test".parse().expect("a name"), valid_seconds: 3_600 };
+        let request = TokenCreate { name: "for a test".parse().expect("a name"), valid_seconds: 3_600, serial: None };
         let created = token_create(&self.full(), &self.site, request).await.expect("a token");
         created.token.parse::<EnrolmentToken>().expect("the token's text").secret
     }
@@ -263,7 +264,15 @@ pub fn claims(host_name: &str) -> DeviceClaims {
 #[expect(clippy::expect_used, reason = "a test without its request has to stop")]
 pub fn enrol_request(secret: &str, key: &PrivateKey, claims: DeviceClaims) -> EnrolRequest {
     let csr = BASE64.encode(signing_request(key).expect("a signing request"));
-    EnrolRequest { secret: secret.to_owned(), csr, claims, attestation: None, enterprise: None }
+    EnrolRequest {
+        secret: secret.to_owned(),
+        csr,
+        claims,
+        attestation: None,
+        enterprise: None,
+        domain: None,
+        serial: None,
+    }
 }
 
 /// A hash of nothing in particular.

@@ -9,6 +9,7 @@ pub mod crl;
 mod differences;
 pub mod enterprise;
 pub mod envelope;
+pub mod kerberos;
 pub mod key;
 pub mod ocsp;
 pub mod proposal;

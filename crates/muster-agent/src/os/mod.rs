@@ -9,6 +9,7 @@ pub mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
     Machine, claims,
+    claims::serial_number,
     directory::{DirectoryError, PrivateDirectory, open_foreign},
     memory::give_memory_back,
     process,

@@ -15,12 +15,9 @@ use muster_trust::attestation::{
     AttestationError,
     public::{hardware_id, template},
 };
-use serde::{Deserialize, Serialize};
-use std::{io, path::Path};
+use std::io;
 use zeroize::Zeroizing;
 
-/// The kernel's TPM with its resource manager.
-const DEVICE: &str = "/dev/tpmrm0";
 /// NV index of the certificate of the RSA endorsement key, and of the one on P-256.
 const RSA_CERTIFICATE: u32 = 0x01c0_0002;
 const P256_CERTIFICATE: u32 = 0x01c0_000a;
@@ -50,42 +47,6 @@ pub enum TpmError {
 impl From<AttestationError> for TpmError {
     fn from(_: AttestationError) -> Self {
         Self::Malformed
-    }
-}
-
-/// Whether the device's key is made in a TPM: `agent.json` in the state directory, which only the agent's user can reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TpmConfig {
-    /// When it is used.
-    pub tpm: TpmUse,
-    /// A device, `unix:<path>` or `tcp:<host>:<port>` of a software TPM.
-    pub tpm_device: String,
-}
-
-impl Default for TpmConfig {
-    fn default() -> Self {
-        Self { tpm: TpmUse::Auto, tpm_device: DEVICE.to_owned() }
-    }
-}
-
-/// When the TPM is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TpmUse {
-    /// Where there is one.
-    Auto,
-    /// Always: without one, and without a site that believes it, the client does not enrol.
-    Required,
-    /// Never.
-    Off,
-}
-
-impl TpmConfig {
-    /// Whether there is something to open.
-    #[must_use]
-    pub fn is_present(&self) -> bool {
-        self.tpm != TpmUse::Off && (self.tpm_device != DEVICE || Path::new(DEVICE).exists())
     }
 }
 
@@ -197,15 +158,5 @@ mod tests {
         for odd in [&[][..], &[0x30], &[0x30, 0x82, 0xff, 0xff, 1]] {
             assert_eq!(whole_der(odd), odd);
         }
-    }
-
-    #[test]
-    fn a_configuration_names_its_tpm() {
-        let config = |text: &str| serde_json::from_str::<TpmConfig>(text);
-        assert_eq!(config("{}").unwrap(), TpmConfig::default());
-        let off = config(r#"{"tpm": "off", "tpm_device": "unix:/run/swtpm"}"#).unwrap();
-        assert!(!off.is_present());
-        assert!(config(r#"{"tpm_device": "unix:/run/swtpm"}"#).unwrap().is_present());
-        assert!(config(r#"{"tmp": "off"}"#).is_err(), "a word that is none is an error");
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod application;
+mod approval;
 mod audit;
 mod body;
 mod certificate;
@@ -15,6 +16,7 @@ mod hardware;
 mod issuer;
 mod message;
 mod secret;
+mod serial;
 mod session;
 mod settings;
 mod site;

@@ -249,6 +249,9 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
     rows.extend(detail.attestation.iter().map(|a| {
         ("TPM", format!("{}, vouched for by {}, verified {}", a.hardware, a.vouched_by, when::both(now, a.verified)))
     }));
+    rows.extend(detail.account.iter().map(|a| {
+        ("Domain account", format!("{} of {}, {}, proven {}", a.account, a.realm, a.sid, when::both(now, a.verified)))
+    }));
     rows.extend(detail.block_reason.iter().map(|reason| ("Blocked", reason.clone())));
     rows.extend(detail.key_revoked.is_some().then(|| ("Key revoked", at(detail.key_revoked))));
     rows.extend(detail.unread.iter().map(|unread| ("Not read", format!("{}: {}", unread.class, unread.reason))));

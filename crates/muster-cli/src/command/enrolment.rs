@@ -63,6 +63,15 @@ fn described(enrolment: &Enrolment) -> String {
         ("Key", format!("{} ({})", enrolment.key, enrolment.key_protection)),
     ];
     rows.extend(enrolment.hardware.map(|id| ("TPM", id.to_string())));
+    rows.extend(enrolment.account.iter().map(|account| {
+        let group = account.group.as_ref().map_or("in no group that this site approves", |group| group.as_str());
+        ("Domain account", format!("{} of {} ({group})", account.account, account.realm))
+    }));
+    rows.extend(enrolment.serial.iter().map(|serial| {
+        let note = enrolment.serial_note.as_ref().map(|note| format!("expected: {note}; ")).unwrap_or_default();
+        ("Serial number", format!("{serial} ({note}stated, not proven)"))
+    }));
+    rows.extend(enrolment.verdict.iter().map(|verdict| ("By itself", verdict.clone())));
     rows.extend(enrolment.conflicts.iter().map(|conflict| ("Look twice", conflict.clone())));
     output::pairs(rows)
 }
@@ -78,7 +87,10 @@ async fn enrolment_list(ctx: &Context, state: Option<EnrolmentState>, part: Part
                 e.claims.operating_system.clone(),
                 e.address.clone(),
                 format!("{:.16}…", e.key),
-                e.key_protection.to_string(),
+                match &e.account {
+                    Some(account) => format!("{}, {} of {}", e.key_protection, account.account, account.realm),
+                    None => e.key_protection.to_string(),
+                },
                 when::human(ctx.now, e.created),
                 e.conflicts.join("; "),
             ]

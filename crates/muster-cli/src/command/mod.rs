@@ -2,6 +2,7 @@
 
 mod admin;
 mod application;
+mod approval;
 mod ask;
 mod audit;
 mod certificate;
@@ -19,6 +20,7 @@ mod message;
 mod profile;
 mod quarantine;
 mod secret;
+mod serial;
 mod session;
 mod settings;
 mod site;
@@ -74,6 +76,12 @@ enum Noun {
     /// CAs of the enterprise whose client certificates count
     #[command(subcommand)]
     Issuer(issuer::Verb),
+    /// Who is approved without being asked about
+    #[command(subcommand)]
+    Approval(approval::Verb),
+    /// Serial numbers that the site expects
+    #[command(subcommand)]
+    Serial(serial::Verb),
     /// Devices
     #[command(subcommand)]
     Device(device::Verb),
@@ -196,6 +204,8 @@ impl Cli {
             Noun::Enrolment(verb) => verb.run(&ctx).await,
             Noun::Hardware(verb) => verb.run(&ctx).await,
             Noun::Issuer(verb) => verb.run(&ctx).await,
+            Noun::Approval(verb) => verb.run(&ctx).await,
+            Noun::Serial(verb) => verb.run(&ctx).await,
             Noun::Device(verb) => verb.run(&ctx).await,
             Noun::Certificate(verb) => verb.run(&ctx).await,
             Noun::Revocation(verb) => verb.run(&ctx).await,
@@ -273,7 +283,7 @@ mod tests {
             "muster admin disable Ada --reason left",
             "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",
             "muster token list --offset 50 --limit 500",
-            "muster token create --name x --valid 2h",
+            "muster token create --name x --valid 2h --serial 5CD1",
             &format!("muster token revoke {id} -y"),
             "muster enrolment list --state pending",
             "muster enrolment approve kiosk-7 --yes",
@@ -286,6 +296,11 @@ mod tests {
             "muster issuer list",
             "muster issuer add --certificate ca.pem --list http://pki.example/ca.crl --subject OU=Desks --san dns:*.a.example",
             &format!("muster issuer remove {} --reason replaced", "a".repeat(64)),
+            "muster approval show",
+            "muster approval update --mode trusted-domain --trust A.B,muster/c.d,S-1-5-21-1-2-3-1105 --distrust C.D",
+            "muster serial list",
+            "muster serial import --list serials.csv",
+            "muster serial remove 5CD1 --reason sold",
             "muster device list --search deb --state blocked --sort last_seen --descending",
             "muster device show kiosk-7",
             "muster device timeline kiosk-7",

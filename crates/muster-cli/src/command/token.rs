@@ -18,6 +18,9 @@ pub(super) enum Verb {
         /// How long it can be used: 60s to 30d
         #[arg(long, default_value = "1d", value_parser = when::parse_length, value_name = "LENGTH")]
         valid: i64,
+        /// Only for the machine that states this serial number
+        #[arg(long)]
+        serial: Option<String>,
     },
     /// List tokens
     List(Part),
@@ -31,7 +34,7 @@ pub(super) enum Verb {
 impl Verb {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
         match self {
-            Self::Create { name, valid } => token_create(ctx, name, valid).await,
+            Self::Create { name, valid, serial } => token_create(ctx, name, valid, serial).await,
             Self::List(part) => token_list(ctx, part).await,
             Self::Revoke { id } => {
                 confirm(ctx, &format!("Token {id} will not enrol any device any more."))?;
@@ -42,10 +45,10 @@ impl Verb {
     }
 }
 
-async fn token_create(ctx: &Context, name: Name, valid: i64) -> Result<(), CliError> {
+async fn token_create(ctx: &Context, name: Name, valid: i64, serial: Option<String>) -> Result<(), CliError> {
     let seconds = u32::try_from(valid / 1000).ok().filter(|s| (60..=2_592_000).contains(s));
     let valid_seconds = seconds.ok_or_else(|| CliError::Usage("--valid must be from 60s to 30d".to_owned()))?;
-    let made = ctx.client().await?.token_create(&TokenCreate { name, valid_seconds }).await?;
+    let made = ctx.client().await?.token_create(&TokenCreate { name, valid_seconds, serial }).await?;
     ctx.out.value(&made, |made| {
         format!(
             "{}\n\nFor one device, once, until {}. It is not shown again. In a file on the device:\n\n  \

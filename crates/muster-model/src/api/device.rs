@@ -1,6 +1,6 @@
 //! Devices and what is known about them.
 
-use super::{DeviceDeployment, EnterpriseCertificate, KeyProtection, Revocation};
+use super::{DeviceDeployment, DomainAccount, EnterpriseCertificate, KeyProtection, Revocation};
 use crate::{
     id::{DeviceId, Hash},
     inventory::Unread,
@@ -93,6 +93,8 @@ api! {
         hardware: Option<Hash>,
         /// The evidence for it.
         attestation: Option<Attestation>,
+        /// The computer's account of a trusted domain that it proved when it enrolled.
+        account: Option<DomainAccount>,
         /// Its hardware id, as it says.
         hardware_id: Hash,
         /// Serial number of its certificate, hexadecimal.

@@ -1,6 +1,6 @@
 //! Requests to be enrolled, and the decisions on them.
 
-use super::{EnterpriseCertificate, KeyProtection};
+use super::{DomainAccount, EnterpriseCertificate, KeyProtection};
 use crate::{
     enrol::DeviceClaims,
     id::{DeviceId, EnrolmentId, Hash, TokenId},
@@ -34,6 +34,14 @@ api! {
         key_protection: KeyProtection,
         /// The hardware identity that it proved.
         hardware: Option<Hash>,
+        /// The computer's account that it proved. Its host name follows from it then.
+        account: Option<DomainAccount>,
+        /// The serial number that it states: nobody has checked it.
+        serial: Option<String>,
+        /// Which machine that is, where an administrator put that number on the list.
+        serial_note: Option<String>,
+        /// Why it was approved without an administrator, or why a proof of its domain was not enough.
+        verdict: Option<String>,
         /// The address the request came from.
         address: String,
         /// When it was made.

@@ -38,6 +38,7 @@ macro_rules! api {
 }
 
 pub mod admin;
+pub mod approval;
 pub mod audit;
 pub mod certificate;
 pub mod conflict;
@@ -54,6 +55,7 @@ pub mod token;
 pub mod trust;
 
 pub use admin::*;
+pub use approval::*;
 pub use audit::*;
 pub use certificate::*;
 pub use conflict::*;

@@ -36,6 +36,8 @@ api! {
         created_by: Name,
         /// The request that used it.
         used_by: Option<EnrolmentId>,
+        /// The serial number of the one machine that it was made for.
+        serial: Option<String>,
     }
 }
 api! {
@@ -45,6 +47,8 @@ api! {
         name: Name,
         /// Seconds that it can be used: 60 to 2,592,000 (30 days). Default: 1 day.
         #[serde(default = "one_day")] valid_seconds: u32,
+        /// Only for the machine that states this serial number; another is refused.
+        #[serde(default)] serial: Option<String>,
     }
 }
 const fn one_day() -> u32 {

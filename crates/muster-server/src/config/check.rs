@@ -98,6 +98,7 @@ fn numbers(config: &Config, found: &mut Vec<String>) {
         ("http.requests_per_minute", http.requests_per_minute as usize),
         ("limits.enrol_bytes", config.limits.enrol_bytes),
         ("limits.attestation_bytes", config.limits.attestation_bytes),
+        ("limits.domain_bytes", config.limits.domain_bytes),
         ("limits.report_bytes", config.limits.report_bytes),
         ("limits.api_bytes", config.limits.api_bytes),
         ("limits.object_bytes", config.limits.object_bytes),

@@ -34,6 +34,9 @@ pub struct Config {
     /// Whom it believes about TPMs.
     #[serde(default)]
     pub attestation: Attestation,
+    /// Which domains it has keys of.
+    #[serde(default)]
+    pub approval: Approval,
     /// What it takes from outside.
     #[serde(default)]
     pub limits: Limits,
@@ -176,6 +179,20 @@ impl Default for Http {
     }
 }
 
+/// `[approval]`: which domains it has keys of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Approval {
+    /// Directory of the keytabs of the site's service, one for each trusted domain.
+    pub keytabs: String,
+}
+
+impl Default for Approval {
+    fn default() -> Self {
+        Self { keytabs: "keytabs".to_owned() }
+    }
+}
+
 /// `[attestation]`: whom it believes about TPMs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -226,6 +243,7 @@ impl Config {
             names: Names::default(),
             http: Http::default(),
             attestation: Attestation::default(),
+            approval: Approval::default(),
             limits: Limits::default(),
             log: Log::default(),
         }

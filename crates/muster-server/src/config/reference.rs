@@ -76,8 +76,14 @@ const KEYS: &[(&str, &str)] = &[
          directory that is not there holds none; then only TPMs that an administrator named are believed (`muster hardware \
          allow`). Read at each start.",
     ),
+    (
+        "approval.keytabs",
+        "Directory of the keytabs of the site's service in the domains that it trusts (`muster approval`). Each file must be \
+         the server's alone (mode 0600). Read at each start.",
+    ),
     ("limits.enrol_bytes", "Bytes of a request to enrol."),
     ("limits.attestation_bytes", "Bytes of each part of an attestation."),
+    ("limits.domain_bytes", "Bytes of a proof of a computer's domain."),
     ("limits.report_bytes", "Bytes of one report as sent (compressed)."),
     ("limits.report_decoded_bytes", "Bytes of one report after decompression; the decoder stops here."),
     ("limits.report_messages", "Messages in one report."),

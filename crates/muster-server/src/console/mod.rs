@@ -1,6 +1,7 @@
 //! The console: server-rendered pages for administrators. One file per noun: its page contexts and its handlers.
 
 mod application;
+mod approval;
 mod assets;
 mod audit;
 mod chart;
@@ -71,6 +72,8 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/audit/verify", See, audit::audit_verify),
         get("/settings", See, site::settings_show),
         post("/settings", Change, site::settings_update),
+        get("/approval", See, approval::approval_show),
+        post("/approval", Change, approval::approval_update),
         get("/site", See, site::site_show),
     ]);
     routes

@@ -94,6 +94,7 @@ impl Flavour {
             theme: Theme::Auto,
             now: NOW,
             pending: if self == Self::Empty { 0 } else { 2 },
+            approval: ApprovalMode::Manual,
             section,
             done: None,
         }
@@ -213,6 +214,7 @@ impl Flavour {
             device,
             key: hash(1),
             hardware: (!empty).then(|| hash(3)),
+            account: (!empty).then(|| super::sample_evidence::account(&self.text("WEB-01$"))),
             attestation: (!empty).then(|| super::sample_evidence::attestation(&self.text("vendor"))),
             hardware_id: hash(2),
             certificate_serial: self.text("4f2a90c1d7e6b35188aa"),
@@ -364,6 +366,10 @@ impl Flavour {
             key: hash(at),
             key_protection: if at == 1 { KeyProtection::Attested } else { KeyProtection::SoftwareKey },
             hardware: (at == 1).then(|| hash(3)),
+            account: (at == 2).then(|| super::sample_evidence::account(&self.text("WEB-01$"))),
+            serial: Some(self.text("5CD1234XYZ")),
+            serial_note: (at == 1).then(|| self.text("desk 9, room 4")),
+            verdict: (at == 2).then(|| self.text("waits: the approval mode is manual")),
             address: self.text("10.20.4.118"),
             created: ago(i64::from(at) * 3 * MINUTE),
             token: TokenId(uuid(u64::from(at) + 90)),
@@ -388,6 +394,7 @@ impl Flavour {
             expires: ago((at as i64 - 1) * 20 * HOUR - HOUR),
             created_by: self.name("amelia"),
             used_by: (state == TokenState::Used).then(|| EnrolmentId(uuid(3))),
+            serial: None,
         };
         states.into_iter().zip(names).enumerate().map(token).collect()
     }

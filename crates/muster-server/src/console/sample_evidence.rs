@@ -2,7 +2,10 @@
 
 use super::sample::{Flavour, NOW, ago, hash, uuid};
 use muster_model::{
-    api::{Attestation, Conflict, ConflictDecision, ConflictKind, ConflictMachine, DeviceState},
+    api::{
+        Approval, ApprovalMode, Attestation, Conflict, ConflictDecision, ConflictKind, ConflictMachine, DeviceState,
+        DomainAccount, Serial, TrustedDomain,
+    },
     id::{ConflictId, DeviceId, EnrolmentId},
     time::{DAY, MINUTE},
 };
@@ -71,6 +74,29 @@ impl Flavour {
         vec![open, fork, again, decided]
     }
 
+    /// The approval mode.
+    pub(super) fn approval(self) -> Approval {
+        let mode = ApprovalMode::TrustedDomain;
+        let domain = TrustedDomain {
+            realm: self.text("LAB.EXAMPLE"),
+            service: "muster/site.example".to_owned(),
+            groups: vec!["S-1-5-21-1-2-3-1105".to_owned()],
+        };
+        let without_key = if self == Self::Empty { Vec::new() } else { vec![self.text("LAB.EXAMPLE")] };
+        Approval { mode, domains: vec![domain], warning: mode.warning().to_owned(), without_key }
+    }
+
+    /// Serial numbers that are expected.
+    pub(super) fn serials(self) -> Vec<Serial> {
+        let serial = |number: &str, note: &str| Serial {
+            serial: self.text(number),
+            note: self.text(note),
+            changed: ago(3 * DAY),
+            changed_by: self.text("amelia"),
+        };
+        vec![serial("5CD1234XYZ", "desk 9, room 4"), serial("5CD1234XZA", "reception")]
+    }
+
     /// Whose keys are believed.
     pub(super) fn trust(self) -> muster_model::api::TrustView {
         let key = |purpose: &str, name: &str, byte, in_use| muster_model::api::TrustKey {
@@ -97,5 +123,16 @@ impl Flavour {
             unconfirmed: 3,
             unconfirmed_until: Some(NOW.plus(5 * DAY)),
         }
+    }
+}
+
+/// The account of a computer that proved its domain.
+pub(super) fn account(name: &str) -> DomainAccount {
+    DomainAccount {
+        realm: "LAB.EXAMPLE".to_owned(),
+        account: name.to_owned(),
+        sid: "S-1-5-21-1004336348-1177238915-682003330-1104".to_owned(),
+        group: None,
+        verified: ago(2 * DAY),
     }
 }

@@ -3,7 +3,7 @@
 use super::{assets::Assets, format};
 use askama::filters::Safe;
 use muster_model::{
-    api::{Admin, Role},
+    api::{Admin, ApprovalMode, Role},
     id::{Name, SiteCode},
     time::UnixMillis,
 };
@@ -48,13 +48,14 @@ pub(crate) enum Done {
     DeploymentDeleted,
     TokenRevoked,
     SettingsSaved,
+    ApprovalSaved,
     ConflictDecided,
     IssuerAdded,
     IssuerRemoved,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 12] = [
+    const ALL: [(Self, &str, &str); 13] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -82,6 +83,11 @@ impl Done {
             "The issuer was removed. Devices that talk with its certificates are shut out.",
         ),
         (Self::ConflictDecided, "conflict-decided", "The conflict was decided. The device's page shows its state now."),
+        (
+            Self::ApprovalSaved,
+            "approval-saved",
+            "The approval mode was saved. Requests that wait already go on waiting.",
+        ),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 
@@ -120,6 +126,8 @@ pub(crate) struct Shell {
     pub(crate) now: UnixMillis,
     /// Requests that wait for approval; the menu shows it.
     pub(crate) pending: u64,
+    /// The approval mode in force; the widest one stands on every page.
+    pub(crate) approval: ApprovalMode,
     /// The menu item of this page.
     pub(crate) section: &'static str,
     /// What was done before.

@@ -2,6 +2,7 @@
 
 use super::{
     application::{ApplicationPage, ApplicationsPage},
+    approval::ApprovalPage,
     audit::AuditPage,
     confirm::ConfirmPage,
     conflict::ConflictsPage,
@@ -241,6 +242,16 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
             },
         ),
         page("settings-analyst", SettingsPage { shell: analyst, settings, problem: None }),
+        page(
+            "approval",
+            ApprovalPage {
+                shell: f.shell("approval"),
+                approval: f.approval(),
+                domains: f.text("LAB.EXAMPLE muster/site.example S-1-5-21-1-2-3-1105"),
+                serials: f.page(f.serials(), 2),
+                problem: Some(f.text("Name the trusted domains first.")),
+            },
+        ),
         page(
             "site",
             SitePage {

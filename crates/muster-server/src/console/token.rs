@@ -78,7 +78,7 @@ pub(crate) async fn token_create(visit: Visit, Fields(fields): Fields<TokenField
         Ok(name) => name,
         Err(error) => return list(visit, PageQuery::default(), Some(format!("What it is for: {error}."))).await,
     };
-    let create = TokenCreate { name: name.clone(), valid_seconds: fields.valid_seconds };
+    let create = TokenCreate { name: name.clone(), valid_seconds: fields.valid_seconds, serial: None };
     let created = visit.ask(muster_site::token_create(&visit.ctx, visit.site(), create).await)?;
     visit.page(&TokenCreatedPage { shell: visit.shell("tokens").await?, name: name.to_string(), created })
 }

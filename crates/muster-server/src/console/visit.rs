@@ -78,6 +78,7 @@ impl Visit {
     pub(crate) async fn shell(&self, section: &'static str) -> Result<Shell, PageRefusal> {
         let one = PageQuery { offset: 0, limit: 1 };
         let pending = muster_site::enrolment_list(&self.ctx, self.site(), Some(EnrolmentState::Pending), one).await;
+        let approval = muster_site::approval_show(&self.ctx, self.site()).await;
         Ok(Shell {
             site: self.site().code,
             site_name: self.site().name.clone(),
@@ -87,6 +88,7 @@ impl Visit {
             theme: self.theme,
             now: self.ctx.now,
             pending: self.ask(pending)?.total,
+            approval: self.ask(approval)?.mode,
             section,
             done: self.done,
         })

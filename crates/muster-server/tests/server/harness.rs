@@ -206,7 +206,15 @@ impl World {
             hardware_id: Hash([7; 32]),
         };
         let csr = BASE64.encode(certificate::signing_request(&key).unwrap());
-        let request = EnrolRequest { secret: token.secret, csr, claims, attestation: None, enterprise: None };
+        let request = EnrolRequest {
+            secret: token.secret,
+            csr,
+            claims,
+            attestation: None,
+            enterprise: None,
+            domain: None,
+            serial: None,
+        };
         let mut door = self.enrolment().await;
         let answer: EnrolAnswer = door.post_json("/enrol/v1/requests", &request).await.json();
         let EnrolAnswer::Pending { enrolment, .. } = answer else { panic!("not pending: {answer:?}") };

@@ -148,6 +148,11 @@ fn refusal(error: AttestationError, advice: &str) -> SiteError {
     SiteError::refused(Code::AttestationRefused, format!("The attestation is refused: {error}.{advice}"))
 }
 
+/// Whether a refusal is written to the audit log: the first ones of a token are.
+pub(super) fn may_record(ctx: &Ctx, site: &Site, token: TokenId) -> bool {
+    site.memory.recorded.0.count(&token.to_string(), RECORDED, ctx.now).is_ok()
+}
+
 /// A refusal, which stands in the audit log: somebody with a token tried to be a machine that it is not, or is misconfigured.
 async fn refused(ctx: &Ctx, site: &Site, token: TokenId, id: Option<Hash>, error: AttestationError) -> SiteError {
     let (object, advice) = match (id, error) {
@@ -164,7 +169,7 @@ async fn refused(ctx: &Ctx, site: &Site, token: TokenId, id: Option<Hash>, error
         (None, _) => ("hardware".to_owned(), String::new()),
     };
     let refusal = refusal(error, &advice);
-    if site.memory.recorded.0.count(&token.to_string(), RECORDED, ctx.now).is_err() {
+    if !may_record(ctx, site, token) {
         return refusal;
     }
     let detail = format!("An attestation from {} was refused ({}): {error}.", ctx.address, error.as_str());

@@ -21,7 +21,7 @@ use muster_store::{
     db::{
         assignment, attestation, certificate, deployment,
         device::{self, DeviceRow},
-        device_list, hardware, inventory,
+        device_list, domain_account, hardware, inventory,
         timeline::{self, TimelineRow},
     },
     transaction,
@@ -93,6 +93,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         key: row.key,
         hardware: row.hardware,
         attestation: attestation::get(&mut reader, EnrolmentId(id.0)).await?.map(super::attestation::shown),
+        account: domain_account::get(&mut reader, EnrolmentId(id.0)).await?,
         hardware_id: row.claims.hardware_id,
         revocation: certificate::get(&mut reader, &row.serial).await?.and_then(|issued| issued.revocation),
         certificate_serial: row.serial,

@@ -3,12 +3,17 @@
 //! A token is used once: one conditional update decides, however many try. The same token with the same key is the same
 //! request again, so that a client that was killed at any moment goes on where it was.
 
-use super::{attestation::Channel, conflict, enterprise::Claim, read_secret};
+use super::{
+    admission::{self, Proven, marks},
+    attestation::Channel,
+    conflict, domain, read_secret,
+};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     api::{
         ConflictDecision, Device, DeviceState, Enrolment, EnrolmentState, HardwareStanding, Page, PageQuery, Reason,
+        is_serial,
     },
     enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest},
     id::{DeviceId, EnrolmentId, Hash, TokenId},
@@ -18,17 +23,14 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_store::{
-    Tx,
+    Connection, Tx,
     bus::{Notice, Noun},
     db::{
-        assignment,
-        attestation::{self, AttestationRow},
-        certificate as certificate_row,
-        conflict::ConflictRow,
+        assignment, certificate as certificate_row,
         device::{self, DeviceRow},
+        domain_account,
         enrolment::{self, EnrolmentRow},
-        enterprise::EnterpriseRow,
-        hardware, timeline,
+        hardware, serial, timeline,
         token::{self, TokenRow},
     },
     transaction,
@@ -41,8 +43,8 @@ const RETRY_AFTER: u32 = 5;
 /// The enrolment door: a client asks to be enrolled.
 ///
 /// # Errors
-/// `malformed`, `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `token_revoked`, `attestation_refused`; nothing is
-/// changed then.
+/// `malformed`, `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `token_revoked`, `attestation_refused`,
+/// `domain_refused`, `serial_mismatch`; nothing is changed then.
 pub async fn enrolment_request(
     ctx: &Ctx,
     site: &Site,
@@ -54,6 +56,9 @@ pub async fn enrolment_request(
             Code::Malformed,
             "Host name, operating system and agent version must have 1 to 255 bytes and no control characters.",
         ));
+    }
+    if request.serial.as_deref().is_some_and(|serial| !is_serial(serial)) {
+        return Err(SiteError::refused(Code::Malformed, "A serial number has 1 to 64 characters that can be seen."));
     }
     let key = requested_key(&request.csr)?;
     let Some((_, secret)) = read_secret(&request.secret) else { return Err(token_unknown()) };
@@ -73,6 +78,19 @@ pub async fn enrolment_request(
         }
         None => None,
     };
+    let made_for = made_for(ctx, site, &secret, request.serial.as_deref()).await?;
+    let mut claims = request.claims;
+    let account = match &request.domain {
+        Some(proof) => {
+            let token = usable(site, &secret, &key.id(), ctx.now).await?;
+            let (shown, account) = domain::judge(ctx, site, channel, token, &key, &claims, proof).await?;
+            // What its domain calls it counts, and not what it says.
+            account.computer().clone_into(&mut claims.host_name);
+            Some(shown)
+        }
+        None => None,
+    };
+    let proven = Proven { evidence, enterprise, account, made_for };
     let id = EnrolmentId(site.sources.id());
     let new = EnrolmentRow {
         id,
@@ -80,8 +98,11 @@ pub async fn enrolment_request(
         token: TokenId(id.0),
         key: key.id(),
         spki: key.spki(),
-        claims: request.claims,
-        hardware: evidence.as_ref().map(|evidence| evidence.hardware),
+        claims,
+        hardware: proven.evidence.as_ref().map(|evidence| evidence.hardware),
+        account: proven.account.as_ref().map(|account| account.sid.clone()),
+        serial: request.serial,
+        verdict: None,
         address: ctx.address.clone(),
         assignment: empty_assignment(site, id, ctx.now)?,
         created: ctx.now,
@@ -92,7 +113,7 @@ pub async fn enrolment_request(
         match token::take(tx, &secret, id, ctx.now).await? {
             Some(token) => {
                 let row = EnrolmentRow { token, ..new.clone() };
-                let (row, suspects) = insert(tx, ctx, site, row, (evidence.as_ref(), enterprise.as_ref())).await?;
+                let (row, suspects) = admission::admit(tx, ctx, site, row, &proven).await?;
                 Ok((row, true, suspects))
             }
             None => Ok::<_, SiteError>((repeated(tx, ctx, &secret, &new.key).await?, false, Vec::new())),
@@ -109,6 +130,23 @@ pub async fn enrolment_request(
     answer(ctx, site, row).await
 }
 
+/// The serial number that a token was made for. Only the machine that states it may use the token, and a token that is not known
+/// makes nobody work.
+async fn made_for(ctx: &Ctx, site: &Site, secret: &Hash, stated: Option<&str>) -> Result<Option<String>, SiteError> {
+    let token = token::by_secret(&mut *site.store.reader().await?, secret).await?.ok_or_else(token_unknown)?;
+    if token.serial.is_none() || token.serial.as_deref() == stated {
+        return Ok(token.serial);
+    }
+    if super::attestation::may_record(ctx, site, token.id) {
+        let detail =
+            format!("A machine at {} with another serial number tried the token \"{}\".", ctx.address, token.name);
+        transaction!(site.store, "enrolment_mismatch", |tx| {
+            audit::append(tx, ctx, "enrolment_mismatch", format!("token {}", token.id), detail.clone()).await
+        })?;
+    }
+    Err(SiteError::refused(Code::SerialMismatch, "The token was made for a machine with another serial number."))
+}
+
 /// Proof that the client has its key; of the request nothing else is taken.
 pub(super) fn requested_key(csr: &str) -> Result<PublicKey, SiteError> {
     let der = BASE64.decode(csr).unwrap_or_default();
@@ -123,92 +161,6 @@ pub(super) fn requested_key(csr: &str) -> Result<PublicKey, SiteError> {
 pub(super) fn token_unknown() -> SiteError {
     metrics::counter!("muster_enrolment_refused_total", "reason" => "token_unknown").increment(1);
     SiteError::refused(Code::TokenUnknown, "This site does not know the token; ask its administrator for a new one.")
-}
-
-/// Keeps a request whose token was taken. One that comes from a blocked device or blocked hardware, under whatever name and key,
-/// is refused at once; awaited hardware is approved at once; a machine that is there already is an alarm.
-async fn insert(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    site: &Site,
-    mut row: EnrolmentRow,
-    (evidence, enterprise): (Option<&AttestationRow>, Option<&EnterpriseRow>),
-) -> Result<(EnrolmentRow, Vec<ConflictRow>), SiteError> {
-    let (name, hardware) = (row.claims.host_name.clone(), row.hardware);
-    let blocked = device::blocked_alike(tx, &row.key, &row.claims.hardware_id, hardware.as_ref()).await?;
-    let decided = match &hardware {
-        Some(hardware) => hardware::get(tx, hardware).await?.map(|decided| decided.standing),
-        None => None,
-    };
-    let twins = twins(tx, &row).await?;
-    enrolment::insert(tx, &row).await?;
-    if let Some(evidence) = evidence {
-        attestation::insert(tx, row.id, evidence).await?;
-    }
-    let claim = match enterprise {
-        Some(certificate) => super::enterprise::claim(tx, ctx, site, &row, certificate).await?,
-        None => Claim::default(),
-    };
-    let detail = if let Some(device) = blocked.or(claim.blocked) {
-        refuse_at_once(tx, ctx, &mut row).await?;
-        let text =
-            format!("{name} at {} tried to enrol with this device's key or hardware, and was refused.", ctx.address);
-        tell(tx, ctx, device, text).await?;
-        format!("{name} at {} was refused: it has key or hardware of blocked device {device}.", ctx.address)
-    } else if decided == Some(HardwareStanding::Blocked) {
-        refuse_at_once(tx, ctx, &mut row).await?;
-        format!("{name} at {} was refused: its hardware identity is blocked.", ctx.address)
-    } else {
-        for (device, other) in &twins {
-            let text = format!(
-                "Two machines, or one that was enrolled twice: {name} at {} asks to be enrolled (request {}) with another \
-                 key and the hardware of this device, {other}.",
-                ctx.address, row.id
-            );
-            tell(tx, ctx, *device, text).await?;
-            conflict::enrolled_again(tx, ctx, site, &row, *device).await?;
-        }
-        format!("{name} at {} asks to be enrolled, key {}.", ctx.address, row.key)
-    };
-    audit::append(tx, ctx, "enrolment_request", format!("enrolment {}", row.id), detail).await?;
-    if decided == Some(HardwareStanding::Awaited)
-        && row.state == EnrolmentState::Pending
-        && twins.is_empty()
-        && claim.suspects.is_empty()
-        && super::enterprise::doubts(tx, row.id).await?.is_empty()
-        && let Some(hardware) = &hardware
-        && hardware::arrived(tx, hardware).await?
-    {
-        let new = new_device(ctx, site, &row)?;
-        approve(tx, &Ctx::site(ctx.now), &row, &new, "site").await?;
-        (row.state, row.device) = (EnrolmentState::Approved, Some(new.0.id));
-    }
-    Ok((row, claim.quarantine(tx).await?))
-}
-
-/// Active devices with the same hardware and another key: by proof where there is one, else by what the client says.
-async fn twins(tx: &mut Tx, row: &EnrolmentRow) -> Result<Vec<(DeviceId, String)>, SiteError> {
-    let alike = device::alike(tx, &row.key, row.hardware.as_ref(), &row.claims).await?;
-    let same = |other: &device::Alike| {
-        matches!(other.state, DeviceState::Active | DeviceState::Quarantined)
-            && matches!(other.common, "TPM" | "hardware id")
-    };
-    let mut twins: Vec<_> = alike.into_iter().filter(same).map(|other| (other.id, other.name)).collect();
-    twins.sort_by_key(|(id, _)| id.0);
-    twins.dedup_by_key(|(id, _)| *id);
-    Ok(twins)
-}
-
-async fn refuse_at_once(tx: &mut Tx, ctx: &Ctx, row: &mut EnrolmentRow) -> Result<(), SiteError> {
-    enrolment::decide(tx, row.id, EnrolmentState::Refused, None, "site", ctx.now).await?;
-    row.state = EnrolmentState::Refused;
-    Ok(())
-}
-
-/// A warning in the history of a device.
-async fn tell(tx: &mut Tx, ctx: &Ctx, device: DeviceId, text: String) -> Result<(), SiteError> {
-    let line = super::device::line(device, ctx.now, "enrolment", Severity::Warning, text);
-    Ok(timeline::insert(tx, &line).await?)
 }
 
 /// The token could not be taken: either this is the request that has it, or there is a reason to refuse.
@@ -343,25 +295,35 @@ pub(super) fn signer_of<T: muster_model::Signed + serde::de::DeserializeOwned>(b
     key.filter(|_| matches!(unknown, Err(envelope::EnvelopeError::KeyUnknown)))
 }
 
-fn shown(
-    row: EnrolmentRow,
-    conflicts: Vec<String>,
-    enterprise: Option<muster_model::api::EnterpriseCertificate>,
-) -> Enrolment {
-    Enrolment {
+/// A request as administrators see it.
+async fn shown(conn: &mut Connection, row: EnrolmentRow, conflicts: Vec<String>) -> Result<Enrolment, SiteError> {
+    let account = match row.account {
+        Some(_) => domain_account::get(conn, row.id).await?,
+        None => None,
+    };
+    let listed = match &row.serial {
+        Some(number) => serial::get(conn, number).await?,
+        None => None,
+    };
+    let enterprise = super::enterprise::shown(conn, row.id).await?;
+    Ok(Enrolment {
         id: row.id,
         state: row.state,
         claims: row.claims,
         key: row.key,
         key_protection: super::device::protection(row.hardware.as_ref()),
         hardware: row.hardware,
+        account,
+        serial: row.serial,
+        serial_note: listed.map(|listed| listed.note),
+        verdict: row.verdict,
         address: row.address,
         created: row.created,
         token: row.token,
         device: row.device,
         enterprise,
         conflicts,
-    }
+    })
 }
 
 /// A page of requests; those that wait with the devices that they resemble.
@@ -382,14 +344,13 @@ pub async fn enrolment_list(
     for row in rows {
         let conflicts = match row.state {
             EnrolmentState::Pending => {
-                let alike = device::alike(&mut reader, &row.key, row.hardware.as_ref(), &row.claims).await?;
+                let alike = device::alike(&mut reader, marks(&row)).await?;
                 let doubts = super::enterprise::doubts(&mut reader, row.id).await?;
                 conflicts(alike).into_iter().chain(doubts).collect()
             }
             _ => Vec::new(),
         };
-        let enterprise = super::enterprise::shown(&mut reader, row.id).await?;
-        items.push(shown(row, conflicts, enterprise));
+        items.push(shown(&mut reader, row, conflicts).await?);
     }
     Ok(Page { items, total, offset: page.offset })
 }
@@ -433,24 +394,24 @@ pub(super) async fn approve(
         return Err(decided());
     }
     let conflict = |detail: String| Err(SiteError::refused(Code::Conflict, detail));
-    for other in device::alike(tx, &row.key, row.hardware.as_ref(), &row.claims).await? {
+    for other in device::alike(tx, marks(row)).await? {
         match (other.common, other.state) {
             ("key", _) => {
                 return conflict(format!("The key is that of device {}; the client must make a new one.", other.id));
             }
-            // Two machines cannot have one TPM: this is the same one under a second name, or the record of it is stale.
-            ("TPM", DeviceState::Active | DeviceState::Quarantined) => {
+            // Two machines cannot have one TPM or one account: this is the same one under a second name, or the record is stale.
+            (common @ ("TPM" | "domain account"), DeviceState::Active | DeviceState::Quarantined) => {
                 return conflict(format!(
-                    "The TPM is that of active device {} ({}). Retire that device if this request takes its place, or block it.",
+                    "The {common} is that of active device {} ({}). Retire that device if this request takes its place, or block it.",
                     other.name, other.id
                 ));
             }
             _ => {}
         }
     }
-    if let Some(blocked) = device::blocked_alike(tx, &row.key, &row.claims.hardware_id, row.hardware.as_ref()).await? {
+    if let Some(blocked) = device::blocked_alike(tx, marks(row)).await? {
         return conflict(format!(
-            "Its key or hardware is that of blocked device {blocked}; unblock that one, or refuse the request."
+            "Its key, hardware or domain account is that of blocked device {blocked}; unblock that one, or refuse the request."
         ));
     }
     if let Some(hardware) = &row.hardware
@@ -464,10 +425,12 @@ pub(super) async fn approve(
     certificate_row::insert(tx, issuer, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;
     assignment::ask(tx, &[device.id], ctx.now).await?;
     let protection = super::device::protection(row.hardware.as_ref());
-    let text = format!("{by} approved the device; it came with key {} ({protection}).", row.key);
+    let why =
+        row.verdict.as_deref().filter(|_| by == "site").map(|verdict| format!(" Why: {verdict}.")).unwrap_or_default();
+    let text = format!("{by} approved the device; it came with key {} ({protection}).{why}", row.key);
     let line = super::device::line(device.id, ctx.now, "enrolment", Severity::Information, text);
     timeline::insert(tx, &line).await?;
-    let detail = format!("{} was approved, key {} ({protection}).", row.claims.host_name, row.key);
+    let detail = format!("{} was approved, key {} ({protection}).{why}", row.claims.host_name, row.key);
     audit::append(tx, ctx, "enrolment_approve", format!("device {}", device.id), detail).await
 }
 
@@ -490,6 +453,7 @@ pub(super) fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<(
         key: row.key,
         spki: row.spki.clone(),
         hardware: row.hardware,
+        account: row.account.clone(),
         serial: issued.serial,
         previous_serial: None,
         certificate_expires: issued.expires,
@@ -516,7 +480,7 @@ pub async fn enrolment_refuse(ctx: &Ctx, site: &Site, id: EnrolmentId, reason: R
         enrolment::get(tx, id).await?.ok_or_else(SiteError::not_found)
     })?;
     site.bus.publish(Notice::Changed(Noun::Enrolment));
-    Ok(shown(row, Vec::new(), None))
+    shown(&mut *site.store.reader().await?, row, Vec::new()).await
 }
 
 /// Refuses a request, in the transaction of a decision.

@@ -1,11 +1,14 @@
 //! Who may talk to the site: its own making, administrators and their sessions, enrolment, devices, the trust bundle.
 
 pub mod admin;
+pub mod admission;
+pub mod approval;
 pub mod attestation;
 pub mod certificate;
 pub mod conflict;
 pub mod connection;
 pub mod device;
+pub mod domain;
 pub mod enrolment;
 pub mod enterprise;
 pub mod hardware;
@@ -14,6 +17,7 @@ pub mod keys;
 pub mod limiter;
 pub mod new_site;
 pub mod revocation;
+pub mod serial;
 pub mod session;
 pub mod token;
 pub mod trust;

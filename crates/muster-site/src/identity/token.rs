@@ -3,7 +3,7 @@
 use super::new_secret;
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
-    api::{Page, PageQuery, Token, TokenCreate, TokenCreated, TokenState},
+    api::{Page, PageQuery, Token, TokenCreate, TokenCreated, TokenState, is_serial},
     enrol::EnrolmentToken,
     id::TokenId,
     problem::Code,
@@ -36,6 +36,7 @@ fn shown(row: TokenRow, now: UnixMillis) -> Token {
         expires: row.expires,
         created_by: row.created_by,
         used_by: row.used_by,
+        serial: row.serial,
     }
 }
 
@@ -59,6 +60,9 @@ pub async fn token_create(ctx: &Ctx, site: &Site, request: TokenCreate) -> Resul
     if !VALID_SECONDS.contains(&request.valid_seconds) {
         return Err(SiteError::refused(Code::Malformed, "A token is valid for 60 to 2,592,000 seconds (30 days)."));
     }
+    if request.serial.as_deref().is_some_and(|serial| !is_serial(serial)) {
+        return Err(SiteError::refused(Code::Malformed, "A serial number has 1 to 64 characters that can be seen."));
+    }
     let (secret, hash) = new_secret()?;
     let row = TokenRow {
         id: TokenId(site.sources.id()),
@@ -68,10 +72,12 @@ pub async fn token_create(ctx: &Ctx, site: &Site, request: TokenCreate) -> Resul
         created_by: admin.name.clone(),
         used_by: None,
         revoked: None,
+        serial: request.serial,
     };
     transaction!(site.store, "token_create", |tx| {
         token::insert(tx, &row, &hash).await?;
-        let detail = format!("Token \"{}\" was made, valid for {} seconds.", row.name, request.valid_seconds);
+        let only = row.serial.as_ref().map(|serial| format!(" Only for serial number {serial}.")).unwrap_or_default();
+        let detail = format!("Token \"{}\" was made, valid for {} seconds.{only}", row.name, request.valid_seconds);
         audit::append(tx, ctx, "token_create", format!("token {}", row.id), detail).await
     })?;
     site.bus.publish(Notice::Changed(Noun::Enrolment));

@@ -60,7 +60,7 @@ async fn numbers_have_no_gap_however_many_write_at_once() {
         let mut tasks = tokio::task::JoinSet::new();
         for n in 0..100 {
             let (site, ctx) = (test.site.clone(), if n % 4 == 0 { test.analyst() } else { test.full() });
-            let request = TokenCreate { name: "x".parse().unwrap(), valid_seconds: 60 };
+            let request = TokenCreate { name: "x".parse().unwrap(), valid_seconds: 60, serial: None };
             tasks.spawn(async move { token_create(&ctx, &site, request).await.is_ok() });
         }
         let made = tasks.join_all().await.into_iter().filter(|made| *made).count() as u64;

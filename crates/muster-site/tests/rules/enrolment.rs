@@ -44,7 +44,7 @@ async fn from_token_to_certificate() {
         let created = token_create(
             &test.full(),
             &test.site,
-            TokenCreate { name: "laptops".parse().unwrap(), valid_seconds: 3_600 },
+            TokenCreate { name: "laptops".parse().unwrap(), valid_seconds: 3_600, serial: None },
         )
         .await
         .unwrap();
@@ -98,7 +98,7 @@ async fn a_token_that_is_no_good_changes_nothing() {
         for secret in ["", "x", &BASE64URL.encode([3; 32]), &"A".repeat(100_000)] {
             assert_eq!(code_of(&test, with(secret)).await, Code::TokenUnknown);
         }
-        let request = TokenCreate { name: "revoked".parse().unwrap(), valid_seconds: 60 };
+        let request = TokenCreate { name: "revoked".parse().unwrap(), valid_seconds: 60, serial: None };
         let revoked = token_create(&test.full(), &test.site, request).await.unwrap();
         let secret = revoked.token.parse::<EnrolmentToken>().unwrap().secret;
         let state = token_revoke(&test.full(), &test.site, revoked.id).await.unwrap().state;

@@ -4,6 +4,7 @@
 
 mod admin;
 mod application;
+mod approval;
 mod audit;
 mod certificate;
 mod client;

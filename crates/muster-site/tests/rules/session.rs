@@ -145,7 +145,7 @@ async fn a_code_is_good_once_and_for_five_minutes() {
 async fn who_is_not_signed_in_sees_nothing_and_an_analyst_changes_nothing() {
     let test = TestSite::new().await;
     let before = audit_list(&test.full(), &test.site, PageQuery::default()).await.unwrap().total;
-    let request = TokenCreate { name: "x".parse().unwrap(), valid_seconds: 60 };
+    let request = TokenCreate { name: "x".parse().unwrap(), valid_seconds: 60, serial: None };
     let page = PageQuery::default();
     for (ctx, change) in [(test.anonymous(), Code::Unauthenticated), (test.analyst(), Code::Forbidden)] {
         assert_eq!(token_create(&ctx, &test.site, request.clone()).await.unwrap_err().code(), change);

@@ -79,6 +79,7 @@ async fn a_site_opens_with_its_own_keys_and_root_only() {
             keys: Arc::new(new.into_keys()),
             root,
             endorsement_roots: Vec::new(),
+            keytabs: Vec::new(),
             limits: muster_model::limits::Limits::default(),
             addresses: Addresses::default(),
             sources: Arc::new(TestSources::default()),

@@ -27,6 +27,8 @@ pub struct DeviceRow {
     pub spki: Vec<u8>,
     /// The hardware identity that it proved when it enrolled.
     pub hardware: Option<Hash>,
+    /// Security identifier of the computer's account that it proved when it enrolled.
+    pub account: Option<String>,
     /// Serial number of its certificate.
     pub serial: String,
     /// Serial number of the certificate before, which is good until the new one is used.
@@ -64,6 +66,7 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
         key: parse(&text("key_id")?, "key id")?,
         spki: row.try_get("spki")?,
         hardware: parsed_opt(row, "hardware")?,
+        account: row.try_get("account")?,
         serial: text("certificate_serial")?,
         previous_serial: row.try_get("previous_serial")?,
         certificate_expires: UnixMillis(row.try_get("certificate_expires")?),
@@ -83,8 +86,8 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
 /// [`StoreError::Exists`] when the id or the key is another's.
 pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO device (id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
-         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search, hardware) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)";
+         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search, hardware, account) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16)";
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.state.as_str())
@@ -101,6 +104,7 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(signed(row.revision))
         .bind(search_text(&row.claims))
         .bind(row.hardware.map(|id| id.to_string()))
+        .bind(row.account.as_deref())
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -118,7 +122,7 @@ fn search_text(claims: &DeviceClaims) -> String {
 pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
     let statement = "SELECT id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
          certificate_serial, previous_serial, certificate_expires, certificate, enrolled, last_seen, last_inventory, \
-         block_reason, revision, hardware, key_revoked FROM device WHERE id = $1";
+         block_reason, revision, hardware, account, key_revoked FROM device WHERE id = $1";
     let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(device).transpose()
 }
@@ -132,36 +136,49 @@ pub struct Alike {
     pub name: String,
     /// Its state.
     pub state: DeviceState,
-    /// `key`, `TPM`, `hardware id` or `host name`.
+    /// `key`, `TPM`, `domain account`, `hardware id` or `host name`.
     pub common: &'static str,
 }
 
-/// Devices that have this key, hardware identity, hardware id or host name; at most 10 of each.
+/// By what a device is known again.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks<'a> {
+    /// Key id of its key.
+    pub key: &'a Hash,
+    /// The hardware identity that it proved.
+    pub hardware: Option<&'a Hash>,
+    /// Security identifier of the computer's account that it proved.
+    pub account: Option<&'a str>,
+    /// What it says.
+    pub claims: &'a DeviceClaims,
+}
+
+/// Devices that have this key, hardware identity, account, hardware id or host name; at most 10 of each.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn alike(
-    conn: &mut AnyConnection,
-    key: &Hash,
-    hardware: Option<&Hash>,
-    claims: &DeviceClaims,
-) -> Result<Vec<Alike>, StoreError> {
+pub async fn alike(conn: &mut AnyConnection, marks: Marks<'_>) -> Result<Vec<Alike>, StoreError> {
     let questions = [
-        ("key", "SELECT id, name, state FROM device WHERE key_id = $1 LIMIT 10", key.to_string()),
+        ("key", "SELECT id, name, state FROM device WHERE key_id = $1 LIMIT 10", marks.key.to_string()),
         (
             "TPM",
             "SELECT id, name, state FROM device WHERE hardware = $1 ORDER BY id DESC LIMIT 10",
-            hardware.map(Hash::to_string).unwrap_or_default(),
+            marks.hardware.map(Hash::to_string).unwrap_or_default(),
+        ),
+        (
+            "domain account",
+            "SELECT id, name, state FROM device WHERE account = $1 ORDER BY id DESC LIMIT 10",
+            marks.account.unwrap_or_default().to_owned(),
         ),
         (
             "hardware id",
             "SELECT id, name, state FROM device WHERE hardware_id = $1 ORDER BY id DESC LIMIT 10",
-            claims.hardware_id.to_string(),
+            marks.claims.hardware_id.to_string(),
         ),
         (
             "host name",
             "SELECT id, name, state FROM device WHERE name = $1 ORDER BY id DESC LIMIT 10",
-            claims.host_name.clone(),
+            marks.claims.host_name.clone(),
         ),
     ];
     let mut found = Vec::new();
@@ -175,26 +192,23 @@ pub async fn alike(
     Ok(found)
 }
 
-/// A blocked device with this key, this hardware id or this proven hardware identity, or which was blocked because a machine with
-/// this hardware id used its key.
+/// A blocked device with this key, this hardware id, this proven hardware identity or this account, or which was blocked because
+/// a machine with this hardware id used its key.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn blocked_alike(
-    conn: &mut AnyConnection,
-    key: &Hash,
-    hardware_id: &Hash,
-    hardware: Option<&Hash>,
-) -> Result<Option<DeviceId>, StoreError> {
+pub async fn blocked_alike(conn: &mut AnyConnection, marks: Marks<'_>) -> Result<Option<DeviceId>, StoreError> {
     let statement = "SELECT id FROM device WHERE key_id = $1 AND state = 'blocked' \
          UNION ALL SELECT id FROM device WHERE hardware_id = $2 AND state = 'blocked' \
          UNION ALL SELECT d.id FROM conflict c JOIN device d ON d.id = c.device \
          WHERE c.second_hardware = $2 AND c.decision = 'block' AND d.state = 'blocked' \
-         UNION ALL SELECT id FROM device WHERE hardware = $3 AND state = 'blocked' LIMIT 1";
+         UNION ALL SELECT id FROM device WHERE hardware = $3 AND state = 'blocked' \
+         UNION ALL SELECT id FROM device WHERE account = $4 AND state = 'blocked' LIMIT 1";
     let id: Option<String> = sqlx::query_scalar(statement)
-        .bind(key.to_string())
-        .bind(hardware_id.to_string())
-        .bind(hardware.map(Hash::to_string).unwrap_or_default())
+        .bind(marks.key.to_string())
+        .bind(marks.claims.hardware_id.to_string())
+        .bind(marks.hardware.map(Hash::to_string).unwrap_or_default())
+        .bind(marks.account.unwrap_or_default())
         .fetch_optional(conn)
         .await?;
     id.map(|id| parse(&id, "device id")).transpose()
@@ -344,11 +358,17 @@ pub async fn seen(tx: &mut Tx, devices: &[(DeviceId, UnixMillis)]) -> Result<(),
     Ok(())
 }
 
-/// Notes what a device says of itself now. Not its hardware id: that is what it enrolled with.
+/// Notes what a device says of itself now. Not its hardware id: that is what it enrolled with. Nor its name, where that is the one
+/// that its domain proved.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn set_claims(tx: &mut Tx, id: DeviceId, claims: &DeviceClaims) -> Result<(), StoreError> {
+    let proven: Option<String> = sqlx::query_scalar("SELECT name FROM device WHERE id = $1 AND account IS NOT NULL")
+        .bind(id.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    let claims = &DeviceClaims { host_name: proven.unwrap_or_else(|| claims.host_name.clone()), ..claims.clone() };
     let statement = "UPDATE device SET name = $2, operating_system = $3, agent_version = $4, search = $5 WHERE id = $1 \
          AND (name <> $2 OR operating_system <> $3 OR agent_version <> $4)";
     sqlx::query(statement)

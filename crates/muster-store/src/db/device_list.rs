@@ -161,6 +161,7 @@ mod tests {
             key: Hash(key),
             spki: Vec::new(),
             hardware: None,
+            account: None,
             serial: String::new(),
             previous_serial: None,
             certificate_expires: UnixMillis(0),

@@ -29,6 +29,12 @@ pub struct EnrolmentRow {
     pub claims: DeviceClaims,
     /// The hardware identity that it proved.
     pub hardware: Option<Hash>,
+    /// Security identifier of the computer's account that it proved.
+    pub account: Option<String>,
+    /// The serial number that it states.
+    pub serial: Option<String>,
+    /// Why it was approved without an administrator, or was not.
+    pub verdict: Option<String>,
     /// The address it came from.
     pub address: String,
     /// The signed empty policy that it got.
@@ -54,6 +60,9 @@ fn enrolment(row: &AnyRow) -> Result<EnrolmentRow, StoreError> {
             hardware_id: parse(&text("hardware_id")?, "hardware id")?,
         },
         hardware: parsed_opt(row, "hardware")?,
+        account: row.try_get("account")?,
+        serial: row.try_get("serial")?,
+        verdict: row.try_get("verdict")?,
         address: text("address")?,
         assignment: row.try_get("assignment")?,
         created: UnixMillis(row.try_get("created")?),
@@ -65,7 +74,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, state, token, key_id, spki, host_name, operating_system, agent_version, hardware_id, address, \
-             assignment, created, device, hardware FROM enrolment ",
+             assignment, created, device, hardware, account, serial, verdict FROM enrolment ",
             $rest
         )
     };
@@ -77,8 +86,8 @@ macro_rules! select {
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, row: &EnrolmentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO enrolment (id, state, token, key_id, spki, host_name, operating_system, agent_version, \
-         hardware_id, address, assignment, created, hardware) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+         hardware_id, address, assignment, created, hardware, account, serial, verdict) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.state.as_str())
@@ -93,6 +102,9 @@ pub async fn insert(tx: &mut Tx, row: &EnrolmentRow) -> Result<(), StoreError> {
         .bind(&row.assignment[..])
         .bind(row.created.0)
         .bind(row.hardware.map(|id| id.to_string()))
+        .bind(row.account.as_deref())
+        .bind(row.serial.as_deref())
+        .bind(row.verdict.as_deref())
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -140,6 +152,16 @@ pub async fn decide(
         .execute(tx.conn())
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Says why a request was approved without an administrator, or was not.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn set_verdict(tx: &mut Tx, id: EnrolmentId, verdict: &str) -> Result<(), StoreError> {
+    let statement = "UPDATE enrolment SET verdict = $2 WHERE id = $1";
+    sqlx::query(statement).bind(id.to_string()).bind(verdict).execute(tx.conn()).await?;
+    Ok(())
 }
 
 /// A page of requests, the oldest first where they wait, else the newest first; and how many there are.

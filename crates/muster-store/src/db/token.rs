@@ -28,11 +28,13 @@ pub struct TokenRow {
     pub used_by: Option<EnrolmentId>,
     /// When it was revoked.
     pub revoked: Option<UnixMillis>,
+    /// The serial number of the one machine that it was made for.
+    pub serial: Option<String>,
 }
 
-type Row = (String, String, i64, i64, String, Option<String>, Option<i64>);
+type Row = (String, String, i64, i64, String, Option<String>, Option<i64>, Option<String>);
 
-fn token((id, name, created, expires, created_by, used_by, revoked): Row) -> Result<TokenRow, StoreError> {
+fn token((id, name, created, expires, created_by, used_by, revoked, serial): Row) -> Result<TokenRow, StoreError> {
     Ok(TokenRow {
         id: parse(&id, "token id")?,
         name: parse(&name, "name")?,
@@ -41,12 +43,13 @@ fn token((id, name, created, expires, created_by, used_by, revoked): Row) -> Res
         created_by: parse(&created_by, "name")?,
         used_by: used_by.map(|id| parse(&id, "enrolment id")).transpose()?,
         revoked: revoked.map(UnixMillis),
+        serial,
     })
 }
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, name, created, expires, created_by, used_by, revoked FROM token ", $rest)
+        concat!("SELECT id, name, created, expires, created_by, used_by, revoked, serial FROM token ", $rest)
     };
 }
 
@@ -55,8 +58,8 @@ macro_rules! select {
 /// # Errors
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, token: &TokenRow, secret_hash: &Hash) -> Result<(), StoreError> {
-    let statement = "INSERT INTO token (id, name, secret_hash, created, expires, created_by) \
-         VALUES ($1, $2, $3, $4, $5, $6)";
+    let statement = "INSERT INTO token (id, name, secret_hash, created, expires, created_by, serial) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     sqlx::query(statement)
         .bind(token.id.to_string())
         .bind(token.name.as_str())
@@ -64,6 +67,7 @@ pub async fn insert(tx: &mut Tx, token: &TokenRow, secret_hash: &Hash) -> Result
         .bind(token.created.0)
         .bind(token.expires.0)
         .bind(token.created_by.as_str())
+        .bind(token.serial.as_deref())
         .execute(tx.conn())
         .await?;
     Ok(())

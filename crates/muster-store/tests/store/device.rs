@@ -64,7 +64,9 @@ async fn a_state_changes_from_what_was_seen_only() {
         assert_eq!(blocked.block_reason.as_deref(), Some("stolen"));
         let alike = async |key, hardware| {
             let mut conn = test.store.reader().await.unwrap();
-            store::blocked_alike(&mut conn, &hash(key), &hash(hardware), None).await.unwrap()
+            let (key, claims) = (hash(key), DeviceClaims { hardware_id: hash(hardware), ..claims("pc9") });
+            let marks = store::Marks { key: &key, hardware: None, account: None, claims: &claims };
+            store::blocked_alike(&mut conn, marks).await.unwrap()
         };
         assert_eq!(alike(1, 250).await, Some(device(1).id), "by key");
         assert_eq!(alike(250, 101).await, Some(device(1).id), "by hardware id");
@@ -78,7 +80,8 @@ async fn who_resembles_a_device_is_found_by_what_they_share() {
         filled(&test).await;
         let mut conn = test.store.reader().await.unwrap();
         let mut found = async |key, claims: &DeviceClaims| {
-            let alike = store::alike(&mut conn, &hash(key), None, claims).await.unwrap();
+            let marks = store::Marks { key: &hash(key), hardware: None, account: None, claims };
+            let alike = store::alike(&mut conn, marks).await.unwrap();
             alike.into_iter().map(|device| (device.name, device.common)).collect::<Vec<_>>()
         };
         assert_eq!(found(9, &claims("pc9")).await, []);

@@ -43,6 +43,7 @@ pub(crate) fn token(n: u8) -> TokenRow {
         created_by: "Ada".parse().unwrap(),
         used_by: None,
         revoked: None,
+        serial: None,
     }
 }
 
@@ -60,6 +61,9 @@ pub(crate) fn enrolment(n: u8) -> EnrolmentRow {
         spki: vec![n; 91],
         claims: claims(&format!("pc{n}")),
         hardware: None,
+        account: None,
+        serial: None,
+        verdict: None,
         address: "192.0.2.1".to_owned(),
         assignment: vec![0, n, 255],
         created: NOW.plus(i64::from(n)),
@@ -75,6 +79,7 @@ pub(crate) fn device(n: u8) -> DeviceRow {
         key: hash(n),
         spki: vec![n; 91],
         hardware: None,
+        account: None,
         serial: format!("40{n:02x}"),
         previous_serial: None,
         certificate_expires: NOW,

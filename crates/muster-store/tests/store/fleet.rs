@@ -33,6 +33,7 @@ pub(crate) async fn devices(store: &Store, count: u128) -> Vec<DeviceId> {
             key: hash,
             spki: vec![1],
             hardware: None,
+            account: None,
             serial: format!("{number:x}"),
             previous_serial: None,
             certificate_expires: UnixMillis(1),

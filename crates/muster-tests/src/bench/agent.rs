@@ -164,7 +164,7 @@ async fn inventory(scratch: &Path) -> Result<Vec<Figure>, FleetError> {
 async fn start(client: &Client, scratch: &Path) -> Result<Agent, FleetError> {
     let (state, token) = (scratch.join("agent"), scratch.join("agent.token"));
     let name = "agent".parse().map_err(|error: muster_model::id::IdError| FleetError::Unusable(error.to_string()))?;
-    let created = client.token_create(&TokenCreate { name, valid_seconds: 600 }).await?;
+    let created = client.token_create(&TokenCreate { name, valid_seconds: 600, serial: None }).await?;
     write_private(&token, &created.token)?;
     let enrolled = agent(&state)?
         .arg("enrol")

@@ -85,7 +85,7 @@ impl Enrolment {
     async fn token(&self, number: u64) -> Result<EnrolmentToken, FleetError> {
         let unusable = |error: &dyn std::fmt::Display| FleetError::Unusable(error.to_string());
         let name: Name = format!("fleet {number}").parse().map_err(|error| unusable(&error))?;
-        let created = self.client.token_create(&TokenCreate { name, valid_seconds: 3_600 }).await?;
+        let created = self.client.token_create(&TokenCreate { name, valid_seconds: 3_600, serial: None }).await?;
         created.token.parse().map_err(|error| unusable(&error))
     }
 
@@ -101,6 +101,8 @@ impl Enrolment {
             claims: claims(self.seed, number),
             attestation: None,
             enterprise: None,
+            domain: None,
+            serial: None,
         };
         let body = serde_json::to_vec(&request)?;
         let answer = connection.post("/enrol/v1/requests", "application/json", &body).await?;

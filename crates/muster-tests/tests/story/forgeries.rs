@@ -182,7 +182,15 @@ impl Door {
         let (secret, claims) = (self.token.secret.clone(), claims());
         self.post(
             "/enrol/v1/requests",
-            &EnrolRequest { secret, csr, claims, attestation: Some(attestation), enterprise: None },
+            &EnrolRequest {
+                secret,
+                csr,
+                claims,
+                attestation: Some(attestation),
+                enterprise: None,
+                domain: None,
+                serial: None,
+            },
         )
         .await
     }

@@ -210,6 +210,18 @@ impl Site {
         site
     }
 
+    /// As [`Site::start`], with these keytabs of its service.
+    pub(crate) async fn start_in_domain(keytabs: &[&Path]) -> Self {
+        let mut site = Self::made("127.0.0.1", &[]).await;
+        let directory = site.path("site/keytabs");
+        std::fs::create_dir(&directory).unwrap();
+        for keytab in keytabs {
+            std::fs::copy(keytab, directory.join(keytab.file_name().unwrap())).unwrap();
+        }
+        site.serve().await;
+        site
+    }
+
     async fn start_with(admin: &str, more: &[&str]) -> Self {
         let mut site = Self::made(admin, more).await;
         site.serve().await;

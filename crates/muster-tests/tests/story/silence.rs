@@ -102,6 +102,8 @@ async fn ask(site: &Site) {
         let config = Arc::new(tls::client_pinned(token.root).unwrap());
         let mut door = Connection::open(config, &Target::parse(&token.enrol).unwrap(), number as u64).await.unwrap();
         let request = EnrolRequest {
+            domain: None,
+            serial: Some(canary.chars().take(64).collect()),
             secret: token.secret.clone(),
             csr: BASE64.encode(certificate::signing_request(&PrivateKey::generate().unwrap()).unwrap()),
             claims: DeviceClaims {

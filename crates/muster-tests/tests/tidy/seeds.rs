@@ -14,7 +14,7 @@ use muster_model::status::{DeploymentReport, DeploymentState};
 use muster_model::time::UnixMillis;
 use muster_trust::bundle::{KeySet, NamedKey};
 use muster_trust::secret::{SealingPrivateKey, seal, statement_key};
-use muster_trust::{PrivateKey, TrustBundle, certificate, envelope, ocsp};
+use muster_trust::{PrivateKey, TrustBundle, certificate, envelope, kerberos, ocsp};
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -128,6 +128,8 @@ fn wire() -> Vec<Seed> {
         claims: claims(),
         attestation: None,
         enterprise: None,
+        domain: None,
+        serial: None,
     };
     let [inventory, status] = batches();
     vec![
@@ -142,8 +144,21 @@ fn wire() -> Vec<Seed> {
         ("token", "token.txt", token.to_text().into_bytes()),
         // One recorded machine has lines of nearly every format that the collectors read.
         ("collect", "machine.txt", read("crates/muster-agent/tests/machines/debian-12.tree").into_bytes()),
+        ("kerberos", "computer.keytab", keytab()),
         ("live", "changed", b": open\n\nevent: changed\ndata: 1\n\n:\n\n".to_vec()),
     ]
+}
+
+/// The keytab of a computer, as Samba writes it.
+fn keytab() -> Vec<u8> {
+    let mut entry = vec![0, 1, 0, 11];
+    entry.extend(b"LAB.EXAMPLE");
+    entry.extend([0, 4]);
+    entry.extend(b"PC1$");
+    entry.extend([0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 18, 0, 32]);
+    entry.extend([7; 32]);
+    entry.extend([0, 0, 0, 2]);
+    [&[5, 2, 0, 0, 0][..], &[u8::try_from(entry.len()).unwrap()], &entry].concat()
 }
 
 /// Seeds with keys and signatures: other bytes at each writing.
@@ -175,7 +190,9 @@ fn signed() -> Vec<Seed> {
     let ca = certificate::IssuingCa::new(root.clone(), &key).unwrap();
     let revoked = ocsp::Status::Revoked { at: NOW, reason: RevocationReason::KeyCompromise };
     let (statement, sealed) = secret(&key);
+    let computer = kerberos::Client::of(&kerberos::Keytab::read(&keytab()).unwrap()).unwrap();
     vec![
+        ("kerberos", "sign-in.der", computer.sign_in(NOW).unwrap().message),
         ("ocsp", "request.der", ocsp::request(&issuer, 7, None).unwrap()),
         ("ocsp", "request-nonce.der", ocsp::request(&issuer, 7, Some(&[7; 32])).unwrap()),
         ("ocsp", "good.der", ca.ocsp_status(7, ocsp::Status::Good, NOW, UnixMillis(NOW.0 + 1)).unwrap()),

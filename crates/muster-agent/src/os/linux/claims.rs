@@ -36,6 +36,17 @@ pub fn claims(site: SiteCode, state: &PrivateDirectory) -> io::Result<DeviceClai
     })
 }
 
+/// The serial number of this machine as its firmware has it; only the superuser may read it. None where the maker left words instead.
+#[must_use]
+pub fn serial_number() -> Option<String> {
+    let number = text("/sys/class/dmi/id/product_serial")?;
+    let number = number.trim();
+    let is_words = number.bytes().filter(u8::is_ascii_alphanumeric).all(|b| b == b'0')
+        || ["none", "not specified", "default string", "system serial number", "to be filled by o.e.m."]
+            .contains(&number.to_ascii_lowercase().as_str());
+    (muster_model::api::is_serial(number) && !is_words).then(|| number.to_owned())
+}
+
 /// The machine's own id, hashed with the site's code. A machine without one gets a random one, which is kept and stays: a host name
 /// changes, is `localhost` for a moment, and is another machine's as well.
 fn hardware_id(site: SiteCode, state: &PrivateDirectory, machine_id: Option<&str>) -> io::Result<Hash> {

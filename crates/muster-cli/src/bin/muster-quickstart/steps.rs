@@ -118,7 +118,7 @@ async fn enrol(
         return Ok((format!("muster-agent runs, and {} is online", output::clean(&seen.name)), ()));
     }
     let name = "quickstart".parse().map_err(|_| CliError::Usage("the token has no name".to_owned()))?;
-    let token = client.token_create(&TokenCreate { name, valid_seconds: 3_600 }).await?;
+    let token = client.token_create(&TokenCreate { name, valid_seconds: 3_600, serial: None }).await?;
     let file = place.path("token");
     files::write_private(&file, token.token.as_bytes(), false)?;
     let token_file = file.display().to_string();

@@ -2,6 +2,7 @@
 
 mod admin;
 mod application;
+mod approval;
 mod audit;
 mod certificate;
 mod conflict;
@@ -17,6 +18,7 @@ mod message;
 pub mod openapi;
 mod quarantine;
 mod secret;
+mod serial;
 mod session;
 mod settings;
 mod site;
@@ -37,6 +39,8 @@ pub(crate) fn routes() -> Vec<Route> {
         enrolment::routes(),
         hardware::routes(),
         issuer::routes(),
+        approval::routes(),
+        serial::routes(),
         device::routes(),
         certificate::routes(),
         conflict::routes(),
