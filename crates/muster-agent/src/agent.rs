@@ -50,6 +50,14 @@ pub enum StartError {
     /// Another agent runs.
     #[error("another muster-agent runs with the state directory {0}; stop it first")]
     Running(std::path::PathBuf),
+    /// It knows its site and has not asked it.
+    #[error(
+        "this client is assigned to site {0} and has not asked it; run `muster-agent enrol --token FILE` with a token of that site"
+    )]
+    Assigned(muster_model::id::SiteCode),
+    /// A reset that had begun could not be ended.
+    #[error(transparent)]
+    Reset(#[from] crate::reset::RemoveError),
     /// The trust bundle is missing.
     #[error("trust-bundle.cose is missing from the state directory; restore it, or enrol again with a new token")]
     NoBundle,

@@ -1,14 +1,18 @@
 //! The commands of `muster-agent`, other than `run`: each does one thing and prints what it did.
 
 use crate::{
-    clock::{Clock, shown},
+    clock::{Clock, Floored, shown},
     collect::Collector,
     enrol::{self, EnrolError, Enrolment, Progress},
     enterprise,
     identity::{self, Identity, IdentityError, Stage},
-    os::{DirectoryError, PrivateDirectory},
+    locate::{
+        self, Service,
+        assign::{self, AssignError},
+    },
+    os::{DirectoryError, PrivateDirectory, is_root},
     policy::{self, Policy},
-    run,
+    reset, run, site,
     store::{self, Store, StoreError, deployments, outbox},
 };
 use muster_model::{enrol::EnrolmentToken, policy::Recipient, time::UnixMillis};
@@ -16,6 +20,7 @@ use serde::Serialize;
 use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -62,6 +67,15 @@ pub enum CommandError {
     /// The machine could not be prepared.
     #[error(transparent)]
     Image(#[from] crate::image::ImageError),
+    /// What is kept of the site.
+    #[error(transparent)]
+    Site(#[from] site::SiteError),
+    /// No site was found.
+    #[error(transparent)]
+    Assign(#[from] AssignError),
+    /// Nothing was reset.
+    #[error(transparent)]
+    Reset(#[from] reset::ResetError),
     /// The output.
     #[error("the output cannot be written: {0}")]
     Output(io::Error),
@@ -224,6 +238,7 @@ fn look(state: &Path, clock: &Clock) -> Result<Status, CommandError> {
     let (mut device, mut enrolment, mut management_points) = (None, None, Vec::new());
     let name = match identity.as_ref().map(|identity| &identity.stage) {
         None => "not enrolled",
+        Some(Stage::Assigned) => "assigned",
         Some(Stage::Requesting { .. }) => "requesting",
         Some(Stage::Pending { enrolment: id }) => {
             enrolment = Some(id.to_string());
@@ -307,6 +322,79 @@ pub fn prepare_image(state: &Path, yes: bool, json: bool) -> Result<(), CommandE
     ))
 }
 
+/// `assign`: finds the site of the anchor by the configured sources.
+///
+/// # Errors
+/// See [`CommandError`].
+pub async fn assign(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandError> {
+    let held = run::hold(state)?;
+    let config = identity::config(&held.directory)?;
+    let identity = assign::assign(&held.directory, &config.location, config.anchor, clock).await?;
+    if json {
+        return say_json(&serde_json::json!({ "site": identity.site, "root": identity.root, "enrol": identity.enrol }));
+    }
+    say(&format!(
+        "This client is assigned to site {}, whose root key is {}.\nNow run: muster-agent enrol --token FILE",
+        identity.site, identity.root
+    ))
+}
+
+/// `locate`: what the configured sources name now, and who of them proves to be a management point of the site. Nobody else
+/// than them is asked, and nobody hears who asks.
+///
+/// # Errors
+/// See [`CommandError`].
+pub async fn locate(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandError> {
+    #[derive(Serialize)]
+    struct Point {
+        address: String,
+        source: String,
+        verdict: String,
+    }
+    let directory = open_existing(state)?;
+    let identity = Identity::load(&directory)?.ok_or(AssignError::NoAnchor)?;
+    let trust = identity::load_trust(&directory, &identity)?.ok_or(crate::agent::StartError::NoBundle)?;
+    let config = identity::config(&directory)?.location;
+    let servers = site::servers(&Floored::new(clock.clone()), &Arc::default(), &trust)?;
+    let found = locate::hints(&config, Some(identity.site), Service::ManagementPoint, clock).await;
+    let mut points = Vec::new();
+    for hint in found.hints {
+        let verdict = match site::prove(servers.clone(), &hint.address).await {
+            Ok(()) => "it is a management point of the site".to_owned(),
+            Err(error) => match locate::refusal(&error) {
+                Some(refusal) => format!("REFUSED: {}", refusal.as_str()),
+                None => error.to_string(),
+            },
+        };
+        points.push(Point { address: hint.address.to_string(), source: hint.source.to_string(), verdict });
+    }
+    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    if json {
+        return say_json(&serde_json::json!({ "points": points, "errors": errors }));
+    }
+    let lines = points.iter().map(|point| format!("{} ({}): {}", point.address, point.source, point.verdict));
+    let lines: Vec<String> = lines.chain(errors.iter().map(|error| format!("- {error}"))).collect();
+    if lines.is_empty() {
+        return say("No source names a management point.");
+    }
+    say(&lines.join("\n"))
+}
+
+/// `trust reset`: this machine leaves its site.
+///
+/// # Errors
+/// See [`CommandError`].
+pub fn trust_reset(state: &Path, yes: bool, json: bool) -> Result<(), CommandError> {
+    if !state.exists() {
+        return Err(CommandError::NoState(state.to_owned()));
+    }
+    let plan = reset::reset(state, yes, is_root())?;
+    if json {
+        return say_json(&plan);
+    }
+    say(&format!("{plan}\nDone. This machine has no site now."))
+}
+
 /// `policy show`: the policy in force, verified once more.
 ///
 /// # Errors
@@ -316,6 +404,7 @@ pub fn policy_show(state: &Path, clock: &Clock) -> Result<(), CommandError> {
     struct Shown<'a> {
         assignment: &'a muster_model::policy::Assignment,
         settings: &'a muster_model::policy::ClientSettings,
+        management_points: &'a [Vec<String>],
         deployments: Vec<ShownDeployment<'a>>,
     }
     #[derive(Serialize)]
@@ -331,5 +420,6 @@ pub fn policy_show(state: &Path, clock: &Clock) -> Result<(), CommandError> {
         application: deployment.application().map(muster_trust::Verified::value),
     });
     let deployments = deployments.collect();
-    say_json(&Shown { assignment: policy.assignment(), settings: policy.settings(), deployments })
+    let (assignment, settings, management_points) = (policy.assignment(), policy.settings(), policy.ranks());
+    say_json(&Shown { assignment, settings, management_points, deployments })
 }

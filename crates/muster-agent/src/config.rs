@@ -1,5 +1,6 @@
 //! What the machine's administrator set: `agent.json` in the state directory, which only the agent's user can reach.
 
+use crate::locate::{LocationConfig, assign::AnchorConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,10 @@ pub struct AgentConfig {
     pub kdc: Vec<String>,
     /// The site's service in the domain. None: `muster/` and the host of the enrolment door.
     pub service: Option<String>,
+    /// Whom to believe where a site is found by itself; absent: nobody, and none is.
+    pub anchor: Option<AnchorConfig>,
+    /// Where management points are looked for, beside those that the site named.
+    pub location: LocationConfig,
 }
 
 impl Default for AgentConfig {
@@ -35,6 +40,8 @@ impl Default for AgentConfig {
             keytab: KEYTAB.into(),
             kdc: Vec::new(),
             service: None,
+            anchor: None,
+            location: LocationConfig::default(),
         }
     }
 }
@@ -79,5 +86,8 @@ mod tests {
         assert!(config(r#"{"domain": "required", "keytab": "/nowhere"}"#).unwrap().has_keytab());
         assert!(!config(r#"{"keytab": "/nowhere"}"#).unwrap().has_keytab());
         assert!(config(r#"{"tmp": "off"}"#).is_err(), "a word that is none is an error");
+        assert!(config(r#"{"location": {"wins": true}}"#).is_err(), "there is no WINS to switch on");
+        let nothing = LocationConfig::default();
+        assert_eq!(AgentConfig::default().location, nothing, "nothing is looked for without being told");
     }
 }

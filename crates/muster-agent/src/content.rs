@@ -1,11 +1,7 @@
 //! Content: fetched by hash into a cache that only the agent can reach, resumed where it broke off, checked as it comes and
 //! again when it is taken out.
 
-use crate::{
-    http::HttpError,
-    os::PrivateDirectory,
-    site::{Session, Site},
-};
+use crate::{http::HttpError, os::PrivateDirectory, session::Session, site::Site};
 use muster_model::{application::ContentFile, id::Hash, limits::Limits};
 use muster_trust::Sha256;
 use std::{

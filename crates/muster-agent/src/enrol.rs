@@ -8,9 +8,11 @@ use crate::{
     enterprise::{self, EnterpriseError, EnterpriseUse},
     http::{Address, Ask, Connection, HttpError},
     identity::{self, DeviceKey, Identity, IdentityError, Stage, decode_certificates},
+    locate::{self, Service},
     os::{self, PrivateDirectory, claims},
     policy,
-    site::{self, Session, Site, SiteError},
+    session::Session,
+    site::{self, Site, SiteError},
     store::{Store, StoreError},
     tpm::{TpmError, TpmKey},
     trust::{self, TrustError},
@@ -100,6 +102,9 @@ pub enum EnrolError {
     /// The certificate of the enterprise.
     #[error(transparent)]
     Enterprise(#[from] EnterpriseError),
+    /// There is nothing to ask with.
+    #[error("this client is assigned to site {0} and has no token to ask with; run `muster-agent enrol --token FILE`")]
+    NoToken(muster_model::id::SiteCode),
     /// There is another enrolment.
     #[error(
         "this client is enrolled at site {0} already; to move it, stop the agent and run `muster-agent enrol` with --again"
@@ -164,6 +169,10 @@ pub fn accept_token(directory: &PrivateDirectory, token: &EnrolmentToken, again:
     match Identity::load(directory)? {
         Some(identity) if again && matches!(identity.stage, Stage::Active { .. }) => identity::forget(directory)?,
         Some(Identity { site, stage: Stage::Active { .. }, .. }) => return Err(EnrolError::Enrolled(site)),
+        // An assignment is not left by a token of another site, only by a reset.
+        Some(Identity { site, stage: Stage::Assigned, root, .. }) if (site, root) != (token.site, token.root) => {
+            return Err(EnrolError::Enrolled(site));
+        }
         Some(identity) if identity.root == token.root && identity.site == token.site && !again => {
             if matches!(&identity.stage, Stage::Requesting { secret } if *secret == token.secret) {
                 return Ok(());
@@ -212,6 +221,7 @@ impl<'a> Enrolment<'a> {
                 poll(&mut door, &self.key, &self.identity, *enrolment, self.clock.now()).await
             }
             Stage::Active { device, .. } => return Ok(Progress::Active(*device)),
+            Stage::Assigned => return Err(EnrolError::NoToken(self.identity.site)),
         };
         let answer = answer.map_err(|error| match error.problem().map(|problem| problem.code) {
             Some(Code::EnrolmentRefused) => EnrolError::Refused,
@@ -312,10 +322,31 @@ impl<'a> Enrolment<'a> {
     /// from such a server comes the bundle, which proves itself, and nothing is said to it.
     async fn door(&self) -> Result<(Connection, TrustChain), EnrolError> {
         let address: Address = self.identity.enrol.parse().map_err(EnrolError::Address)?;
+        match self.door_at(&address).await {
+            // Perhaps it has moved since. Another door proves itself in the same way before it hears the token's secret.
+            Err(EnrolError::Http(e @ HttpError::Unreachable { .. })) => self.located().await.ok_or(EnrolError::Http(e)),
+            opened => opened,
+        }
+    }
+
+    /// An enrolment door that a configured source names and that proves itself.
+    async fn located(&self) -> Option<(Connection, TrustChain)> {
+        let config = identity::config(self.directory).ok()?.location;
+        let found = locate::hints(&config, Some(self.identity.site), Service::Enrolment, self.clock).await;
+        for hint in found.hints {
+            match self.door_at(&hint.address).await {
+                Ok(opened) => return Some(opened),
+                Err(error) => tracing::warn!(source = %hint.source, %error, "a door that was named is of no use"),
+            }
+        }
+        None
+    }
+
+    async fn door_at(&self, address: &Address) -> Result<(Connection, TrustChain), EnrolError> {
         let now = self.clock.now();
         let (door, trust) = match identity::load_trust(self.directory, &self.identity)? {
-            Some(kept) => self.following(&address, kept, now).await?,
-            None => (None, self.first_trust(&address, now).await?),
+            Some(kept) => self.following(address, kept, now).await?,
+            None => (None, self.first_trust(address, now).await?),
         };
         trust.bundle().in_time(now)?;
         if trust.bundle().version < self.identity.trust_version {
@@ -324,7 +355,7 @@ impl<'a> Enrolment<'a> {
         identity::store_trust(self.directory, &trust)?;
         let door = match door {
             Some(door) => door,
-            None => self.believed(&address, &trust).await?,
+            None => self.believed(address, &trust).await?,
         };
         Ok((door, trust))
     }

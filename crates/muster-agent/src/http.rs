@@ -118,7 +118,7 @@ impl HttpError {
 }
 
 /// A server's address: `https://host:port` and nothing more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
     host: String,
     port: u16,
@@ -129,6 +129,24 @@ impl Address {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From a name or address and a port that somebody named. What does not look like a host is refused: it goes into nothing
+    /// that could read it in another way.
+    ///
+    /// # Errors
+    /// The sentence that says what is wrong.
+    pub fn new(host: &str, port: u16) -> Result<Self, &'static str> {
+        match host.contains(':') {
+            true => format!("https://[{host}]:{port}").parse(),
+            false => format!("https://{host}:{port}").parse(),
+        }
     }
 }
 

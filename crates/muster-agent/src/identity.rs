@@ -49,6 +49,8 @@ pub struct Identity {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Stage {
+    /// Its site is known, by the pinned root; it has not asked yet.
+    Assigned,
     /// Asked, perhaps, and no answer kept. The same request is sent again.
     Requesting {
         /// The token's secret.
@@ -79,6 +81,7 @@ impl std::fmt::Debug for Identity {
 impl std::fmt::Debug for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Assigned => f.write_str("Assigned"),
             Self::Requesting { .. } => f.write_str("Requesting"),
             Self::Pending { enrolment } => write!(f, "Pending({enrolment})"),
             Self::Active { device, .. } => write!(f, "Active({device})"),

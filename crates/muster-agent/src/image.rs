@@ -101,7 +101,7 @@ pub fn prepare(state: &Path, yes: bool, machine_id: &Path) -> Result<Prepared, I
 
 /// Removes a file, link or directory with everything in it. The bytes of files are overwritten before their names go, so that they are not
 /// in an image of the disk's blocks. Nobody else reaches into the state directory, so paths in it mean what they say.
-fn wipe(path: &Path) -> io::Result<()> {
+pub(crate) fn wipe(path: &Path) -> io::Result<()> {
     let found = std::fs::symlink_metadata(path)?;
     if found.is_dir() {
         for entry in std::fs::read_dir(path)? {

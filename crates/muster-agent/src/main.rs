@@ -56,6 +56,21 @@ enum Command {
     },
     /// Take the inventory once and print it as JSON. Nothing is sent.
     Inventory,
+    /// Find the site of the anchor in agent.json by the directory and the DNS domain that are configured there.
+    Assign {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the configured sources for management points now, and see who proves to be one.
+    Locate {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Whom this machine believes.
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// The policy in force.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -76,6 +91,19 @@ enum Command {
 enum PolicyCommand {
     /// Verify the policy in force once more and print it as JSON.
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Leave the site, for one of another hierarchy: pin, keys, policy and messages are removed. Says what it does first.
+    Reset {
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -121,6 +149,9 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
         Command::Run => run::run(run::hold(&state)?, clock, Collector::this_machine(), stop_signal()?).await?,
         Command::Status { json } => command::status(&state, json, &clock)?,
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
+        Command::Assign { json } => command::assign(&state, json, &clock).await?,
+        Command::Locate { json } => command::locate(&state, json, &clock).await?,
+        Command::Trust(TrustCommand::Reset { yes, json }) => command::trust_reset(&state, yes, json)?,
         Command::Policy(PolicyCommand::Show) => command::policy_show(&state, &clock)?,
         Command::PrepareImage { yes, json } => command::prepare_image(&state, yes, json)?,
         Command::Version => {

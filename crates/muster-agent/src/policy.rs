@@ -6,7 +6,8 @@ use muster_model::{
     id::{EnrolmentId, Hash},
     limits::Limits,
     policy::{
-        ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, PolicyRefusal, Recipient,
+        ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, LocationPolicy,
+        PolicyRefusal, Recipient,
     },
     secret::SealedSecret,
     time::{DAY, HOUR, MINUTE, UnixMillis},
@@ -49,6 +50,7 @@ pub struct Policy {
     assignment: Verified<Assignment>,
     digest: Hash,
     settings: ClientSettings,
+    location: Option<LocationPolicy>,
     deployments: Vec<Deployment>,
     /// For this device, by authors whom the trust bundle names. Still sealed.
     secrets: Vec<SealedSecret>,
@@ -99,6 +101,12 @@ impl Policy {
     #[must_use]
     pub const fn settings(&self) -> &ClientSettings {
         &self.settings
+    }
+
+    /// The order of the management points, nearest first; empty: there is none.
+    #[must_use]
+    pub fn ranks(&self) -> &[Vec<String>] {
+        self.location.as_ref().map_or(&[], |location| &location.management_points)
     }
 
     /// The deployments.
@@ -213,7 +221,7 @@ pub fn assemble(
     bundle: &TrustBundle,
     bodies: &BTreeMap<Hash, Vec<u8>>,
 ) -> Result<Policy, PolicyRefusal> {
-    let (mut settings, mut deployments) = (None, Vec::<DeploymentPolicy>::new());
+    let (mut settings, mut location, mut deployments) = (None, None, Vec::<DeploymentPolicy>::new());
     let (mut applications, mut secrets) = (BTreeMap::new(), Vec::new());
     for reference in &assignment.value().bodies {
         let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
@@ -222,6 +230,8 @@ pub fn assemble(
             BodyKind::Settings if settings.is_some() => return Err(PolicyRefusal::Malformed),
             BodyKind::Settings => settings = Some(parse::<ClientSettings>(body)?),
             BodyKind::Deployment => deployments.push(parse(body)?),
+            BodyKind::Location if location.is_some() => return Err(PolicyRefusal::Malformed),
+            BodyKind::Location => location = Some(parse::<LocationPolicy>(body)?),
             BodyKind::Application => {
                 applications.insert(reference.hash, believe(body, bundle));
             }
@@ -234,7 +244,7 @@ pub fn assemble(
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
     let settings = bounded(settings.unwrap_or_default());
-    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, deployments, secrets })
+    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, location, deployments, secrets })
 }
 
 /// Whether these are the bytes that the reference names.

@@ -101,6 +101,18 @@ pub fn is_https_authority(text: &str) -> bool {
     host_ok && port.is_none_or(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok_and(|p| p != 0))
 }
 
+/// Whether a text is the name of a host or domain as RFC 1123 has it: labels of letters, digits and inner hyphens, 253 bytes at most.
+#[must_use]
+pub fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 /// `POST /enrol/v1/requests`: a client asks to be enrolled.
 ///
 /// The token is bound to the key of the first request that used it. The same token with the same key is the same request

@@ -83,6 +83,14 @@ uuid_id!(
     /// Two machines that look like one device.
     ConflictId, "a conflict id"
 );
+uuid_id!(
+    /// A boundary.
+    BoundaryId, "a boundary id"
+);
+uuid_id!(
+    /// A boundary group.
+    BoundaryGroupId, "a boundary group id"
+);
 
 /// A SHA-256 digest; names content, policy bodies, keys and inventory sections. 64 lower-case hexadecimal digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod application;
 pub mod attestation;
+pub mod boundary;
 pub mod catalogue;
 pub mod enrol;
 pub mod enterprise;

@@ -61,6 +61,22 @@ impl Default for Limits {
 /// Bytes of the trust bundles that a client keeps: the first, each that changed the roots, and the newest. One has about 4,000, so
 /// this is more changes of the root than there will be; a chain that is longer is not taken, because it could not be read again.
 pub const TRUST_CHAIN_BYTES: usize = 8 << 20;
+/// Entries of one answer of a directory or a name server that a client looks at. A site has few management points.
+pub const LOCATION_ANSWERS: usize = 32;
+/// Management points that a client keeps, of all sources together; and those that a boundary group may name.
+pub const LOCATION_POINTS: usize = 16;
+/// Bytes that a directory server may send for one search. An entry has about 500.
+pub const DIRECTORY_BYTES: usize = 256 << 10;
+/// Addresses of its own that a client reports, for boundaries.
+pub const NETWORK_ADDRESSES: usize = 32;
+/// Boundaries of a site, and boundary groups. Each device is held against all of them.
+pub const BOUNDARIES: u64 = 5_000;
+/// See [`BOUNDARIES`].
+pub const BOUNDARY_GROUPS: u64 = 500;
+/// Refused management points that a client reports in a day: whoever can write into a directory or answer for a name server
+/// could name another one each time.
+pub const LOCATION_REPORTS: usize = 16;
+
 /// Bytes of an OCSP request, and of the address of one that comes by GET. One about a certificate has about 120.
 pub const OCSP_REQUEST_BYTES: usize = 4 << 10;
 /// Certificates that one OCSP request may ask about.

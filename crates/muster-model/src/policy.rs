@@ -71,6 +71,8 @@ pub enum BodyKind {
     /// A secret for one application on this device, sealed to the device and signed by authors
     /// ([`crate::secret::SealedSecret`]).
     Secret,
+    /// JSON of [`LocationPolicy`]. At most one.
+    Location,
 }
 
 impl BodyKind {
@@ -82,6 +84,7 @@ impl BodyKind {
             Self::Deployment => "deployment",
             Self::Application => "application",
             Self::Secret => "secret",
+            Self::Location => "location",
         }
     }
 }
@@ -117,6 +120,14 @@ pub struct DeploymentPolicy {
     pub available: UnixMillis,
     /// Required: the client starts by itself at this moment.
     pub deadline: UnixMillis,
+}
+
+/// In which order a client uses the site's management points. Who answers there proves itself as everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocationPolicy {
+    /// Addresses, `https://host:port`, by rank: the nearest first. Those of one rank are alike.
+    pub management_points: Vec<Vec<String>>,
 }
 
 /// Why a client refused a policy. Reported in `policy_refused`.

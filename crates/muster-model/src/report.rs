@@ -9,9 +9,11 @@
 //! retransmission; one that arrives at another head is a second history of the same device (a clone, a restored image).
 
 use crate::{
+    boundary,
     enrol::DeviceClaims,
     id::{Hash, SiteCode},
     inventory::InventoryReport,
+    limits,
     status::{DeploymentReport, StatusMessage},
     time::UnixMillis,
 };
@@ -88,6 +90,8 @@ pub enum Body {
     Deployment(DeploymentReport),
     /// The client is there, and this is what it is (heartbeat discovery).
     Heartbeat(DeviceClaims),
+    /// Where the client is: for the boundaries that say which management points are near.
+    Network(NetworkReport),
     /// What is on the device.
     Inventory(InventoryReport),
 }
@@ -98,8 +102,29 @@ impl Body {
     pub const fn channel(&self) -> Channel {
         match self {
             Self::Inventory(_) => Channel::Inventory,
-            Self::Status(_) | Self::Deployment(_) | Self::Heartbeat(_) => Channel::Status,
+            Self::Status(_) | Self::Deployment(_) | Self::Heartbeat(_) | Self::Network(_) => Channel::Status,
         }
+    }
+}
+
+/// The networks that a client says it is in. Nothing but an order of addresses follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkReport {
+    /// Its addresses, each with the length of its prefix: `10.0.0.5/24`.
+    pub addresses: Vec<String>,
+    /// The directory's site that it is in, where its administrator said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_site: Option<String>,
+}
+
+impl NetworkReport {
+    /// Whether every part obeys its limit.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        self.addresses.len() <= limits::NETWORK_ADDRESSES
+            && self.addresses.iter().all(|text| boundary::network(text).is_some())
+            && self.directory_site.as_deref().is_none_or(boundary::is_directory_site)
     }
 }
 

@@ -113,6 +113,8 @@ messages! {
     PolicyRefused = "policy_refused", "A policy was refused: {reason}.";
     /// A server's certificate was refused; `reason` is one of the reasons of a status that proves nothing.
     ServerRefused = "server_refused", "A server was refused: {reason}.";
+    /// A source of management points named an address where somebody else answers; `source` is who named it.
+    PointRefused = "point_refused", "A false management point at {address}, named by {source}, was refused: {reason}.";
     /// A newer trust bundle was accepted.
     TrustAccepted = "trust_accepted", "Trust bundle {version} was accepted.";
     /// A trust bundle was refused.

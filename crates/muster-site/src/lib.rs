@@ -36,6 +36,10 @@ pub use identity::{
     admin::{admin_create, admin_disable, admin_list},
     approval::{approval_show, approval_update},
     attestation::{Channel, attestation_offer},
+    boundary::{
+        boundary_add, boundary_change, boundary_group_add, boundary_group_change, boundary_group_list,
+        boundary_group_remove, boundary_list, boundary_remove,
+    },
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
     conflict::{conflict_decide, conflict_list},
     connection::{device_connected, device_seen, device_seen_flush},

@@ -11,7 +11,8 @@ pub use linux::{
     Machine, claims,
     claims::serial_number,
     directory::{DirectoryError, PrivateDirectory, open_foreign},
+    is_root,
     memory::give_memory_back,
-    process,
-    volatile::{volatile_clean, volatile_directory, volatile_find},
+    network, process,
+    volatile::{volatile_clean, volatile_directory, volatile_find, volatile_forget},
 };

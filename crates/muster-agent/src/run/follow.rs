@@ -8,7 +8,7 @@ use crate::{
     http::HttpError,
     identity,
     policy::{self, Expected, Policy},
-    site::Session,
+    session::Session,
     trust::TrustError,
 };
 use bytes::Bytes;
@@ -64,9 +64,11 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
         if let Err(error) = identity::store_statuses(&agent.directory, &agent.site.statuses) {
             tracing::warn!(%error, "the status of the server could not be kept");
         }
+        super::locate::report(&agent);
         unproven = follower.server_refused(refreshed.as_ref().err(), unproven);
         let wait = match refreshed {
             Ok(()) => {
+                agent.site.content();
                 backoff.reset();
                 spread(follower.poll_interval(), random())
             }

@@ -3,6 +3,7 @@
 
 pub mod follow;
 mod inventory;
+pub mod locate;
 pub mod send;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     clock::{Backoff, Clock, random},
     collect::Collector,
     enrol::{EnrolError, Enrolment, Progress},
-    identity::{Identity, Stage},
+    identity::{self, Identity, Stage},
     os::{PrivateDirectory, claims},
     policy::{self, Policy},
     secret,
@@ -57,6 +58,7 @@ pub struct Held {
 pub fn hold(path: &Path) -> Result<Held, StartError> {
     let directory = PrivateDirectory::open(path)?;
     let lock = directory.lock(LOCK)?.ok_or_else(|| StartError::Running(directory.path().to_owned()))?;
+    crate::reset::resume(&directory)?;
     Ok(Held { directory, _lock: lock })
 }
 
@@ -72,6 +74,9 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let directory = held.directory;
     let identity = Identity::load(&directory).map_err(StartError::from)?.ok_or(StartError::NotPinned)?;
+    if identity.stage == Stage::Assigned {
+        return Err(StartError::Assigned(identity.site).into());
+    }
     if !matches!(identity.stage, Stage::Active { .. })
         && !become_active(&directory, &clock, identity, &mut stop).await?
     {
@@ -134,6 +139,11 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.spawn(follow::live(agent.clone(), wake));
     tasks.spawn(follow::certificate(agent.clone()));
     tasks.spawn(secret::run(agent.clone(), policy.clone()));
+    match identity::config(&agent.directory) {
+        Ok(config) => drop(tasks.spawn(locate::run(agent.clone(), config.location))),
+        Err(error) => tracing::error!(%error, "no management points are looked for"),
+    }
+    tasks.spawn(locate::follow(agent.clone(), policy.clone()));
     tasks.spawn(inventory::run(agent.clone(), policy.clone()));
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));

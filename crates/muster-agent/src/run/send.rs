@@ -4,7 +4,7 @@ use crate::{
     agent::Agent,
     clock::{Backoff, random},
     http::HttpError,
-    site::Session,
+    session::Session,
     store::{
         StoreError,
         outbox::{Answered, Outgoing},
@@ -50,6 +50,7 @@ pub async fn run(agent: Arc<Agent>) {
     loop {
         match flush(&agent).await {
             Ok(()) => {
+                agent.site.content();
                 backoff.reset();
                 agent.store.wait_for_more().await;
                 tokio::time::sleep(GATHER).await;

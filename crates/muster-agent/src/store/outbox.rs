@@ -122,10 +122,11 @@ pub(super) fn push(
         Body::Status(status) => ("status", status.severity == Severity::Information),
         Body::Deployment(_) => ("deployment", false),
         Body::Heartbeat(_) => ("heartbeat", false),
+        Body::Network(_) => ("network", false),
         Body::Inventory(_) => ("inventory", false),
     };
-    if matches!(message.body, Body::Heartbeat(_)) {
-        remove_waiting(tx, size, "heartbeat")?;
+    if matches!(message.body, Body::Heartbeat(_) | Body::Network(_)) {
+        remove_waiting(tx, size, kind)?;
     }
     let body = serde_json::to_string(message).map_err(|_| StoreError::Damaged)?;
     let bytes = body.len() as u64;

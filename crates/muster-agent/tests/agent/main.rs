@@ -4,8 +4,11 @@
 mod actor;
 mod collect;
 mod deployment;
+mod directory;
 mod disk;
+mod dns;
 mod enrolment;
+mod location;
 mod outbox;
 mod policy;
 mod rpm_database;

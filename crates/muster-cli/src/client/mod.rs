@@ -5,6 +5,7 @@ mod application;
 mod approval;
 mod audit;
 mod body;
+mod boundary;
 mod certificate;
 mod conflict;
 mod content;

@@ -252,6 +252,15 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
     rows.extend(detail.account.iter().map(|a| {
         ("Domain account", format!("{} of {}, {}, proven {}", a.account, a.realm, a.sid, when::both(now, a.verified)))
     }));
+    rows.extend(detail.location.iter().flat_map(|at| {
+        let site = at.directory_site.as_ref().map(|site| format!(", directory site {site}")).unwrap_or_default();
+        let groups: Vec<_> = at.groups.iter().map(ToString::to_string).collect();
+        let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
+        [
+            ("Network", format!("{}{site}, {}", at.seen_address, when::both(now, at.reported))),
+            ("Boundary groups", groups),
+        ]
+    }));
     rows.extend(detail.block_reason.iter().map(|reason| ("Blocked", reason.clone())));
     rows.extend(detail.key_revoked.is_some().then(|| ("Key revoked", at(detail.key_revoked))));
     rows.extend(detail.unread.iter().map(|unread| ("Not read", format!("{}: {}", unread.class, unread.reason))));

@@ -5,6 +5,8 @@ mod application;
 mod approval;
 mod ask;
 mod audit;
+mod boundary;
+mod boundary_group;
 mod certificate;
 mod completion;
 mod conflict;
@@ -118,6 +120,12 @@ enum Noun {
     /// Administrators
     #[command(subcommand)]
     Admin(admin::Verb),
+    /// Boundaries: where devices can be
+    #[command(subcommand)]
+    Boundary(boundary::Verb),
+    /// Boundary groups: which management points are near
+    #[command(subcommand)]
+    BoundaryGroup(boundary_group::Verb),
     /// Client settings
     #[command(subcommand)]
     Settings(settings::Verb),
@@ -218,6 +226,8 @@ impl Cli {
             Noun::Quarantine(verb) => verb.run(&ctx).await,
             Noun::Audit(verb) => verb.run(&ctx).await,
             Noun::Admin(verb) => verb.run(&ctx).await,
+            Noun::Boundary(verb) => verb.run(&ctx).await,
+            Noun::BoundaryGroup(verb) => verb.run(&ctx).await,
             Noun::Settings(verb) => verb.run(&ctx).await,
             Noun::Site(verb) => verb.run(&ctx).await,
             Noun::Trust(verb) => verb.run(&ctx).await,
@@ -328,6 +338,14 @@ mod tests {
             "muster deployment show Hello --state failed",
             "muster deployment watch Hello --timeout 30m",
             "muster deployment delete Hello",
+            "muster boundary list",
+            "muster boundary add --name Berlin --kind ip_subnet --value 10.1.2.0/24",
+            &format!("muster boundary change {id} --name Berlin --kind directory_site --value Berlin"),
+            &format!("muster boundary remove {id} -y"),
+            "muster boundary-group list",
+            &format!("muster boundary-group add --name Berlin --boundary {id} --management-point https://mp1:8440"),
+            &format!("muster boundary-group change {id} --name Berlin"),
+            &format!("muster boundary-group remove {id} -y"),
             "muster settings show",
             "muster settings update --policy-poll 30m",
             "muster audit list",

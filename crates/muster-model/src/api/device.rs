@@ -120,6 +120,8 @@ api! {
         key_revoked: Option<UnixMillis>,
         /// Inventory classes with the number of rows and the time of their last change.
         classes: Vec<ClassSummary>,
+        /// Where it is, as it said last.
+        location: Option<super::DeviceLocation>,
         /// What its agent could not read.
         unread: Vec<Unread>,
         /// Its deployments.

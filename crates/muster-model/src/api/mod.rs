@@ -40,6 +40,7 @@ macro_rules! api {
 pub mod admin;
 pub mod approval;
 pub mod audit;
+pub mod boundary;
 pub mod certificate;
 pub mod conflict;
 pub mod deployment;
@@ -57,6 +58,7 @@ pub mod trust;
 pub use admin::*;
 pub use approval::*;
 pub use audit::*;
+pub use boundary::*;
 pub use certificate::*;
 pub use conflict::*;
 pub use deployment::*;

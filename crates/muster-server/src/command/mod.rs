@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod init;
+mod location;
 mod log;
 mod openapi;
 mod serve;
@@ -42,6 +43,11 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// How clients find this site.
+    Location {
+        #[command(subcommand)]
+        command: location::LocationCommand,
+    },
     /// Work on the trust bundle, for most of which the trusted root key is needed.
     Trust {
         #[command(subcommand)]
@@ -72,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(at) => doctor::run(&at.dir),
         Command::Config { command: ConfigCommand::Check(at) } => config::check(&at.dir),
         Command::Config { command: ConfigCommand::Dump(at) } => config::dump(&at.dir),
+        Command::Location { command } => location::run(&command),
         Command::Trust { command } => trust::run(&command),
         Command::Version => {
             say(concat!("musterd ", env!("CARGO_PKG_VERSION")));

@@ -4,6 +4,7 @@ mod application;
 mod approval;
 mod assets;
 mod audit;
+mod boundary;
 mod chart;
 mod confirm;
 mod conflict;
@@ -29,6 +30,8 @@ mod sample;
 mod sample_evidence;
 #[cfg(test)]
 mod sample_issuer;
+#[cfg(test)]
+mod sample_location;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
@@ -70,6 +73,14 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/quarantine", See, message::quarantine_list),
         get("/audit", See, audit::audit_list),
         get("/audit/verify", See, audit::audit_verify),
+        get("/boundaries", See, boundary::boundary_list),
+        post("/boundaries", Change, boundary::boundary_save),
+        get("/boundaries/{id}/remove", Change, boundary::remove_confirm),
+        post("/boundaries/{id}/remove", Change, boundary::boundary_remove),
+        post("/boundary-groups", Change, boundary::group_add),
+        post("/boundary-groups/{id}", Change, boundary::group_change),
+        get("/boundary-groups/{id}/remove", Change, boundary::group_remove_confirm),
+        post("/boundary-groups/{id}/remove", Change, boundary::group_remove),
         get("/settings", See, site::settings_show),
         post("/settings", Change, site::settings_update),
         get("/approval", See, approval::approval_show),

@@ -232,6 +232,7 @@ impl Flavour {
             block_reason: (self == Self::Hostile).then(|| self.text("")),
             key_revoked: (self == Self::Hostile).then(|| ago(HOUR)),
             classes: if empty { vec![] } else { classes.map(class).into() },
+            location: (!empty).then(|| super::sample_location::device_location(self)),
             unread: if empty {
                 vec![]
             } else {

@@ -52,10 +52,12 @@ pub(crate) enum Done {
     ConflictDecided,
     IssuerAdded,
     IssuerRemoved,
+    BoundarySaved,
+    BoundaryRemoved,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 13] = [
+    const ALL: [(Self, &str, &str); 15] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -88,6 +90,8 @@ impl Done {
             "approval-saved",
             "The approval mode was saved. Requests that wait already go on waiting.",
         ),
+        (Self::BoundarySaved, "boundary-saved", "It was saved. Devices whose order changes hear of it at once."),
+        (Self::BoundaryRemoved, "boundary-removed", "It was removed. Devices whose order changes hear of it at once."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 

@@ -4,6 +4,7 @@ use super::{
     application::{ApplicationPage, ApplicationsPage},
     approval::ApprovalPage,
     audit::AuditPage,
+    boundary::{BoundariesPage, BoundaryFields},
     confirm::ConfirmPage,
     conflict::ConflictsPage,
     dashboard::DashboardPage,
@@ -14,6 +15,7 @@ use super::{
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
     sample::{Flavour, HOSTILE, NOW, hash},
+    sample_location,
     shell::{Done, Shell, Theme},
     sign_in::SignInPage,
     site::{SettingsPage, SitePage},
@@ -197,6 +199,18 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn boundaries(f: Flavour, role: Role) -> BoundariesPage {
+    let mut shell = f.shell("boundaries");
+    shell.admin.role = role;
+    let (groups, boundaries) = match f {
+        Flavour::Empty => (vec![], vec![]),
+        _ => (sample_location::boundary_groups(f), sample_location::boundaries(f)),
+    };
+    let fields = BoundaryFields { name: f.text("Berlin"), ..BoundaryFields::default() };
+    let problem = (f == Flavour::Hostile).then(|| f.text("Not a boundary."));
+    BoundariesPage::new(shell, first(), f.page(groups, 2), f.page(boundaries, 4), problem, fields)
+}
+
 fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let audit = |verdict| AuditPage::new(f.shell("audit"), first(), f.page(f.audit(), 1_048), verdict);
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
@@ -241,6 +255,8 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
                 problem: Some(f.text("At least 1 minute.")),
             },
         ),
+        page("boundaries", boundaries(f, Role::FullAdministrator)),
+        page("boundaries-analyst", boundaries(f, Role::ReadOnlyAnalyst)),
         page("settings-analyst", SettingsPage { shell: analyst, settings, problem: None }),
         page(
             "approval",

@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod application;
 pub mod content;
 pub mod deployment;
+mod location;
 pub mod policy;
 pub mod secret;
 pub mod settings;

@@ -1,6 +1,10 @@
 //! Policy: what each device is told. Bodies are immutable and shared; the assignment that lists them is signed per device.
 
-use crate::{Ctx, Site, SiteError, authz, delivery::settings, site::Trust};
+use crate::{
+    Ctx, Site, SiteError, authz,
+    delivery::{location, settings},
+    site::Trust,
+};
 use bytes::Bytes;
 use lru::LruCache;
 use muster_model::{
@@ -231,6 +235,11 @@ pub(super) async fn compile(
     let settings = settings::body(tx, now).await?;
     let mut bodies: HashMap<DeviceId, Vec<BodyRef>> =
         active.iter().map(|device| (*device, vec![settings.clone()])).collect();
+    for (device, body) in location::bodies(site, tx, now, &active).await? {
+        if let Some(bodies) = bodies.get_mut(&device) {
+            bodies.push(body);
+        }
+    }
     for wanted in assignment::wanted(tx, &active).await? {
         if let Some(bodies) = bodies.get_mut(&wanted.device) {
             add(bodies, &wanted);

@@ -107,6 +107,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         key_revoked: row.key_revoked,
         classes: inventory::classes(&mut reader, id).await?,
         unread: inventory::unread(&mut reader, id).await?,
+        location: super::boundary::location(&mut reader, id).await?,
         deployments,
         revision: row.revision,
     })

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod admission;
 pub mod approval;
 pub mod attestation;
+pub mod boundary;
 pub mod certificate;
 pub mod conflict;
 pub mod connection;

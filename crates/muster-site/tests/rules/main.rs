@@ -6,6 +6,7 @@ mod admin;
 mod application;
 mod approval;
 mod audit;
+mod boundary;
 mod certificate;
 mod client;
 mod conflict;

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (5, include_str!("../../migrations/0005_hardware.sql")),
     (6, include_str!("../../migrations/0006_conflict.sql")),
     (7, include_str!("../../migrations/0007_approval.sql")),
+    (8, include_str!("../../migrations/0008_boundary.sql")),
     (9, include_str!("../../migrations/0009_enterprise.sql")),
     (10, include_str!("../../migrations/0010_secret.sql")),
     (11, include_str!("../../migrations/0011_key_revoked.sql")),

@@ -1,9 +1,11 @@
-//! TLS 1.3 configurations for both sides. The only trust is the site's root: never the system's store, never a switch to turn it off.
+//! TLS 1.3 configurations for both sides, and one for directories. Between client and site the only trust is the site's root: never the system's store, never a switch to turn it off.
 //! Both sides check that the other's certificate is not revoked.
 
+mod directory;
 mod server;
 mod signing;
 
+pub use directory::client_of_directory;
 pub use server::{ClientAuth, EnterpriseClients, NoEnterprise, Presented, Revocations, server};
 pub use signing::{client_enterprise, client_signing};
 

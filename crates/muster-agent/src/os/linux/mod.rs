@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod logons;
 pub mod memory;
 pub mod net;
+pub mod network;
 pub mod proc;
 pub mod process;
 pub mod rpm;
@@ -33,6 +34,12 @@ use crate::os::{
 use files::{Files, TABLE_BYTES, unread};
 use kernel::Kernel;
 use std::{collections::BTreeSet, io, path::Path};
+
+/// Whether this process runs as root.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 /// A Linux machine that can be asked. `None` from a method means: could not be read, and the gaps say why.
 #[derive(Debug)]

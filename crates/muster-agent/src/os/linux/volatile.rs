@@ -53,6 +53,20 @@ pub fn volatile_clean(state: &Path, name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes everything that is there: the agent leaves its site, and nothing runs any more.
+///
+/// # Errors
+/// When the system refuses.
+pub fn volatile_forget(state: &Path) -> io::Result<()> {
+    for path in places(state).filter(|path| path.symlink_metadata().is_ok_and(|found| found.is_dir())) {
+        // Somebody else's is not ours to remove.
+        if PrivateDirectory::open(&path).is_ok() {
+            std::fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
 fn places(state: &Path) -> impl Iterator<Item = PathBuf> {
     let digest = muster_trust::sha256(state.as_os_str().as_encoded_bytes()).to_string();
     let name = format!("muster-agent-{}", &digest[..16]);

@@ -31,12 +31,14 @@ type Answer = Response<BoxBody<Bytes, io::Error>>;
 
 pub(super) async fn serve(site: Arc<Site>, listener: TcpListener, config: Arc<ServerConfig>, door: Door) {
     let acceptor = tokio_rustls::TlsAcceptor::from(config);
+    // What stands ends with the door.
+    let mut connections = tokio::task::JoinSet::new();
     while let Ok((tcp, _)) = listener.accept().await {
         if door == Door::ManagementPoint && site.state().mischief.away {
             continue;
         }
         let (site, acceptor) = (site.clone(), acceptor.clone());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let Ok(tls) = acceptor.accept(tcp).await else { return };
             let service = hyper::service::service_fn(move |request| answer(site.clone(), door, request));
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;

@@ -26,7 +26,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::AbortHandle};
 use uuid::Uuid;
 
 /// How long a test waits for something before it has failed.
@@ -108,6 +108,8 @@ pub(crate) struct Site {
     pub(crate) mp_address: String,
     /// What both doors show, and the serial number of its certificate.
     presented: OnceLock<(Arc<tls::Presented>, Mutex<u128>)>,
+    /// The management point, which a test can end.
+    pub(crate) point: OnceLock<AbortHandle>,
 }
 
 #[derive(Debug)]
@@ -155,25 +157,39 @@ impl Site {
             mp_address: format!("https://{}", mp.local_addr().unwrap()),
             keys,
             presented: OnceLock::new(),
+            point: OnceLock::new(),
         });
         site.sign_bundle(|_| {});
         site.assign(Vec::new());
         let server_key = generate();
-        let server = site.keys.ca.server(&["127.0.0.1".to_owned()], server_key.public(), now).unwrap();
+        let server =
+            site.keys.ca.server(&["127.0.0.1".to_owned(), "localhost".to_owned()], server_key.public(), now).unwrap();
         let chain = [server.der, site.keys.ca.certificate().to_vec(), site.keys.root_certificate.clone()];
         let presented = Arc::new(tls::Presented::new(&chain, &server_key, Vec::new()).unwrap());
         let serial = certificate::serial_number(&chain[0]).unwrap();
         assert!(site.presented.set((presented.clone(), Mutex::new(serial))).is_ok());
         site.prove(Status::Good, now, now.plus(60 * DAY));
-        let config = |clients| Arc::new(tls::server(presented.clone(), clients).unwrap());
+        let anonymous = Arc::new(tls::server(presented, tls::ClientAuth::None).unwrap());
+        tokio::spawn(door::serve(site.clone(), enrol, anonymous, door::Door::Enrol));
+        site.point.set(site.serve_point(mp)).unwrap();
+        site
+    }
+
+    fn serve_point(self: &Arc<Self>, listener: tokio::net::TcpListener) -> AbortHandle {
         let required = tls::ClientAuth::Required {
-            roots: vec![site.keys.root_certificate.clone()],
+            roots: vec![self.keys.root_certificate.clone()],
             revoked: Arc::new(NothingRevoked),
             enterprise: Arc::new(tls::NoEnterprise),
         };
-        tokio::spawn(door::serve(site.clone(), enrol, config(tls::ClientAuth::None), door::Door::Enrol));
-        tokio::spawn(door::serve(site.clone(), mp, config(required), door::Door::ManagementPoint));
-        site
+        let config = Arc::new(tls::server(self.presented.get().unwrap().0.clone(), required).unwrap());
+        tokio::spawn(door::serve(self.clone(), listener, config, door::Door::ManagementPoint)).abort_handle()
+    }
+
+    /// Another management point of this site; its port.
+    pub(crate) async fn second_point(self: &Arc<Self>) -> (u16, AbortHandle) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (port, self.serve_point(listener))
     }
 
     /// Shows this status of the server's certificate from now on.
@@ -234,6 +250,7 @@ impl Site {
             Body::Status(status) => format!("{} {:?}", status.id.as_str(), status.values),
             Body::Deployment(d) => format!("{} {:?} {:?} {:?}", d.state.as_str(), d.reason, d.exit_code, d.output),
             Body::Heartbeat(_) => "heartbeat".to_owned(),
+            Body::Network(said) => format!("network {said:?}"),
             Body::Inventory(report) => format!("inventory of {}", report.sections.len()),
         };
         self.state().messages.iter().map(|(_, n, message)| format!("{n} {}", short(message))).collect()

@@ -4,6 +4,7 @@ mod admin;
 mod application;
 mod approval;
 mod audit;
+mod boundary;
 mod certificate;
 mod conflict;
 mod content;
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
         content::routes(),
         application::routes(),
         deployment::routes(),
+        boundary::routes(),
         settings::routes(),
         message::routes(),
         quarantine::routes(),

@@ -22,10 +22,12 @@ use muster_model::{
 use muster_store::{
     Store, Tx,
     db::{
+        assignment, boundary,
         channel::{self, ChannelRow, Standing},
         conflict::ConflictRow,
         deployment, device,
         message::{self, MessageRow},
+        network::{self, NetworkRow},
         quarantine::{self, QuarantineRow},
         report_hour::{self, Hour},
         timeline::{self, TimelineRow},
@@ -33,7 +35,7 @@ use muster_store::{
     transaction,
 };
 use muster_trust::sequence::{self, Accepted, Recent, SequenceError};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What a report came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,7 @@ struct Plan {
     messages: Vec<MessageRow>,
     steps: Vec<(usize, u64, deployment::Step, muster_model::id::Hash)>,
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
+    networks: BTreeMap<DeviceId, NetworkRow>,
     quarantine: Vec<(usize, QuarantineRow)>,
     timeline: Vec<TimelineRow>,
 }
@@ -221,6 +224,11 @@ impl Plan {
                     self.steps.push((at, sequence, step::of(device, *happened, step), application));
                 }
                 Item::Heartbeat(claims) => self.claims.push((device, claims.clone())),
+                Item::Network(said) => {
+                    // The last one counts.
+                    let (seen_address, said) = (report.address.clone(), said.clone());
+                    self.networks.insert(device, NetworkRow { device, seen_address, report: said, reported: received });
+                }
                 Item::Inventory(inventory) => {
                     for refused in &inventory.refused {
                         self.quarantine(at, report, sequence, refused.class.clone(), &refused.reason, &refused.excerpt);
@@ -305,8 +313,23 @@ impl Plan {
         Ok(())
     }
 
+    /// Where devices are; what they shall have is looked at again.
+    async fn store_networks(&mut self, tx: &mut Tx, reports: &[&Report]) -> Result<(), SiteError> {
+        let networks: Vec<NetworkRow> = std::mem::take(&mut self.networks).into_values().collect();
+        let Some(now) = reports.iter().map(|report| report.received).max() else { return Ok(()) };
+        if networks.is_empty() {
+            return Ok(());
+        }
+        network::put(tx, &networks).await?;
+        if boundary::group_count(tx.conn()).await? > 0 {
+            let devices: Vec<DeviceId> = networks.iter().map(|row| row.device).collect();
+            assignment::ask(tx, &devices, now).await?;
+        }
+        Ok(())
+    }
+
     async fn store(
-        self,
+        mut self,
         tx: &mut Tx,
         limits: &Limits,
         reports: &[&Report],
@@ -323,6 +346,7 @@ impl Plan {
         for (device, claims) in &self.claims {
             device::set_claims(tx, *device, claims).await?;
         }
+        self.store_networks(tx, reports).await?;
         let mut rows = Vec::with_capacity(self.quarantine.len());
         for (at, row) in self.quarantine {
             if let Some(Outcome::Answer(answer)) = committed.outcomes.get_mut(at) {

@@ -15,7 +15,7 @@ use muster_model::{
     id::DeviceId,
     limits::Limits,
     problem::Code,
-    report::{Batch, Body, Channel, Message, REPORT_TYPE},
+    report::{Batch, Body, Channel, Message, NetworkReport, REPORT_TYPE},
     status::{DeploymentReport, DeploymentState, StatusMessage},
     time::UnixMillis,
 };
@@ -43,6 +43,8 @@ pub(super) enum Item {
     Step(UnixMillis, DeploymentReport),
     /// The client is there.
     Heartbeat(DeviceClaims),
+    /// Where the client is.
+    Network(NetworkReport),
     /// What is on the device.
     Inventory(section::Report),
     /// Not taken, and why.
@@ -146,6 +148,8 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         }
         Body::Heartbeat(claims) if claims.is_well_formed() => Ok(Item::Heartbeat(claims)),
         Body::Heartbeat(_) => Err("A device's texts have 1 to 255 bytes and no control character.".to_owned()),
+        Body::Network(network) if network.is_well_formed() => Ok(Item::Network(network)),
+        Body::Network(_) => Err("A device reports at most 32 addresses with their prefixes, and one site.".to_owned()),
         Body::Inventory(_) => Err("Inventory has a channel of its own.".to_owned()),
     }
 }

@@ -1,0 +1,191 @@
+//! Looks for management points: at the start, every 25 hours, when this machine is in another network, and when none answers any
+//! more. What is found proves itself first; what does not is reported.
+
+use crate::{
+    agent::Agent,
+    clock::{random, spread},
+    locate::{self, Hint, LocationConfig, Refusal, Service, refusal},
+    os::network::{Network, Watch, network},
+    policy::Policy,
+    site::ProveError,
+    store::StoreError,
+};
+use muster_model::{
+    limits,
+    report::{Body, Message, NetworkReport},
+    status::{Component, MessageId, Severity},
+    time::DAY,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+/// As long as Configuration Manager goes by what it found.
+const REFRESH: Duration = Duration::from_secs(25 * 3_600);
+/// How long after the last look the next one is, when no point answers.
+const AGAIN: Duration = Duration::from_secs(600);
+/// Under this name the store keeps what was reported today.
+const REPORTED: &str = "points_refused";
+
+/// What was reported on a day.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Reported {
+    day: i64,
+    points: BTreeSet<String>,
+}
+
+impl Reported {
+    /// Notes it; whether it is to be reported: once a day, and not too many in all.
+    fn is_new(&mut self, day: i64, point: String) -> bool {
+        if self.day != day {
+            *self = Self { day, points: BTreeSet::new() };
+        }
+        self.points.len() < limits::LOCATION_REPORTS && self.points.insert(point)
+    }
+}
+
+/// Looks whenever it is time, until the task is ended.
+pub async fn run(agent: Arc<Agent>, config: LocationConfig) {
+    let watch = Watch::new();
+    if let Err(error) = &watch {
+        tracing::warn!(%error, "changes of the network are not seen; it is looked at every 25 hours");
+    }
+    let watch = watch.ok();
+    let mut here = network();
+    say_where(&agent, &config, &here);
+    let mut moved = false;
+    loop {
+        look(&agent, &config, moved).await;
+        let looked = Instant::now();
+        // The last half hour or so is spread, so that clients that started together do not ask together.
+        let refresh = sleep(REFRESH - Duration::from_secs(1_800) + spread(Duration::from_secs(1_800), random()));
+        tokio::select! {
+            () = refresh => moved = false,
+            () = exhausted(&agent, looked) => moved = false,
+            now = changed(watch.as_ref(), &here) => {
+                tracing::info!(addresses = now.addresses.len(), "this machine is in another network");
+                here = now;
+                say_where(&agent, &config, &here);
+                moved = true;
+            }
+        }
+    }
+}
+
+/// Uses the management points in the order of the policy in force, until the task is ended.
+pub async fn follow(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>) {
+    loop {
+        let ranks = policy.borrow_and_update().as_deref().map(|policy| policy.ranks().to_vec()).unwrap_or_default();
+        agent.site.set_ranks(&ranks);
+        if policy.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until no point answers; then as long as it takes not to ask too often.
+async fn exhausted(agent: &Agent, looked: Instant) {
+    agent.site.exhausted.notified().await;
+    sleep_until(looked + spread(AGAIN, random())).await;
+}
+
+/// Waits for another network; where the system does not say, for ever.
+async fn changed(watch: Option<&Watch>, before: &Network) -> Network {
+    let Some(watch) = watch else { return pending().await };
+    loop {
+        if let Err(error) = watch.changed().await {
+            tracing::warn!(%error, "changes of the network are not seen any more");
+            return pending().await;
+        }
+        let now = network();
+        if now != *before {
+            return now;
+        }
+    }
+}
+
+/// Tells the site where this machine is; it says which management points are near.
+fn say_where(agent: &Agent, config: &LocationConfig, network: &Network) {
+    let addresses = network.addresses.iter().take(limits::NETWORK_ADDRESSES);
+    let report = NetworkReport {
+        addresses: addresses.map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
+        directory_site: config.directory_site.clone(),
+    };
+    if !report.is_well_formed() {
+        tracing::warn!("location.directory_site in agent.json is not the name of a site; the network is not reported");
+        return;
+    }
+    let message = Message { time: agent.clock.now(), body: Body::Network(report) };
+    if let Err(error) = agent.store.push(&message) {
+        tracing::warn!(%error, "where this machine is could not be kept");
+    }
+}
+
+/// One look: every source, every proof, every report.
+pub async fn look(agent: &Agent, config: &LocationConfig, moved: bool) {
+    let found = locate::hints(config, Some(agent.site.identity().site), Service::ManagementPoint, &agent.clock).await;
+    for error in &found.errors {
+        tracing::warn!(%error, "a source of management points was of no use");
+    }
+    let mut proven = Vec::new();
+    for hint in found.hints {
+        match agent.site.prove(&hint.address).await {
+            Ok(()) => proven.push(hint),
+            Err(ProveError::Http(error)) => match refusal(&error) {
+                Some(reason) => agent.site.refuse(hint, reason),
+                None => {
+                    tracing::info!(%error, source = %hint.source, "a management point that was named does not answer")
+                }
+            },
+            Err(ProveError::Site(error)) => tracing::error!(%error, "nobody can be believed at this moment"),
+        }
+    }
+    tracing::debug!(points = proven.len(), "management points that were found proved themselves");
+    agent.site.set_found(proven, moved);
+    report(agent);
+}
+
+/// Reports what was refused since the last time.
+pub fn report(agent: &Agent) {
+    for (hint, reason) in agent.site.take_refused() {
+        match is_new(agent, &hint, reason) {
+            Ok(true) => {
+                let (address, source) = (hint.address.to_string(), hint.source.to_string());
+                tracing::error!(address, source, reason = reason.as_str(), "a false management point was refused");
+                let values = [("address", address.as_str()), ("source", &source), ("reason", reason.as_str())];
+                agent.report(Component::Transport, Severity::Error, MessageId::PointRefused, &values);
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "what was reported of false management points could not be kept"),
+        }
+    }
+}
+
+fn is_new(agent: &Agent, hint: &Hint, reason: Refusal) -> Result<bool, StoreError> {
+    let kept = agent.store.value(REPORTED)?;
+    let mut reported: Reported = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let day = agent.clock.now().0.div_euclid(DAY);
+    let is_new = reported.is_new(day, format!("{} {} {}", hint.address, hint.source, reason.as_str()));
+    if is_new {
+        agent.store.set_value(REPORTED, &serde_json::to_string(&reported).unwrap_or_default())?;
+    }
+    Ok(is_new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_false_point_is_reported_once_a_day_and_not_too_many() {
+        // proves S12: reports are without repetition, and bounded.
+        let mut reported = Reported::default();
+        assert!(reported.is_new(1, "a".to_owned()) && !reported.is_new(1, "a".to_owned()));
+        assert!(reported.is_new(2, "a".to_owned()));
+        let new = (0..1_000).filter(|number| reported.is_new(2, number.to_string())).count();
+        assert_eq!(new, limits::LOCATION_REPORTS - 1);
+    }
+}
