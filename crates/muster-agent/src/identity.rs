@@ -3,7 +3,8 @@
 use crate::{
     config::{AgentConfig, Use},
     enterprise::EnterpriseUse,
-    os::PrivateDirectory,
+    os::{PrivateDirectory, volatile_sweep},
+    secret,
     tpm::{KeptKey, TpmError, TpmKey},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -281,7 +282,11 @@ pub fn forget(directory: &PrivateDirectory) -> Result<(), IdentityError> {
     for file in [IDENTITY, BUNDLE, STATUSES, KEY, TPM_KEY, "agent.db", "agent.db-wal", "agent.db-shm"] {
         directory.remove(file).map_err(|error| IdentityError::Io { file, error })?;
     }
-    for file in ["policy", "content", "run"] {
+    // What was sealed for the site before is opened by nobody any more.
+    let keys = |error| IdentityError::Io { file: "sealing", error };
+    secret::keys::destroy_all(directory).map_err(keys)?;
+    volatile_sweep(&directory.path().join("run"), |_| false).map_err(keys)?;
+    for file in ["policy", "content", "run", "sealing"] {
         directory.remove_directory(file).map_err(|error| IdentityError::Io { file, error })?;
     }
     Ok(())

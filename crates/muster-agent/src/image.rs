@@ -80,6 +80,7 @@ pub fn prepare(state: &Path, yes: bool, machine_id: &Path) -> Result<Prepared, I
     removed.sort_unstable();
     // The key first: whatever stops this in between, nothing can speak as this machine any more. The lock last, so that no agent starts.
     removed.sort_by_key(|name| (name == run::LOCK, !name.contains("key")));
+    crate::os::volatile_sweep(&directory.path().join("run"), |_| false).map_err(fail("run"))?;
     for name in &removed {
         wipe(&directory.path().join(name)).map_err(fail(name))?;
     }

@@ -17,10 +17,7 @@ use muster_trust::{
     envelope::{self, EnvelopeError},
     sha256,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-};
+use std::{collections::BTreeMap, io};
 
 /// The assignment in force, in the policy directory; its bodies lie beside it under their hashes.
 const ASSIGNMENT: &str = "assignment.cose";
@@ -119,12 +116,6 @@ impl Policy {
     #[must_use]
     pub fn secrets(&self) -> &[SealedSecret] {
         &self.secrets
-    }
-
-    /// The keys to which they are sealed.
-    #[must_use]
-    pub fn sealing_keys(&self) -> BTreeSet<Hash> {
-        self.secrets.iter().map(|secret| secret.key).collect()
     }
 
     /// Whether it is still to be believed: nothing new is started by a policy past its expiry, or under a trust bundle past its own.

@@ -6,7 +6,7 @@ use crate::{
     agent::StartError,
     identity::{self, Identity, IdentityError, Stage},
     image::wipe,
-    os::{PrivateDirectory, volatile_forget},
+    os::{PrivateDirectory, volatile_sweep},
     run,
 };
 use muster_model::id::{Hash, SiteCode};
@@ -155,7 +155,7 @@ pub fn resume(directory: &PrivateDirectory) -> Result<(), RemoveError> {
     if directory.read(MARK, 16).map_err(failed(MARK))?.is_none() {
         return Ok(());
     }
-    volatile_forget(&directory.path().join("run")).map_err(failed("run"))?;
+    volatile_sweep(&directory.path().join("run"), |_| false).map_err(failed("run"))?;
     for name in names(directory)?.iter().filter(|name| !STAYS.contains(&name.as_str())) {
         wipe(&directory.path().join(name)).map_err(failed(name))?;
     }

@@ -7,7 +7,7 @@ use muster_model::{
     id::{ApplicationId, Hash, Name},
     limits::Limits,
 };
-use muster_trust::{PrivateKey, Sha256, envelope, sha256};
+use muster_trust::{PrivateKey, PublicKey, Sha256, envelope, sha256};
 use serde::Deserialize;
 use std::{
     io::Read,
@@ -192,6 +192,21 @@ pub fn look(path: &Path) -> Result<(Vec<u8>, Hash, Application), CliError> {
     application.check().map_err(|e| CliError::file(path, e))?;
     let hash = sha256(&signed);
     Ok((signed, hash, application))
+}
+
+/// What an author signed, verified: the site only carried it.
+///
+/// # Errors
+/// [`CliError::Found`] when it is another object, or this author did not sign it.
+pub fn verified(signed: &[u8], hash: &Hash, author: &PublicKey) -> Result<Application, CliError> {
+    let by = |id: &Hash| (*id == author.id()).then(|| author.clone());
+    let opened = envelope::open_json::<Application>(signed, 1, by).ok().filter(|_| sha256(signed) == *hash);
+    opened.map(muster_trust::Verified::into_value).ok_or_else(|| {
+        CliError::Found(format!(
+            "the application {hash} is not signed with the key {}; secrets are sealed by an author of the application itself",
+            author.id()
+        ))
+    })
 }
 
 /// Finds the files of an application: under their names in a directory, else any file there with the same bytes.

@@ -12,6 +12,7 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::{PrivateKey, PublicKey, envelope, secret};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -33,6 +34,8 @@ pub struct Recipient {
     pub key: Hash,
     /// To what is sealed.
     pub sealing_key: PublicKey,
+    /// When the device made that.
+    pub made: UnixMillis,
 }
 
 /// Devices by whether a secret can be sealed for them.
@@ -80,7 +83,18 @@ fn verify(site: SiteCode, one: &SecretRecipient, statement: &str) -> Result<Reci
     if said.site != site || said.device != one.device {
         return Err(wrong());
     }
-    Ok(Recipient { device: one.device, name: one.name.clone(), key: key.id(), sealing_key })
+    Ok(Recipient { device: one.device, name: one.name.clone(), key: key.id(), sealing_key, made: said.made })
+}
+
+/// What is known of a device since was sealed for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    /// Its key, for life.
+    key: Hash,
+    /// The sealing key then, and when it was made. An earlier one was destroyed, and does not come back.
+    sealing_key: Hash,
+    made: UnixMillis,
 }
 
 /// The keys of devices for which was sealed before, at the site of this root.
@@ -88,7 +102,7 @@ fn verify(site: SiteCode, one: &SecretRecipient, statement: &str) -> Result<Reci
 pub struct Known {
     path: PathBuf,
     root: Hash,
-    sites: BTreeMap<Hash, BTreeMap<DeviceId, Hash>>,
+    sites: BTreeMap<Hash, BTreeMap<DeviceId, Seen>>,
 }
 
 impl Known {
@@ -115,8 +129,16 @@ impl Known {
         let known = self.sites.get(&self.root);
         let known = |device| known.and_then(|known| known.get(device));
         for recipient in recipients {
-            if known(&recipient.device).is_some_and(|key| *key != recipient.key) {
-                let Recipient { device, name, key, .. } = recipient;
+            let Some(seen) = known(&recipient.device) else { continue };
+            let Recipient { device, name, key, .. } = recipient;
+            let same = seen.sealing_key == recipient.sealing_key.id();
+            if !same && recipient.made <= seen.made {
+                return Err(CliError::Found(format!(
+                    "the site shows an earlier sealing key of device {name} ({device}) than it did before, which the device has destroyed: \
+                     the site was restored from a backup (wait until the device was in contact), or taken over. Nothing was sealed"
+                )));
+            }
+            if seen.key != recipient.key {
                 return Err(CliError::Found(format!(
                     "the site shows key {key} for device {name} ({device}), which had another key when a secret was sealed for it \
                      before. A device keeps its key for life, so the site may have been taken over: nothing was sealed"
@@ -132,7 +154,10 @@ impl Known {
     /// [`CliError::File`].
     pub fn keep(&mut self, recipients: &[Recipient]) -> Result<(), CliError> {
         let known = self.sites.entry(self.root).or_default();
-        known.extend(recipients.iter().map(|recipient| (recipient.device, recipient.key)));
+        known.extend(recipients.iter().map(|recipient| {
+            let (key, sealing_key) = (recipient.key, recipient.sealing_key.id());
+            (recipient.device, Seen { key, sealing_key, made: recipient.made })
+        }));
         let bytes = serde_json::to_vec(&self.sites).map_err(|e| CliError::file(&self.path, e))?;
         files::write_private(&self.path, &bytes, false)
     }
@@ -238,6 +263,14 @@ mod tests {
         let moved = SecretRecipient { device: honest.device, ..second };
         assert!(sort(site, vec![moved], false).is_err(), "another device's statement");
         assert!(sort("XYZ".parse().unwrap(), vec![honest.clone()], false).is_err(), "another site's statement");
+
+        // An earlier sealing key of the very device: it was destroyed, and somebody has it from a backup.
+        let mut earlier = ready.clone();
+        (earlier[0].sealing_key, earlier[0].made) =
+            (SealingPrivateKey::generate().unwrap().public().clone(), UnixMillis(0));
+        assert!(known.new_ones(&earlier).unwrap_err().to_string().contains("earlier sealing key"));
+        earlier[0].made = UnixMillis(2);
+        assert!(known.new_ones(&earlier).unwrap().is_empty(), "a later one is the device's next");
 
         let soft = SecretRecipient { protection: KeyProtection::SoftwareKey, ..honest.clone() };
         assert_eq!(sort(site, vec![soft.clone()], false).unwrap().software, ["pc1"]);

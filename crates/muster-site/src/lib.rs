@@ -22,7 +22,7 @@ pub use audit::{audit_list, audit_verify};
 pub use ctx::{Caller, Ctx};
 pub use delivery::{
     ahead::assignment_ahead,
-    application::{application_create, application_list, application_show},
+    application::{application_create, application_list, application_object, application_show},
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
     deployment::{
         deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
@@ -41,7 +41,7 @@ pub use identity::{
         boundary_group_remove, boundary_list, boundary_remove,
     },
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
-    conflict::{conflict_decide, conflict_list},
+    conflict::{conflict_decide, conflict_list, conflict_show},
     connection::{device_connected, device_seen, device_seen_flush},
     device::{device_block, device_block_many, device_list, device_retire, device_revoke, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},

@@ -10,14 +10,14 @@ use crate::{
     os::{
         PrivateDirectory,
         process::{self, Ending, Job, Output, Tail},
-        volatile_clean, volatile_directory, volatile_find,
+        volatile_directory, volatile_find, volatile_sweep,
     },
     policy::Policy,
     secret::{self, Opened},
     store::{StoreError, deployments::Progress},
 };
 use muster_model::{
-    application::Application,
+    application::{Application, FileName},
     id::DeploymentId,
     secret::SECRET_BYTES,
     status::{DeploymentState, FailureReason},
@@ -39,20 +39,21 @@ struct Names {
     directory: String,
     lock: String,
     output: String,
+    secrets: String,
 }
 
 impl Names {
     fn of(id: DeploymentId) -> Self {
-        Self { directory: id.to_string(), lock: format!("{id}.lock"), output: format!("{id}.output") }
+        let with = |end: &str| format!("{id}.{end}");
+        Self { directory: id.to_string(), lock: with("lock"), output: with("output"), secrets: with("secrets") }
     }
 
     fn clean(&self, agent: &Agent) {
         let runs = &agent.runs;
-        if let Err(error) = volatile_clean(runs.path(), &self.directory) {
-            tracing::warn!(%error, "the secrets of an installation could not be removed");
-        }
-        let gone = runs.remove_directory(&self.directory);
+        let gone = volatile_sweep(runs.path(), |what| what != self.directory);
+        let gone = gone.and_then(|()| runs.remove_directory(&self.directory));
         let gone = gone.and_then(|()| runs.remove(&self.lock)).and_then(|()| runs.remove(&self.output));
+        let gone = gone.and_then(|()| runs.remove(&self.secrets));
         if let Err(error) = gone {
             tracing::warn!(%error, "what an installation left could not be removed");
         }
@@ -103,17 +104,19 @@ pub(super) async fn install(
     }
     let in_memory = match lay_out(agent, &names, &secrets) {
         Ok(in_memory) => in_memory,
-        Err(error) => return cannot_start(step, &names, &error).await,
+        // Somebody may make room for them later.
+        Err(error) => return finish(step, &names, Some((FailureReason::SecretMissing, None)), error.to_string()).await,
     };
     let limit = Duration::from_secs(u64::from(application.max_run_seconds));
     step.progress.until = agent.clock.now().plus(i64::from(application.max_run_seconds) * SECOND);
     step.take(DeploymentState::Installing, |_| {})?;
-    let mut tail = Tail::new(agent.limits.output_bytes);
+    let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
     let (program, arguments) =
         arguments(&application.install, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
     let job = Job { program, arguments, directory: directory.path(), mark: &mark, limit, stdin: Some(lock) };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
-    let output = secret::redact(tail.into_text(), &secrets);
+    let cut = tail.was_cut();
+    let output = secret::redact(tail.into_text(), cut, agent.limits.output_bytes, &secrets);
     drop(secrets);
     let failure = match ending {
         Ending::NotStarted(error) => return cannot_start(step, &names, &error).await,
@@ -133,32 +136,45 @@ pub(super) async fn install(
     finish(step, &names, failure, output).await
 }
 
-/// The secrets as files in memory, under their names, for as long as the installation runs.
+/// The secrets as files in memory, under their names, for as long as the installation runs. What it was given, the run directory says:
+/// after a kill the output is told only when all of it can be taken out again.
 fn lay_out(agent: &Agent, names: &Names, secrets: &Opened) -> io::Result<Option<PrivateDirectory>> {
     if secrets.is_empty() {
         return Ok(None);
     }
-    volatile_clean(agent.runs.path(), &names.directory)?;
-    let all = volatile_directory(agent.runs.path())?;
-    let directory = all.directory(&names.directory).map_err(io::Error::other)?;
+    volatile_sweep(agent.runs.path(), |what| what != names.directory)?;
+    let given: Vec<&str> = secrets.iter().map(|(name, _)| name.as_str()).collect();
+    agent.runs.write(&names.secrets, &serde_json::to_vec(&given)?)?;
+    let directory = volatile_directory(agent.runs.path(), &names.directory)?;
     for (name, value) in secrets {
         directory.new_file(name.as_str(), 0o600)?.write_all(value)?;
     }
     Ok(Some(directory))
 }
 
-/// The secrets that an interrupted installation was given, to keep them out of what it printed.
-fn laid_out(agent: &Agent, names: &Names) -> Opened {
-    let read = || -> io::Result<Opened> {
-        let Some(directory) = volatile_find(agent.runs.path(), &names.directory)? else { return Ok(Vec::new()) };
-        let mut secrets = Opened::new();
-        for name in directory.names()? {
-            let value = directory.read(&name, SECRET_BYTES)?.unwrap_or_default();
-            secrets.extend(name.parse().ok().map(|name| (name, Zeroizing::new(value))));
-        }
-        Ok(secrets)
+/// What an interrupted installation was given. `None`: not all of it is there any more.
+fn laid_out(agent: &Agent, names: &Names) -> Option<Opened> {
+    let Some(given) = agent.runs.read(&names.secrets, SECRET_BYTES).ok()? else { return Some(Vec::new()) };
+    let given: Vec<FileName> = serde_json::from_slice(&given).ok()?;
+    let directory = volatile_find(agent.runs.path(), &names.directory)?;
+    let read = |name: FileName| {
+        let value = directory.read(name.as_str(), SECRET_BYTES).ok().flatten()?;
+        Some((name, Zeroizing::new(value)))
     };
-    read().unwrap_or_default()
+    given.into_iter().map(read).collect()
+}
+
+/// Removes secrets that no installation needs any more: a kill can leave them at any moment. Those of one that was going on stay where it is
+/// taken up next, or still runs.
+pub(super) fn sweep(agent: &Agent, taken_up: bool) {
+    let going_on = agent.store.deployments().unwrap_or_default();
+    let going_on = going_on.into_iter().filter(|progress| progress.state == DeploymentState::Installing);
+    let going_on: Vec<Names> = going_on.map(|progress| Names::of(progress.deployment)).collect();
+    let runs = |names: &Names| matches!(agent.runs.lock(&names.lock), Ok(None));
+    let keep = |what: &str| going_on.iter().any(|names| names.directory == what && (taken_up || runs(names)));
+    if let Err(error) = volatile_sweep(agent.runs.path(), keep) {
+        tracing::warn!(%error, "secrets of installations that ended could not be removed");
+    }
 }
 
 enum Prepared {
@@ -236,7 +252,7 @@ pub(super) async fn recover(agent: &Agent, policy: &Policy) {
 async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(), StoreError> {
     let names = Names::of(progress.deployment);
     let mark = mark_of(agent, progress.deployment);
-    let mut tail = Tail::new(agent.limits.output_bytes);
+    let mut tail = Tail::new(agent.limits.output_bytes + SECRET_BYTES);
     let mut output = Output::open(&agent.runs, &names.output, false).ok();
     tracing::info!(deployment = mark, "an installation was going on when the agent ended");
     // The lock is held by the installer as long as it runs.
@@ -271,6 +287,20 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         Ok(true) => None,
         Ok(false) | Err(_) => Some((FailureReason::Interrupted, None)),
     };
-    let output = secret::redact(tail.into_text(), &laid_out(agent, &names));
+    let (cut, limit) = (tail.was_cut(), agent.limits.output_bytes);
+    let output = match laid_out(agent, &names) {
+        Some(secrets) if secrets.is_empty() => end_of(&tail.into_text(), limit),
+        Some(secrets) => secret::redact(tail.into_text(), cut, limit, &secrets),
+        None => "What it printed is kept back: a secret that may stand in it cannot be taken out any more.".to_owned(),
+    };
     finish(&mut step, &names, failure, output).await.map(|_| ())
+}
+
+/// The last `limit` bytes of a text.
+fn end_of(text: &str, limit: usize) -> String {
+    let mut from = text.len().saturating_sub(limit);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text[from..].trim().to_owned()
 }

@@ -56,6 +56,7 @@ pub fn arguments(command: &Command, directory: &Path, secrets: Option<&Path>) ->
 pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>, mut stop: watch::Receiver<bool>) {
     loop {
         let current = policy.borrow_and_update().clone();
+        install::sweep(&agent, current.is_some());
         let work = async {
             // Without a policy nothing can be asked whether an interrupted installation is there after all.
             let current = current.as_deref()?;

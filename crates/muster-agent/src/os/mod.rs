@@ -14,5 +14,5 @@ pub use linux::{
     is_root,
     memory::give_memory_back,
     network, process,
-    volatile::{volatile_clean, volatile_directory, volatile_find, volatile_forget},
+    volatile::{volatile_directory, volatile_find, volatile_sweep},
 };

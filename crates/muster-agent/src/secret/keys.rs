@@ -2,7 +2,10 @@
 
 use crate::os::PrivateDirectory;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use muster_model::{id::Hash, time::UnixMillis};
+use muster_model::{
+    id::{DeviceId, Hash},
+    time::UnixMillis,
+};
 use muster_trust::secret::{SealingPrivateKey, SecretError};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -21,7 +24,7 @@ pub struct SealingKey {
     pub key: SealingPrivateKey,
     /// When it was made.
     pub made: UnixMillis,
-    /// When the site took it. `None`: it is not told yet.
+    /// When the site took it last, for the device that this is. `None`: it is not told yet.
     pub told: Option<UnixMillis>,
 }
 
@@ -42,18 +45,27 @@ struct Kept {
     key: String,
 }
 
-/// All of them.
+/// For whom and when a key was told.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    device: DeviceId,
+    at: UnixMillis,
+}
+
+/// All of them, the earliest first; `device` is who this is now.
 ///
 /// # Errors
 /// When the directory cannot be read. A file that is damaged is passed over: what was sealed to it must be sealed again.
-pub fn all(directory: &PrivateDirectory) -> io::Result<Vec<SealingKey>> {
+pub fn all(directory: &PrivateDirectory, device: DeviceId) -> io::Result<Vec<SealingKey>> {
     let mut keys = Vec::new();
     for name in directory.names()? {
         let Some(id) = name.strip_suffix(KEY) else { continue };
         match read(directory, &name) {
             Some((key, made)) if key.public().id().to_string() == id => {
                 let told = directory.read(&format!("{id}{TOLD}"), FILE_BYTES).ok().flatten();
-                let told = told.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let told = told.and_then(|bytes| serde_json::from_slice::<Told>(&bytes).ok());
+                let told = told.filter(|told| told.device == device).map(|told| told.at);
                 keys.push(SealingKey { key, made, told });
             }
             _ => tracing::warn!(file = name, "a sealing key is damaged"),
@@ -86,8 +98,8 @@ pub fn make(directory: &PrivateDirectory, made: UnixMillis) -> io::Result<Sealin
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn told(directory: &PrivateDirectory, key: &SealingKey, now: UnixMillis) -> io::Result<()> {
-    directory.write(&format!("{}{TOLD}", key.id()), &serde_json::to_vec(&now)?)
+pub fn told(directory: &PrivateDirectory, key: &SealingKey, device: DeviceId, at: UnixMillis) -> io::Result<()> {
+    directory.write(&format!("{}{TOLD}", key.id()), &serde_json::to_vec(&Told { device, at })?)
 }
 
 /// Nothing is sealed to it any more: what was, nobody opens again.
@@ -97,4 +109,16 @@ pub fn told(directory: &PrivateDirectory, key: &SealingKey, now: UnixMillis) -> 
 pub fn destroy(directory: &PrivateDirectory, key: &SealingKey) -> io::Result<()> {
     directory.destroy(&format!("{}{KEY}", key.id()))?;
     directory.remove(&format!("{}{TOLD}", key.id()))
+}
+
+/// All of them, of a client that is one no more.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn destroy_all(state: &PrivateDirectory) -> io::Result<()> {
+    let directory = state.directory("sealing").map_err(io::Error::other)?;
+    for name in directory.names()? {
+        directory.destroy(&name)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::actor::{
     machine::{Machine, script},
     now,
 };
-use muster_agent::clock::Clock;
+use muster_agent::{clock::Clock, os::volatile_directory};
 use muster_model::{
     application::{Application, FileName},
     id::{ApplicationId, DeviceId},
@@ -100,11 +100,40 @@ async fn a_secret_is_opened_for_its_installer_and_goes_with_its_key() {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut &inode, &mut bytes).unwrap();
     assert!(bytes.iter().all(|byte| *byte == 0), "the key was overwritten before its name went");
+    // A value that no installer ever asked for ends the earlier one as well: the policy that listed it was accepted.
+    let third = told(&site, 2).await;
+    let three = sealed(&site, &[author], "third value", &third, binding(&site, 3));
+    site.assign(vec![three]);
+    told(&site, 3).await;
+    let steps = run(&site, &machine, "rolled back", vec![two]).await;
+    assert_eq!(steps.last().unwrap().reason, Some(Reason::SecretMissing), "{steps:?}");
     // The old value, kept by whoever, is not opened any more: it is older, and its key is gone.
     let steps = run(&site, &machine, "four", vec![one]).await;
     assert_eq!(steps.last().unwrap().reason, Some(Reason::SecretMissing), "{steps:?}");
     assert!(!machine.place("four").exists());
     running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_kill_left_in_memory_goes_at_the_next_start_and_a_key_of_before_with_the_site() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    let runs = machine.state().canonicalize().unwrap().join("run");
+    let left = volatile_directory(&runs, &uuid::Uuid::from_u128(77).to_string()).unwrap();
+    left.write("token", b"left in the clear").unwrap();
+    let running = machine.run();
+    told(&site, 0).await;
+    let gone = async {
+        while left.path().exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.unwrap();
+    running.stop().await;
+    // Enrolled anew, it is another client: nothing that was sealed to it before is opened, and it tells a key of its own.
+    assert_eq!(keys(&machine).len(), 1);
+    muster_agent::identity::forget(&machine.directory()).unwrap();
+    assert!(!machine.state().join("sealing").exists());
 }
 
 #[tokio::test]
@@ -140,7 +169,8 @@ async fn what_is_not_sealed_for_this_device_by_its_authors_is_as_if_it_were_not_
         assert_eq!(steps.last().unwrap().reason, Some(Reason::SecretMissing), "{name}: {steps:?}");
         assert!(!machine.place(name).exists(), "{name}");
     }
-    let good = sealed(&site, &[author], "good", &key, binding(&site, 5));
+    // Its authors signed version 9, so nothing before that counts any more.
+    let good = sealed(&site, &[author], "good", &key, binding(&site, 10));
     assert_eq!(run(&site, &machine, "good", vec![good]).await.last().unwrap().state, State::Succeeded);
     running.stop().await;
 }

@@ -26,6 +26,16 @@ impl Client {
         self.parse(&answer.body)
     }
 
+    /// `GET /applications/{hash}/object`: what its authors signed, byte for byte.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn application_object(&self, hash: &Hash) -> Result<Vec<u8>, ClientError> {
+        let builder = self.request(Method::GET, &format!("/applications/{hash}/object"));
+        let answer = self.call(self.build(builder, body::empty())?).await?;
+        Ok(answer.body.into())
+    }
+
     /// `GET /applications/{hash}`.
     ///
     /// # Errors

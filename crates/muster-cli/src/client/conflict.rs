@@ -15,6 +15,14 @@ impl Client {
         self.get(&format!("/conflicts{}", query(wanted))).await
     }
 
+    /// `GET /conflicts/{id}`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn conflict_show(&self, id: ConflictId) -> Result<Conflict, ClientError> {
+        self.get(&format!("/conflicts/{id}")).await
+    }
+
     /// `POST /conflicts/{id}/decide`.
     ///
     /// # Errors

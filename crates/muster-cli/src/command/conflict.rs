@@ -52,10 +52,16 @@ impl Verb {
             }
             Self::Decide { conflict, decision, reason } => {
                 let client = ctx.client().await?;
-                let all = ConflictQuery { open: true, limit: 500, ..ConflictQuery::default() };
-                let found = client.conflict_list(&all).await?.items.into_iter().find(|c| c.id == conflict);
-                let asking = found.is_some_and(|conflict| conflict.enrolment.is_some());
-                confirm(ctx, consequence(decision, asking))?;
+                let found = client.conflict_show(conflict).await?;
+                let about = format!(
+                    "Device {}, {}\n  {}\n  {}\n{}",
+                    found.device,
+                    found.device_state,
+                    output::clean(&machine(&found.first)),
+                    output::clean(&machine(&found.second)),
+                    consequence(decision, found.enrolment.is_some())
+                );
+                confirm(ctx, &about)?;
                 let decided = client.conflict_decide(conflict, &ConflictDecide { decision, reason }).await?;
                 ctx.out.value(&decided, |c| format!("Device {} is {} now.", c.device, c.device_state))
             }

@@ -2,7 +2,7 @@
 
 use super::{Context, Part, ask::confirm, find};
 use crate::{
-    CliError, Client, files, output,
+    CliError, Client, author, files, output,
     seal::{self, Known, Recipient, Recipients, What},
     when,
 };
@@ -22,6 +22,8 @@ const REQUEST_BYTES: usize = 512 << 10;
 const FILE_BYTES: u64 = 256 << 20;
 /// How often devices that made another key meanwhile are sealed for again.
 const ROUNDS: usize = 3;
+/// Where keys are listed that are too many to be shown, in the profile directory.
+const NEW: &str = "new-devices.txt";
 /// Names that are shown of a longer list.
 const SHOWN: usize = 5;
 
@@ -171,7 +173,10 @@ async fn recipients(client: &Client, application: ApplicationId) -> Result<Vec<S
 async fn secret_seal(ctx: &Context, wanted: Seal) -> Result<(), CliError> {
     let client = ctx.client().await?;
     let profile = ctx.profile()?;
-    let application = find::application(&client, &wanted.application).await?.application;
+    let author = super::application::author_key(ctx, wanted.key.as_deref())?;
+    // The site names the application; what it is and what it wants says its author's signature.
+    let hash = find::application(&client, &wanted.application).await?.hash;
+    let application = author::verified(&client.application_object(&hash).await?, &hash, author.public())?;
     if !application.secrets.contains(&wanted.name) {
         let names: Vec<_> = application.secrets.iter().map(FileName::as_str).collect();
         let names = if names.is_empty() { "no secrets".to_owned() } else { names.join(", ") };
@@ -181,14 +186,15 @@ async fn secret_seal(ctx: &Context, wanted: Seal) -> Result<(), CliError> {
     let site = client.site_show().await?.code;
     let mut sorted = seal::sort(site, recipients(&client, application.id).await?, wanted.software_keys)?;
     let mut known = Known::read(&profile.dir, profile.profile.root)?;
-    let described = described(&sorted, &known.new_ones(&sorted.ready)?);
+    let new = known.new_ones(&sorted.ready)?;
+    let listed = list_new(&profile.dir, &new)?;
+    let described = described(&sorted, &new, listed.as_deref());
     let head = format!("Secret {} of {} {}", wanted.name.as_str(), application.name, application.version);
     if sorted.ready.is_empty() {
         return Err(CliError::Found(format!("{head} can be sealed for no device.\n{described}")));
     }
     confirm(ctx, &format!("{head}\n{described}"))?;
     let secret = value(&wanted.value)?;
-    let author = super::application::author_key(ctx, wanted.key.as_deref())?;
     let what = What { site, application: application.id, name: wanted.name.clone(), version: ctx.now };
     let mut done = Done { software_key: std::mem::take(&mut sorted.software), ..Done::default() };
     done.no_sealing_key = std::mem::take(&mut sorted.silent);
@@ -205,7 +211,7 @@ async fn secret_seal(ctx: &Context, wanted: Seal) -> Result<(), CliError> {
     for _ in 0..ROUNDS {
         let (added, again) = add(&client, &seal::seal(&what, &secret, &left, &author)?).await?;
         done.sealed += added;
-        left = newer(&client, &what, &known, &again).await?;
+        left = newer(&client, &what, &known, left, &again).await?;
         if left.is_empty() {
             return ctx.out.value(&done, |done| format!("Sealed for {} device(s).", done.sealed));
         }
@@ -218,16 +224,36 @@ async fn secret_seal(ctx: &Context, wanted: Seal) -> Result<(), CliError> {
     )))
 }
 
-/// The present keys of devices that made another one meanwhile.
-async fn newer(client: &Client, what: &What, known: &Known, again: &[DeviceId]) -> Result<Vec<Recipient>, CliError> {
-    if again.is_empty() {
+/// The present sealing keys of devices that made another one meanwhile: of those for which was sealed, by the keys that were agreed to.
+async fn newer(
+    client: &Client,
+    what: &What,
+    known: &Known,
+    before: Vec<Recipient>,
+    again: &[DeviceId],
+) -> Result<Vec<Recipient>, CliError> {
+    let wanted: Vec<Recipient> = before.into_iter().filter(|one| again.contains(&one.device)).collect();
+    if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let mut all = recipients(client, what.application).await?;
-    all.retain(|recipient| again.contains(&recipient.device));
-    let ready = seal::sort(what.site, all, true)?.ready;
+    all.retain(|one| wanted.iter().any(|wanted| wanted.device == one.device));
+    let mut ready = seal::sort(what.site, all, true)?.ready;
     known.new_ones(&ready)?;
+    ready.retain(|one| wanted.iter().any(|wanted| wanted.device == one.device && wanted.key == one.key));
     Ok(ready)
+}
+
+/// The keys of devices for which is sealed the first time, all of them, where they are too many to be shown.
+fn list_new(profile: &Path, new: &[&Recipient]) -> Result<Option<PathBuf>, CliError> {
+    if new.len() <= SHOWN {
+        return Ok(None);
+    }
+    let path = profile.join(NEW);
+    let lines: Vec<String> =
+        new.iter().map(|one| format!("{} {} {}\n", one.key, one.device, output::clean(&one.name))).collect();
+    files::write_private(&path, lines.concat().as_bytes(), false)?;
+    Ok(Some(path))
 }
 
 /// Hands them over in parts; how many were taken, and which devices must be sealed for again.
@@ -255,7 +281,7 @@ fn some(names: &[&str]) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-fn described(sorted: &Recipients, new: &[&Recipient]) -> String {
+fn described(sorted: &Recipients, new: &[&Recipient], listed: Option<&Path>) -> String {
     let mut lines = vec![format!("is sealed for {} device(s), each on its own.", sorted.ready.len())];
     if !new.is_empty() {
         let names: Vec<String> = new.iter().map(|r| format!("{} {}", r.name, r.key)).collect();
@@ -266,6 +292,7 @@ fn described(sorted: &Recipients, new: &[&Recipient]) -> String {
             new.len(),
             some(&names)
         ));
+        lines.extend(listed.map(|path| format!("All of them are in {}.", path.display())));
     }
     let left = |names: &[String], why: &str| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

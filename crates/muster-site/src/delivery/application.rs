@@ -123,6 +123,16 @@ pub async fn application_show(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Appl
     info(&row.ok_or_else(SiteError::not_found)?)
 }
 
+/// The object of an application, exactly as its authors signed it.
+///
+/// # Errors
+/// `unauthenticated`, `not_found`.
+pub async fn application_object(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Vec<u8>, SiteError> {
+    authz::see(ctx)?;
+    let row = application::get(&mut *site.store.reader().await?, hash).await?;
+    Ok(row.ok_or_else(SiteError::not_found)?.object)
+}
+
 /// A stored application.
 pub(super) fn info(row: &ApplicationRow) -> Result<ApplicationInfo, SiteError> {
     // It was verified when it was added, and its hash is its name.

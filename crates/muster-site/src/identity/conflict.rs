@@ -8,8 +8,8 @@ use super::{
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
     api::{
-        Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery, Page, PageQuery,
-        Reason,
+        Conflict, ConflictDecide, ConflictDecision, ConflictKind, ConflictMachine, ConflictQuery, DeviceState, Page,
+        PageQuery, Reason,
     },
     id::{ConflictId, DeviceId, EnrolmentId},
     problem::Code,
@@ -38,6 +38,15 @@ pub async fn conflict_list(ctx: &Ctx, site: &Site, query: ConflictQuery) -> Resu
     let page = site.page(PageQuery { offset: query.offset, limit: query.limit })?;
     let (items, total) = conflict::list(&mut *site.store.reader().await?, query).await?;
     Ok(Page { items, total, offset: page.offset })
+}
+
+/// One conflict.
+///
+/// # Errors
+/// `unauthenticated`, `not_found`.
+pub async fn conflict_show(ctx: &Ctx, site: &Site, id: ConflictId) -> Result<Conflict, SiteError> {
+    authz::see(ctx)?;
+    conflict::get(&mut *site.store.reader().await?, id).await?.ok_or_else(SiteError::not_found)
 }
 
 /// Decides what a conflict was, and with it every open conflict of the same device. One machine: the device goes on. Two
@@ -93,12 +102,21 @@ async fn settle(
     let new = enrolment::new_device(ctx, site, &row)?;
     let enacted = transaction!(site.store, "conflict_settle", |tx| {
         hardware::lock(tx).await?;
+        // A block is not undone by a decision of somebody who may not have seen it.
+        if decide.decision == ConflictDecision::SameMachine
+            && rows::get(tx, found.device).await?.is_some_and(|row| row.state == DeviceState::Blocked)
+        {
+            let detail = format!("Device {} is blocked; unblock it first, or refuse the request.", found.device);
+            return Err(SiteError::refused(Code::Conflict, detail));
+        }
+        if !conflict::decide_one(tx, found.id, decide.decision, &ctx.actor(), &reason, ctx.now).await? {
+            return Err(decided_before());
+        }
         let enacted = match decide.decision {
             ConflictDecision::SameMachine => device::enact_on(ctx, tx, found.device, &reason, Decision::Retire).await?,
             ConflictDecision::Block => device::enact_on(ctx, tx, found.device, &reason, Decision::Block).await?,
             ConflictDecision::TwoMachines | ConflictDecision::Refused => None,
         };
-        conflict::decide_enrolment(tx, enrolment, decide.decision, &ctx.actor(), &reason, ctx.now).await?;
         match decide.decision {
             ConflictDecision::SameMachine | ConflictDecision::TwoMachines => {
                 enrolment::approve(tx, ctx, &row, &new, &ctx.actor()).await?;

@@ -295,6 +295,22 @@ async fn a_machine_that_asks_again_waits_and_is_decided_together_with_its_device
 }
 
 #[tokio::test]
+async fn a_block_is_not_undone_by_a_decision_about_a_request() {
+    for test in TestSite::all().await {
+        let (device, enrolment) = asks_again(&test, "alpha").await;
+        let id = open(&test).await[0].id;
+        muster_site::device_block(&test.full(), &test.site, device.id, crate::reason("stolen"), None).await.unwrap();
+        for decision in [ConflictDecision::SameMachine, ConflictDecision::TwoMachines] {
+            let error = conflict_decide(&test.full(), &test.site, id, decide(decision)).await.unwrap_err();
+            assert_eq!(error.code(), Code::Conflict, "{decision}");
+        }
+        assert_eq!(state(&test, &device).await, DeviceState::Blocked);
+        assert!(device_show(&test.full(), &test.site, DeviceId(enrolment.0)).await.is_err());
+        conflict_decide(&test.full(), &test.site, id, decide(ConflictDecision::Refused)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_is_decided_by_itself_leaves_no_open_conflict() {
     for test in TestSite::all().await {
         let (_, enrolment) = asks_again(&test, "alpha").await;

@@ -15,8 +15,8 @@ use muster_model::{
     time::{DAY, UnixMillis},
 };
 use muster_site::{
-    assignment_show, body_show, device_block, sealing_key_set, secret_add, secret_list, secret_recipients,
-    secret_remove,
+    assignment_show, body_show, deployment_delete, deployment_list, device_block, sealing_key_set, secret_add,
+    secret_list, secret_recipients, secret_remove,
     testing::{TestDevice, TestSite},
 };
 use muster_trust::{
@@ -143,6 +143,14 @@ async fn a_secret_is_taken_from_its_authors_and_goes_to_its_device_alone() {
         let first = &listed.items[0];
         assert_eq!((listed.total, first.devices, first.sealed), (1, 2, now.plus(1)));
         assert_eq!(first.application_name, "Hello");
+
+        // What is not deployed for a while stays listed: a device would destroy the key of what it is not told of.
+        let deployments = deployment_list(&test.full(), site, PageQuery::default()).await.unwrap();
+        deployment_delete(&test.full(), site, deployments.items[0].id).await.unwrap();
+        while worker.step().await.unwrap() {}
+        let current = assignment_show(&test.device(&alpha), site).await.unwrap();
+        let kinds: Vec<_> = current.bodies.iter().map(|body| body.kind).collect();
+        assert_eq!(kinds, [BodyKind::Settings, BodyKind::Secret]);
 
         let nowhere = ApplicationId(uuid::Uuid::from_u128(9));
         let missing = secret_remove(&test.full(), site, nowhere, &name(), reason("x")).await.unwrap_err();

@@ -141,6 +141,23 @@ pub async fn decide(
     close(tx, statement, device.to_string(), decision, by, reason, now).await
 }
 
+/// Closes one conflict; `false`: it was closed before.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn decide_one(
+    tx: &mut Tx,
+    id: ConflictId,
+    decision: ConflictDecision,
+    by: &str,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let statement = "UPDATE conflict SET decision = $2, decided = $3, decided_by = $4, reason = $5 \
+         WHERE id = $1 AND decision IS NULL";
+    Ok(close(tx, statement, id.to_string(), decision, by, reason, now).await? > 0)
+}
+
 /// Closes the open conflicts of a request; returns how many there were.
 ///
 /// # Errors

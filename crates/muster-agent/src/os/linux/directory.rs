@@ -91,6 +91,32 @@ impl PrivateDirectory {
         Self::checked(handle, path)
     }
 
+    /// Makes the directory `name` in one that others can write to as well, on a file system that `fits`. It must not be there yet.
+    ///
+    /// # Errors
+    /// When it is there, the place is not fit, or the system refuses.
+    pub fn make_below(place: &Path, name: &str, fits: impl Fn(u64) -> bool) -> io::Result<Self> {
+        let parent = shared(place, fits)?;
+        plain(name)?;
+        rustix::fs::mkdirat(&parent, name, Mode::RWXU)?;
+        Self::below(&parent, place, name)
+    }
+
+    /// Opens the directory `name` in one that others can write to as well.
+    ///
+    /// # Errors
+    /// When it is not there or not private to this user, or the place is not fit.
+    pub fn open_below(place: &Path, name: &str, fits: impl Fn(u64) -> bool) -> io::Result<Self> {
+        plain(name)?;
+        Self::below(&shared(place, fits)?, place, name)
+    }
+
+    fn below(parent: &OwnedFd, place: &Path, name: &str) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let handle = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+        Self::checked(handle, place.join(name)).map_err(io::Error::other)
+    }
+
     fn checked(handle: OwnedFd, path: PathBuf) -> Result<Self, DirectoryError> {
         let stat = rustix::fs::fstat(&handle)
             .map_err(|error| DirectoryError::Io { path: path.clone(), error: error.into() })?;
@@ -276,6 +302,20 @@ impl PrivateDirectory {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A directory of the system in which others can make entries, but not rename or remove ours.
+fn shared(place: &Path, fits: impl Fn(u64) -> bool) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    let handle = rustix::fs::open(place, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&handle)?;
+    let ours = stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw();
+    let sticky = stat.st_mode & 0o022 == 0 || stat.st_mode & 0o1000 != 0;
+    let kind = u64::try_from(rustix::fs::fstatfs(&handle)?.f_type).unwrap_or(0);
+    if ours && sticky && fits(kind) {
+        return Ok(handle);
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is not fit for private files", place.display())))
 }
 
 /// Opens a file that is not the agent's own, to read it. A pipe in its place does not stop the agent.

@@ -59,35 +59,47 @@ pub enum Ending {
 pub struct Tail {
     bytes: VecDeque<u8>,
     limit: usize,
+    cut: bool,
 }
 
 impl Tail {
     /// Keeps the last `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { bytes: VecDeque::new(), limit }
+        Self { bytes: VecDeque::new(), limit, cut: false }
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
+        let before = bytes.len().saturating_sub(self.limit);
+        let bytes = &bytes[before..];
         let over = (self.bytes.len() + bytes.len()).saturating_sub(self.limit);
+        self.cut |= before > 0 || over > 0;
         self.bytes.drain(..over);
         self.bytes.extend(bytes);
+    }
+
+    /// Whether there was more before.
+    #[must_use]
+    pub const fn was_cut(&self) -> bool {
+        self.cut
     }
 
     /// As text of at most the limit's bytes: what is not UTF-8 is marked, control characters other than line ends are removed.
     #[must_use]
     pub fn into_text(mut self) -> String {
-        let text: String = String::from_utf8_lossy(self.bytes.make_contiguous())
-            .chars()
-            .filter(|c| *c == '\n' || !c.is_control())
-            .collect();
+        let text = printable(&String::from_utf8_lossy(self.bytes.make_contiguous()));
         let mut from = text.len().saturating_sub(self.limit);
         while !text.is_char_boundary(from) {
             from += 1;
         }
         text[from..].trim().to_owned()
     }
+}
+
+/// A text without control characters other than line ends.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 /// Where a command's output goes.

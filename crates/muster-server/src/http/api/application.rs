@@ -3,11 +3,11 @@
 use crate::http::{
     AppState, Body, body,
     extract::{Asked, Asking, Part},
-    respond::{Refusal, json},
+    respond::{self, Refusal, json},
     route::{BodyLimit, Route},
 };
 use axum::{extract::State, response::Response};
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use muster_model::{
     api::{ApplicationInfo, PageQuery},
     id::Hash,
@@ -31,6 +31,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/applications/{hash}", Access::See, show)
             .about("application_show", "One application, by the hash of its signed object.")
             .gives::<ApplicationInfo>(),
+        Route::get("/api/v1/applications/{hash}/object", Access::See, object)
+            .about("application_object", "The signed object itself, for whoever verifies what its authors signed.")
+            .gives_bytes(COSE),
     ]
 }
 
@@ -48,6 +51,11 @@ async fn create(State(app): State<AppState>, Asking(ctx): Asking, request: Reque
     let patience = Duration::from_secs(app.http.body_seconds);
     let object = body::read(&parts.headers, stream, app.site.limits.object_bytes, patience).await?;
     Ok(json(StatusCode::CREATED, &muster_site::application_create(&ctx, &app.site, &object).await?))
+}
+
+async fn object(State(app): State<AppState>, Asking(ctx): Asking, Part(hash): Part<Hash>) -> Result<Response, Refusal> {
+    let object = muster_site::application_object(&ctx, &app.site, hash).await?;
+    Ok(respond::bytes(StatusCode::OK, HeaderValue::from_static(COSE), object))
 }
 
 async fn show(State(app): State<AppState>, Asking(ctx): Asking, Part(hash): Part<Hash>) -> Result<Response, Refusal> {

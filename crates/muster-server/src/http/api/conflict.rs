@@ -20,6 +20,9 @@ pub(super) fn routes() -> Vec<Route> {
             .about("conflict_list", "Devices that two machines look like, the newest first.")
             .query::<ConflictQuery>()
             .gives_page::<Conflict>(),
+        Route::get("/api/v1/conflicts/{id}", Access::See, show)
+            .about("conflict_show", "One conflict, with both machines.")
+            .gives::<Conflict>(),
         Route::post("/api/v1/conflicts/{id}/decide", Access::Change, decide)
             .about("conflict_decide", "Say what a conflict was: one machine, two machines, or one to lock out.")
             .takes::<ConflictDecide>()
@@ -33,6 +36,14 @@ async fn list(
     Asked(query): Asked<ConflictQuery>,
 ) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::conflict_list(&ctx, &app.site, query).await?))
+}
+
+async fn show(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<ConflictId>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::conflict_show(&ctx, &app.site, id).await?))
 }
 
 async fn decide(
