@@ -23,7 +23,7 @@ pub struct Memory {
     pub online: Online,
     /// How often who failed to sign in.
     pub limiter: Limiter,
-    /// How often which token's refused attestations were recorded.
+    /// How often which token's refused attestations were recorded, by their reason.
     pub recorded: Recorded,
     /// How often which device moved its policy's version on.
     pub raised: Raised,

@@ -130,11 +130,11 @@ fn part(site: &Site, text: &str) -> Result<Vec<u8>, SiteError> {
     BASE64.decode(text).map_err(|_| SiteError::refused(Code::Malformed, "A part of the attestation is not base64."))
 }
 
-/// How often a refusal stands in the audit log for each token.
+/// How often a refusal stands in the audit log for each token and reason.
 #[derive(Debug)]
 pub struct Recorded(Limiter);
 
-/// Refusals of one token in a day that are recorded; who has more to be refused has been seen.
+/// Refusals of one token for one reason in a day that are recorded. Many of one kind must not hide another kind.
 const RECORDED: u32 = 10;
 
 impl Default for Recorded {
@@ -169,7 +169,7 @@ async fn refused(ctx: &Ctx, site: &Site, token: TokenId, id: Option<Hash>, error
         (None, _) => ("hardware".to_owned(), String::new()),
     };
     let refusal = refusal(error, &advice);
-    if !may_record(ctx, site, token) {
+    if site.memory.recorded.0.count(&format!("{token} {}", error.as_str()), RECORDED, ctx.now).is_err() {
         return refusal;
     }
     let detail = format!("An attestation from {} was refused ({}): {error}.", ctx.address, error.as_str());
