@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use muster_agent::site::Events;
+use muster_agent::session::Events;
 
 fuzz_target!(|input: (&[u8], usize)| {
     let (bytes, at) = input;
