@@ -12,6 +12,7 @@ mod evil_server;
 mod forgeries;
 mod harness;
 mod kills;
+mod location;
 mod loop_closes;
 mod reference;
 mod refusals;
