@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     enrol::{DeviceClaims, EnrolRequest, EnrolmentToken},
     inventory::{Change, InventoryReport, Section, Value, section_bytes},
-    report::{Body, Channel},
+    report::{Body, Channel, NetworkReport},
     status::{Component, DeploymentReport, DeploymentState, MessageId, Severity, StatusMessage},
 };
 use muster_tests::fleet::{
@@ -78,7 +78,19 @@ async fn talk(site: &Site) {
             agent_version: text(),
             hardware_id: claims(7, 0).hardware_id,
         };
-        let bodies = [Body::Status(said), Body::Deployment(step), Body::Heartbeat(claims)];
+        // What is no network is put aside, and what is one is only an address.
+        let odd = NetworkReport { addresses: vec![text()], directory_site: Some(text()) };
+        let near = NetworkReport {
+            addresses: ["203.0.113.7/24", "2001:db8::7/64"].map(str::to_owned).into(),
+            directory_site: Some("canary-muster-test".to_owned()),
+        };
+        let bodies = [
+            Body::Status(said),
+            Body::Deployment(step),
+            Body::Heartbeat(claims),
+            Body::Network(odd),
+            Body::Network(near),
+        ];
         let messages = bodies.into_iter().map(|body| message(body, now).unwrap()).collect();
         device.report(&mut connection, Channel::Status, messages, now).await.unwrap();
     }
