@@ -10,6 +10,9 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = inspect(bytes);
     let keytab = Keytab::default();
     let acceptor = Acceptor { keytab: &keytab, realm: "LAB.EXAMPLE", service: "muster/site.example" };
-    assert!(acceptor.accept(bytes, &Hash([0; 32]), UnixMillis(1_790_000_000_000)).is_err(), "without a key nobody comes in");
+    assert!(
+        acceptor.accept(bytes, &Hash([0; 32]), UnixMillis(1_790_000_000_000)).is_err(),
+        "without a key nobody comes in"
+    );
     let _ = service_of(bytes);
 });
