@@ -92,6 +92,19 @@ uuid_id!(
     BoundaryGroupId, "a boundary group id"
 );
 
+/// A device by the number under which Configuration Manager's queries and reports know it (`ResourceID`). Given by the site at
+/// enrolment, never to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = u32))]
+pub struct ResourceId(pub u32);
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A SHA-256 digest; names content, policy bodies, keys and inventory sections. 64 lower-case hexadecimal digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]

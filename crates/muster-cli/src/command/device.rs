@@ -231,6 +231,7 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
     let mut rows = vec![
         ("Name", device.name.clone()),
         ("Id", device.id.to_string()),
+        ("Resource id", device.resource_id.to_string()),
         ("State", device.state.to_string()),
         ("Online", if device.online { "yes" } else { "no" }.to_owned()),
         ("System", device.operating_system.clone()),

@@ -2,7 +2,7 @@
 
 use super::{DeviceDeployment, DomainAccount, EnterpriseCertificate, KeyProtection, Revocation};
 use crate::{
-    id::{DeviceId, Hash},
+    id::{DeviceId, Hash, ResourceId},
     inventory::Unread,
     status::Severity,
     time::UnixMillis,
@@ -27,6 +27,8 @@ api! {
     struct Device {
         /// The id.
         id: DeviceId,
+        /// Its number in queries and reports, as Configuration Manager counts them.
+        resource_id: ResourceId,
         /// Host name, as the device last said.
         name: String,
         /// Its state.

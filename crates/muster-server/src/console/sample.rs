@@ -5,7 +5,7 @@ use muster_model::{
     api::*,
     application::{Application, Command, ContentFile, Detection, FileName, Platform},
     enrol::DeviceClaims,
-    id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, TokenId},
+    id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, ResourceId, TokenId},
     inventory::{Row, Unread, Value},
     status::{DeploymentState, FailureReason, Severity},
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
@@ -150,6 +150,7 @@ impl Flavour {
     pub(super) fn device(self, number: u64, name: &str) -> Device {
         Device {
             id: DeviceId(uuid(number)),
+            resource_id: ResourceId(16_777_217 + number as u32),
             name: self.text(name),
             state: [DeviceState::Active, DeviceState::Active, DeviceState::Active, DeviceState::Blocked]
                 [number as usize % 4],

@@ -36,6 +36,7 @@ pub(super) fn shown(site: &Site, row: &DeviceRow) -> Device {
         site,
         Device {
             id: row.id,
+            resource_id: row.resource_id,
             name: row.claims.host_name.clone(),
             state: row.state,
             key_protection: protection(row.hardware.as_ref()),

@@ -16,7 +16,7 @@ use muster_model::{
         is_serial,
     },
     enrol::{DeviceClaims, EnrolAnswer, EnrolPoll, EnrolRequest},
-    id::{DeviceId, EnrolmentId, Hash, TokenId},
+    id::{DeviceId, EnrolmentId, Hash, ResourceId, TokenId},
     policy::{ASSIGNMENT_LIFETIME, Assignment, Recipient},
     problem::Code,
     status::Severity,
@@ -448,6 +448,8 @@ pub(super) fn new_device(ctx: &Ctx, site: &Site, row: &EnrolmentRow) -> Result<(
     let claims: DeviceClaims = row.claims.clone();
     let device = DeviceRow {
         id,
+        // The database gives it, with the row.
+        resource_id: ResourceId(0),
         state: DeviceState::Active,
         claims,
         key: row.key,

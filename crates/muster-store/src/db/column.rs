@@ -1,7 +1,10 @@
 //! Reading columns: ids, hashes and times have their own types from here on.
 
 use super::StoreError;
-use muster_model::{id::Hash, time::UnixMillis};
+use muster_model::{
+    id::{Hash, ResourceId},
+    time::UnixMillis,
+};
 use sqlx::{Row, any::AnyRow};
 use std::str::FromStr;
 
@@ -19,6 +22,12 @@ pub(super) fn parsed_opt<T: FromStr>(row: &AnyRow, column: &str) -> Result<Optio
 /// Text as the type that it was written from.
 pub(super) fn parse<T: FromStr>(text: &str, column: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt(format!("column {column}")))
+}
+
+/// The number of a resource.
+pub(super) fn resource_id(row: &AnyRow) -> Result<ResourceId, StoreError> {
+    let number: i64 = row.try_get("resource_id")?;
+    u32::try_from(number).map(ResourceId).map_err(|_| StoreError::Corrupt("column resource_id".to_owned()))
 }
 
 /// A column of milliseconds.

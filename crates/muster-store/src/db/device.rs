@@ -2,12 +2,12 @@
 
 use super::{
     StoreError, Tx,
-    column::{parse, parsed, parsed_opt, signed, to_json, unsigned},
+    column::{self, parse, parsed, parsed_opt, signed, to_json, unsigned},
 };
 use muster_model::{
     api::DeviceState,
     enrol::DeviceClaims,
-    id::{DeviceId, Hash},
+    id::{DeviceId, Hash, ResourceId},
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -17,6 +17,8 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 pub struct DeviceRow {
     /// The id.
     pub id: DeviceId,
+    /// Its number in queries and reports; [`insert`] gives it.
+    pub resource_id: ResourceId,
     /// Its state.
     pub state: DeviceState,
     /// What it last said about itself.
@@ -56,6 +58,7 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
     let seen: i64 = row.try_get("last_seen")?;
     Ok(DeviceRow {
         id: parse(&text("id")?, "device id")?,
+        resource_id: column::resource_id(row)?,
         state: parse(&text("state")?, "state")?,
         claims: DeviceClaims {
             host_name: text("name")?,
@@ -80,14 +83,21 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
     })
 }
 
-/// Adds a device.
+/// The next number of a resource, that nothing had before.
+async fn next_resource_id(tx: &mut Tx) -> Result<i64, StoreError> {
+    let statement = "UPDATE resource_number SET next = next + 1 WHERE kind = 'system' RETURNING next - 1";
+    Ok(sqlx::query_scalar(statement).fetch_one(tx.conn()).await?)
+}
+
+/// Adds a device, and gives it its number.
 ///
 /// # Errors
 /// [`StoreError::Exists`] when the id or the key is another's.
 pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
+    let resource_id = next_resource_id(tx).await?;
     let statement = "INSERT INTO device (id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
-         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search, hardware, account) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16)";
+         certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search, hardware, account, \
+         resource_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16, $17)";
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.state.as_str())
@@ -105,6 +115,7 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(search_text(&row.claims))
         .bind(row.hardware.map(|id| id.to_string()))
         .bind(row.account.as_deref())
+        .bind(resource_id)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -122,7 +133,7 @@ fn search_text(claims: &DeviceClaims) -> String {
 pub async fn get(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
     let statement = "SELECT id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
          certificate_serial, previous_serial, certificate_expires, certificate, enrolled, last_seen, last_inventory, \
-         block_reason, revision, hardware, account, key_revoked FROM device WHERE id = $1";
+         block_reason, revision, hardware, account, key_revoked, resource_id FROM device WHERE id = $1";
     let row = sqlx::query(statement).bind(id.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(device).transpose()
 }

@@ -3,7 +3,7 @@
 
 use super::{
     StoreError,
-    column::{parse, parsed, signed, time, unsigned},
+    column::{parse, parsed, resource_id, signed, time, unsigned},
 };
 use muster_model::{
     api::{Device, DeviceQuery, DeviceSort, KeyProtection},
@@ -14,7 +14,8 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 macro_rules! columns {
     () => {
-        "SELECT id, state, name, operating_system, agent_version, enrolled, last_seen, last_inventory, hardware FROM device "
+        "SELECT id, state, name, operating_system, agent_version, enrolled, last_seen, last_inventory, hardware, \
+         resource_id FROM device "
     };
 }
 /// Found in the index of the search text first, then sorted: for a text that few devices have.
@@ -88,6 +89,7 @@ fn device(row: &AnyRow) -> Result<Device, StoreError> {
     let seen = time(row, "last_seen")?;
     Ok(Device {
         id: parsed(row, "id")?,
+        resource_id: resource_id(row)?,
         name: row.try_get("name")?,
         state: parse(row.try_get("state")?, "state")?,
         key_protection: match row.try_get::<Option<String>, _>("hardware")? {
@@ -144,13 +146,18 @@ mod tests {
         testing::stores,
         transaction,
     };
-    use muster_model::{api::DeviceState, enrol::DeviceClaims, id::Hash};
+    use muster_model::{
+        api::DeviceState,
+        enrol::DeviceClaims,
+        id::{Hash, ResourceId},
+    };
 
     fn row(n: u32) -> DeviceRow {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&n.to_be_bytes());
         DeviceRow {
             id: DeviceId(uuid::Uuid::from_u128(u128::from(n))),
+            resource_id: ResourceId(0),
             state: if n.is_multiple_of(10) { DeviceState::Blocked } else { DeviceState::Active },
             claims: DeviceClaims {
                 host_name: format!("PC{n:05}"),

@@ -59,6 +59,34 @@ pub fn migration() -> String {
     format!("{classes}INSERT INTO setting (name, value, revision) VALUES ('inventory_sweeps', '', 1);\n")
 }
 
+/// What [`class_views`] is committed after, in migration 13.
+#[cfg(test)]
+const CLASS_VIEWS: &str =
+    "-- The views of the inventory classes, made from the catalogue: they name a device by its number.\n";
+
+/// The view of a class, as reports read it: a device is its number.
+///
+/// As in Configuration Manager, a column has a 0 at its end: so it is never a reserved word, and queries move over.
+#[must_use]
+pub fn class_view(class: &Class) -> String {
+    let shown: String = class.attributes.iter().map(|a| format!(",\n    r.\"{0}\" AS {0}0", a.name)).collect();
+    format!(
+        "CREATE VIEW v_GS_{name} AS SELECT\n    d.resource_id AS ResourceID,\n    s.changed AS TimeStamp{shown}\n\
+         FROM device d JOIN device_section s ON s.device = d.id CROSS JOIN {{each_row_id}}\n\
+         JOIN {table} r ON r.row_id = CAST(e.value AS BIGINT)\nWHERE s.class = '{name}';\n",
+        name = class.name,
+        table = table(class),
+    )
+}
+
+/// Puts the views of all classes in the place of those of the first schema.
+#[must_use]
+pub fn class_views() -> String {
+    let classes = Catalogue::built_in().classes().iter();
+    classes.map(|class| format!("DROP VIEW v_GS_{};\n{}\n", class.name, class_view(class))).collect()
+}
+
+/// A class in the first schema. Its view was replaced later, by [`class_views`].
 fn class_schema(class: &Class) -> String {
     let table = table(class);
     let columns: String =
@@ -163,6 +191,17 @@ mod tests {
             "migrations/0002_inventory.sql is not what the catalogue gives. A released migration is never changed: \
              add a new one. (Before the first release: MUSTER_WRITE_GENERATED=1 cargo nextest run -p muster-store)"
         );
+    }
+
+    #[test]
+    fn the_committed_views_are_what_the_catalogue_gives() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0013_resource.sql");
+        let committed = std::fs::read_to_string(path).unwrap();
+        let (by_hand, generated) = committed.split_once(CLASS_VIEWS).unwrap();
+        if std::env::var("MUSTER_WRITE_GENERATED").is_ok() {
+            std::fs::write(path, format!("{by_hand}{CLASS_VIEWS}{}", class_views())).unwrap();
+        }
+        assert!(generated == class_views(), "migrations/0013_resource.sql is not what the catalogue gives");
     }
 
     #[test]

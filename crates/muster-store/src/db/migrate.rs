@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (10, include_str!("../../migrations/0010_secret.sql")),
     (11, include_str!("../../migrations/0011_key_revoked.sql")),
     (12, include_str!("../../migrations/0012_enrolled_again.sql")),
+    (13, include_str!("../../migrations/0013_resource.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -3,7 +3,7 @@
 use muster_model::{
     api::{Admin, DeviceState, EnrolmentState, Role},
     enrol::DeviceClaims,
-    id::{AdminId, DeviceId, EnrolmentId, Hash, TokenId},
+    id::{AdminId, DeviceId, EnrolmentId, Hash, ResourceId, TokenId},
     time::UnixMillis,
 };
 use muster_store::db::{device::DeviceRow, enrolment::EnrolmentRow, token::TokenRow};
@@ -74,6 +74,7 @@ pub(crate) fn enrolment(n: u8) -> EnrolmentRow {
 pub(crate) fn device(n: u8) -> DeviceRow {
     DeviceRow {
         id: DeviceId(uuid(n)),
+        resource_id: ResourceId(16_777_216 + u32::from(n)),
         state: DeviceState::Active,
         claims: DeviceClaims { hardware_id: hash(100 + n), ..claims(&format!("pc{n}")) },
         key: hash(n),

@@ -3,7 +3,7 @@
 use muster_model::{
     api::DeviceState,
     enrol::DeviceClaims,
-    id::{DeviceId, Hash},
+    id::{DeviceId, Hash, ResourceId},
     time::UnixMillis,
 };
 use muster_store::{
@@ -23,6 +23,7 @@ pub(crate) async fn devices(store: &Store, count: u128) -> Vec<DeviceId> {
         let hash = Hash(std::array::from_fn(|at| number.to_be_bytes()[at % 16]));
         DeviceRow {
             id: device_id(number),
+            resource_id: ResourceId(0),
             state: DeviceState::Active,
             claims: DeviceClaims {
                 host_name: format!("device-{number}"),

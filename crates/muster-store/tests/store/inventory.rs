@@ -49,7 +49,7 @@ async fn a_row_is_stored_once_and_the_views_show_it() {
         // As a reporting tool writes it, without quoting, on either database.
         let statement = "SELECT Name0 FROM v_GS_PC_BIOS WHERE ResourceID = $1 ORDER BY Name0";
         let names: Vec<String> =
-            sqlx::query_scalar(statement).bind(ids[0].to_string()).fetch_all(&mut *reader).await.unwrap();
+            sqlx::query_scalar(statement).bind(16_777_217_i64).fetch_all(&mut *reader).await.unwrap();
         assert_eq!(names, ["one", "two"]);
         let class = Catalogue::built_in().class("PC_BIOS").unwrap();
         let page = inventory::rows(&mut reader, store.dialect(), ids[0], class, 1, 5).await.unwrap();

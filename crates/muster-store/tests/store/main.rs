@@ -13,6 +13,7 @@ mod fleet;
 mod inventory;
 mod issuer;
 mod report;
+mod resource;
 mod schema;
 mod session;
 mod site_row;

@@ -32,10 +32,10 @@ const FILL: &str = "
         FROM number
     )
     INSERT INTO device (id, state, name, operating_system, agent_version, search, key_id, spki, hardware_id,
-        certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision)
+        certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, resource_id)
     SELECT printf('01900000-0000-7000-8000-%012x', n), CASE WHEN n % 50 = 0 THEN 'blocked' ELSE 'active' END, name, os, '0.1.0',
            lower(name || ' ' || os), printf('%064x', n), x'', printf('%064x', n), printf('%032x', n), ?2, zeroblob(700),
-           ?2 - n * 60000, ?2 - n * 7919 % 604800000, 1
+           ?2 - n * 60000, ?2 - n * 7919 % 604800000, 1, 16777216 + n
     FROM made";
 
 fn fill(site: &Path, devices: u32) -> Result<(), FleetError> {
