@@ -11,6 +11,7 @@ mod keytab;
 pub mod layout;
 mod listen;
 mod pem;
+mod pkcs11;
 mod ring;
 pub mod serve;
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! The server's private keys on its disk: one encrypted file for each, named by its purpose and key id.
+//! The server's private keys: on its disk, one encrypted file for each, named by its purpose and key id; or in a PKCS#11 token.
 
 use crate::{
+    config::Config,
     layout::{Layout, private_file, sync_dir},
+    pkcs11::Token,
     serve::{StartError, private},
 };
 use muster_model::id::Hash;
@@ -9,14 +11,18 @@ use muster_site::{
     SiteError,
     identity::keys::{KeyRing, KeyRole},
 };
-use muster_trust::PrivateKey;
-use std::path::{Path, PathBuf};
+use muster_trust::{PrivateKey, PublicKey, Signer};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use zeroize::Zeroizing;
 
-/// The keys in a site's directory, and what opens them.
-pub(crate) struct FileRing {
+/// The keys in a site's directory and what opens them, and the token that holds the others.
+pub(crate) struct Ring {
     dir: PathBuf,
     secret: Zeroizing<String>,
+    token: Option<Arc<Token>>,
     published_at: Option<String>,
 }
 
@@ -25,20 +31,38 @@ pub(crate) fn short(id: &Hash) -> String {
     id.to_string().chars().take(16).collect()
 }
 
-impl FileRing {
-    /// Reads the secret that opens the keys; no key yet.
-    pub(crate) fn open(layout: &Layout, key_file: &str) -> Result<Self, StartError> {
-        Ok(Self { dir: layout.keys(), secret: private(&layout.resolve(key_file))?, published_at: None })
+impl Ring {
+    /// Reads the secret that opens the keys, and starts the token's module where there is one; no key yet.
+    pub(crate) fn open(layout: &Layout, config: &Config) -> Result<Self, StartError> {
+        let token = match &config.pkcs11.module {
+            Some(module) => {
+                let pin_file = layout.resolve(&config.pkcs11.pin_file);
+                let token = Token::new(Path::new(module), &config.pkcs11.token, pin_file);
+                Some(token.map_err(|error| SiteError::Fault(error.to_string()))?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            dir: layout.keys(),
+            secret: private(&layout.resolve(&config.site.key_file))?,
+            token,
+            published_at: config.names.revocation.clone(),
+        })
     }
 
-    /// The same, for a server whose certificates say where their status is published.
-    pub(crate) fn published_at(mut self, base: Option<&str>) -> Self {
-        self.published_at = base.map(str::to_owned);
-        self
+    /// Makes a new key: in the token where there is one, else on the disk. Its public half, and where it is.
+    pub(crate) fn make(&self, role: KeyRole) -> Result<(PublicKey, String), String> {
+        if let Some(token) = &self.token {
+            let key = token.make(&format!("muster {}", role.as_str())).map_err(|error| error.to_string())?;
+            return Ok((key.public().clone(), format!("{token:?}")));
+        }
+        let key = PrivateKey::generate().map_err(|error| error.to_string())?;
+        let path = self.keep(role, &key)?;
+        Ok((key.public().clone(), path.display().to_string()))
     }
 
     /// Keeps a new key: on the disk before anything names it.
-    pub(crate) fn keep(&self, role: KeyRole, key: &PrivateKey) -> Result<PathBuf, String> {
+    fn keep(&self, role: KeyRole, key: &PrivateKey) -> Result<PathBuf, String> {
         let path = self.dir.join(format!("{}-{}.key.pem", role.as_str(), short(&key.public().id())));
         let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let pem = key.to_encrypted_pem(self.secret.as_bytes()).map_err(|error| at(&error))?;
@@ -47,8 +71,11 @@ impl FileRing {
         Ok(path)
     }
 
-    /// Whether each key that is here opens.
+    /// Whether each key that is here opens, and the token where there is one.
     pub(crate) fn check(&self) -> Result<(), SiteError> {
+        if let Some(token) = &self.token {
+            token.check().map_err(|error| SiteError::Fault(format!("{token:?}: {error}.")))?;
+        }
         let fault = |error: std::io::Error| SiteError::Fault(format!("{}: {error}", self.dir.display()));
         for entry in std::fs::read_dir(&self.dir).map_err(fault)? {
             let path = entry.map_err(fault)?.path();
@@ -67,8 +94,8 @@ impl FileRing {
     }
 }
 
-impl KeyRing for FileRing {
-    fn find(&self, role: KeyRole, id: &Hash) -> Result<Option<PrivateKey>, SiteError> {
+impl KeyRing for Ring {
+    fn find(&self, role: KeyRole, id: &Hash) -> Result<Option<Arc<dyn Signer>>, SiteError> {
         let role = role.as_str();
         // The first of each purpose was made with the site, before it had an id to be named by.
         for name in [format!("{role}-{}.key.pem", short(id)), format!("{role}.key.pem")] {
@@ -76,11 +103,13 @@ impl KeyRing for FileRing {
             if path.exists() {
                 let key = self.read(&path)?;
                 if key.public().id() == *id {
-                    return Ok(Some(key));
+                    return Ok(Some(Arc::new(key)));
                 }
             }
         }
-        Ok(None)
+        let Some(token) = &self.token else { return Ok(None) };
+        let found = token.find(id).map_err(|error| SiteError::Fault(format!("{token:?}: {error}.")))?;
+        Ok(found.map(|key| Arc::new(key) as Arc<dyn Signer>))
     }
 
     fn published_at(&self) -> Option<&str> {

@@ -19,7 +19,7 @@ use crate::{
         registry::Registry,
         tls::{Ask, ServerTls, ServerTlsError},
     },
-    ring::FileRing,
+    ring::Ring,
 };
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -261,13 +261,12 @@ pub(crate) fn private(path: &Path) -> Result<Zeroizing<String>, StartError> {
 
 /// Where the keys of a server lie, and the fingerprint of the first root key.
 pub(crate) struct Keys {
-    pub(crate) ring: Arc<FileRing>,
+    pub(crate) ring: Arc<Ring>,
     pub(crate) root: muster_model::id::Hash,
 }
 
 pub(crate) fn keys(layout: &Layout, config: &Config) -> Result<Keys, StartError> {
-    let ring = FileRing::open(layout, &config.site.key_file)?.published_at(config.names.revocation.as_deref());
-    let ring = Arc::new(ring);
+    let ring = Arc::new(Ring::open(layout, config)?);
     let path = layout.keys().join(ROOT_CERTIFICATE_FILE);
     let root = fs::read(&path).map_err(|error| StartError::File { path, error })?;
     let root = certificate::public_key(&root)

@@ -79,6 +79,8 @@ pub struct TestSite {
     pub store: TestStore,
     /// The trusted root key.
     pub root_key: PrivateKey,
+    /// The first policy key.
+    pub policy_key: PrivateKey,
     /// The keys of the server.
     pub ring: Arc<HeldKeys>,
     /// The first administrator; signs in and signs applications.
@@ -157,6 +159,7 @@ impl TestSite {
         let again = |key: &PrivateKey| PrivateKey::from_pkcs8(key.pkcs8()).expect("the key is copied");
         let (root, root_key, admin_key, admin) =
             (new.root(), again(&new.root_key), again(new.admin_key.as_ref().expect("a key")), new.admin.clone());
+        let policy_key = again(&new.policy_key);
         let content = ContentStore::open(store.directory.path().join("content")).expect("a content directory");
         let ring = Arc::new(new.into_keys());
         let site = Site::open(SiteParts {
@@ -177,7 +180,7 @@ impl TestSite {
             AdminCreate { name: name("Rosalind"), role: Role::ReadOnlyAnalyst, public_key: analyst_key.public().pem() };
         let ctx = Ctx { caller: Caller::Admin(admin.clone()), now: sources.now(), address: "192.0.2.1".to_owned() };
         let analyst = admin_create(&ctx, &site, request).await.expect("the analyst is added");
-        Self { site: Arc::new(site), sources, store, root_key, ring, admin, admin_key, analyst, analyst_key }
+        Self { site: Arc::new(site), sources, store, root_key, policy_key, ring, admin, admin_key, analyst, analyst_key }
     }
 
     /// What the clock shows.

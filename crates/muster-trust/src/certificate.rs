@@ -13,10 +13,10 @@ use muster_model::{
 use rcgen::{
     BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose as Eku, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose as Usage, SanType, SerialNumber,
-    SigningKey, SubjectPublicKeyInfo,
+    SubjectPublicKeyInfo,
 };
 use rustls::pki_types::CertificateDer;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use x509_cert::{
     der::{
         Encode,
@@ -108,7 +108,7 @@ pub struct Issued {
 /// The issuing CA at work: its certificate and its key.
 pub struct IssuingCa {
     certificate: Vec<u8>,
-    issuer: Issuer<'static, rcgen::KeyPair>,
+    issuer: Issuer<'static, CaKey>,
     key: Hash,
     published_at: Option<String>,
 }
@@ -157,12 +157,20 @@ impl IssuingCa {
     /// # Errors
     /// When the certificate does not parse.
     pub fn new(certificate: Vec<u8>, key: &PrivateKey) -> Result<Self, CertificateError> {
+        Self::signing(certificate, Arc::new(PrivateKey::from_pkcs8(key.pkcs8())?))
+    }
+
+    /// From the CA's certificate (DER) and whoever signs with its key.
+    ///
+    /// # Errors
+    /// When the certificate does not parse, or is for another key.
+    pub fn signing(certificate: Vec<u8>, key: Arc<dyn Signer>) -> Result<Self, CertificateError> {
         let der = CertificateDer::from(certificate.clone());
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| CertificateError::Malformed)?;
         if parsed.public_key().raw != key.public().spki() {
             return Err(CertificateError::Malformed);
         }
-        let issuer = Issuer::from_ca_cert_der(&der, key.issuer_key()?).map_err(|_| CertificateError::Malformed)?;
+        let issuer = Issuer::from_ca_cert_der(&der, CaKey(key.clone())).map_err(|_| CertificateError::Malformed)?;
         Ok(Self { certificate, issuer, key: key.public().id(), published_at: None })
     }
 
@@ -179,13 +187,13 @@ impl IssuingCa {
         self.key
     }
 
-    pub(crate) fn issuer(&self) -> &Issuer<'static, rcgen::KeyPair> {
+    pub(crate) fn issuer(&self) -> &Issuer<'static, CaKey> {
         &self.issuer
     }
 
     /// A signature of the CA in the form of certificates.
     pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>, CertificateError> {
-        self.issuer.key().sign(bytes).map_err(|_| CertificateError::Key(KeyError::Random))
+        rcgen::SigningKey::sign(self.issuer.key(), bytes).map_err(|_| CertificateError::Key(KeyError::Hardware))
     }
 
     /// The CA's own certificate, DER.
@@ -371,21 +379,30 @@ pub fn signing_request(key: &dyn Signer) -> Result<Vec<u8>, CertificateError> {
 /// A key for a signing request, wherever it is.
 struct RequestKey<'a>(&'a dyn Signer);
 
-impl rcgen::PublicKeyData for RequestKey<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.public().point()
-    }
+/// The key of a CA, wherever it is.
+pub(crate) struct CaKey(Arc<dyn Signer>);
 
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-}
+macro_rules! signs {
+    ($($key:ty),*) => { $(
+        impl rcgen::PublicKeyData for $key {
+            fn der_bytes(&self) -> &[u8] {
+                self.0.public().point()
+            }
 
-impl rcgen::SigningKey for RequestKey<'_> {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.0.sign(message).and_then(|signature| signature_der(&signature)).map_err(|_| rcgen::Error::RemoteKeyError)
-    }
+            fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+                &rcgen::PKCS_ECDSA_P256_SHA256
+            }
+        }
+
+        impl rcgen::SigningKey for $key {
+            fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+                let signed = self.0.sign(message).and_then(|signature| signature_der(&signature));
+                signed.map_err(|_| rcgen::Error::RemoteKeyError)
+            }
+        }
+    )* };
 }
+signs!(RequestKey<'_>, CaKey);
 
 /// The public key of a signing request that is signed by that key. Everything else in the request is ignored.
 ///

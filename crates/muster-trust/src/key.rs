@@ -67,6 +67,12 @@ impl Signer for PrivateKey {
     }
 }
 
+/// What an ECDSA signature over `message` is made of, for hardware that signs digests only.
+#[must_use]
+pub fn p256_digest(message: &[u8]) -> Hash {
+    sha256(message)
+}
+
 /// A signature as X.509 and TLS want it: the two integers in DER.
 pub(crate) fn signature_der(signature: &[u8]) -> Result<Vec<u8>, KeyError> {
     let (r, s) = signature.split_at_checked(32).filter(|(_, s)| s.len() == 32).ok_or(KeyError::SignatureInvalid)?;

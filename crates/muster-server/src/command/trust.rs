@@ -5,7 +5,7 @@ use super::{
     runtime, say,
     trust_root::{Root, RootArgs},
 };
-use crate::{clock::System, config, layout::Layout, ring::FileRing, serve};
+use crate::{clock::System, config, layout::Layout, ring::Ring, serve};
 use muster_model::time::DAY;
 use muster_site::{Ctx, Store, TrustPlace, identity::keys::KeyRole, site::Sources};
 use muster_trust::{
@@ -135,7 +135,7 @@ pub(super) fn run(command: &TrustCommand) -> Result<ExitCode, String> {
 /// A site on this machine, for the work of one command.
 pub(super) struct Here {
     pub(super) layout: Layout,
-    ring: std::sync::Arc<FileRing>,
+    ring: std::sync::Arc<Ring>,
     pin: muster_model::id::Hash,
     code: muster_model::id::SiteCode,
     store: Store,
@@ -226,11 +226,10 @@ async fn finish_with(
 
 fn rotate(signing: &Signing, role: KeyRole) -> Result<ExitCode, String> {
     at(&signing.at, async |here| {
-        let key = PrivateKey::generate().map_err(|error| error.to_string())?;
-        // On the disk before anything names it; a key that no bundle ever names does no harm.
-        let path = here.ring.keep(role, &key)?;
-        say(&format!("The new key is in {}.", path.display()));
-        let named = NamedKey::new(role.as_str(), key.public());
+        // It is kept before anything names it; a key that no bundle ever names does no harm.
+        let (key, place) = here.ring.make(role)?;
+        say(&format!("The new key is in {place}."));
+        let named = NamedKey::new(role.as_str(), &key);
         let (change, purpose) = match role {
             KeyRole::Policy => (Change::Policy(named), "policy"),
             KeyRole::Issuing => (Change::Issuing(named), "issuing"),

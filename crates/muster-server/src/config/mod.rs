@@ -37,6 +37,9 @@ pub struct Config {
     /// Which domains it has keys of.
     #[serde(default)]
     pub approval: Approval,
+    /// Where its keys are, when they are not files.
+    #[serde(default)]
+    pub pkcs11: Pkcs11,
     /// What it takes from outside.
     #[serde(default)]
     pub limits: Limits,
@@ -193,6 +196,24 @@ impl Default for Approval {
     }
 }
 
+/// `[pkcs11]`: a token that holds the issuing keys and the policy keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pkcs11 {
+    /// The token's PKCS#11 module; none: keys are encrypted files.
+    pub module: Option<String>,
+    /// The token's label.
+    pub token: String,
+    /// File with the user PIN.
+    pub pin_file: String,
+}
+
+impl Default for Pkcs11 {
+    fn default() -> Self {
+        Self { module: None, token: "muster".to_owned(), pin_file: "keys/token.pin".to_owned() }
+    }
+}
+
 /// `[attestation]`: whom it believes about TPMs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -244,6 +265,7 @@ impl Config {
             http: Http::default(),
             attestation: Attestation::default(),
             approval: Approval::default(),
+            pkcs11: Pkcs11::default(),
             limits: Limits::default(),
             log: Log::default(),
         }

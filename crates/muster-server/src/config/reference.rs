@@ -71,6 +71,17 @@ const KEYS: &[(&str, &str)] = &[
         "Requests of one address in a minute to the enrolment door, as many to the revocation door, and as many tries to sign in.",
     ),
     (
+        "pkcs11.module",
+        "Path of a PKCS#11 module (a shared library). With it, `musterd trust rotate` makes issuing and policy keys in the token; keys \
+         that are files go on working until they are revoked. Unset: keys are encrypted files in `keys/`.",
+    ),
+    ("pkcs11.token", "Label of the token."),
+    (
+        "pkcs11.pin_file",
+        "File (mode 0600) with the token's user PIN; with systemd a credential, `/run/credentials/musterd.service/pin`. A PIN that was wrong \
+         is not tried again before the file changes.",
+    ),
+    (
         "attestation.roots",
         "Directory of the certificates of TPM vendors that are believed, PEM or DER: roots, or intermediates by themselves. A \
          directory that is not there holds none; then only TPMs that an administrator named are believed (`muster hardware \

@@ -301,7 +301,7 @@ fn sign(
         trust_version: trust.bundle().version,
         bodies,
     };
-    let envelope = muster_trust::envelope::sign1_json(&trust.keys.policy, &assignment)
+    let envelope = muster_trust::envelope::sign1_json(&*trust.keys.policy, &assignment)
         .map_err(|error| SiteError::Fault(format!("an assignment could not be signed: {error}")))?;
     let Assignment { version, issued, expires, trust_version, bodies, .. } = assignment;
     Ok(AssignmentRow { device, version, issued, expires, trust_version, bodies, envelope, confirmed: None })

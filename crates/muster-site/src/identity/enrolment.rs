@@ -214,7 +214,7 @@ fn empty_assignment(site: &Site, id: EnrolmentId, now: UnixMillis) -> Result<Vec
         trust_version: trust.bundle().version,
         bodies: Vec::new(),
     };
-    envelope::sign1_json(&trust.keys.policy, &assignment).map_err(|error| SiteError::Fault(error.to_string()))
+    envelope::sign1_json(&*trust.keys.policy, &assignment).map_err(|error| SiteError::Fault(error.to_string()))
 }
 
 /// Whether an assignment was signed under the trust bundle in force.

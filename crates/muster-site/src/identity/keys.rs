@@ -3,10 +3,10 @@
 use crate::SiteError;
 use muster_model::id::Hash;
 use muster_trust::{
-    PrivateKey, PublicKey, TrustBundle,
+    PrivateKey, PublicKey, Signer, TrustBundle,
     certificate::{self, IssuingCa},
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a key of the server is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub trait KeyRing: Send + Sync {
     ///
     /// # Errors
     /// A sentence for whoever runs the server: the passphrase is wrong, or a file is damaged.
-    fn find(&self, role: KeyRole, id: &Hash) -> Result<Option<PrivateKey>, SiteError>;
+    fn find(&self, role: KeyRole, id: &Hash) -> Result<Option<Arc<dyn Signer>>, SiteError>;
 
     /// Where the status of client certificates is published, to be written into them; `None`: nowhere.
     fn published_at(&self) -> Option<&str> {
@@ -50,7 +50,7 @@ pub struct SiteKeys {
     /// Issuing CAs of before that are still believed.
     pub earlier: Vec<IssuingCa>,
     /// Signs policy assignments.
-    pub policy: PrivateKey,
+    pub policy: Arc<dyn Signer>,
 }
 
 impl SiteKeys {
@@ -75,8 +75,9 @@ impl SiteKeys {
         for der in bundle.issuing_certificates().map_err(|error| fault(&error))?.into_iter().rev() {
             let id = certificate::public_key(&der).as_ref().map(PublicKey::id).map_err(|error| fault(error))?;
             if let Some(key) = ring.find(KeyRole::Issuing, &id)? {
-                issuing
-                    .push(IssuingCa::new(der, &key).map_err(|error| fault(&error))?.published_at(ring.published_at()));
+                issuing.push(
+                    IssuingCa::signing(der, key).map_err(|error| fault(&error))?.published_at(ring.published_at()),
+                );
             }
         }
         if issuing.is_empty() {
@@ -105,10 +106,11 @@ impl HeldKeys {
 }
 
 impl KeyRing for HeldKeys {
-    fn find(&self, _: KeyRole, id: &Hash) -> Result<Option<PrivateKey>, SiteError> {
+    fn find(&self, _: KeyRole, id: &Hash) -> Result<Option<Arc<dyn Signer>>, SiteError> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = held.iter().find(|key| key.public().id() == *id);
         let copy = found.map(|key| PrivateKey::from_pkcs8(key.pkcs8())).transpose();
-        copy.map_err(|error| SiteError::Fault(error.to_string()))
+        let copy = copy.map_err(|error| SiteError::Fault(error.to_string()))?;
+        Ok(copy.map(|key| Arc::new(key) as Arc<dyn Signer>))
     }
 }

@@ -55,7 +55,7 @@ async fn what_no_author_signed_is_refused() {
         // The site's own policy key makes nothing that runs, and neither does an administrator who is no author.
         refused(
             &test,
-            &envelope::sign_json(&[&test.site.trust.load().keys.policy], &app).unwrap(),
+            &envelope::sign_json(&[&test.policy_key], &app).unwrap(),
             Code::AuthorUnknown,
         )
         .await;

@@ -46,7 +46,7 @@ async fn only_what_every_client_would_take_is_accepted_and_then_followed() {
         // Signed by others: the site's own keys, a stranger.
         let stranger = PrivateKey::generate().unwrap();
         let next = unsigned.prepare(&[&test.root_key]).unwrap();
-        for other in [&stranger, &test.site.trust.load().keys.policy] {
+        for other in [&stranger, &test.policy_key] {
             let mut forged = unsigned.clone();
             let by_other = envelope::sign_json(&[other], &next).unwrap();
             forged.signed = Some(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, by_other));
@@ -124,7 +124,6 @@ async fn a_site_goes_on_from_what_its_own_key_signed_and_from_nothing_else() {
         let (device, other) = (test.enrol("kiosk").await, test.enrol("desk").await);
         let ctx = test.device(&device);
         let known = assignment_show(&ctx, &test.site).await.unwrap();
-        let trust = test.site.trust.load_full();
         let shown = |recipient, version, key: &PrivateKey| {
             let assignment = Assignment {
                 site: test.site.code,
@@ -137,7 +136,7 @@ async fn a_site_goes_on_from_what_its_own_key_signed_and_from_nothing_else() {
             };
             envelope::sign1_json(key, &assignment).unwrap()
         };
-        let policy = &trust.keys.policy;
+        let policy = &test.policy_key;
         let stranger = PrivateKey::generate().unwrap();
         for (code, bytes) in [
             (Code::SignatureInvalid, shown(device.id, 40, &stranger)),

@@ -100,6 +100,7 @@ pub(crate) struct Site {
     server: Option<Child>,
     clock: Option<FakeClock>,
     traced: bool,
+    env: Option<(String, String)>,
 }
 
 impl Site {
@@ -148,6 +149,16 @@ impl Site {
         Some(site)
     }
 
+    /// Every program finds this in its environment from now on.
+    pub(crate) fn with_env(&mut self, name: &str, value: &str) {
+        self.env = Some((name.to_owned(), value.to_owned()));
+    }
+
+    /// `musterd` to its end, in the story's environment.
+    pub(crate) async fn musterd_run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.program("musterd", "musterd").args(arguments).stdin(Stdio::null()).output().await.unwrap())
+    }
+
     /// The calls of a program, as `strace` writes them.
     pub(crate) fn trace(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(&format!("{name}.trace"))).unwrap_or_default()
@@ -172,7 +183,9 @@ impl Site {
     fn program(&self, name: &str, trace: &str) -> Command {
         let program = programs().join(name);
         if !self.traced {
-            return self.with_clock(Command::new(program));
+            let mut command = self.with_clock(Command::new(program));
+            command.envs(self.env.clone());
+            return command;
         }
         let mut command = Command::new("strace");
         // With -D the program is this process's child, and the tracer a process of its own that ends with it.
@@ -229,7 +242,7 @@ impl Site {
     }
 
     async fn made(admin: &str, more: &[&str]) -> Self {
-        let site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false };
+        let site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false, env: None };
         let [management_point, enrolment, console, revocation] = free_ports();
         let local = |port: u16| format!("127.0.0.1:{port}");
         let listen = [local(management_point), local(enrolment), format!("{admin}:{console}"), local(revocation)];

@@ -11,6 +11,7 @@ mod enterprise_ca;
 mod evil_server;
 mod forgeries;
 mod harness;
+mod hsm;
 mod kills;
 mod location;
 mod loop_closes;
