@@ -137,7 +137,11 @@ impl Token {
 
     /// Starts the module anew: some see a token that came back only so.
     fn restart(&self) -> Result<(), TokenError> {
-        self.module.clone().finalize()?;
+        match self.module.clone().finalize() {
+            // It could not be started the last time either.
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(self.module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?)
     }
 
@@ -230,6 +234,8 @@ impl Token {
             Attribute::Derive(false),
             Attribute::Unwrap(false),
         ];
+        // A key is made once and not tried again; that the session still is one is tried first.
+        self.check()?;
         let made = self.within(false, |open| {
             let (public, private) = ([&common[..], &public].concat(), [&common[..], &private].concat());
             let (public, handle) = open.session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
@@ -390,7 +396,9 @@ mod tests {
         let again = open(&dir, "site").find(&id).unwrap().unwrap();
         again.public().verify(b"more", &again.sign(b"more").unwrap()).unwrap();
         assert!(token.find(&Hash([7; 32])).unwrap().is_none());
+        // Who looked for a token that is absent has started the module anew, which ended the session of this one.
         assert!(matches!(open(&dir, "other").find(&id), Err(TokenError::Absent(_))));
+        token.check().unwrap();
 
         // It cannot be read, nor opened up, nor wrapped with a key of the thief's.
         token

@@ -153,8 +153,9 @@ impl TestSite {
         let sources = Arc::new(TestSources::default());
         let name = |text: &str| text.parse().expect("a name");
         let code = "TST".parse().expect("a site code");
-        let new =
-            NewSite::generate(code, name("Test site"), name("Ada"), sources.id(), None, sources.now()).expect("keys");
+        let within = ["localhost".to_owned(), "127.0.0.0/8".to_owned()];
+        let new = NewSite::generate(code, name("Test site"), name("Ada"), sources.id(), None, &within, sources.now())
+            .expect("keys");
         site_create(&Ctx::site(sources.now()), &store.store, &new).await.expect("the site is made");
         let again = |key: &PrivateKey| PrivateKey::from_pkcs8(key.pkcs8()).expect("the key is copied");
         let (root, root_key, admin_key, admin) =
@@ -180,7 +181,18 @@ impl TestSite {
             AdminCreate { name: name("Rosalind"), role: Role::ReadOnlyAnalyst, public_key: analyst_key.public().pem() };
         let ctx = Ctx { caller: Caller::Admin(admin.clone()), now: sources.now(), address: "192.0.2.1".to_owned() };
         let analyst = admin_create(&ctx, &site, request).await.expect("the analyst is added");
-        Self { site: Arc::new(site), sources, store, root_key, policy_key, ring, admin, admin_key, analyst, analyst_key }
+        Self {
+            site: Arc::new(site),
+            sources,
+            store,
+            root_key,
+            policy_key,
+            ring,
+            admin,
+            admin_key,
+            analyst,
+            analyst_key,
+        }
     }
 
     /// What the clock shows.

@@ -5,6 +5,7 @@
 use crate::{
     PrivateKey, PublicKey,
     key::{KeyError, Signer, signature_der},
+    names_within,
 };
 use muster_model::{
     id::{DeviceId, Hash, SiteCode},
@@ -64,6 +65,17 @@ pub enum CertificateError {
     /// A server name is neither a DNS name nor an IP address.
     #[error("{0:?} is neither a DNS name nor an IP address")]
     ServerName(String),
+    /// The issuing CA may not name this server.
+    #[error("the issuing CA may name servers within {} only, and not {name:?}", .within.join(", "))]
+    NotWithin {
+        /// The server's name.
+        name: String,
+        /// What the CA may name.
+        within: Vec<String>,
+    },
+    /// What an issuing CA shall be bounded to is no domain and no network.
+    #[error("{0:?} is neither a domain (corp.example) nor a network (10.0.0.0/8) or address")]
+    NameWithin(String),
 }
 
 /// What a client certificate says.
@@ -131,18 +143,21 @@ pub fn root(site: SiteCode, key: &PrivateKey, now: UnixMillis) -> Result<Vec<u8>
     Ok(certificate.der().to_vec())
 }
 
-/// A certificate for an issuing CA, signed by the root. It can issue for TLS servers and clients, and no further CA.
+/// A certificate for an issuing CA, signed by the root. It can issue for TLS clients and for servers `within` these domains and networks
+/// (see [`names_within`]; empty: for all), and no further CA.
 ///
 /// # Errors
-/// When a key or the root's certificate is not usable.
+/// When a key or the root's certificate is not usable; [`CertificateError::NameWithin`].
 pub fn issuing(
     site: SiteCode,
     root_certificate: &[u8],
     root_key: &PrivateKey,
     key: &PublicKey,
+    within: &[String],
     now: UnixMillis,
 ) -> Result<Vec<u8>, CertificateError> {
     let mut params = params(&format!("Muster site {site} issuing CA"), now, ISSUING_LIFETIME)?;
+    params.name_constraints = names_within::constraints(within)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![Usage::KeyCertSign, Usage::CrlSign];
     params.extended_key_usages = vec![Eku::ServerAuth, Eku::ClientAuth];
@@ -211,10 +226,14 @@ impl IssuingCa {
     /// A server certificate for these DNS names and IP addresses.
     ///
     /// # Errors
-    /// [`CertificateError::ServerName`].
+    /// [`CertificateError::ServerName`], [`CertificateError::NotWithin`].
     pub fn server(&self, names: &[String], key: &PublicKey, now: UnixMillis) -> Result<Issued, CertificateError> {
         let mut params = params(names.first().map_or("muster", String::as_str), now, SERVER_LIFETIME)?;
+        let within = names_within::of_certificate(&self.certificate)?;
         for name in names {
+            if !names_within::covers(&within, name) {
+                return Err(CertificateError::NotWithin { name: name.clone(), within });
+            }
             let bad = || CertificateError::ServerName(name.clone());
             params.subject_alt_names.push(match name.parse::<IpAddr>() {
                 Ok(address) => SanType::IpAddress(address),
@@ -437,7 +456,7 @@ mod tests {
     }
 
     fn issuing_of(root_key: &PrivateKey, key: &PrivateKey) -> Vec<u8> {
-        issuing(site(), &root(site(), root_key, NOW).unwrap(), root_key, key.public(), NOW).unwrap()
+        issuing(site(), &root(site(), root_key, NOW).unwrap(), root_key, key.public(), &[], NOW).unwrap()
     }
 
     #[test]
@@ -445,7 +464,10 @@ mod tests {
         let (root_key, ca_key, device_key) =
             (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
         let root_certificate = root(site(), &root_key, NOW).unwrap();
-        let ca_certificate = issuing(site(), &root_certificate, &root_key, ca_key.public(), NOW).unwrap();
+        let ca_certificate = {
+            let within = ["localhost".to_owned(), "127.0.0.0/8".to_owned()];
+            issuing(site(), &root_certificate, &root_key, ca_key.public(), &within, NOW).unwrap()
+        };
         let ca = IssuingCa::new(ca_certificate, &ca_key).unwrap();
         let device: DeviceId = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab".parse().unwrap();
         let issued = ca.client(site(), device, device_key.public(), NOW).unwrap();
@@ -463,7 +485,10 @@ mod tests {
         assert_eq!(issued_client(&issued.der, &[stranger], NOW), Err(CertificateError::NotIssued));
         let server = ca.server(&["localhost".into(), "127.0.0.1".into()], ca_key.public(), NOW).unwrap();
         assert_eq!(client_identity(&server.der), Err(CertificateError::NotADevice));
-        assert!(matches!(ca.server(&["b\u{fc}ro".into()], ca_key.public(), NOW), Err(CertificateError::ServerName(_))));
+        let outside = ca.server(&["localhost".into(), "login.example".into()], ca_key.public(), NOW);
+        assert!(matches!(outside, Err(CertificateError::NotWithin { name, .. }) if name == "login.example"));
+        let odd = ca.server(&["b\u{fc}ro.localhost".into()], ca_key.public(), NOW);
+        assert!(matches!(odd, Err(CertificateError::ServerName(_))));
     }
 
     #[test]

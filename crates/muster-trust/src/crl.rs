@@ -135,7 +135,7 @@ mod tests {
         let (root_key, ca_key) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
         let site = "ABC".parse().unwrap();
         let root = certificate::root(site, &root_key, NOW).unwrap();
-        let ca = certificate::issuing(site, &root, &root_key, ca_key.public(), NOW).unwrap();
+        let ca = certificate::issuing(site, &root, &root_key, ca_key.public(), &[], NOW).unwrap();
         let ca = IssuingCa::new(ca, &ca_key).unwrap();
         let revoked = [
             Revoked { serial: 0x40 << 120, at: NOW.plus(-DAY), reason: RevocationReason::CertificateHold },

@@ -1,6 +1,6 @@
 //! What a trust bundle changes, in sentences for the person who signs it: read from the bundle itself.
 
-use crate::{TrustBundle, bundle::NamedKey, certificate};
+use crate::{TrustBundle, bundle::NamedKey, certificate, names_within};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::id::Hash;
 
@@ -12,8 +12,11 @@ impl TrustBundle {
             known.map(|(id, name)| (purpose, id, name)).collect()
         };
         let issuing = self.issuing.iter().filter_map(|text| {
-            let key = certificate::public_key(&BASE64.decode(text).ok()?).ok()?;
-            Some(("issuing", key.id(), "issuing CA".to_owned()))
+            let der = BASE64.decode(text).ok()?;
+            let key = certificate::public_key(&der).ok()?;
+            let within = names_within::of_certificate(&der).ok()?;
+            let whom = if within.is_empty() { "any name".to_owned() } else { within.join(", ") };
+            Some(("issuing", key.id(), format!("issuing CA, for servers within {whom}")))
         });
         let mut all = named("root", &self.root.keys);
         all.extend(issuing);

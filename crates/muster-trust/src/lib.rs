@@ -11,6 +11,7 @@ pub mod enterprise;
 pub mod envelope;
 pub mod kerberos;
 pub mod key;
+pub mod names_within;
 pub mod ocsp;
 pub mod proposal;
 pub mod secret;

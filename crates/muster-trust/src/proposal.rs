@@ -12,6 +12,7 @@ use crate::{
     crl::{self, List, Revoked},
     envelope::{self, EnvelopeError},
     key::KeyError,
+    names_within,
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
@@ -30,8 +31,13 @@ pub const PROPOSAL_BYTES: usize = 1 << 20;
 pub enum Change {
     /// A further policy key; the site signs with it from then on, and the others are still believed.
     Policy(NamedKey),
-    /// A further issuing CA, of which this is the key; it issues from then on, and the others are still believed.
-    Issuing(NamedKey),
+    /// A further issuing CA; it issues from then on, and the others are still believed.
+    Issuing {
+        /// Its key.
+        key: NamedKey,
+        /// Domains and networks of the servers that it may name (see [`names_within`]).
+        within: Vec<String>,
+    },
     /// A further author key.
     Author(NamedKey),
     /// How many authors must sign.
@@ -260,11 +266,11 @@ impl Proposal {
         let certifier = next.root.ids().into_iter().find(|id| !next.revoked.contains(id));
         let certifier = certifier.ok_or(ProposalError::Next(BundleError::Unsatisfiable))?;
         let made_anew = present.root_certificate_key()?.id() != certifier;
-        let new_issuing: Vec<&NamedKey> = self
+        let new_issuing: Vec<(&NamedKey, &[String])> = self
             .changes
             .iter()
             .filter_map(|change| match change {
-                Change::Issuing(key) => Some(key),
+                Change::Issuing { key, within } => Some((key, within.as_slice())),
                 _ => None,
             })
             .collect();
@@ -273,17 +279,18 @@ impl Proposal {
             let key = key.ok_or(ProposalError::CertifierFirst(certifier))?;
             let root =
                 if made_anew { certificate::root(self.site, key, self.issued)? } else { present.root_certificate()? };
-            let issue = |public: &PublicKey| {
-                certificate::issuing(self.site, &root, key, public, self.issued).map(|der| BASE64.encode(der))
+            let issue = |public: &PublicKey, within: &[String]| {
+                certificate::issuing(self.site, &root, key, public, within, self.issued).map(|der| BASE64.encode(der))
             };
             if made_anew {
                 let before = next.issuing_certificates()?;
-                let again = before.iter().map(|der| issue(&certificate::public_key(der)?));
+                let again =
+                    before.iter().map(|der| issue(&certificate::public_key(der)?, &names_within::of_certificate(der)?));
                 next.issuing = again.collect::<Result<_, _>>()?;
                 next.root_certificate = BASE64.encode(&root);
             }
-            for named in new_issuing {
-                next.issuing.push(issue(&named.public()?)?);
+            for (named, within) in new_issuing {
+                next.issuing.push(issue(&named.public()?, within)?);
             }
         }
         next.sound(self.site).map_err(ProposalError::Next)?;
@@ -382,7 +389,7 @@ fn apply(next: &mut TrustBundle, change: &Change) -> Result<(), ProposalError> {
     match change {
         Change::Policy(key) => next.policy.push(new_key(next, key)?),
         Change::Author(key) => next.authors.keys.push(new_key(next, key)?),
-        Change::Issuing(key) => drop(new_key(next, key)?),
+        Change::Issuing { key, .. } => drop(new_key(next, key)?),
         Change::AuthorThreshold(threshold) => next.authors.threshold = *threshold,
         Change::Root(set) => {
             let present = next.root.ids();

@@ -111,7 +111,7 @@ fn certificates(temp: &tempfile::TempDir) {
     let (code, now) = ("DIR".parse().unwrap(), crate::actor::now());
     let [root, ca_key, key] = [(); 3].map(|()| PrivateKey::generate().unwrap());
     let root_certificate = certificate::root(code, &root, now).unwrap();
-    let ca = certificate::issuing(code, &root_certificate, &root, ca_key.public(), now).unwrap();
+    let ca = certificate::issuing(code, &root_certificate, &root, ca_key.public(), &[], now).unwrap();
     let server =
         IssuingCa::new(ca.clone(), &ca_key).unwrap().server(&["localhost".to_owned()], key.public(), now).unwrap();
     std::fs::write(temp.path().join("ca.pem"), pem(&root_certificate)).unwrap();

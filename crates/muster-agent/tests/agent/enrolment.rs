@@ -80,7 +80,7 @@ async fn a_server_of_a_revoked_issuing_ca_gets_no_token() {
     let (site, machine) = (Site::start().await, Machine::new());
     let other = PrivateKey::generate().unwrap();
     let root = site.keys.root_certificate();
-    let issuing = certificate::issuing(site.code, &root, &site.keys.root, other.public(), site.now).unwrap();
+    let issuing = certificate::issuing(site.code, &root, &site.keys.root, other.public(), &[], site.now).unwrap();
     site.sign_bundle(|bundle| {
         bundle.version = 2;
         bundle.issuing = vec![BASE64.encode(&issuing)];

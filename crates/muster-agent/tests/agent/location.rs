@@ -241,7 +241,7 @@ async fn attacker(site: &Site, whole: bool) -> (u16, Arc<Mutex<Seen>>) {
     let (code, now) = (site.code, now());
     let [root, ca_key, key] = [(); 3].map(|()| PrivateKey::generate().unwrap());
     let root_certificate = certificate::root(code, &root, now).unwrap();
-    let ca = certificate::issuing(code, &root_certificate, &root, ca_key.public(), now).unwrap();
+    let ca = certificate::issuing(code, &root_certificate, &root, ca_key.public(), &[], now).unwrap();
     let issuing = IssuingCa::new(ca.clone(), &ca_key).unwrap();
     let server = issuing.server(&["localhost".to_owned()], key.public(), now).unwrap();
     let serial = certificate::serial_number(&server.der).unwrap();

@@ -88,7 +88,7 @@ async fn a_restart_goes_on_with_the_status_that_is_kept_and_only_for_its_time() 
     let file = machine.state().join("server-status.json");
     let forged = PrivateKey::generate().unwrap();
     let ca = IssuingCa::new(
-        certificate::issuing(site.code, &site.keys.root_certificate(), &site.keys.root, forged.public(), now())
+        certificate::issuing(site.code, &site.keys.root_certificate(), &site.keys.root, forged.public(), &[], now())
             .unwrap(),
         &forged,
     );
@@ -149,7 +149,8 @@ async fn a_client_that_missed_a_new_issuing_ca_learns_of_it_from_whoever_has_the
     let directory = machine.directory();
     // The bundle that it has names another issuing CA of the same root.
     let other = PrivateKey::generate().unwrap();
-    let other = certificate::issuing(site.code, &site.keys.root_certificate(), &site.keys.root, other.public(), now());
+    let other =
+        certificate::issuing(site.code, &site.keys.root_certificate(), &site.keys.root, other.public(), &[], now());
     let other = BASE64.encode(other.unwrap());
     site.state().bundle_version += 1;
     site.sign_bundle(|bundle| bundle.issuing = vec![other]);

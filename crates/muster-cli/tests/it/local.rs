@@ -130,7 +130,7 @@ fn bundle(root: &PrivateKey) -> Vec<u8> {
     let (site, now) = ("ABC".parse().unwrap(), UnixMillis(1_790_000_000_000));
     let [ca, policy, author] = [(); 3].map(|()| PrivateKey::generate().unwrap());
     let root_certificate = certificate::root(site, root, now).unwrap();
-    let issuing = certificate::issuing(site, &root_certificate, root, ca.public(), now).unwrap();
+    let issuing = certificate::issuing(site, &root_certificate, root, ca.public(), &[], now).unwrap();
     let one = |key: &PrivateKey| KeySet { threshold: 1, keys: vec![NamedKey::new("someone", key.public())] };
     let bundle = TrustBundle {
         site,

@@ -52,6 +52,10 @@ pub struct InitArgs {
     /// DNS name or address by which clients reach this server; the first one is told to them. Repeat it for more.
     #[arg(long = "host", value_name = "HOST")]
     pub hosts: Vec<String>,
+    /// Domain, network or address of all servers of the site, to which its issuing CA is bounded. Repeat it for more. Without it: the
+    /// domain of each host, and what has none, itself.
+    #[arg(long = "within", value_name = "DOMAIN")]
+    pub within: Vec<String>,
     /// Public key of the first administrator (PEM file), made with `muster key create`. Without it, one is made here.
     #[arg(long, value_name = "FILE")]
     pub admin_key: Option<PathBuf>,
@@ -145,7 +149,8 @@ pub async fn init(args: &InitArgs, sources: &dyn Sources) -> Result<Made, InitEr
     let partial = beside(&dir)?;
     clear(&partial)?;
     let now = sources.now();
-    let new = NewSite::generate(args.code, args.name.clone(), args.admin_name.clone(), sources.id(), admin_key, now)?;
+    let (within, id) = (config.names.bounds(), sources.id());
+    let new = NewSite::generate(args.code, args.name.clone(), args.admin_name.clone(), id, admin_key, &within, now)?;
     write_files(&partial, &new, &config, &passphrases)?;
     database(&partial, &config, &new, now).await?;
     let marker = partial.join(UNFINISHED);
@@ -207,6 +212,12 @@ fn configuration(args: &InitArgs) -> Result<Config, InitError> {
     for local in ["localhost", "127.0.0.1"] {
         if !config.names.server.iter().any(|name| name == local) {
             config.names.server.push(local.to_owned());
+        }
+    }
+    config.names.within.clone_from(&args.within);
+    for local in ["localhost", "127.0.0.1"] {
+        if !muster_trust::names_within::covers(&config.names.within, local) {
+            config.names.within.push(local.to_owned());
         }
     }
     let listen = &mut config.listen;

@@ -138,6 +138,8 @@ pub(super) struct Here {
     ring: std::sync::Arc<Ring>,
     pin: muster_model::id::Hash,
     code: muster_model::id::SiteCode,
+    /// What a new issuing CA is bounded to.
+    within: Vec<String>,
     store: Store,
     ctx: Ctx,
 }
@@ -149,7 +151,15 @@ impl Here {
         let keys = serve::keys(&layout, &config).map_err(|error| error.to_string())?;
         let store = Store::open(&layout.database(&config.site.database)).await.map_err(|error| error.to_string())?;
         let (ring, pin) = (keys.ring, keys.root);
-        Ok(Self { layout, ring, pin, code: config.site.code, store, ctx: Ctx::site(System.now()) })
+        Ok(Self {
+            layout,
+            ring,
+            pin,
+            code: config.site.code,
+            within: config.names.bounds(),
+            store,
+            ctx: Ctx::site(System.now()),
+        })
     }
 
     fn place(&self) -> TrustPlace<'_> {
@@ -232,7 +242,7 @@ fn rotate(signing: &Signing, role: KeyRole) -> Result<ExitCode, String> {
         let named = NamedKey::new(role.as_str(), &key);
         let (change, purpose) = match role {
             KeyRole::Policy => (Change::Policy(named), "policy"),
-            KeyRole::Issuing => (Change::Issuing(named), "issuing"),
+            KeyRole::Issuing => (Change::Issuing { key: named, within: here.within.clone() }, "issuing"),
         };
         let old: Vec<String> =
             here.in_force().await?.keys().filter(|key| key.0 == purpose).map(|key| key.1.to_string()).collect();

@@ -48,6 +48,15 @@ fn names(config: &Config, found: &mut Vec<String>) {
         found
             .push("names.server is empty: name the host or the address by which clients reach this server.".to_owned());
     }
+    if let Err(error) = muster_trust::names_within::check(&names.within) {
+        found.push(format!("names.within: {error}."));
+    }
+    for name in names.server.iter().filter(|name| !muster_trust::names_within::covers(&names.within, name)) {
+        found.push(format!(
+            "names.server has {name:?}, which is not within {}: widen names.within.",
+            names.within.join(", ")
+        ));
+    }
     for name in &names.server {
         let plain = !name.is_empty()
             && name.len() <= 253

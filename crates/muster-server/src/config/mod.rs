@@ -114,6 +114,9 @@ impl Default for Listen {
 pub struct Names {
     /// DNS names and IP addresses in the server's certificate. The first one is told to clients.
     pub server: Vec<String>,
+    /// Domains and networks of all servers of the site, to which a new issuing CA is bounded; empty: the domains of `server`, and what
+    /// has none, itself.
+    pub within: Vec<String>,
     /// Addresses of management points that clients are told, where they are not `https://<first name>:<port>`.
     pub management_points: Vec<String>,
     /// Address of the enrolment door that tokens carry, where it is not `https://<first name>:<port>`.
@@ -124,10 +127,19 @@ pub struct Names {
     pub revocation: Option<String>,
 }
 
+impl Names {
+    /// What a new issuing CA is bounded to.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<String> {
+        if self.within.is_empty() { muster_trust::names_within::around(&self.server) } else { self.within.clone() }
+    }
+}
+
 impl Default for Names {
     fn default() -> Self {
         Self {
             server: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+            within: Vec::new(),
             management_points: Vec::new(),
             enrolment: None,
             console: None,

@@ -40,6 +40,11 @@ const KEYS: &[(&str, &str)] = &[
         "DNS names and IP addresses in the server's certificate, which is issued at each start. Clients are told the first one.",
     ),
     (
+        "names.within",
+        "Domains (with all below them), networks and addresses of all servers of this site. The certificate of an issuing CA that is made, \
+         by `musterd init` or `musterd trust rotate issuing`, is bounded to them. Empty: the domains of `server`, and what has none, itself.",
+    ),
+    (
         "names.management_points",
         "Addresses of management points that clients are told, `https://host:port`. Empty: the first name and the listener's port.",
     ),
@@ -160,7 +165,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Keys without a value unless one is set.
-    const UNSET: &[&str] = &["names.enrolment", "names.console", "names.revocation"];
+    const UNSET: &[&str] = &["names.enrolment", "names.console", "names.revocation", "pkcs11.module"];
 
     #[test]
     fn every_key_is_explained_and_every_explained_key_exists() {

@@ -54,7 +54,7 @@ async fn no_foreign_or_expired_certificate_opens_the_management_point() {
     let key = || PrivateKey::generate().unwrap();
     let (root_key, ca_key, site) = (key(), key(), "ABC".parse().unwrap());
     let root = certificate::root(site, &root_key, System.now()).unwrap();
-    let ca = certificate::issuing(site, &root, &root_key, ca_key.public(), System.now()).unwrap();
+    let ca = certificate::issuing(site, &root, &root_key, ca_key.public(), &[], System.now()).unwrap();
     let foreign = IssuingCa::new(ca, &ca_key).unwrap();
     assert!(tls_refuses(&world, &device_with(&world, &foreign, key(), 0)).await, "another root");
     let own = stolen_ca(&world);

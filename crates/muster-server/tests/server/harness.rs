@@ -87,6 +87,7 @@ pub(crate) fn init_args(dir: PathBuf) -> InitArgs {
         name: "Main site".parse().unwrap(),
         admin_name: "alice".parse().unwrap(),
         hosts: vec!["localhost".into()],
+        within: Vec::new(),
         admin_key: None,
         passphrase_file: None,
         unattended: true,

@@ -42,15 +42,22 @@ async fn one_byte_over_the_limit_is_refused_everywhere() {
         let answer = world.admin_request(request.body(over(limit)).unwrap()).await;
         assert_eq!(answer.code(), Code::TooLarge, "{route:?}");
     }
-    for path in ["/enrol/v1/requests", "/enrol/v1/requests/poll"] {
-        let media = if path.ends_with("poll") { "application/cose" } else { "application/json" };
+    for (path, media) in [
+        ("/enrol/v1/requests", "application/json"),
+        ("/enrol/v1/requests/poll", "application/cose"),
+        ("/enrol/v1/attestations", "application/json"),
+        ("/enrol/v1/enterprise-certificate", "application/cose"),
+    ] {
         let answer = world.enrolment().await.post(path, media, vec![b' '; 1_501]).await;
         assert_eq!(answer.code(), Code::TooLarge, "{path}");
     }
     let device = world.device("pc1").await;
-    for (path, media, limit) in
-        [("/mp/v1/reports", "application/cose", 2_500), ("/mp/v1/certificate", "application/json", 1_500)]
-    {
+    for (path, media, limit) in [
+        ("/mp/v1/reports", "application/cose", 2_500),
+        ("/mp/v1/certificate", "application/json", 1_500),
+        ("/mp/v1/assignment", "application/cose", 3_000),
+        ("/mp/v1/sealing-key", "application/cose", 1_500),
+    ] {
         let answer = world.management_point(&device).await.post(path, media, vec![b' '; limit + 1]).await;
         assert_eq!(answer.code(), Code::TooLarge, "{path}");
     }

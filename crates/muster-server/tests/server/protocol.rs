@@ -246,7 +246,7 @@ fn sealed_secret() -> (SealingKey, SealedVector) {
 fn generate() -> Vectors {
     let keys = Keys::generate();
     let root = certificate::root(site(), keys.of("root"), NOW).unwrap();
-    let issuing = certificate::issuing(site(), &root, keys.of("root"), keys.of("issuing").public(), NOW).unwrap();
+    let issuing = certificate::issuing(site(), &root, keys.of("root"), keys.of("issuing").public(), &[], NOW).unwrap();
     let ca = IssuingCa::new(issuing.clone(), keys.of("issuing")).unwrap();
     let client = ca.client(site(), DeviceId(uuid(1)), keys.of("device").public(), NOW).unwrap();
     let poll = EnrolPoll { site: site(), enrolment: EnrolmentId(uuid(2)), time: NOW };

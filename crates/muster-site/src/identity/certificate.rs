@@ -22,7 +22,7 @@ use muster_store::{
 };
 use muster_trust::{
     PublicKey,
-    certificate::{CLIENT_LIFETIME, Issued, IssuingCa, issued_client},
+    certificate::{CLIENT_LIFETIME, CertificateError, Issued, IssuingCa, issued_client},
 };
 
 /// A device asks for its next certificate, over a connection that the present one authenticates.
@@ -113,8 +113,15 @@ pub async fn server_certificate_issue(
     key: &PublicKey,
     now: UnixMillis,
 ) -> Result<(Issued, Vec<u8>), SiteError> {
-    let issued =
-        ca.server(names, key, now).map_err(|error| SiteError::Fault(format!("{error}; check names.server")))?;
+    let issued = ca.server(names, key, now).map_err(|error| {
+        let next = match error {
+            CertificateError::NotWithin { .. } => {
+                "correct names.server, or widen names.within and make another CA: `musterd trust rotate issuing`"
+            }
+            _ => "check names.server",
+        };
+        SiteError::Fault(format!("{error}; {next}"))
+    })?;
     transaction!(site.store, "server_certificate_issue", |tx| {
         certificate::insert(tx, &ca.key_id(), &issued.serial, None, now, issued.expires).await
     })?;

@@ -80,7 +80,7 @@ fn fault(error: impl std::fmt::Display) -> SiteError {
 
 impl NewSite {
     /// Makes the keys and the signed trust bundle. Nothing is stored yet. `admin_public` is the key that the first administrator
-    /// has already; without it, one is made.
+    /// has already; without it, one is made. The issuing CA may name servers `within` these domains and networks.
     ///
     /// # Errors
     /// When the random source fails.
@@ -90,6 +90,7 @@ impl NewSite {
         admin_name: Name,
         admin_id: Uuid,
         admin_public: Option<PublicKey>,
+        within: &[String],
         now: UnixMillis,
     ) -> Result<Self, SiteError> {
         let key = || PrivateKey::generate().map_err(fault);
@@ -103,7 +104,8 @@ impl NewSite {
         };
         let root_certificate = certificate::root(code, &root_key, now).map_err(fault)?;
         let issuing_certificate =
-            certificate::issuing(code, &root_certificate, &root_key, issuing_key.public(), now).map_err(fault)?;
+            certificate::issuing(code, &root_certificate, &root_key, issuing_key.public(), within, now)
+                .map_err(fault)?;
         let bundle = TrustBundle {
             site: code,
             version: 1,

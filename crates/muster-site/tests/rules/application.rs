@@ -53,12 +53,7 @@ async fn what_no_author_signed_is_refused() {
         let app = application(CONTENT);
         refused(&test, &envelope::sign_json(&[&stranger], &app).unwrap(), Code::AuthorUnknown).await;
         // The site's own policy key makes nothing that runs, and neither does an administrator who is no author.
-        refused(
-            &test,
-            &envelope::sign_json(&[&test.policy_key], &app).unwrap(),
-            Code::AuthorUnknown,
-        )
-        .await;
+        refused(&test, &envelope::sign_json(&[&test.policy_key], &app).unwrap(), Code::AuthorUnknown).await;
         refused(&test, &envelope::sign_json(&[&test.analyst_key], &app).unwrap(), Code::AuthorUnknown).await;
         let json = serde_json::to_vec(&app).unwrap();
         let one = envelope::sign1(&test.admin_key, APPLICATION_TYPE, json.clone()).unwrap();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 fn new_site() -> NewSite {
     let name = |text: &str| text.parse().unwrap();
-    NewSite::generate("TST".parse().unwrap(), name("Again"), name("Eve"), uuid::Uuid::from_u128(9), None, START)
+    NewSite::generate("TST".parse().unwrap(), name("Again"), name("Eve"), uuid::Uuid::from_u128(9), None, &[], START)
         .unwrap()
 }
 
@@ -63,7 +63,7 @@ fn an_administrator_may_bring_a_key_of_their_own() {
     let mine = PrivateKey::generate().unwrap().public().clone();
     let name = |text: &str| text.parse().unwrap();
     let (code, id) = ("TST".parse().unwrap(), uuid::Uuid::from_u128(9));
-    let new = NewSite::generate(code, name("Again"), name("Eve"), id, Some(mine.clone()), START).unwrap();
+    let new = NewSite::generate(code, name("Again"), name("Eve"), id, Some(mine.clone()), &[], START).unwrap();
     assert!(new.admin_key.is_none());
     assert_eq!((new.admin.key, &new.admin_public), (mine.id(), &mine));
     let bundle = TrustBundle::first(&new.trust_bundle, &new.root(), code, START).unwrap();

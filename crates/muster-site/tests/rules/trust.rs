@@ -225,7 +225,10 @@ async fn each_issuing_ca_that_is_believed_says_what_is_revoked_and_the_root_says
         assert_eq!((first.number, first.revoked.len()), (1, 0));
 
         let key = PrivateKey::generate().unwrap();
-        let (id, change) = (key.public().id(), vec![Change::Issuing(named(&key))]);
+        let (id, change) = (
+            key.public().id(),
+            vec![Change::Issuing { key: named(&key), within: vec!["localhost".to_owned(), "127.0.0.1".to_owned()] }],
+        );
         test.ring.add(key);
         accepted(&test, &signed(proposed(&test, change).await, &test.root_key)).await.unwrap();
         let mut worker = Worker::new(test.site.clone());
@@ -288,7 +291,7 @@ async fn the_root_s_list_is_neither_left_out_nor_rewound() {
         for _ in 0..2 {
             let old = test.site.trust.load().keys.issuing.key_id();
             let key = PrivateKey::generate().unwrap();
-            let change = vec![Change::Issuing(named(&key))];
+            let change = vec![Change::Issuing { key: named(&key), within: Vec::new() }];
             test.ring.add(key);
             accepted(&test, &signed(proposed(&test, change).await, &test.root_key)).await.unwrap();
             while worker.step().await.unwrap() {}

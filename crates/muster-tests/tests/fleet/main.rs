@@ -27,6 +27,7 @@ async fn server(dir: &Path) -> Server {
         name: "Fleet".parse().unwrap(),
         admin_name: "fleet".parse().unwrap(),
         hosts: vec!["localhost".to_owned()],
+        within: Vec::new(),
         admin_key: None,
         passphrase_file: None,
         unattended: true,

@@ -26,7 +26,9 @@ impl Site {
         std::fs::set_permissions(&pin, std::fs::Permissions::from_mode(0o600)).unwrap();
         let file = site.path("site/musterd.toml");
         let text = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("{text}\n[pkcs11]\nmodule = \"{MODULE}\"\n")).unwrap();
+        let named = text.replace("[pkcs11]\n", &format!("[pkcs11]\nmodule = \"{MODULE}\"\n"));
+        assert_ne!(named, text);
+        std::fs::write(&file, named).unwrap();
         site.with_env("SOFTHSM2_CONF", &config.display().to_string());
         site.kill_server().await;
         site.serve().await;
@@ -54,6 +56,18 @@ impl Site {
         said
     }
 
+    /// The trust bundle, once the running server has taken that version.
+    async fn follows(&self, version: u64) -> Value {
+        for _ in 0..100 {
+            let bundle: Value = self.muster(&["trust", "show", "--json"]).await.json();
+            if bundle["version"] == version {
+                return bundle;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the server does not follow: {}", self.log("musterd"));
+    }
+
     fn key_files(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.path("site/keys")).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
@@ -70,7 +84,7 @@ async fn the_keys_of_a_site_live_in_a_token() {
     assert!(said.contains("Token(\"muster\")"), "{said}");
     site.with_root(&["trust", "rotate", "issuing"]).await;
     assert_eq!(site.key_files(), before, "no new key is a file");
-    let bundle: Value = site.muster(&["trust", "show", "--json"]).await.json();
+    let bundle = site.follows(3).await;
     let unused = |purpose: &str| {
         let keys = bundle["keys"].as_array().unwrap();
         let old = keys.iter().find(|key| key["purpose"] == purpose && key["in_use"] == false);

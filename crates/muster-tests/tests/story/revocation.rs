@@ -3,11 +3,17 @@
 
 use crate::harness::{Ran, Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use muster_trust::{
+    PrivateKey,
+    certificate::{self, IssuingCa},
+};
 use serde_json::Value;
 use std::{process::Stdio, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// With what the server's key files are encrypted.
+const KEY_OF_KEYS: &str = "site/keys/site.key";
 
 /// What the judge works with: files in the story's directory, and the addresses of the site.
 struct Judge<'a> {
@@ -211,4 +217,34 @@ async fn a_server_whose_certificate_is_revoked_gets_another_one() {
     })
     .await;
     agent.kill().await.unwrap();
+}
+
+// proves S22: a thief of the issuing CA's key has no certificate for a server of any other name, by the judge's reading.
+#[tokio::test]
+async fn a_stolen_issuing_key_names_no_other_server() {
+    let site = Site::start().await;
+    let (_, mut agent) = site.managed("agent").await;
+    agent.kill().await.unwrap();
+    let judge = Judge::of(&site, "agent").await;
+    let read = |file: &str| std::fs::read_to_string(site.path(file)).unwrap();
+    let key = PrivateKey::from_pem(&read("site/keys/issuing.key.pem"), Some(read(KEY_OF_KEYS).as_bytes())).unwrap();
+    // The thief's own program asks for no bounds: the same CA by name and key, certified by nobody.
+    let (code, now) = ("TST".parse().unwrap(), muster_tests::fleet::clock::now());
+    let nobody = PrivateKey::generate().unwrap();
+    let root = certificate::root(code, &nobody, now).unwrap();
+    let unbounded = certificate::issuing(code, &root, &nobody, key.public(), &[], now).unwrap();
+    let thief = IssuingCa::new(unbounded, &key).unwrap();
+    for (name, verdict) in
+        [("localhost", None), ("login.example", Some("permitted subtree")), ("10.0.0.1", Some("permitted subtree"))]
+    {
+        let leaf = thief.server(&[name.to_owned()], nobody.public(), now).unwrap();
+        std::fs::write(site.path("stolen.der"), leaf.der).unwrap();
+        judge.good(&["x509", "-inform", "DER", "-in", "stolen.der", "-out", "stolen.pem"]).await;
+        let ran =
+            judge.openssl(&["verify", "-CAfile", "root.pem", "-untrusted", "issuing.pem", "stolen.pem"], "").await;
+        match verdict {
+            None => assert!(ran.out.contains("stolen.pem: OK"), "{ran:?}"),
+            Some(why) => assert!(ran.code != Some(0) && ran.err.contains(why), "{name} {ran:?}"),
+        }
+    }
 }

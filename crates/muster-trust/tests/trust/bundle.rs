@@ -38,7 +38,7 @@ impl Site {
     pub(crate) fn new() -> Self {
         let (root, ca, policy, author) = (key(), key(), key(), key());
         let root_certificate = certificate::root(site(), &root, NOW).unwrap();
-        let issuing = certificate::issuing(site(), &root_certificate, &root, ca.public(), NOW).unwrap();
+        let issuing = certificate::issuing(site(), &root_certificate, &root, ca.public(), &[], NOW).unwrap();
         let bundle = TrustBundle {
             site: site(),
             version: 1,

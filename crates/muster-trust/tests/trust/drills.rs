@@ -236,7 +236,7 @@ fn an_issuing_authority_that_is_revoked_is_no_anchor() {
     let ours = Site::new();
     let ca = key();
     let root_certificate = ours.bundle.root_certificate().unwrap();
-    let second = certificate::issuing(site(), &root_certificate, &ours.root, ca.public(), NOW).unwrap();
+    let second = certificate::issuing(site(), &root_certificate, &ours.root, ca.public(), &[], NOW).unwrap();
     let mut both = TrustBundle { version: 2, ..ours.bundle.clone() };
     both.issuing.push(BASE64.encode(&second));
     assert_eq!(both.issuing_certificates().unwrap().len(), 2, "while they overlap");

@@ -39,7 +39,7 @@ fn every_key_is_rotated_by_the_root_and_the_old_one_ends_when_the_root_says_so()
     let named = |name: &str, key: &PrivateKey| NamedKey::new(name, key.public());
     let added = vec![
         Change::Policy(named("policy 2", &policy)),
-        Change::Issuing(named("issuing 2", &ca)),
+        Change::Issuing { key: named("issuing 2", &ca), within: vec!["corp.example".to_owned()] },
         Change::Author(named("bob", &author)),
         Change::AuthorThreshold(2),
     ];
@@ -102,7 +102,11 @@ fn what_cannot_work_is_not_proposed() {
     assert_eq!(refuse(Change::Revoke(nowhere)), ProposalError::KeyUnknown(nowhere));
     let author = NamedKey::new("again", site.author.public());
     let id = site.author.public().id();
-    for known in [Change::Author(author.clone()), Change::Policy(author.clone()), Change::Issuing(author)] {
+    for known in [
+        Change::Author(author.clone()),
+        Change::Policy(author.clone()),
+        Change::Issuing { key: author, within: Vec::new() },
+    ] {
         assert_eq!(refuse(known), ProposalError::KeyKnown(id));
     }
     for threshold in [0, 2] {

@@ -78,8 +78,21 @@ impl Pki {
     fn at(now: UnixMillis) -> Self {
         let (root, ca_key) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
         let root_certificate = certificate::root(site(), &root, now).unwrap();
-        let ca = certificate::issuing(site(), &root_certificate, &root, ca_key.public(), now).unwrap();
+        let ca = certificate::issuing(site(), &root_certificate, &root, ca_key.public(), &[], now).unwrap();
         Self { root, root_certificate, ca: IssuingCa::new(ca, &ca_key).unwrap() }
+    }
+
+    /// A CA that may name servers `within` these only, in the hands of a thief who does not ask whether it may.
+    fn stolen(within: &[&str]) -> (Self, Vec<u8>) {
+        let ca_key = PrivateKey::generate().unwrap();
+        let mut pki = Self::new();
+        let issue = |within: &[String]| {
+            certificate::issuing(site(), &pki.root_certificate, &pki.root, ca_key.public(), within, now()).unwrap()
+        };
+        let within: Vec<String> = within.iter().map(|name| (*name).to_owned()).collect();
+        let (bounded, unbounded) = (issue(&within), issue(&[]));
+        pki.ca = IssuingCa::new(unbounded, &ca_key).unwrap();
+        (pki, bounded)
     }
 
     fn chain(&self, leaf: Vec<u8>) -> Vec<Vec<u8>> {
@@ -153,6 +166,32 @@ fn handshake(
     }
     assert!(!server.is_handshaking() && !client.is_handshaking());
     Ok((server, client))
+}
+
+// proves S22
+#[test]
+fn a_ca_that_was_bounded_is_believed_for_no_other_server() {
+    for (within, taken) in [
+        (&["localhost"][..], true),
+        (&["localhost", "10.0.0.0/8"], true),
+        (&["corp.example"], false),
+        (&["10.0.0.0/8"], false),
+        (&["ocalhost"], false),
+    ] {
+        let (pki, bounded) = Pki::stolen(within);
+        let key = PrivateKey::generate().unwrap();
+        let leaf = pki.ca.server(&["localhost".into()], key.public(), now()).unwrap();
+        let chain = [leaf.der, bounded.clone(), pki.root_certificate.clone()];
+        let door = pki.shows(&chain, &key, ClientAuth::None);
+        let pinned = Arc::new(tls::client_pinned(pki.root.public().id()).unwrap());
+        assert_eq!(handshake(&door, &pinned).is_ok(), taken, "pinned, {within:?}");
+        let roots = vec![pki.root_certificate.clone()];
+        let rooted = Arc::new(tls::client(&roots, None).unwrap());
+        assert_eq!(handshake(&door, &rooted).is_ok(), taken, "rooted, {within:?}");
+        let trust = ServerTrust::roots(roots, Some(vec![bounded.clone()]));
+        let knowing = Arc::new(tls::client_trusting(trust, None).unwrap());
+        assert_eq!(handshake(&door, &knowing).is_ok(), taken, "knowing the CA, {within:?}");
+    }
 }
 
 // proves S9
@@ -362,7 +401,8 @@ fn a_ca_that_the_bundle_does_not_name_proves_nothing_although_the_root_signed_it
     let proven = Proven::new();
     proven.shows(proven.signed(Status::Good, now(), now().plus(HOUR)));
     let other = PrivateKey::generate().unwrap();
-    let retired = certificate::issuing(site(), &proven.pki.root_certificate, &proven.pki.root, other.public(), now());
+    let retired =
+        certificate::issuing(site(), &proven.pki.root_certificate, &proven.pki.root, other.public(), &[], now());
     let trust = ServerTrust::roots(vec![proven.pki.root_certificate.clone()], Some(vec![retired.unwrap()]));
     let client = Arc::new(tls::client_trusting(trust, None).unwrap());
     assert_eq!(proven.says(&client), Err(StatusError::IssuerUnknown));

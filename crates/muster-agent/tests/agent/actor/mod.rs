@@ -140,7 +140,7 @@ impl Site {
         let generate = || PrivateKey::generate().unwrap();
         let (root, ca_key) = (generate(), generate());
         let root_certificate = certificate::root(code, &root, now).unwrap();
-        let ca_certificate = certificate::issuing(code, &root_certificate, &root, ca_key.public(), now).unwrap();
+        let ca_certificate = certificate::issuing(code, &root_certificate, &root, ca_key.public(), &[], now).unwrap();
         let ca = IssuingCa::new(ca_certificate, &ca_key).unwrap();
         let keys = Keys { root, policy: generate(), author: generate(), ca, root_certificate };
         let enrol = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
