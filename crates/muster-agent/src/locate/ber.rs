@@ -19,7 +19,9 @@ const EXTENDED_ANSWER: u8 = 0x78;
 const SIMPLE: u8 = 0x80;
 const OID: u8 = 0x80;
 const AND: u8 = 0xa0;
+const OR: u8 = 0xa1;
 const EQUALITY: u8 = 0xa3;
+const PRESENT: u8 = 0x87;
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 
 /// What a server says.
@@ -34,6 +36,47 @@ pub(super) enum Answer {
     Entry(Vec<(String, Vec<String>)>),
     /// It is elsewhere. Nobody goes there.
     Reference,
+}
+
+/// How far a search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The named object alone.
+    Base = 0,
+    /// It and everything below it.
+    Subtree = 2,
+}
+
+/// Which objects are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Filter<'a> {
+    /// They have this attribute.
+    Present(&'a str),
+    /// An attribute has this value.
+    Equal(&'a str, &'a str),
+    /// All of these.
+    All(Vec<Self>),
+    /// One of these.
+    Any(Vec<Self>),
+}
+
+impl<'a> Filter<'a> {
+    /// All of these attributes have these values.
+    pub(super) fn equal(all: &[(&'a str, &'a str)]) -> Self {
+        Self::All(all.iter().map(|(name, value)| Self::Equal(name, value)).collect())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let join = |filters: &[Self]| filters.iter().flat_map(Self::bytes).collect::<Vec<u8>>();
+        match self {
+            Self::Present(name) => tlv(PRESENT, name.as_bytes()),
+            Self::Equal(name, value) => {
+                tlv(EQUALITY, &[tlv(OCTETS, name.as_bytes()), tlv(OCTETS, value.as_bytes())].concat())
+            }
+            Self::All(filters) => tlv(AND, &join(filters)),
+            Self::Any(filters) => tlv(OR, &join(filters)),
+        }
+    }
 }
 
 /// Why bytes are no answer.
@@ -89,32 +132,26 @@ pub(super) fn unbind(id: u16) -> Vec<u8> {
     message(id, tlv(UNBIND, &[]))
 }
 
-/// A search of everything below `base` in which all of these attributes have these values.
+/// A search from `base` on.
 pub(super) fn search(
     id: u16,
-    base: &str,
-    equal: &[(&str, &str)],
+    (base, scope): (&str, Scope),
+    filter: &Filter<'_>,
     attributes: &[&str],
     entries: u16,
     seconds: u16,
 ) -> Vec<u8> {
     let texts = |text: &&str| tlv(OCTETS, text.as_bytes());
-    let filter: Vec<u8> = equal
-        .iter()
-        .flat_map(|(name, value)| {
-            tlv(EQUALITY, &[tlv(OCTETS, name.as_bytes()), tlv(OCTETS, value.as_bytes())].concat())
-        })
-        .collect();
     let attributes: Vec<u8> = attributes.iter().flat_map(texts).collect();
     let parts = [
         tlv(OCTETS, base.as_bytes()),
-        // The whole subtree, and no alias is followed.
-        number(ENUMERATED, 2),
+        number(ENUMERATED, scope as u16),
+        // No alias is followed.
         number(ENUMERATED, 0),
         number(INTEGER, entries),
         number(INTEGER, seconds),
         tlv(BOOLEAN, &[0]),
-        tlv(AND, &filter),
+        filter.bytes(),
         tlv(SEQUENCE, &attributes),
     ];
     message(id, tlv(SEARCH, &parts.concat()))
@@ -231,7 +268,7 @@ mod tests {
         let start = start_tls(1);
         assert_eq!(start[..9], [0x30, 0x1d, 2, 1, 1, 0x77, 0x18, 0x80, 0x16]);
         assert_eq!(&start[9..], START_TLS.as_bytes());
-        let wanted = search(2, "o=x", &[("a", "b")], &["c"], 300, 5);
+        let wanted = search(2, ("o=x", Scope::Subtree), &Filter::equal(&[("a", "b")]), &["c"], 300, 5);
         assert_eq!(
             wanted,
             [
@@ -246,6 +283,8 @@ mod tests {
             ]
             .concat()
         );
+        let either = Filter::Any(vec![Filter::Present("a"), Filter::Equal("b", "c")]);
+        assert_eq!(either.bytes(), [0xa1, 11, 0x87, 1, b'a', 0xa3, 6, 4, 1, b'b', 4, 1, b'c']);
         assert_eq!(number(INTEGER, 200), [2, 2, 0, 200]);
         assert_eq!(number(INTEGER, 0xffff), [2, 3, 0, 0xff, 0xff]);
         assert_eq!(tlv(4, &[7; 200])[..3], [4, 0x81, 200]);

@@ -4,7 +4,7 @@
 
 use super::{
     Hints, LocateError, Service, Source,
-    ber::{self, Answer},
+    ber::{self, Answer, Filter, Scope},
 };
 use crate::{clock::Clock, http::Address, os::open_foreign};
 use muster_model::{enrol::is_host_name, id::SiteCode, limits};
@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 /// How long the whole conversation may take, and how long the server may search.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const SEARCH_SECONDS: u16 = 10;
 /// Bytes of the file of authorities and of the file with the password.
 const AUTHORITIES_BYTES: u64 = 1 << 20;
@@ -53,6 +53,9 @@ pub struct DirectoryConfig {
     /// Whether the objects that Configuration Manager publishes are read as well.
     #[serde(default)]
     pub configmgr: bool,
+    /// Whether it is an Active Directory that knows this machine's site, by the subnets in it; for boundaries of that kind.
+    #[serde(default)]
+    pub sites: bool,
     /// The port at the hosts that those objects name.
     #[serde(default = "configmgr_port")]
     pub configmgr_port: u16,
@@ -94,7 +97,9 @@ pub(super) async fn ask(
         let keyword = site.map(|site| format!("site:{site}"));
         let mut all = Vec::new();
         for wanted in searches(config, site.as_ref(), keyword.as_deref(), service) {
-            all.push((wanted.class, connection.search(&config.base, &wanted).await?));
+            let from = (config.base.as_str(), Scope::Subtree);
+            let filter = Filter::equal(&wanted.equal);
+            all.push((wanted.class, connection.search(from, &filter, wanted.attributes).await?));
         }
         connection.end().await;
         Ok::<_, String>(all)
@@ -135,7 +140,8 @@ fn searches<'a>(
     searches
 }
 
-type Entry = Vec<(String, Vec<String>)>;
+/// An object that was found: attributes in the order in which they came.
+pub(super) type Entry = Vec<(String, Vec<String>)>;
 
 fn take(entry: &Entry, config: &DirectoryConfig, source: &Source, found: &mut Hints) {
     for (name, values) in entry {
@@ -202,11 +208,11 @@ fn password(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// A conversation; every byte that comes is counted.
-struct Connection<S> {
+pub(super) struct Connection<S> {
     stream: S,
     id: u16,
     left: usize,
@@ -214,7 +220,7 @@ struct Connection<S> {
 }
 
 impl Connection<Box<dyn Stream>> {
-    async fn open(config: &DirectoryConfig, clock: &Clock) -> Result<Self, String> {
+    pub(super) async fn open(config: &DirectoryConfig, clock: &Clock) -> Result<Self, String> {
         let (address, at_once) = server(&config.server).ok_or("is not of the form ldaps://host:port")?;
         let config = tls::client_of_directory(&authorities(&config.authorities)?, Arc::new(clock.clone()))
             .map_err(|error| format!("cannot be asked: {error}"))?;
@@ -275,7 +281,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn bind(&mut self, bind: Option<&BindConfig>) -> Result<(), String> {
+    pub(super) async fn bind(&mut self, bind: Option<&BindConfig>) -> Result<(), String> {
         let (name, password) = match bind {
             Some(bind) => (bind.name.as_str(), password(&bind.password_file)?),
             None => ("", Zeroizing::new(Vec::new())),
@@ -288,10 +294,15 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn search(&mut self, base: &str, wanted: &Wanted<'_>) -> Result<Vec<Entry>, String> {
+    pub(super) async fn search(
+        &mut self,
+        from: (&str, Scope),
+        filter: &Filter<'_>,
+        attributes: &[&str],
+    ) -> Result<Vec<Entry>, String> {
         let entries = limits::LOCATION_ANSWERS;
         let limit = u16::try_from(entries).unwrap_or(u16::MAX);
-        self.say(|id| ber::search(id, base, &wanted.equal, wanted.attributes, limit, SEARCH_SECONDS)).await?;
+        self.say(|id| ber::search(id, from, filter, attributes, limit, SEARCH_SECONDS)).await?;
         let mut found = Vec::new();
         loop {
             match self.answer().await? {
@@ -305,7 +316,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         // It is over whether or not the server hears of it.
         let _ = self.say(ber::unbind).await;
         let _ = self.stream.shutdown().await;

@@ -11,11 +11,13 @@ mod dns;
 mod ldap;
 mod order;
 mod proof;
+mod subnet;
 
 pub use dns::DnsConfig;
 pub use ldap::{BindConfig, DirectoryConfig};
 pub use order::{Record, ordered};
 pub use proof::{Refusal, refusal};
+pub use subnet::directory_site;
 
 use crate::{clock::Clock, http::Address};
 use muster_model::{id::SiteCode, limits};
@@ -33,7 +35,8 @@ pub struct LocationConfig {
     pub directory: Option<DirectoryConfig>,
     /// DNS.
     pub dns: Option<DnsConfig>,
-    /// The directory's site that this machine is in, for boundaries of that kind; an administrator knows it.
+    /// The directory's site that this machine is in, for boundaries of that kind, where an administrator says it. Else
+    /// [`DirectoryConfig::sites`] may find it.
     pub directory_site: Option<String>,
 }
 

@@ -55,9 +55,10 @@ pub async fn run(agent: Arc<Agent>, config: LocationConfig) {
     }
     let watch = watch.ok();
     let mut here = network();
-    say_where(&agent, &config, &here);
+    let mut told = None;
     let mut moved = false;
     loop {
+        say_where(&agent, &config, &here, &mut told).await;
         look(&agent, &config, moved).await;
         let looked = Instant::now();
         // The last half hour or so is spread, so that clients that started together do not ask together.
@@ -68,7 +69,6 @@ pub async fn run(agent: Arc<Agent>, config: LocationConfig) {
             now = changed(watch.as_ref(), &here) => {
                 tracing::info!(addresses = now.addresses.len(), "this machine is in another network");
                 here = now;
-                say_where(&agent, &config, &here);
                 moved = true;
             }
         }
@@ -107,20 +107,43 @@ async fn changed(watch: Option<&Watch>, before: &Network) -> Network {
     }
 }
 
-/// Tells the site where this machine is; it says which management points are near.
-fn say_where(agent: &Agent, config: &LocationConfig, network: &Network) {
+/// Tells the site where this machine is, where that is not what it was `told`; it says which management points are near.
+async fn say_where(agent: &Agent, config: &LocationConfig, network: &Network, told: &mut Option<NetworkReport>) {
     let addresses = network.addresses.iter().take(limits::NETWORK_ADDRESSES);
-    let report = NetworkReport {
-        addresses: addresses.map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
-        directory_site: config.directory_site.clone(),
-    };
+    let addresses: Vec<String> = addresses.map(|(address, prefix)| format!("{address}/{prefix}")).collect();
+    // A directory that does not answer takes nothing back, as long as the machine has not moved.
+    let before = told.as_ref().filter(|told| told.addresses == addresses).and_then(|told| told.directory_site.clone());
+    let report = NetworkReport { addresses, directory_site: directory_site(agent, config, network, before).await };
+    if told.as_ref() == Some(&report) {
+        return;
+    }
     if !report.is_well_formed() {
         tracing::warn!("location.directory_site in agent.json is not the name of a site; the network is not reported");
         return;
     }
-    let message = Message { time: agent.clock.now(), body: Body::Network(report) };
-    if let Err(error) = agent.store.push(&message) {
-        tracing::warn!(%error, "where this machine is could not be kept");
+    let message = Message { time: agent.clock.now(), body: Body::Network(report.clone()) };
+    match agent.store.push(&message) {
+        Ok(_) => *told = Some(report),
+        Err(error) => tracing::warn!(%error, "where this machine is could not be kept"),
+    }
+}
+
+/// The directory's site: as it is configured, or as the directory knows it.
+async fn directory_site(
+    agent: &Agent,
+    config: &LocationConfig,
+    network: &Network,
+    before: Option<String>,
+) -> Option<String> {
+    let directory = config.directory.as_ref().filter(|directory| directory.sites);
+    let (None, Some(directory)) = (&config.directory_site, directory) else { return config.directory_site.clone() };
+    let addresses: Vec<_> = network.addresses.iter().map(|(address, _)| *address).collect();
+    match locate::directory_site(directory, &addresses, &agent.clock).await {
+        Ok(site) => site,
+        Err(error) => {
+            tracing::warn!(%error, "which site of the directory this machine is in is not known");
+            before
+        }
     }
 }
 

@@ -100,6 +100,7 @@ impl Directory {
             base: BASE.to_owned(),
             authorities: self.path("ca.pem"),
             bind: None,
+            sites: false,
             configmgr: false,
             configmgr_port: 443,
         }

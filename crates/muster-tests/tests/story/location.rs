@@ -31,7 +31,7 @@ async fn what_the_site_prints_is_found_in_a_real_domain_and_only_there() {
     assert!(domain.add_as("reader", samba::USER_PASSWORD, &ldif).is_err(), "an ordinary user must not publish");
     domain.modify(&ldif).unwrap();
 
-    let (_, mut agent) = site.managed("agent").await;
+    let (device, mut agent) = site.managed("agent").await;
     agent.kill().await.unwrap();
     let password = site.path("ldap.password");
     std::fs::write(&password, samba::USER_PASSWORD).unwrap();
@@ -62,7 +62,25 @@ async fn what_the_site_prints_is_found_in_a_real_domain_and_only_there() {
     );
     assert!(!poison.contains(&false_point));
     domain.modify(&poison).unwrap();
+
+    // The directory knows by its subnets in which site this machine is; the longest says it.
+    let near = domain.near_address().to_string();
+    let wide = format!("{}.0.0.0/8", near.split('.').next().unwrap());
+    for (name, subnet) in [("Europe", wide), ("Berlin", format!("{near}/32"))] {
+        domain.samba_tool(&["sites", "create", name]).unwrap();
+        domain.samba_tool(&["sites", "subnet", "create", &subnet, name]).unwrap();
+    }
+    let server = format!("ldaps://{}", domain.address());
+    let directory = serde_json::json!({
+        "server": server, "base": container, "authorities": domain.ca(), "bind": bind, "sites": true
+    });
+    configure(&site, "agent", &serde_json::json!({ "directory": directory }));
     let mut agent = site.agent_run("agent");
+    site.until("the site of the directory", async |client| {
+        let shown = client.device_show(device.parse().unwrap()).await?.value;
+        Ok(shown.location.and_then(|at| at.directory_site).filter(|name| name == "Berlin"))
+    })
+    .await;
     let said = site
         .until("the report of the false point", async |client| {
             let query = muster_model::api::MessageQuery { limit: 50, ..Default::default() };
