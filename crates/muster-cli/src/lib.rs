@@ -9,6 +9,7 @@ pub mod command;
 pub mod error;
 pub mod files;
 pub mod key;
+pub mod list;
 pub mod output;
 pub mod profile;
 pub mod seal;

@@ -1,13 +1,13 @@
 //! `muster hardware`: TPMs that are believed without their vendor, awaited, or never let in.
 
 use super::{Context, Part, ask::confirm};
-use crate::{CliError, output, when};
+use crate::{CliError, list, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
     api::{HardwareSet, HardwareStanding, Reason},
     id::Hash,
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 /// Rows of an imported list; a larger one is split.
 const ROWS: usize = 5_000;
@@ -94,7 +94,7 @@ async fn hardware_list(ctx: &Context, part: Part) -> Result<(), CliError> {
 
 async fn import(ctx: &Context, path: &std::path::Path) -> Result<(), CliError> {
     let text = crate::files::read_text(path)?;
-    let list = parse(&text).map_err(CliError::Usage)?;
+    let list = list::read(&text, "id,note", ROWS, id).map_err(CliError::Usage)?;
     confirm(
         ctx,
         &format!(
@@ -111,36 +111,8 @@ async fn import(ctx: &Context, path: &std::path::Path) -> Result<(), CliError> {
     ctx.out.value(&done, |done| format!("{} TPMs are awaited.", done.len()))
 }
 
-/// Lines of `ID,NOTE`; the whole list or nothing. The note may stand in quotation marks, doubled inside.
-fn parse(text: &str) -> Result<BTreeMap<Hash, String>, String> {
-    let mut list = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() || number == 0 && line.eq_ignore_ascii_case("id,note") {
-            continue;
-        }
-        let wrong = |what: &str| Err(format!("line {}: {what}", number + 1));
-        let Some((id, note)) = line.split_once(',') else { return wrong("not ID,NOTE") };
-        let Ok(id) = id.trim().to_ascii_lowercase().parse::<Hash>() else {
-            return wrong("the id is not 64 hexadecimal digits");
-        };
-        let note = note.trim();
-        let note = match note.strip_prefix('"').map(|rest| rest.strip_suffix('"')) {
-            Some(Some(quoted)) => quoted.replace("\"\"", "\""),
-            Some(None) => return wrong("a quotation mark is not closed"),
-            None => note.to_owned(),
-        };
-        if note.is_empty() {
-            return wrong("the note says which machine it is, and is missing");
-        }
-        if list.insert(id, note).is_some() {
-            return wrong("the same id again");
-        }
-        if list.len() > ROWS {
-            return wrong("too many lines for one list");
-        }
-    }
-    if list.is_empty() { Err("the list is empty".to_owned()) } else { Ok(list) }
+fn id(text: &str) -> Result<Hash, &'static str> {
+    text.to_ascii_lowercase().parse().map_err(|_| "the id is not 64 hexadecimal digits")
 }
 
 #[cfg(test)]
@@ -148,21 +120,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_taken_whole_or_not_at_all() {
-        let (a, b) = ("a".repeat(64), "B".repeat(64));
-        let good = parse(&format!("\u{feff}id,note\r\n{a},laptop 7\r\n\n{b},\"desk \"\"9\"\", room 4\"\n")).unwrap();
-        assert_eq!(good.values().collect::<Vec<_>>(), ["laptop 7", "desk \"9\", room 4"]);
-        for (bad, why) in [
-            (String::new(), "empty"),
-            ("id,note\n".to_owned(), "empty"),
-            (a.clone(), "line 1: not ID,NOTE"),
-            (format!("{a},x\n{a},y"), "line 2: the same id"),
-            (format!("{a}, "), "the note"),
-            (format!("{a},\"x"), "not closed"),
-            (format!("{},x", "g".repeat(64)), "64 hexadecimal"),
-        ] {
-            let error = parse(&bad).unwrap_err();
-            assert!(error.contains(why), "{bad}: {error}");
+    fn an_id_is_the_digest_of_a_key() {
+        assert!(id(&"aB".repeat(32)).is_ok());
+        for odd in ["", "g", &"a".repeat(63)] {
+            assert!(id(odd).is_err(), "{odd}");
         }
     }
 }
