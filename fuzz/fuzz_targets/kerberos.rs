@@ -8,8 +8,8 @@ use muster_trust::kerberos::{Acceptor, Keytab, inspect, service_of};
 fuzz_target!(|bytes: &[u8]| {
     let _ = serde_json::from_slice::<DomainProof>(bytes);
     let _ = inspect(bytes);
-    let keytab = Keytab::default();
-    let acceptor = Acceptor { keytab: &keytab, realm: "LAB.EXAMPLE", service: "muster/site.example" };
+    let keytabs = [Keytab::default()];
+    let acceptor = Acceptor { keytabs: &keytabs, realm: "LAB.EXAMPLE", service: "muster/site.example" };
     assert!(
         acceptor.accept(bytes, &Hash([0; 32]), UnixMillis(1_790_000_000_000)).is_err(),
         "without a key nobody comes in"

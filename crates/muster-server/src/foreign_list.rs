@@ -9,14 +9,15 @@ use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use muster_model::limits::FOREIGN_LIST_BYTES;
+use muster_model::{id::Hash, limits::FOREIGN_LIST_BYTES};
 use muster_site::{Due, Site, SiteError};
 use std::{
-    net::{IpAddr, SocketAddr},
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
 /// Time between two looks at which lists are due.
 const LOOK: Duration = Duration::from_secs(2);
@@ -57,22 +58,35 @@ pub(crate) enum FetchError {
     TooLarge,
 }
 
-/// Keeps the lists of all issuers fetched for as long as the server runs.
+/// Keeps the lists of all issuers fetched for as long as the server runs. Each has a task of its own: one that hangs keeps no other waiting.
 pub(crate) async fn keep_fetched(site: Arc<Site>, mut stop: Stop) {
+    let mut under_way = UnderWay::default();
     loop {
-        // All at once: one that hangs keeps no other waiting.
-        let due = muster_site::issuer_list_due(&site, site.sources.now());
-        let all = futures_util::future::join_all(due.iter().map(|due| take(&site, due)));
-        tokio::select! {
-            () = stop.wait() => return,
-            taken = all => for error in taken.into_iter().filter_map(Result::err) {
-                tracing::error!(%error, "A revocation list could not be kept; trying again.");
-            },
+        under_way.0.retain(|_, task| !task.is_finished());
+        for due in muster_site::issuer_list_due(&site, site.sources.now()) {
+            under_way.0.entry(due.issuer).or_insert_with(|| {
+                let site = site.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = take(&site, &due).await {
+                        tracing::error!(%error, "A revocation list could not be kept; trying again.");
+                    }
+                })
+            });
         }
         tokio::select! {
             () = stop.wait() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
+    }
+}
+
+/// Lists that are being fetched; they end with whoever waits for them.
+#[derive(Default)]
+struct UnderWay(HashMap<Hash, JoinHandle<()>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.values().for_each(JoinHandle::abort);
     }
 }
 
@@ -138,7 +152,7 @@ async fn read(answer: http::Response<Incoming>) -> Result<Vec<u8>, FetchError> {
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, FetchError> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let named = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    let named = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| carried(address).is_loopback());
     let found = timeout(CONNECT, tokio::net::lookup_host((host, port))).await.map_err(|_| FetchError::TooSlow)?;
     let found = found.map_err(|_| FetchError::Name(host.to_owned()))?;
     let addresses: Vec<SocketAddr> = found.filter(|address| may_be(address.ip(), named)).take(ADDRESSES).collect();
@@ -156,10 +170,27 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, FetchError> {
 /// Whether a list can be at an address. Whoever answers for a name must not lead the server to itself, nor to what only its own
 /// machine or link can reach.
 fn may_be(address: IpAddr, own_machine_named: bool) -> bool {
-    match address.to_canonical() {
+    match carried(address) {
         address if address.is_loopback() => own_machine_named,
-        IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast()),
-        IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_multicast()),
+        // `0.0.0.0/8` is this machine, here.
+        IpAddr::V4(v4) => !(v4.octets()[0] == 0 || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast()),
+        IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_multicast() || v6 == METADATA),
+    }
+}
+
+/// Where a cloud tells its machines their secrets.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// The IPv4 address that an IPv6 address carries in one of the usual ways, as a router would take it: mapped, compatible, NAT64, 6to4.
+fn carried(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address.to_canonical() else { return address.to_canonical() };
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, 0, _] => IpAddr::V6(v6),
+        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            v4(high, low)
+        }
+        _ => IpAddr::V6(v6),
     }
 }
 
@@ -174,7 +205,7 @@ mod tests {
     #[test]
     fn a_name_does_not_lead_to_the_machine_itself() {
         let of = |text: &str, named| may_be(text.parse().unwrap(), named);
-        for good in ["10.0.0.1", "192.0.2.7", "2001:db8::1", "fd00::1"] {
+        for good in ["10.0.0.1", "192.0.2.7", "2001:db8::1", "fd00::1", "64:ff9b::a00:1", "2002:c000:207::1"] {
             assert!(of(good, false), "{good}");
         }
         for bad in [
@@ -186,10 +217,15 @@ mod tests {
             "fe80::1",
             "ff02::1",
             "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "0.1.2.3",
+            "fd00:ec2::254",
         ] {
             assert!(!of(bad, true), "{bad}");
         }
-        for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+        for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"] {
             assert!(of(own, true) && !of(own, false), "{own}");
         }
     }

@@ -5,7 +5,6 @@ use crate::{
     identity::{
         attestation::Recorded,
         connection::{Confirmed, Seen, Verdicts},
-        domain::Proofs,
         issuer::Issuers,
         limiter::Limiter,
         revocation::{Lists, Revoked},
@@ -27,8 +26,6 @@ pub struct Memory {
     pub recorded: Recorded,
     /// How often which device moved its policy's version on.
     pub raised: Raised,
-    /// Proofs of domains that were taken.
-    pub proofs: Proofs,
     /// Which devices may talk.
     pub verdicts: Arc<Verdicts>,
     /// Certificates that are revoked.

@@ -84,6 +84,7 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
+                let peer = canonical(peer);
                 let Some(ticket) = door.gate.enter(peer.ip()) else {
                     metrics::counter!("muster_connections_refused_total", "door" => door.name).increment(1);
                     continue;
@@ -101,10 +102,33 @@ where
     }
 }
 
+/// Who is at the other end, as everybody writes it: on a socket for both families IPv4 comes in a disguise, which no boundary and no
+/// limit by address would know.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
 /// Errors that only say that one client went away before it was accepted.
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_form() {
+        for (from, to) in [
+            ("[::ffff:10.1.2.3]:7", "10.1.2.3:7"),
+            ("10.1.2.3:7", "10.1.2.3:7"),
+            ("[2001:db8::1]:7", "[2001:db8::1]:7"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(canonical(from.parse().unwrap()).to_string(), to);
+        }
+    }
 }

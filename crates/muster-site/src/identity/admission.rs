@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Ctx, SiteError, audit, site::Site};
 use muster_model::{
-    api::{DeviceState, DomainAccount, EnrolmentState, HardwareStanding},
+    api::{ApprovalMode, DeviceState, DomainAccount, EnrolmentState, HardwareStanding},
     id::DeviceId,
     status::Severity,
 };
@@ -52,6 +52,8 @@ pub(super) async fn admit(
     };
     let alike = device::alike(tx, marks(&row)).await?;
     let resembles = alike.iter().any(|other| other.state != DeviceState::Retired);
+    // Also that of a retired device: it would not become a second one, and somebody has to see why.
+    let has_known_key = alike.iter().any(|other| other.common == "key");
     let twins = twins(alike);
     enrolment::insert(tx, &row).await?;
     if let Some(evidence) = &proven.evidence {
@@ -90,16 +92,18 @@ pub(super) async fn admit(
     audit::append(tx, ctx, "enrolment_request", format!("enrolment {}", row.id), detail).await?;
     if row.state == EnrolmentState::Pending {
         let doubts = enterprise::doubts(tx, row.id).await?;
+        let settings = approval::read(tx.conn()).await?;
+        let account = proven.account.as_ref().map(|account| settings.as_of_now(account));
         let facts = approval::Facts {
             attested: hardware.is_some(),
             awaited: decided == Some(HardwareStanding::Awaited),
-            account: proven.account.as_ref(),
+            account: account.as_ref(),
             token_serial: proven.made_for.as_deref(),
             is_listed: is_listed(tx, &row).await?,
-            has_twin: !twins.is_empty() || !claim.suspects.is_empty() || !doubts.is_empty(),
+            has_twin: has_known_key || !twins.is_empty() || !claim.suspects.is_empty() || !doubts.is_empty(),
             resembles,
         };
-        decide(tx, ctx, site, &mut row, &facts).await?;
+        decide(tx, ctx, site, &mut row, settings.mode, facts).await?;
     }
     Ok((row, claim.quarantine(tx).await?))
 }
@@ -122,16 +126,18 @@ async fn decide(
     ctx: &Ctx,
     site: &Site,
     row: &mut EnrolmentRow,
-    facts: &approval::Facts<'_>,
+    mode: ApprovalMode,
+    mut facts: approval::Facts<'_>,
 ) -> Result<(), SiteError> {
-    let mode = approval::read(tx.conn()).await?.mode;
-    let mut basis = approval::automatic(mode, facts);
+    let mut basis = approval::automatic(mode, &facts);
     if let (Some(approval::Basis::Awaited), Some(hardware)) = (basis, &row.hardware)
         && !hardware::arrived(tx, hardware).await?
     {
-        basis = None;
+        // Not any more; what else speaks for it still does.
+        facts.awaited = false;
+        basis = approval::automatic(mode, &facts);
     }
-    row.verdict = approval::verdict(mode, facts, basis);
+    row.verdict = approval::verdict(mode, &facts, basis);
     if let Some(verdict) = &row.verdict {
         enrolment::set_verdict(tx, row.id, verdict).await?;
         let object = format!("enrolment {}", row.id);

@@ -12,7 +12,7 @@ use muster_model::{
 use muster_store::{
     Connection,
     bus::{Notice, Noun},
-    db::setting,
+    db::{hardware, setting},
     transaction,
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,16 @@ const SETTING: &str = "approval";
 pub(super) struct Settings {
     pub(super) mode: ApprovalMode,
     pub(super) domains: Vec<TrustedDomain>,
+}
+
+impl Settings {
+    /// An account that was judged a moment ago, by the settings of now: a domain or group that was taken away since approves nobody.
+    pub(super) fn as_of_now(&self, account: &DomainAccount) -> DomainAccount {
+        let is_trusted = |group: &String| {
+            self.domains.iter().any(|domain| domain.realm == account.realm && domain.groups.contains(group))
+        };
+        DomainAccount { group: account.group.clone().filter(is_trusted), ..account.clone() }
+    }
 }
 
 pub(super) async fn read(conn: &mut Connection) -> Result<Settings, SiteError> {
@@ -70,6 +80,7 @@ pub async fn approval_update(ctx: &Ctx, site: &Site, set: ApprovalSet) -> Result
     let settings = Settings { mode: set.mode, domains: set.domains };
     let text = serde_json::to_string(&settings).map_err(|error| SiteError::Fault(error.to_string()))?;
     transaction!(site.store, "approval_update", |tx| {
+        hardware::lock(tx).await?;
         let before = read(tx.conn()).await?;
         if before == settings {
             return Ok(());
@@ -136,7 +147,7 @@ pub(super) struct Facts<'a> {
     pub(super) token_serial: Option<&'a str>,
     /// The serial number that it states is on the list.
     pub(super) is_listed: bool,
-    /// A device is there already with its key or hardware.
+    /// A device is there already with its hardware; or was there, with its key.
     pub(super) has_twin: bool,
     /// A device is there already with its key, hardware, account or name.
     pub(super) resembles: bool,
@@ -191,9 +202,10 @@ pub(super) fn verdict(mode: ApprovalMode, facts: &Facts<'_>, basis: Option<Basis
                 "another device has the same key, TPM, account, hardware id or name"
             } else if found.group.is_none() {
                 "it is in no group that this site approves"
-            } else {
-                debug_assert_eq!(mode, ApprovalMode::Manual);
+            } else if mode == ApprovalMode::Manual {
                 "the approval mode is manual"
+            } else {
+                "the approval mode does not approve it"
             };
             Some(format!("waits: {}: {why}", account(found)))
         }
@@ -260,6 +272,36 @@ mod tests {
             });
         }
         assert!(approved > 10, "the modes approve somebody");
+    }
+
+    // proves S3
+    #[test]
+    fn a_group_or_domain_that_was_taken_away_approves_nobody() {
+        let account = DomainAccount {
+            realm: "LAB.EXAMPLE".to_owned(),
+            account: "PC1$".to_owned(),
+            sid: "S-1-5-21-1-2-3-1104".to_owned(),
+            group: Some("S-1-5-21-1-2-3-1105".to_owned()),
+            verified: muster_model::time::UnixMillis(0),
+        };
+        let group_of = |domains: &[(&str, &str)]| {
+            let domain = |&(realm, group): &(&str, &str)| TrustedDomain {
+                realm: realm.to_owned(),
+                service: "muster/site.example".to_owned(),
+                groups: vec![group.to_owned()],
+            };
+            let settings = Settings { mode: ApprovalMode::All, domains: domains.iter().map(domain).collect() };
+            settings.as_of_now(&account).group
+        };
+        assert_eq!(group_of(&[("LAB.EXAMPLE", "S-1-5-21-1-2-3-1105")]), account.group);
+        for now in [
+            &[][..],
+            &[("LAB.EXAMPLE", "S-1-5-21-1-2-3-1106")],
+            &[("OTHER.EXAMPLE", "S-1-5-21-1-2-3-1105")],
+            &[("OTHER.EXAMPLE", "S-1-5-21-1-2-3-1105"), ("LAB.EXAMPLE", "S-1-5-21-1-2-3-1106")],
+        ] {
+            assert_eq!(group_of(now), None, "{now:?}");
+        }
     }
 
     #[test]

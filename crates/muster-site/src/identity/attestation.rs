@@ -30,7 +30,12 @@ pub struct Channel {
     /// Its TLS exporter, which the TPM signs with its statement.
     exporter: Hash,
     asked: Mutex<Option<Asked>>,
+    /// Proofs of a domain that came. Each is bound to the exporter, so that on another connection none is worth anything.
+    proofs: Mutex<Vec<Hash>>,
 }
+
+/// Proofs of a domain that one connection may bring; a client brings two.
+const PROOFS: usize = 16;
 
 /// A challenge that was sent, and what it was sent for.
 #[derive(Debug)]
@@ -46,12 +51,22 @@ impl Channel {
     /// A connection with this exporter.
     #[must_use]
     pub fn new(exporter: Hash) -> Self {
-        Self { exporter, asked: Mutex::new(None) }
+        Self { exporter, asked: Mutex::new(None), proofs: Mutex::default() }
     }
 
     /// Its TLS exporter.
     pub(super) const fn exporter(&self) -> &Hash {
         &self.exporter
+    }
+
+    /// Takes a proof of a domain; `false` when it came before, or too many did.
+    pub(super) fn is_new_proof(&self, proof: Hash) -> bool {
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = proofs.len() < PROOFS && !proofs.contains(&proof);
+        if is_new {
+            proofs.push(proof);
+        }
+        is_new
     }
 
     fn ask(&self, asked: Asked) {
@@ -130,7 +145,7 @@ fn part(site: &Site, text: &str) -> Result<Vec<u8>, SiteError> {
     BASE64.decode(text).map_err(|_| SiteError::refused(Code::Malformed, "A part of the attestation is not base64."))
 }
 
-/// How often a refusal stands in the audit log for each token and reason.
+/// How often a refusal stands in the audit log, for each token or key, and reason.
 #[derive(Debug)]
 pub struct Recorded(Limiter);
 
@@ -148,9 +163,9 @@ fn refusal(error: AttestationError, advice: &str) -> SiteError {
     SiteError::refused(Code::AttestationRefused, format!("The attestation is refused: {error}.{advice}"))
 }
 
-/// Whether a refusal is written to the audit log: the first ones of a token are.
-pub(super) fn may_record(ctx: &Ctx, site: &Site, token: TokenId) -> bool {
-    site.memory.recorded.0.count(&token.to_string(), RECORDED, ctx.now).is_ok()
+/// Whether a refusal is written to the audit log: the first ones of `whose` are, a token or a key.
+pub(super) fn may_record(ctx: &Ctx, site: &Site, whose: &str) -> bool {
+    site.memory.recorded.0.count(whose, RECORDED, ctx.now).is_ok()
 }
 
 /// A refusal, which stands in the audit log: somebody with a token tried to be a machine that it is not, or is misconfigured.
@@ -169,7 +184,7 @@ async fn refused(ctx: &Ctx, site: &Site, token: TokenId, id: Option<Hash>, error
         (None, _) => ("hardware".to_owned(), String::new()),
     };
     let refusal = refusal(error, &advice);
-    if site.memory.recorded.0.count(&format!("{token} {}", error.as_str()), RECORDED, ctx.now).is_err() {
+    if !may_record(ctx, site, &format!("{token} {}", error.as_str())) {
         return refusal;
     }
     let detail = format!("An attestation from {} was refused ({}): {error}.", ctx.address, error.as_str());
@@ -238,5 +253,19 @@ pub(super) fn shown(row: AttestationRow) -> Attestation {
         signature: encode(row.signature),
         nonce: row.nonce,
         exporter: row.exporter,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_a_proof_once_and_fills_nobody_elses_memory() {
+        let (channel, other) = (Channel::new(Hash([1; 32])), Channel::new(Hash([2; 32])));
+        assert!(channel.is_new_proof(Hash([1; 32])) && !channel.is_new_proof(Hash([1; 32])));
+        let taken = (2..=u8::MAX).filter(|byte| channel.is_new_proof(Hash([*byte; 32]))).count();
+        assert_eq!(taken, PROOFS - 1);
+        assert!(other.is_new_proof(Hash([1; 32])));
     }
 }

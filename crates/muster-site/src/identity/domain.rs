@@ -12,44 +12,18 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     api::DomainAccount,
     enrol::{DeviceClaims, DomainProof},
-    id::{Hash, TokenId},
+    id::TokenId,
     problem::Code,
-    time::{SECOND, UnixMillis},
 };
 use muster_store::transaction;
 use muster_trust::{
     PublicKey,
-    kerberos::{self, Acceptor, Account, KerberosError, SKEW},
+    kerberos::{self, Acceptor, Account, KerberosError},
 };
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
-/// Proofs that are remembered; each was a good one, so that only members of a trusted domain can fill this.
-const PROOFS: usize = 100_000;
-
-/// Proofs that were taken, for as long as their time would be. Each is bound to its connection besides.
-#[derive(Debug, Default)]
-pub struct Proofs(Mutex<HashMap<Hash, UnixMillis>>);
-
-impl Proofs {
-    /// Takes a proof; `false` when it was taken before, or when there are too many to tell.
-    fn take(&self, proof: Hash, now: UnixMillis) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, until| *until > now);
-        let is_new = known.len() < PROOFS && !known.contains_key(&proof);
-        if is_new {
-            known.insert(proof, now.plus(2 * SKEW * SECOND));
-        }
-        is_new
-    }
-}
-
 /// Judges the proof of a request over this connection.
 ///
 /// # Errors
-/// `domain_refused`, `malformed`, `too_large`; nothing but the audit log is changed then.
+/// `domain_refused`, `malformed`; nothing but the audit log is changed then.
 pub(super) async fn judge(
     ctx: &Ctx,
     site: &Site,
@@ -61,7 +35,9 @@ pub(super) async fn judge(
 ) -> Result<(DomainAccount, Account), SiteError> {
     let most = site.limits.domain_bytes;
     if proof.request.len() > most.saturating_mul(4) / 3 + 4 {
-        return Err(SiteError::refused(Code::TooLarge, format!("The proof of the domain has more than {most} bytes.")));
+        // Refused as any other: a client that need not prove its domain asks again without.
+        let detail = format!("The proof of the domain has more than {most} bytes; the account is in too many groups.");
+        return Err(SiteError::refused(Code::DomainRefused, detail));
     }
     let request = BASE64.decode(&proof.request);
     let request = request.map_err(|_| SiteError::refused(Code::Malformed, "The proof of the domain is not base64."))?;
@@ -84,15 +60,15 @@ async fn take(
 ) -> Result<Result<(DomainAccount, Account), KerberosError>, SiteError> {
     let settings = approval::read(&mut *site.store.reader().await?).await?;
     let trusted = settings.domains.iter().find(|it| it.realm == realm && it.service.eq_ignore_ascii_case(service));
-    let keytab = site.keytabs.iter().find(|keytab| !keytab.keys(realm, service).is_empty());
-    let (Some(trusted), Some(keytab)) = (trusted, keytab) else { return Ok(Err(KerberosError::NoKey)) };
-    let acceptor = Acceptor { keytab, realm: &trusted.realm, service: &trusted.service };
+    let has_key = site.keytabs.iter().any(|keytab| !keytab.keys(realm, service).is_empty());
+    let Some(trusted) = trusted.filter(|_| has_key) else { return Ok(Err(KerberosError::NoKey)) };
+    let acceptor = Acceptor { keytabs: &site.keytabs, realm: &trusted.realm, service: &trusted.service };
     let binding = kerberos::binding(channel.exporter(), &trusted.service, key, claims);
     let account = match acceptor.accept(request, &binding, ctx.now) {
         Ok(account) => account,
         Err(error) => return Ok(Err(error)),
     };
-    if !site.memory.proofs.take(account.proof, ctx.now) {
+    if !channel.is_new_proof(account.proof) {
         return Ok(Err(KerberosError::Replayed));
     }
     let group = trusted.groups.iter().find(|group| account.groups.contains(group)).cloned();
@@ -110,7 +86,7 @@ async fn take(
 async fn refused(ctx: &Ctx, site: &Site, token: TokenId, error: KerberosError) -> SiteError {
     metrics::counter!("muster_domain_refused_total", "reason" => error.as_str()).increment(1);
     let refusal = SiteError::refused(Code::DomainRefused, format!("The proof of the domain is refused: {error}."));
-    if !may_record(ctx, site, token) {
+    if !may_record(ctx, site, &token.to_string()) {
         return refusal;
     }
     let detail = format!("A proof of a domain from {} was refused ({}): {error}.", ctx.address, error.as_str());
@@ -118,19 +94,4 @@ async fn refused(ctx: &Ctx, site: &Site, token: TokenId, error: KerberosError) -
         audit::append(tx, ctx, "domain_refuse", "enrolment".to_owned(), detail.clone()).await
     });
     kept.map_or_else(|error| error, |()| refusal)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proof_is_taken_once_while_its_time_lasts() {
-        let (proofs, now) = (Proofs::default(), UnixMillis(1_790_000_000_000));
-        assert!(proofs.take(Hash([1; 32]), now));
-        assert!(!proofs.take(Hash([1; 32]), now));
-        assert!(!proofs.take(Hash([1; 32]), now.plus(SKEW * SECOND)));
-        assert!(proofs.take(Hash([2; 32]), now));
-        assert!(proofs.take(Hash([1; 32]), now.plus(2 * SKEW * SECOND)), "its own time is over by then");
-    }
 }

@@ -73,7 +73,8 @@ pub async fn enrolment_request(
     };
     let enterprise = match &request.enterprise {
         Some(proof) => {
-            usable(site, &secret, &key.id(), ctx.now).await?;
+            let token = usable(site, &secret, &key.id(), ctx.now).await?;
+            let channel = (channel, &token.to_string()[..]);
             Some(super::enterprise::judge(ctx, site, channel, &key, proof).await?)
         }
         None => None,
@@ -137,7 +138,7 @@ async fn made_for(ctx: &Ctx, site: &Site, secret: &Hash, stated: Option<&str>) -
     if token.serial.is_none() || token.serial.as_deref() == stated {
         return Ok(token.serial);
     }
-    if super::attestation::may_record(ctx, site, token.id) {
+    if super::attestation::may_record(ctx, site, &token.id.to_string()) {
         let detail =
             format!("A machine at {} with another serial number tried the token \"{}\".", ctx.address, token.name);
         transaction!(site.store, "enrolment_mismatch", |tx| {
@@ -402,8 +403,8 @@ pub(super) async fn approve(
             // Two machines cannot have one TPM or one account: this is the same one under a second name, or the record is stale.
             (common @ ("TPM" | "domain account"), DeviceState::Active | DeviceState::Quarantined) => {
                 return conflict(format!(
-                    "The {common} is that of active device {} ({}). Retire that device if this request takes its place, or block it.",
-                    other.name, other.id
+                    "The {common} is that of {} device {} ({}). Retire that device if this request takes its place, or refuse the request.",
+                    other.state, other.name, other.id
                 ));
             }
             _ => {}
@@ -420,6 +421,10 @@ pub(super) async fn approve(
         return conflict("Its hardware identity is blocked.".to_owned());
     }
     super::enterprise::check_alone(tx, row.id).await?;
+    if let Some(hardware) = &row.hardware {
+        // Whoever approved it: it was awaited once, and has come.
+        hardware::arrived(tx, hardware).await?;
+    }
     conflict::enrolment_decided(tx, ctx, row.id, ConflictDecision::TwoMachines).await?;
     device::insert(tx, device).await?;
     certificate_row::insert(tx, issuer, &device.serial, Some(device.id), ctx.now, device.certificate_expires).await?;

@@ -5,7 +5,7 @@
 //! ends the device, and so does what revokes the other.
 
 use super::{
-    attestation::Channel,
+    attestation::{Channel, may_record},
     certificate::is_believed_key,
     conflict, connection,
     enrolment::{self as requests},
@@ -69,14 +69,14 @@ pub async fn device_identified(site: &Site, der: &[u8], now: UnixMillis) -> Resu
     })
 }
 
-/// Judges the proof of a request over this connection.
+/// Judges the proof of a request over this connection. `whose` it is decides how often a refusal is recorded.
 ///
 /// # Errors
 /// `enterprise_refused`, `malformed`, `too_large`.
 pub(super) async fn judge(
     ctx: &Ctx,
     site: &Site,
-    channel: &Channel,
+    (channel, whose): (&Channel, &str),
     key: &PublicKey,
     proof: &EnterpriseProof,
 ) -> Result<EnterpriseRow, SiteError> {
@@ -98,20 +98,25 @@ pub(super) async fn judge(
             key: certificate.key,
             expires: certificate.expires,
         }),
-        Err(error) => Err(refused(ctx, site, error).await),
+        Err(error) => Err(refused(ctx, site, whose, error).await),
     }
 }
 
-/// A refusal, which stands in the audit log: somebody has a certificate that does not count, or another's.
-async fn refused(ctx: &Ctx, site: &Site, error: EnterpriseError) -> SiteError {
+/// A refusal, which stands in the audit log, though not more often than is worth reading: somebody has a certificate that does not
+/// count, or another's.
+async fn refused(ctx: &Ctx, site: &Site, whose: &str, error: EnterpriseError) -> SiteError {
     metrics::counter!("muster_enterprise_refused_total", "reason" => error.as_str()).increment(1);
+    let reason = format!("The certificate of the enterprise is refused ({}): {error}.", error.as_str());
+    let refusal = SiteError::refused(Code::EnterpriseRefused, reason);
+    if !may_record(ctx, site, &format!("{whose} enterprise {}", error.as_str())) {
+        return refusal;
+    }
     let detail =
         format!("A certificate of the enterprise from {} was refused ({}): {error}.", ctx.address, error.as_str());
     let kept: Result<(), SiteError> = transaction!(site.store, "enterprise_refuse", |tx| {
         audit::append(tx, ctx, "enterprise_refuse", "enterprise certificate".to_owned(), detail.clone()).await
     });
-    let reason = format!("The certificate of the enterprise is refused ({}): {error}.", error.as_str());
-    kept.err().unwrap_or_else(|| SiteError::refused(Code::EnterpriseRefused, reason))
+    kept.map_or_else(|error| error, |()| refusal)
 }
 
 /// Maps a request to its certificate. Blocked: a device that is locked out has this certificate's key. Otherwise the devices
@@ -193,7 +198,7 @@ pub(super) async fn check_alone(tx: &mut Tx, owner: EnrolmentId) -> Result<(), S
         None => Ok(()),
         Some(other) => {
             let detail = format!(
-                "{} Retire that device if this request takes its place, or block it.",
+                "{} Retire that device if this request takes its place, or refuse the request.",
                 sentence(other, &certificate)
             );
             Err(SiteError::refused(Code::Conflict, detail))
@@ -247,8 +252,13 @@ pub async fn enterprise_change(
     if change.exporter != *channel.exporter() {
         return Err(SiteError::refused(Code::SignatureInvalid, "The statement was made for another connection."));
     }
+    // Whoever is locked out, or was retired, is not even judged.
+    let row = device::get(&mut *site.store.reader().await?, id).await?;
+    if row.is_none_or(|row| !is_believed_key(site, &row, &request.key)) {
+        return Err(connection::not_active());
+    }
     let key = PublicKey::from_spki(&request.spki).map_err(|error| SiteError::Fault(error.to_string()))?;
-    let certificate = judge(ctx, site, channel, &key, &change.proof).await?;
+    let certificate = judge(ctx, site, (channel, &request.key.to_string()), &key, &change.proof).await?;
     let owner = EnrolmentId(id.0);
     let changed = transaction!(site.store, "enterprise_change", |tx| {
         // The same again is no change: its answer was lost.

@@ -103,6 +103,7 @@ pub async fn hardware_remove(ctx: &Ctx, site: &Site, id: Hash, reason: Reason) -
     authz::change(ctx)?;
     let reason = checked_reason(reason)?;
     transaction!(site.store, "hardware_remove", |tx| {
+        hardware::lock(tx).await?;
         let row = hardware::get(tx, &id).await?.ok_or_else(SiteError::not_found)?;
         hardware::remove(tx, &id).await?;
         let detail = format!("The hardware identity, which was {}, is forgotten: {reason}", row.standing);

@@ -66,7 +66,7 @@ async fn in_every_mode_a_key_that_anybody_made_waits() {
             assert_eq!(ask(&test, bad).await, Err(Code::DomainRefused));
             let huge = Some(DomainProof { request: "A".repeat(20_000) });
             let huge = EnrolRequest { domain: huge, ..request(&secret, "pc9", None) };
-            assert_eq!(ask(&test, huge).await, Err(Code::TooLarge));
+            assert_eq!(ask(&test, huge).await, Err(Code::DomainRefused), "so that the client asks again without");
             assert!(ask(&test, request(&secret, &format!("late{number}"), None)).await.is_ok());
         }
     }
@@ -104,6 +104,37 @@ async fn a_token_for_an_expected_serial_number_approves_in_the_widest_mode_only(
         }
         assert!(is_active(ask(&test, request(&secret, "pc4", Some("5CD2"))).await.unwrap()));
         assert_eq!(ask(&test, request(&token(&test, None).await, "pc5", Some("a\n"))).await, Err(Code::Malformed));
+    }
+}
+
+// proves S3: what was a device is looked at, and is not refused where nobody sees it.
+#[tokio::test]
+async fn the_key_of_a_retired_device_and_a_name_in_other_letters_wait() {
+    for test in TestSite::all().await {
+        expect(&test, "5CD1").await;
+        approval_update(&test.full(), &test.site, set(ApprovalMode::All)).await.unwrap();
+        let device = test.enrol("pc1").await;
+        let asked = async |request: EnrolRequest| ask(&test, request).await.unwrap();
+        let serial = Some("5CD1");
+        let same_name = request(&token(&test, serial).await, "PC1", serial);
+        assert!(matches!(asked(same_name).await, EnrolAnswer::Pending { .. }), "it resembles pc1");
+        device_retire(&test.full(), &test.site, device.id, reason("sold"), None).await.unwrap();
+        let again = enrol_request(&token(&test, serial).await, &device.key, claims("pc2"));
+        let again = asked(EnrolRequest { serial: serial.map(str::to_owned), ..again }).await;
+        let EnrolAnswer::Pending { enrolment, .. } = again else { panic!("{again:?}") };
+        let (full, pending) = (test.full(), Some(EnrolmentState::Pending));
+        let waiting = enrolment_list(&full, &test.site, pending, PageQuery::default()).await.unwrap();
+        let waiting = waiting.items.into_iter().find(|it| it.id == enrolment).unwrap();
+        assert!(waiting.conflicts[0].contains("The same key as retired device pc1"), "{:?}", waiting.conflicts);
+        // Of many devices of one name those that live are seen first.
+        let living = test.enrol("pc3").await;
+        for _ in 0..11 {
+            let other = test.enrol("pc3").await;
+            device_retire(&test.full(), &test.site, other.id, reason("sold"), None).await.unwrap();
+        }
+        let EnrolAnswer::Pending { .. } = asked(request(&token(&test, serial).await, "PC3", serial)).await else {
+            panic!("{} is there", living.id);
+        };
     }
 }
 

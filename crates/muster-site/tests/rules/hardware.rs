@@ -77,6 +77,21 @@ async fn a_blocked_hardware_identity_locks_its_device_out_until_it_is_let_go() {
     }
 }
 
+// What is awaited comes once, also where somebody approves it by hand.
+#[tokio::test]
+async fn an_awaited_hardware_identity_has_come_whoever_approved_it() {
+    for test in TestSite::all().await {
+        let request = test.request("pc1").await;
+        let statement =
+            "UPDATE enrolment SET hardware = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
+        tamper(&test.site.store, statement).await;
+        hardware_set(&test.full(), &test.site, TPM, set(HardwareStanding::Awaited)).await.unwrap();
+        enrolment_approve(&test.full(), &test.site, request.id).await.unwrap();
+        let page = hardware_list(&test.analyst(), &test.site, PageQuery::default()).await.unwrap();
+        assert_eq!(page.items[0].standing, HardwareStanding::Allowed);
+    }
+}
+
 /// Somebody else's transaction, which holds what it has done for a while before it commits.
 async fn meanwhile(
     test: &TestSite,

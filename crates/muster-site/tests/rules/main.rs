@@ -14,6 +14,7 @@ mod content;
 mod deployment;
 mod device;
 mod enrolment;
+mod enterprise;
 mod hardware;
 mod inventory;
 mod loop_story;

@@ -164,7 +164,8 @@ pub struct Marks<'a> {
     pub claims: &'a DeviceClaims,
 }
 
-/// Devices that have this key, hardware identity, account, hardware id or host name; at most 10 of each.
+/// Devices that have this key, hardware identity, account, hardware id or host name, in whatever letters it is written; at most 10 of
+/// each, and those that are retired only where there are not so many others.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -173,22 +174,22 @@ pub async fn alike(conn: &mut AnyConnection, marks: Marks<'_>) -> Result<Vec<Ali
         ("key", "SELECT id, name, state FROM device WHERE key_id = $1 LIMIT 10", marks.key.to_string()),
         (
             "TPM",
-            "SELECT id, name, state FROM device WHERE hardware = $1 ORDER BY id DESC LIMIT 10",
+            "SELECT id, name, state FROM device WHERE hardware = $1 ORDER BY state = 'retired', id DESC LIMIT 10",
             marks.hardware.map(Hash::to_string).unwrap_or_default(),
         ),
         (
             "domain account",
-            "SELECT id, name, state FROM device WHERE account = $1 ORDER BY id DESC LIMIT 10",
+            "SELECT id, name, state FROM device WHERE account = $1 ORDER BY state = 'retired', id DESC LIMIT 10",
             marks.account.unwrap_or_default().to_owned(),
         ),
         (
             "hardware id",
-            "SELECT id, name, state FROM device WHERE hardware_id = $1 ORDER BY id DESC LIMIT 10",
+            "SELECT id, name, state FROM device WHERE hardware_id = $1 ORDER BY state = 'retired', id DESC LIMIT 10",
             marks.claims.hardware_id.to_string(),
         ),
         (
             "host name",
-            "SELECT id, name, state FROM device WHERE name = $1 ORDER BY id DESC LIMIT 10",
+            "SELECT id, name, state FROM device WHERE lower(name) = lower($1) ORDER BY state = 'retired', id DESC LIMIT 10",
             marks.claims.host_name.clone(),
         ),
     ];

@@ -63,7 +63,7 @@ async fn a_computers_ticket_is_taken_for_its_connection_and_nobody_elses() {
     let rogue = Client::of(&keytab(&domain.computer_create_as("carl", "ROGUE").unwrap())).unwrap();
     let person = Client::named(&keytab(&domain.keytab("carl").unwrap()), samba::REALM, "carl");
 
-    let acceptor = Acceptor { keytab: &keys, realm: samba::REALM, service: SERVICE };
+    let acceptor = Acceptor { keytabs: std::slice::from_ref(&keys), realm: samba::REALM, service: SERVICE };
     let key = PrivateKey::generate().unwrap();
     let here = bound(1, &key);
     let session = ticket(&domain, &computer, SERVICE).await.unwrap();
@@ -87,7 +87,8 @@ async fn a_computers_ticket_is_taken_for_its_connection_and_nobody_elses() {
     assert_eq!(elsewhere.accept(&proof, &here, now).unwrap_err(), KerberosError::Service);
     let foreign = ticket(&domain, &computer, "muster/other.example").await.unwrap().prove(&here, now).unwrap();
     assert_eq!(acceptor.accept(&foreign, &here, now).unwrap_err(), KerberosError::Service);
-    let wrong_key = Acceptor { keytab: &other_keys, realm: samba::REALM, service: "muster/other.example" };
+    let wrong_key =
+        Acceptor { keytabs: std::slice::from_ref(&other_keys), realm: samba::REALM, service: "muster/other.example" };
     assert!(wrong_key.accept(&foreign, &here, now).is_ok());
     assert_eq!(wrong_key.accept(&proof, &here, now).unwrap_err(), KerberosError::Service);
 

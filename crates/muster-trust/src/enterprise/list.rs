@@ -8,9 +8,22 @@ use muster_model::{
 use rustls::pki_types::SignatureVerificationAlgorithm;
 use std::{collections::HashSet, fmt};
 use x509_parser::{
-    extensions::ParsedExtension, prelude::FromDer, revocation_list::CertificateRevocationList,
-    revocation_list::RevokedCertificate,
+    extensions::{ParsedExtension, X509Extension},
+    prelude::FromDer,
+    revocation_list::{CertificateRevocationList, RevokedCertificate},
 };
+
+/// Extensions of a list and of its entries: the content of their object identifiers (RFC 5280, sections 5.2 and 5.3).
+const NUMBER: &[u8] = &[0x55, 0x1d, 20];
+const REASON: &[u8] = &[0x55, 0x1d, 21];
+const DELTA: &[u8] = &[0x55, 0x1d, 27];
+const DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
+const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 29];
+const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 35];
+/// A distribution point that leaves nothing out which is judged here: an empty one, and one of users' certificates.
+const EVERY_CERTIFICATE: [&[u8]; 2] = [&[0x30, 0], &[0x30, 3, 0x81, 1, 0xff]];
+/// The reason `removeFromCRL`.
+const REMOVED: u8 = 8;
 
 /// Why a list is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -135,23 +148,7 @@ impl ForeignList {
     }
 
     fn content(list: &CertificateRevocationList<'_>) -> Result<Self, ListError> {
-        for extension in list.extensions() {
-            match extension.parsed_extension() {
-                ParsedExtension::IssuingDistributionPoint(point) => {
-                    let partial = point.distribution_point.is_some()
-                        || point.only_contains_ca_certs
-                        || point.only_some_reasons.is_some()
-                        || point.indirect_crl
-                        || point.only_contains_attribute_certs;
-                    if partial {
-                        return Err(ListError::Malformed);
-                    }
-                }
-                ParsedExtension::CRLNumber(_) | ParsedExtension::AuthorityKeyIdentifier(_) => {}
-                _ if extension.critical => return Err(ListError::Malformed),
-                _ => {}
-            }
-        }
+        check_extensions(list.extensions())?;
         let number = list.crl_number().ok_or(ListError::Malformed)?;
         let at = |seconds: i64| UnixMillis(seconds.saturating_mul(1_000));
         let next_update = list.next_update().ok_or(ListError::Malformed)?;
@@ -194,9 +191,38 @@ impl ForeignList {
 
 /// An entry that says more than that its certificate is revoked may mean another issuer's, or the contrary.
 fn entry_serial(entry: &RevokedCertificate<'_>) -> Result<Serial, ListError> {
-    let strange = entry.extensions().iter().any(|extension| extension.critical);
-    let lifted = entry.reason_code().is_some_and(|(_, code)| code.0 == 8);
-    if strange || lifted { Err(ListError::Malformed) } else { Ok(Serial::new(entry.raw_serial())) }
+    let is_fine = |extension: &X509Extension<'_>| match extension.oid.as_bytes() {
+        // One reason, and not the one that takes a certificate from a list.
+        REASON => matches!(extension.value, [0x0a, 1, reason] if *reason <= 10 && *reason != REMOVED),
+        CERTIFICATE_ISSUER => false,
+        _ => !is_unread(extension),
+    };
+    let is_plain = entry.extensions().iter().all(|extension| !extension.critical && is_fine(extension));
+    if is_plain { Ok(Serial::new(entry.raw_serial())) } else { Err(ListError::Malformed) }
+}
+
+/// Whether the library gave up on an extension.
+fn is_unread(extension: &X509Extension<'_>) -> bool {
+    matches!(extension.parsed_extension(), ParsedExtension::ParseError { .. })
+}
+
+/// Whether the list is one of all certificates of its issuer. What says that it is not is judged by its bytes: the library passes over
+/// what it cannot read of it, and a list of some certificates would count as one of all.
+fn check_extensions(extensions: &[X509Extension<'_>]) -> Result<(), ListError> {
+    let mut known = HashSet::new();
+    for extension in extensions {
+        let oid = extension.oid.as_bytes();
+        let is_fine = match oid {
+            DISTRIBUTION_POINT => EVERY_CERTIFICATE.contains(&extension.value),
+            DELTA => false,
+            NUMBER | AUTHORITY_KEY => !is_unread(extension),
+            _ => !extension.critical && !is_unread(extension),
+        };
+        if !is_fine || !known.insert(oid) {
+            return Err(ListError::Malformed);
+        }
+    }
+    Ok(())
 }
 
 /// The parts of a signed structure: what is signed, the content of the algorithm's identifier, and the signature.

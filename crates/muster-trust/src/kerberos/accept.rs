@@ -13,7 +13,9 @@ const IF_RELEVANT: i64 = 1;
 const WIN2K_PAC: i64 = 128;
 /// The ticket's flag `invalid`.
 const INVALID: u32 = 1 << (31 - 7);
-/// Keys that are tried for one ticket.
+/// The flags `forwarded` and `proxy`: every ticket has one of them that comes of a ticket which was handed to another host.
+const DELEGATED: u32 = 1 << (31 - 2) | 1 << (31 - 4);
+/// Keys of one keytab that are tried for one ticket.
 const KEYS: usize = 8;
 /// `USER_ACCOUNT_DISABLED`, `USER_WORKSTATION_TRUST_ACCOUNT`, `USER_SERVER_TRUST_ACCOUNT` (MS-SAMR, section 2.2.1.12).
 const DISABLED: u32 = 0x1;
@@ -22,8 +24,8 @@ const COMPUTER: u32 = 0x80 | 0x100;
 /// Takes proofs for one service of one realm.
 #[derive(Debug, Clone, Copy)]
 pub struct Acceptor<'a> {
-    /// The keys.
-    pub keytab: &'a Keytab,
+    /// The keys: one keytab, or the old one and the new one side by side.
+    pub keytabs: &'a [Keytab],
     /// The realm of the service and of the computers.
     pub realm: &'a str,
     /// The service: `muster/site.example`.
@@ -49,7 +51,7 @@ impl Account {
     /// The computer's name as its domain knows it.
     #[must_use]
     pub fn computer(&self) -> &str {
-        self.name.trim_end_matches('$')
+        self.name.strip_suffix('$').unwrap_or(&self.name)
     }
 }
 
@@ -74,13 +76,15 @@ impl Acceptor<'_> {
             return Err(KerberosError::Service);
         }
         let kind = super::EncryptionType::new(request.ticket.part.kind)?;
-        let keys = self.keytab.keys(self.realm, self.service);
-        let fitting = keys.iter().filter(|entry| entry.key.kind() == kind).take(KEYS);
-        let opened = fitting.filter_map(|entry| {
+        let fitting = self.keytabs.iter().flat_map(|keytab| {
+            let keys = keytab.keys(self.realm, self.service).into_iter();
+            keys.filter(|entry| entry.key.kind() == kind).take(KEYS)
+        });
+        let mut opened = fitting.filter_map(|entry| {
             let plain = entry.key.decrypt(usage::TICKET, request.ticket.part.bytes).ok()?;
             Some((&entry.key, plain))
         });
-        let (key, plain) = opened.take(1).next().ok_or(KerberosError::Key)?;
+        let (key, plain) = opened.next().ok_or(KerberosError::Key)?;
         let ticket = TicketPart::read(&plain)?;
         let now = now.0.div_euclid(1_000);
         self.check_ticket(&ticket, now)?;
@@ -93,7 +97,8 @@ impl Acceptor<'_> {
         let pac = one_pac(ticket.authorization.ok_or(KerberosError::NoPac)?)?;
         let pac = pac::read(pac, key, &ticket.client.name, ticket.authenticated)?;
         // A name that ends so, and no service or person: a computer, whoever made it.
-        if !ticket.client.name.ends_with('$') || ticket.client.name.contains('/') || pac.control & COMPUTER == 0 {
+        let is_named = pac.name.strip_suffix('$').is_some_and(|name| !name.is_empty() && !name.contains('/'));
+        if !is_named || pac.control & COMPUTER == 0 {
             return Err(KerberosError::NotAComputer);
         }
         if pac.control & DISABLED != 0 {
@@ -101,7 +106,8 @@ impl Acceptor<'_> {
         }
         Ok(Account {
             realm: ticket.client.realm.clone(),
-            name: ticket.client.name.clone(),
+            // As the domain writes it: how the ticket does, its client has chosen.
+            name: pac.name,
             sid: pac.sid,
             groups: pac.groups,
             proof: sha256(request.authenticator.bytes),
@@ -111,6 +117,10 @@ impl Acceptor<'_> {
     fn check_ticket(&self, ticket: &TicketPart<'_>, now: i64) -> Result<(), KerberosError> {
         if ticket.client.realm != self.realm || !ticket.transited.is_empty() {
             return Err(KerberosError::Realm);
+        }
+        // Another host may have it, with its session key, and the account knows nothing of it.
+        if ticket.flags & DELEGATED != 0 {
+            return Err(KerberosError::Delegated);
         }
         if ticket.flags & INVALID != 0 || ticket.starts > now + SKEW {
             return Err(KerberosError::NotYet);

@@ -82,14 +82,14 @@ errors! {
     NoPac = "no_pac", "the ticket does not say once what the domain knows of the account";
     /// The PAC is not that of the domain controller, or another account's.
     PacSignature = "pac_signature", "what the ticket says of the account is not signed by the domain for this service";
-    /// Made by somebody in the account's name.
-    Delegated = "delegated", "the ticket was made by another service in the account's name";
+    /// Made by somebody in the account's name, or handed to another host.
+    Delegated = "delegated", "the ticket was delegated: another service or host has it in the account's name";
     /// A person's account, or a service's.
     NotAComputer = "not_a_computer", "the account is not that of a computer that is a member of the domain";
     /// The account is disabled.
     Disabled = "disabled", "the account is disabled";
     /// It came before.
-    Replayed = "replayed", "the proof was used before";
+    Replayed = "replayed", "the proof was used before over this connection, or too many were";
     /// The site does not trust the domain, or has no key.
     NoKey = "no_key", "this site trusts no domain with this service and realm, or has no key for it";
     /// The domain said no.

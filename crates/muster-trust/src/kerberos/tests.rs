@@ -192,6 +192,11 @@ impl Forged {
 
 /// A keytab with the key of the service, and of others.
 fn keytab() -> Keytab {
+    keytab_with(1)
+}
+
+/// The same with another newest key of the service.
+fn keytab_with(last: u8) -> Keytab {
     let entry = |principal: &[&str], kind: u16, bytes: &[u8]| {
         let sized = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
         let mut entry = u16::try_from(principal.len()).unwrap().to_be_bytes().to_vec();
@@ -206,14 +211,14 @@ fn keytab() -> Keytab {
         entry(&service, 23, &[9; 16]),
         entry(&["PC1$"], 18, &[6; 32]),
         entry(&service, 18, &[8; 32]),
-        entry(&service, 18, &[1; 32]),
+        entry(&service, 18, &[last; 32]),
     ];
     Keytab::read(&[&[5, 2][..], &entries.concat()].concat()).unwrap()
 }
 
 fn accept(proof: &[u8]) -> Result<Account, KerberosError> {
-    let keytab = keytab();
-    let acceptor = Acceptor { keytab: &keytab, realm: REALM, service: SERVICE };
+    let keytabs = [keytab()];
+    let acceptor = Acceptor { keytabs: &keytabs, realm: REALM, service: SERVICE };
     acceptor.accept(proof, &Hash([5; 32]), UnixMillis(NOW * 1_000))
 }
 
@@ -225,6 +230,12 @@ fn a_good_proof_gives_the_account_and_its_groups() {
     let groups = ["S-1-5-21-1-2-3-1105", "S-1-5-21-1-2-3-1106", "S-1-5-21-1-2-3-515"];
     assert_eq!(account.groups, groups, "1107 is not enabled");
     assert_eq!(service_of(&good().proof()).unwrap(), (REALM.to_owned(), SERVICE.to_owned()));
+    // What the domain calls it counts, and not how its client has written it; and of the dollars one is not the name's.
+    let written = Forged { client: (REALM, "pC1$"), pac_name: "pC1$", authenticator_client: "pC1$", ..good() };
+    assert_eq!(accept(&written.proof()).unwrap().computer(), "PC1");
+    let odd = Forged { client: (REALM, "PC1$$"), authenticator_client: "PC1$$", ..good() };
+    let odd = Forged { pac_name: "PC1$$", pac_user: "PC1$$", ..odd };
+    assert_eq!(accept(&odd.proof()).unwrap().computer(), "PC1$");
     for fine in [
         Forged { control: 0x100, ..good() },
         Forged { requestor: None, ..good() },
@@ -234,6 +245,18 @@ fn a_good_proof_gives_the_account_and_its_groups() {
     ] {
         assert!(accept(&fine.proof()).is_ok());
     }
+}
+
+#[test]
+fn the_key_may_stand_in_any_of_the_keytabs() {
+    let accept = |keytabs: &[Keytab]| {
+        let acceptor = Acceptor { keytabs, realm: REALM, service: SERVICE };
+        acceptor.accept(&good().proof(), &Hash([5; 32]), UnixMillis(NOW * 1_000)).map(|account| account.name)
+    };
+    let (old, new) = (keytab_with(9), keytab());
+    assert_eq!(accept(&[old.clone(), new.clone()]).as_deref(), Ok("PC1$"));
+    assert_eq!(accept(&[new, old.clone()]).as_deref(), Ok("PC1$"));
+    assert_eq!(accept(&[old, Keytab::default()]), Err(KerberosError::Key));
 }
 
 // proves S3
@@ -250,6 +273,8 @@ fn each_bad_proof_is_refused_for_its_reason() {
         (Forged { transited: b"OTHER.EXAMPLE", ..good() }, Realm),
         (Forged { starts: NOW + SKEW + 1, ..good() }, NotYet),
         (Forged { flags: 1 << 24, ..good() }, NotYet),
+        (Forged { flags: 0x60a1_0000, ..good() }, Delegated),
+        (Forged { flags: 0x4800_0000, ..good() }, Delegated),
         (Forged { ends: NOW - SKEW - 1, ..good() }, Expired),
         (Forged { authenticator_key: key(3), ..good() }, Client),
         (Forged { authenticator_client: "PC2$", ..good() }, Client),
@@ -278,6 +303,10 @@ fn each_bad_proof_is_refused_for_its_reason() {
                 authenticator_client: "carl",
                 ..good()
             },
+            NotAComputer,
+        ),
+        (
+            Forged { client: (REALM, "$"), pac_name: "$", pac_user: "$", authenticator_client: "$", ..good() },
             NotAComputer,
         ),
     ];

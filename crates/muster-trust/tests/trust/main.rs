@@ -4,6 +4,7 @@
 
 mod bundle;
 mod drills;
+mod foreign_list;
 mod proposal;
 mod signed_before;
 mod tls;

@@ -1,4 +1,4 @@
-//! The enrolment door: six addresses for devices that have no certificate yet, or another. Nothing else is here, and nobody is anybody.
+//! The enrolment door: seven addresses for devices that have no certificate yet, or another. Nothing else is here, and nobody is anybody.
 
 mod attestation;
 mod enterprise;

@@ -3,7 +3,7 @@
 use super::memory::Known;
 use crate::{Ctx, SiteError, audit, site::Site};
 use muster_model::{
-    id::Hash,
+    id::{DeviceId, Hash},
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
 };
 use muster_store::{
@@ -65,28 +65,38 @@ pub(crate) async fn issuer_load(site: &Site) -> Result<(), SiteError> {
         .collect();
     let changed: Vec<Hash> =
         next.iter().filter(|known| is_another(known, &before)).map(|known| known.issuer.id()).collect();
+    // Whom this is about, before anything is known anew: what fails up to here is done again as a whole.
+    let mut about = Vec::new();
+    for id in gone.iter().chain(&changed) {
+        about.push((*id, enterprise::of_issuer(&mut *site.store.reader().await?, id).await?));
+    }
     site.memory.issuers.replace(next);
-    if gone.is_empty() && changed.is_empty() {
+    if about.is_empty() {
         return Ok(());
     }
     super::turn(site);
-    for ended in
-        before.iter().filter(|known| known.was_in_time && changed.contains(&known.issuer.id()) && !known.in_time(now))
-    {
-        end(site, ended, now).await?;
+    close(site, about, now).await;
+    let ended =
+        before.iter().filter(|known| known.was_in_time && changed.contains(&known.issuer.id()) && !known.in_time(now));
+    let mut outcome = Ok(());
+    for ended in ended {
+        if let Err(error) = end(site, ended, now).await {
+            // It is closed already; the watch ends it again, so that the event is written when the database can.
+            site.memory.issuers.unsettle(&ended.issuer.id());
+            outcome = Err(error);
+        }
     }
-    for id in gone.iter().chain(&changed) {
-        close(site, id, now).await?;
-    }
-    Ok(())
+    outcome
 }
 
 fn is_another(known: &Known, before: &[Known]) -> bool {
     let earlier = before.iter().find(|earlier| earlier.issuer.id() == known.issuer.id());
+    let same_list = |earlier: &Known| match (&earlier.list, &known.list) {
+        (Some(earlier), Some(known)) => Arc::ptr_eq(earlier, known) || earlier.revoked == known.revoked,
+        (earlier, known) => earlier.is_none() && known.is_none(),
+    };
     earlier.is_none_or(|earlier| {
-        earlier.criteria != known.criteria
-            || earlier.was_in_time != known.was_in_time
-            || earlier.list.as_ref().map(|list| &list.revoked) != known.list.as_ref().map(|list| &list.revoked)
+        earlier.criteria != known.criteria || earlier.was_in_time != known.was_in_time || !same_list(earlier)
     })
 }
 
@@ -96,20 +106,24 @@ async fn known(site: &Site, row: IssuerRow, earlier: Option<&Known>) -> Result<K
     let same = |list: &&Arc<ForeignList>, kept: &IssuerListRow| {
         list.number.to_string() == kept.number && list.this_update == kept.signed
     };
+    let known = |kept: &IssuerListRow| {
+        earlier.and_then(|earlier| earlier.list.as_ref()).filter(|list| same(list, kept)).cloned()
+    };
     let list = match &row.list {
-        None => None,
-        Some(kept) => match earlier.and_then(|earlier| earlier.list.as_ref()).filter(|list| same(list, kept)) {
-            Some(list) => Some(list.clone()),
-            None => {
-                let der = issuer::list(&mut *site.store.reader().await?, &row.id).await?.unwrap_or_default();
-                Some(Arc::new(ForeignList::read(&der, &read).map_err(|error| fault(&error))?))
-            }
+        None => Ok(None),
+        Some(kept) => match known(kept) {
+            Some(list) => Ok(Some(list)),
+            None => read_kept(site, &read).await?.map(Some),
         },
     };
+    if let Err(error) = &list {
+        tracing::error!(issuer = %row.id, %error, "The revocation list that is kept cannot be used; another is fetched.");
+    }
     Ok(Known {
         issuer: read,
+        unusable: list.as_ref().err().copied(),
         criteria: row.criteria,
-        list,
+        list: list.unwrap_or_default(),
         grace_hours: row.grace_hours,
         list_url: row.list_url,
         tried: row.tried,
@@ -118,16 +132,37 @@ async fn known(site: &Site, row: IssuerRow, earlier: Option<&Known>) -> Result<K
     })
 }
 
-/// Closes what devices have open whose certificate is good no longer.
-async fn close(site: &Site, issuer: &Hash, now: UnixMillis) -> Result<(), SiteError> {
-    let devices = enterprise::of_issuer(&mut *site.store.reader().await?, issuer).await?;
-    for (device, serial) in devices {
-        let serial = Serial::from_hex(&serial).unwrap_or_else(|| Serial::new(&[]));
-        if site.memory.issuers.standing(issuer, &serial, now).is_err() {
-            site.bus.publish(Notice::DeviceClosed(device));
+/// The list that is kept. One of before the CA changed its name, say, is none, and its number goes on counting: see
+/// [`issuer_list_take`].
+async fn read_kept(site: &Site, issuer: &EnterpriseIssuer) -> Result<Result<Arc<ForeignList>, ListError>, SiteError> {
+    let der = issuer::list(&mut *site.store.reader().await?, &issuer.id()).await?.unwrap_or_default();
+    Ok(in_background(issuer, der).await?.map(|(list, _)| Arc::new(list)))
+}
+
+/// Reads a list; megabytes to parse: not on a thread that serves.
+async fn in_background(
+    issuer: &EnterpriseIssuer,
+    der: Vec<u8>,
+) -> Result<Result<(ForeignList, Vec<u8>), ListError>, SiteError> {
+    let issuer = issuer.clone();
+    let read = tokio::task::spawn_blocking(move || ForeignList::read(&der, &issuer).map(|list| (list, der)));
+    read.await.map_err(|error| SiteError::Fault(error.to_string()))
+}
+
+/// Closes what devices have open whose certificate is good no longer: those that were read before, and those of now.
+async fn close(site: &Site, about: Vec<(Hash, Vec<(DeviceId, String)>)>, now: UnixMillis) {
+    for (issuer, mut devices) in about {
+        let later =
+            async { Ok::<_, SiteError>(enterprise::of_issuer(&mut *site.store.reader().await?, &issuer).await?) };
+        // One that came in between; without it, the ones of before are closed all the same.
+        devices.extend(later.await.unwrap_or_default());
+        for (device, serial) in devices {
+            let serial = Serial::from_hex(&serial).unwrap_or_else(|| Serial::new(&[]));
+            if site.memory.issuers.standing(&issuer, &serial, now).is_err() {
+                site.bus.publish(Notice::DeviceClosed(device));
+            }
         }
     }
-    Ok(())
 }
 
 /// The event that a list has ended. A newer one that has come meanwhile makes none.
@@ -175,14 +210,13 @@ pub async fn issuer_list_take(site: &Site, issuer: Hash, der: Vec<u8>) -> Result
     let now = site.sources.now();
     let known = site.memory.issuers.known();
     let Some(known) = known.iter().find(|known| known.issuer.id() == issuer) else { return Ok(false) };
-    let read = {
-        let issuer = known.issuer.clone();
-        // Megabytes to parse: not on a thread that serves.
-        let read = tokio::task::spawn_blocking(move || ForeignList::read(&der, &issuer).map(|list| (list, der)));
-        read.await.map_err(|error| SiteError::Fault(error.to_string()))?
-    };
+    let read = in_background(&known.issuer, der).await?;
     let last = issuer::all(&mut *site.store.reader().await?).await?.into_iter().find(|row| row.id == issuer);
-    let Some(last) = last else { return Ok(false) };
+    let Some(last) = last else {
+        // Another process removed it, and this one has not heard.
+        issuer_load(site).await?;
+        return Ok(false);
+    };
     // Its list may be known from an earlier time, when the issuer was there before.
     let before = last
         .list
@@ -192,7 +226,7 @@ pub async fn issuer_list_take(site: &Site, issuer: Hash, der: Vec<u8>) -> Result
         list.check(before.as_ref().map(|(number, signed)| (number, *signed)), now).map(|()| (list, der))
     });
     match checked {
-        Ok((list, der)) => keep(site, &known.issuer, list, der, last.list.as_ref(), now).await,
+        Ok((list, der)) => keep(site, known, list, der, last.list.as_ref(), now).await,
         Err(error) => {
             metrics::counter!("muster_issuer_lists_refused_total", "reason" => error.as_str()).increment(1);
             issuer_list_failed(site, issuer, &refusal(error)).await?;
@@ -207,7 +241,7 @@ fn refusal(error: ListError) -> String {
 
 async fn keep(
     site: &Site,
-    issuer: &EnterpriseIssuer,
+    known: &Known,
     list: ForeignList,
     der: Vec<u8>,
     before: Option<&IssuerListRow>,
@@ -219,7 +253,7 @@ async fn keep(
         next_update: list.next_update,
         entries: list.revoked.len() as u64,
     };
-    let (id, is_new) = (issuer.id(), before != Some(&row));
+    let (id, is_new) = (known.issuer.id(), before != Some(&row) || known.unusable.is_some());
     let kept = transaction!(site.store, "issuer_list_take", |tx| {
         issuer::tried(tx, &id, now, None).await?;
         let kept = is_new && issuer::put_list(tx, &id, &row, &der, before).await?;
@@ -242,7 +276,8 @@ pub async fn issuer_list_failed(site: &Site, issuer: Hash, reason: &str) -> Resu
     let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS).collect();
     let known = site.memory.issuers.known();
     let known = known.iter().find(|known| known.issuer.id() == issuer);
-    let is_new = known.is_some_and(|known| known.failure.as_deref() != Some(&reason));
+    // A server that errs now in this way and now in that must not fill the log.
+    let is_new = known.is_some_and(|known| known.failure.is_none());
     transaction!(site.store, "issuer_list_fail", |tx| {
         issuer::tried(tx, &issuer, now, Some(&reason)).await?;
         if is_new {
@@ -257,11 +292,11 @@ pub async fn issuer_list_failed(site: &Site, issuer: Hash, reason: &str) -> Resu
     issuer_load(site).await
 }
 
-/// What is wrong with an issuer.
+/// What is wrong with an issuer. `list`: an error where the one that is kept cannot be used.
 pub(super) fn warning(
     name: &str,
     expires: UnixMillis,
-    list: Option<Taken>,
+    list: Result<Option<Taken>, ListError>,
     grace_hours: u32,
     failure: Option<&str>,
     now: UnixMillis,
@@ -270,10 +305,19 @@ pub(super) fn warning(
     if expires <= now {
         return Some(format!("The certificate of issuer {name:?} has ended; its certificates count no more."));
     }
-    let Some(list) = list else {
-        return Some(format!(
-            "There is no revocation list of issuer {name:?} yet; none of its certificates counts.{why}"
-        ));
+    let list = match list {
+        Ok(Some(list)) => list,
+        Ok(None) => {
+            return Some(format!(
+                "There is no revocation list of issuer {name:?} yet; none of its certificates counts.{why}"
+            ));
+        }
+        Err(error) => {
+            return Some(format!(
+                "The revocation list that is kept of issuer {name:?} cannot be used ({error}); none of its certificates counts until \
+                 a newer one is taken.{why}"
+            ));
+        }
     };
     let (left, until) = (list.next_update.since(now), list.next_update.plus(i64::from(grace_hours) * HOUR).since(now));
     // A list is replaced well before its end; in its last quarter somebody should look.
@@ -301,6 +345,7 @@ pub fn issuer_warnings(site: &Site, now: UnixMillis) -> Vec<String> {
     let one = |known: &Known| {
         let list = known.list.as_ref().map(|list| Taken { signed: list.this_update, next_update: list.next_update });
         let failure = known.failure.as_deref();
+        let list = known.unusable.map_or(Ok(list), Err);
         warning(known.issuer.name(), known.issuer.expires(), list, known.grace_hours, failure, now)
     };
     known.iter().filter_map(one).collect()

@@ -6,7 +6,7 @@ use muster_model::{
     time::{HOUR, UnixMillis},
 };
 use muster_trust::{
-    enterprise::{EnterpriseCertificate, EnterpriseError, EnterpriseIssuer, ForeignList, Serial},
+    enterprise::{EnterpriseCertificate, EnterpriseError, EnterpriseIssuer, ForeignList, ListError, Serial},
     tls::EnterpriseClients,
 };
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +17,8 @@ pub(super) struct Known {
     pub(super) issuer: EnterpriseIssuer,
     pub(super) criteria: IssuerCriteria,
     pub(super) list: Option<Arc<ForeignList>>,
+    /// Why the list that is kept is none.
+    pub(super) unusable: Option<ListError>,
     pub(super) grace_hours: u32,
     pub(super) list_url: String,
     pub(super) tried: Option<UnixMillis>,
@@ -64,6 +66,20 @@ impl Issuers {
 
     pub(super) fn replace(&self, known: Vec<Known>) {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+    }
+
+    /// The end of this issuer's list is to be noticed again.
+    pub(super) fn unsettle(&self, issuer: &Hash) {
+        let mut next = self.known().to_vec();
+        for known in next.iter_mut().filter(|known| known.issuer.id() == *issuer) {
+            known.was_in_time = true;
+        }
+        self.replace(next);
+    }
+
+    /// Why the list that is kept of an issuer is none, where that is so.
+    pub(super) fn unusable(&self, issuer: &Hash) -> Option<ListError> {
+        self.known().iter().find(|known| known.issuer.id() == *issuer)?.unusable
     }
 
     /// Whose certificates count, with their criteria.

@@ -41,12 +41,13 @@ const GRACE_HOURS: u32 = 168;
 pub async fn issuer_list(ctx: &Ctx, site: &Site) -> Result<Page<Issuer>, SiteError> {
     authz::see(ctx)?;
     let rows = issuer::all(&mut *site.store.reader().await?).await?;
-    let items: Vec<_> = rows.into_iter().map(|row| shown(row, ctx.now)).collect();
+    let items: Vec<_> = rows.into_iter().map(|row| shown(site, row, ctx.now)).collect();
     Ok(Page { total: items.len() as u64, items, offset: 0 })
 }
 
-fn shown(row: IssuerRow, now: muster_model::time::UnixMillis) -> Issuer {
+fn shown(site: &Site, row: IssuerRow, now: muster_model::time::UnixMillis) -> Issuer {
     let taken = row.list.as_ref().map(|list| Taken { signed: list.signed, next_update: list.next_update });
+    let taken = site.memory.issuers.unusable(&row.id).map_or(Ok(taken), Err);
     let warning = warning(&row.name, row.expires, taken, row.grace_hours, row.failure.as_deref(), now);
     Issuer {
         id: row.id,
@@ -158,7 +159,7 @@ pub async fn issuer_add(ctx: &Ctx, site: &Site, add: IssuerAdd) -> Result<Issuer
     site.memory.work.notify_one();
     let rows = issuer::all(&mut *site.store.reader().await?).await?;
     let row = rows.into_iter().find(|other| other.id == row.id).ok_or_else(SiteError::not_found)?;
-    Ok(shown(row, ctx.now))
+    Ok(shown(site, row, ctx.now))
 }
 
 /// A key of this site is not the enterprise's: its own certificates would be judged by other rules.
@@ -193,10 +194,11 @@ pub async fn issuer_remove(ctx: &Ctx, site: &Site, id: Hash, reason: Reason) -> 
     })?;
     issuer_load(site).await?;
     site.memory.work.notify_one();
-    Ok(shown(row, ctx.now))
+    Ok(shown(site, row, ctx.now))
 }
 
-/// The enrolment door: whose certificates count, so that a client can choose. Says nothing that its certificates do not say.
+/// The enrolment door: whose certificates count, and which of them, so that a client can choose. Anybody who reaches the door may read
+/// the criteria: a client reads them again when its certificate was renewed, and has no token then. They are no secret.
 ///
 /// # Errors
 /// None at present.

@@ -98,8 +98,8 @@ impl Revoked {
     }
 
     /// Takes over what was read when the generation was `seen`; the devices of what is new. What this process revoked meanwhile
-    /// stays, and is read again.
-    fn replace(&self, rows: &[RevokedRow], change: u64, seen: u64) -> BTreeSet<DeviceId> {
+    /// stays, and is read again: then [`Replaced::is_whole`] is not so.
+    fn replace(&self, rows: &[RevokedRow], seen: u64) -> Replaced {
         let mut serials = self.serials.write().unwrap_or_else(PoisonError::into_inner);
         let next: HashMap<_, _> = rows.iter().filter_map(entry).collect();
         let meanwhile = self.generation() != seen;
@@ -113,10 +113,22 @@ impl Revoked {
             serials.extend(next);
         } else {
             *serials = next;
-            self.change.store(change, Ordering::Release);
         }
-        devices
+        Replaced { devices, is_whole: !meanwhile }
     }
+
+    /// Everything up to this change is known now. What one load missed, the next one finds.
+    fn know(&self, change: u64) {
+        self.change.store(change, Ordering::Release);
+    }
+}
+
+/// What reading everything anew brought.
+struct Replaced {
+    /// Devices whose certificates were not known to be revoked.
+    devices: BTreeSet<DeviceId>,
+    /// Whether this process revoked nothing meanwhile.
+    is_whole: bool,
 }
 
 fn entry(row: &RevokedRow) -> Option<(u128, (UnixMillis, RevocationReason))> {
@@ -198,13 +210,19 @@ pub(crate) async fn revocation_load(site: &Site) -> Result<(), SiteError> {
     // The number first: what is added in between is read twice, and nothing is missed.
     let change = revocation::change(&mut reader).await?;
     let rows = revocation::all(&mut reader).await?;
-    for device in site.memory.revoked.replace(&rows, change, seen) {
+    let replaced = site.memory.revoked.replace(&rows, seen);
+    for device in replaced.devices {
         // Another process decided; what the device has open here ends too.
         site.bus.publish(Notice::DeviceClosed(device));
     }
     site.memory.lists.replace(revocation::lists(&mut reader).await?);
     drop(reader);
-    super::issuer::issuer_load(site).await
+    super::issuer::issuer_load(site).await?;
+    // Last: whatever failed above is read again when the worker looks next.
+    if replaced.is_whole {
+        site.memory.revoked.know(change);
+    }
+    Ok(())
 }
 
 /// Forgets certificates that ended long ago; they leave the list too.
