@@ -1,6 +1,10 @@
 //! Enrolment and renewal: from a token to a client certificate. Every step is on disk before the next one is taken, so that a
 //! kill at any moment is followed by the same step again.
 
+mod token;
+
+pub use token::accept_token;
+
 use crate::{
     clock::{Clock, Floored},
     config::Use,
@@ -20,7 +24,7 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     attestation::{AttestationChallenge, AttestationOffer, AttestationProof},
-    enrol::{DeviceClaims, DomainProof, EnrolAnswer, EnrolPoll, EnrolRequest, EnrolmentToken, RenewRequest},
+    enrol::{DeviceClaims, DomainProof, EnrolAnswer, EnrolPoll, EnrolRequest, RenewRequest},
     id::{DeviceId, EnrolmentId, Hash},
     limits::Limits,
     policy::PolicyRefusal,
@@ -161,33 +165,6 @@ pub struct Enrolment<'a> {
     identity: Identity,
 }
 
-/// Keeps what a token says. Nothing is sent yet. The same token again changes nothing.
-///
-/// # Errors
-/// When the client is enrolled already and `again` is not said.
-pub fn accept_token(directory: &PrivateDirectory, token: &EnrolmentToken, again: bool) -> Result<(), EnrolError> {
-    match Identity::load(directory)? {
-        Some(identity) if again && matches!(identity.stage, Stage::Active { .. }) => identity::forget(directory)?,
-        Some(Identity { site, stage: Stage::Active { .. }, .. }) => return Err(EnrolError::Enrolled(site)),
-        // An assignment is not left by a token of another site, only by a reset.
-        Some(Identity { site, stage: Stage::Assigned, root, .. }) if (site, root) != (token.site, token.root) => {
-            return Err(EnrolError::Enrolled(site));
-        }
-        Some(identity) if identity.root == token.root && identity.site == token.site && !again => {
-            if matches!(&identity.stage, Stage::Requesting { secret } if *secret == token.secret) {
-                return Ok(());
-            }
-        }
-        // Another site gets another key, and nothing of the one before is believed.
-        Some(_) => identity::forget(directory)?,
-        None => {}
-    }
-    let stage = Stage::Requesting { secret: token.secret.clone() };
-    let (enrol, trust_version) = (token.enrol.clone(), token.trust_version);
-    let identity = Identity { site: token.site, root: token.root, enrol, trust_version, stage, enterprise: None };
-    Ok(identity.store(directory)?)
-}
-
 impl<'a> Enrolment<'a> {
     /// Takes up the enrolment that is on disk.
     ///
@@ -223,11 +200,13 @@ impl<'a> Enrolment<'a> {
             Stage::Active { device, .. } => return Ok(Progress::Active(*device)),
             Stage::Assigned => return Err(EnrolError::NoToken(self.identity.site)),
         };
-        let answer = answer.map_err(|error| match error.problem().map(|problem| problem.code) {
-            Some(Code::EnrolmentRefused) => EnrolError::Refused,
-            _ => EnrolError::Http(error),
-        })?;
-        self.take(trust.bundle(), answer)
+        match answer {
+            Ok(answer) => self.take(trust.bundle(), answer),
+            Err(error) if error.problem().is_some_and(|problem| problem.code == Code::EnrolmentRefused) => {
+                self.refused()
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks to be enrolled; with a proof where the key is in a TPM, and one where the computer is in a domain. What the site does
@@ -400,7 +379,7 @@ impl<'a> Enrolment<'a> {
 
     fn take(&mut self, bundle: &TrustBundle, answer: EnrolAnswer) -> Result<Progress, EnrolError> {
         match answer {
-            EnrolAnswer::Refused => Err(EnrolError::Refused),
+            EnrolAnswer::Refused => self.refused(),
             EnrolAnswer::Pending { enrolment, retry_after, assignment } => {
                 if matches!(self.identity.stage, Stage::Pending { enrolment: known } if known != enrolment) {
                     return Err(EnrolError::Foreign);
@@ -423,8 +402,17 @@ impl<'a> Enrolment<'a> {
         }
     }
 
+    /// Keeps that the site refused, and says so. It is asked again all the same: a device that was locked out may come back.
+    fn refused(&mut self) -> Result<Progress, EnrolError> {
+        if !self.identity.refused {
+            self.identity.refused = true;
+            self.identity.store(self.directory)?;
+        }
+        Err(EnrolError::Refused)
+    }
+
     fn keep(&mut self, stage: Stage) -> Result<(), EnrolError> {
-        let identity = Identity { stage, ..self.identity.clone() };
+        let identity = Identity { stage, refused: false, ..self.identity.clone() };
         if identity != self.identity {
             identity.store(self.directory)?;
             self.identity = identity;

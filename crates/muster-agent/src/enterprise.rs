@@ -12,7 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     enterprise::{EnterpriseAnswer, EnterpriseChange, EnterpriseProof, IssuersAnswer},
     id::Hash,
-    limits::{CERTIFICATE_BYTES, ISSUERS},
+    limits::{CERTIFICATE_BYTES, CRITERIA, CRITERION_BYTES, ISSUERS},
     time::UnixMillis,
 };
 use muster_trust::{
@@ -34,8 +34,8 @@ const FILES: usize = 64;
 const FILE_BYTES: u64 = 64 << 10;
 /// Names of files with PEM in them.
 const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "key"];
-/// Bytes of what the site says about issuers.
-const ISSUERS_BYTES: usize = ISSUERS * CERTIFICATE_BYTES * 2;
+/// Bytes of what the site says about issuers: the certificate of each in base64, and criteria of three kinds in JSON.
+const ISSUERS_BYTES: usize = ISSUERS * (CERTIFICATE_BYTES * 4 / 3 + 3 * CRITERIA * (2 * CRITERION_BYTES + 4) + 1_024);
 
 /// Where the certificates lie, and which one the site knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -44,6 +44,9 @@ pub struct Identity {
     /// The certificates of the enterprise, where this client talks with one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enterprise: Option<EnterpriseUse>,
+    /// Whether the site refused this client: with another token it asks with another key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// How far enrolment is.
@@ -103,7 +106,7 @@ pub enum IdentityError {
     },
     /// A file is damaged.
     #[error(
-        "{0} in the state directory is damaged; restore it, or remove the state directory's files and enrol again with a new token"
+        "{0} in the state directory is damaged; restore it, or leave the site with `muster-agent trust reset` and enrol again with a new token"
     )]
     Damaged(&'static str),
     /// The system has no random source.

@@ -101,6 +101,12 @@ impl Points {
         }
     }
 
+    /// What the sources named, as far as it proved itself.
+    #[must_use]
+    pub fn found(&self) -> &[Hint] {
+        &self.found
+    }
+
     /// The sources named others, and they proved themselves.
     pub fn set_found(&mut self, found: Vec<Hint>, nearest: bool) {
         self.found = found;

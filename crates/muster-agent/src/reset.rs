@@ -36,6 +36,14 @@ pub enum ResetError {
     /// Something that the old site wanted still runs.
     #[error("an installation of the site that is to be left still runs ({0}); wait for its end")]
     Installing(String),
+    /// Whether something still runs cannot be told.
+    #[error("whether an installation still runs cannot be told ({name}: {error}); nothing was changed")]
+    Unknown {
+        /// Its lock.
+        name: String,
+        /// The system's reason.
+        error: io::Error,
+    },
     /// The disk.
     #[error(transparent)]
     Remove(#[from] RemoveError),
@@ -64,10 +72,10 @@ fn failed(name: &str) -> impl FnOnce(io::Error) -> RemoveError {
 /// What will be lost.
 #[derive(Debug, Serialize)]
 pub struct Plan {
-    /// The site.
-    pub site: SiteCode,
+    /// The site; `None`: what is kept of it is damaged.
+    pub site: Option<SiteCode>,
     /// Fingerprint of the pinned root.
-    pub root: Hash,
+    pub root: Option<Hash>,
     /// How far enrolment is, with the id that the site gave.
     pub enrolment: String,
     /// The client's key.
@@ -80,8 +88,13 @@ pub struct Plan {
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "This machine leaves site {} ({}).", self.site, self.enrolment)?;
-        writeln!(f, "It no longer believes the root key {}.", self.root)?;
+        match (self.site, self.root) {
+            (Some(site), Some(root)) => {
+                writeln!(f, "This machine leaves site {site} ({}).", self.enrolment)?;
+                writeln!(f, "It no longer believes the root key {root}.")?;
+            }
+            _ => writeln!(f, "This machine leaves its site, which it does not know any more ({}).", self.enrolment)?,
+        }
         if let Some(key) = self.key {
             writeln!(f, "Its key {key} is overwritten; retire its device at the site.")?;
         }
@@ -100,9 +113,15 @@ pub fn reset(state: &Path, yes: bool, is_root: bool) -> Result<Plan, ResetError>
     }
     let held = run::hold(state)?;
     let directory = &held.directory;
-    let identity = Identity::load(directory)?.ok_or(ResetError::NotPinned)?;
+    let identity = match Identity::load(directory) {
+        Ok(None) => return Err(ResetError::NotPinned),
+        Ok(identity) => identity,
+        // To leave a site that cannot be read any more is what a reset is for.
+        Err(IdentityError::Damaged(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
     still_installing(directory)?;
-    let plan = plan(directory, &identity)?;
+    let plan = plan(directory, identity.as_ref())?;
     if !yes {
         return Err(ResetError::Unasked(Box::new(plan)));
     }
@@ -111,18 +130,20 @@ pub fn reset(state: &Path, yes: bool, is_root: bool) -> Result<Plan, ResetError>
     Ok(plan)
 }
 
-fn plan(directory: &PrivateDirectory, identity: &Identity) -> Result<Plan, ResetError> {
+fn plan(directory: &PrivateDirectory, identity: Option<&Identity>) -> Result<Plan, ResetError> {
     let names = names(directory)?;
     let (kept, removed) = names.into_iter().partition(|name| STAYS.contains(&name.as_str()));
-    let enrolment = match &identity.stage {
-        Stage::Assigned => "assigned".to_owned(),
-        Stage::Requesting { .. } => "asking to be enrolled".to_owned(),
-        Stage::Pending { enrolment } => format!("waiting for approval as {enrolment}"),
-        Stage::Active { device, .. } => format!("device {device}"),
+    let enrolment = match identity.map(|identity| &identity.stage) {
+        None => "identity.json is damaged".to_owned(),
+        Some(Stage::Assigned) => "assigned".to_owned(),
+        Some(Stage::Requesting { .. }) => "asking to be enrolled".to_owned(),
+        Some(Stage::Pending { enrolment }) => format!("waiting for approval as {enrolment}"),
+        Some(Stage::Active { device, .. }) => format!("device {device}"),
     };
     // A key that cannot be read is removed as well.
     let key = identity::key_id(directory).unwrap_or_default();
-    Ok(Plan { site: identity.site, root: identity.root, enrolment, key, removed, kept })
+    let (site, root) = (identity.map(|identity| identity.site), identity.map(|identity| identity.root));
+    Ok(Plan { site, root, enrolment, key, removed, kept })
 }
 
 fn names(directory: &PrivateDirectory) -> Result<Vec<String>, RemoveError> {
@@ -140,8 +161,13 @@ fn still_installing(directory: &PrivateDirectory) -> Result<(), ResetError> {
     let runs = directory.directory("run").map_err(StartError::from)?;
     for name in names(&runs)? {
         // What is no file has no lock.
-        if runs.path().join(&name).is_file() && matches!(runs.lock(&name), Ok(None)) {
-            return Err(ResetError::Installing(name));
+        if !runs.path().join(&name).is_file() {
+            continue;
+        }
+        match runs.lock(&name) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(ResetError::Installing(name)),
+            Err(error) => return Err(ResetError::Unknown { name, error }),
         }
     }
     Ok(())
@@ -178,6 +204,7 @@ mod tests {
             enrol: "https://old.example:8441".to_owned(),
             trust_version: 1,
             enterprise: None,
+            refused: false,
             stage: Stage::Requesting { secret: "x".to_owned() },
         };
         identity.store(&directory).unwrap();
@@ -219,6 +246,20 @@ mod tests {
         assert_eq!(plan.removed[..2], ["device.key", "identity.json"]);
         is_gone(&directory);
         assert!(matches!(reset(&state, true, true), Err(ResetError::NotPinned)));
+    }
+
+    #[test]
+    fn a_machine_leaves_a_site_that_it_cannot_read_any_more() {
+        // proves S12: a reset is the way out of a damaged identity.
+        let temp = tempfile::tempdir().unwrap();
+        let state = temp.path().join("state");
+        let directory = client(&state);
+        directory.write("identity.json", b"{").unwrap();
+        let said = reset(&state, false, true).unwrap_err().to_string();
+        assert!(said.contains("does not know any more") && said.contains("device.key"), "{said}");
+        let plan = reset(&state, true, true).unwrap();
+        assert_eq!((plan.site, plan.root), (None, None));
+        is_gone(&directory);
     }
 
     #[test]

@@ -219,6 +219,12 @@ impl Site {
         Ok(prove(self.servers()?, address).await?)
     }
 
+    /// The found points in use.
+    #[must_use]
+    pub fn found(&self) -> Vec<Hint> {
+        self.points().found().to_vec()
+    }
+
     /// Goes on with these found points behind those that the site names. With `nearest`, the first of all is used again: the
     /// client is in another network.
     pub fn set_found(&self, found: Vec<Hint>, nearest: bool) {

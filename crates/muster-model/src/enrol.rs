@@ -113,6 +113,14 @@ pub fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// Whether a text is the name of a host, and not an address in some disguise: resolvers take `2130706433`, `127.1` and `0x7f.1` for
+/// 127.0.0.1. The last label of a name begins with a letter.
+#[must_use]
+pub fn is_server_name(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    is_host_name(text) && last.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
 /// `POST /enrol/v1/requests`: a client asks to be enrolled.
 ///
 /// The token is bound to the key of the first request that used it. The same token with the same key is the same request

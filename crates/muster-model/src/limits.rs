@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of a request to enrol or to poll an enrolment. A CSR with a P-256 key has about 500.
+    /// Bytes of a request to enrol or to poll an enrolment: room for every proof in it at once. A CSR with a P-256 key has about 500.
     pub enrol_bytes: usize,
     /// Bytes of each part of an attestation. An endorsement certificate has up to 2,000.
     pub attestation_bytes: usize,
@@ -39,7 +39,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            enrol_bytes: 16 << 10,
+            enrol_bytes: 48 << 10,
             attestation_bytes: 4 << 10,
             domain_bytes: 8 << 10,
             report_bytes: 4 << 20,
@@ -63,8 +63,11 @@ impl Default for Limits {
 pub const TRUST_CHAIN_BYTES: usize = 8 << 20;
 /// Entries of one answer of a directory or a name server that a client looks at. A site has few management points.
 pub const LOCATION_ANSWERS: usize = 32;
-/// Management points that a client keeps, of all sources together; and those that a boundary group may name.
+/// Management points that a configuration, a policy or a boundary group may name.
 pub const LOCATION_POINTS: usize = 16;
+/// Addresses of one source that a client looks at, and refused ones that it reports: whoever can write into one does not crowd out
+/// the others.
+pub const LOCATION_SHARE: usize = 8;
 /// Bytes that a directory server may send for one search. An entry has about 500.
 pub const DIRECTORY_BYTES: usize = 256 << 10;
 /// Addresses of its own that a client reports, for boundaries.
@@ -75,7 +78,7 @@ pub const BOUNDARIES: u64 = 5_000;
 pub const BOUNDARY_GROUPS: u64 = 500;
 /// Refused management points that a client reports in a day: whoever can write into a directory or answer for a name server
 /// could name another one each time.
-pub const LOCATION_REPORTS: usize = 16;
+pub const LOCATION_REPORTS: usize = 48;
 
 /// Bytes of an OCSP request, and of the address of one that comes by GET. One about a certificate has about 120.
 pub const OCSP_REQUEST_BYTES: usize = 4 << 10;
@@ -105,3 +108,17 @@ pub const KEYTAB_BYTES: u64 = 64 << 10;
 pub const TRUSTED_DOMAINS: usize = 32;
 /// Serial numbers of one import.
 pub const SERIAL_ENTRIES: usize = 5_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_with_every_proof_of_the_largest_size_fits() {
+        let (limits, base64) = (Limits::default(), |bytes: usize| bytes.div_ceil(3) * 4);
+        let proofs = 4 * base64(limits.attestation_bytes) + base64(limits.domain_bytes) + base64(CERTIFICATE_BYTES);
+        // The signature by an RSA key of 4096 bits, the signing request, three texts, and the names of the fields.
+        let rest = base64(512) + base64(1_024) + 3 * 2 * 255 + 1_024;
+        assert!(proofs + rest <= limits.enrol_bytes, "{}", proofs + rest);
+    }
+}

@@ -113,6 +113,7 @@ pub async fn assign(
                     enrol,
                     trust_version,
                     enterprise: None,
+                    refused: false,
                     stage: Stage::Assigned,
                 };
                 identity.store(directory)?;

@@ -1,6 +1,8 @@
 //! The few messages of LDAP (RFC 4511) that a search needs, as bytes: bind, search, start TLS. Nothing nests deeper than the shapes
 //! below, so that no answer can make the reader recurse, and each part is bounded by the message that it is in.
 
+use zeroize::Zeroizing;
+
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const BOOLEAN: u8 = 0x01;
@@ -85,7 +87,9 @@ impl<'a> Filter<'a> {
 pub(super) struct Malformed;
 
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![tag];
+    // All at once: what grows leaves copies behind, and this may be a password.
+    let mut bytes = Vec::with_capacity(content.len() + 10);
+    bytes.push(tag);
     match content.len() {
         short @ 0..=0x7f => bytes.push(short as u8),
         long => {
@@ -114,12 +118,17 @@ const fn value_start(value: u16) -> usize {
 }
 
 fn message(id: u16, operation: Vec<u8>) -> Vec<u8> {
-    tlv(SEQUENCE, &[number(INTEGER, id), operation].concat())
+    // The operation may hold a password; whoever sends the message wipes that too.
+    let operation = Zeroizing::new(operation);
+    let inside = Zeroizing::new([&number(INTEGER, id)[..], &operation].concat());
+    tlv(SEQUENCE, &inside)
 }
 
 /// A simple bind; without a name and a password it is anonymous.
 pub(super) fn bind(id: u16, name: &str, password: &[u8]) -> Vec<u8> {
-    message(id, tlv(BIND, &[number(INTEGER, 3), tlv(OCTETS, name.as_bytes()), tlv(SIMPLE, password)].concat()))
+    let password = Zeroizing::new(tlv(SIMPLE, password));
+    let whole = Zeroizing::new([&number(INTEGER, 3)[..], &tlv(OCTETS, name.as_bytes()), &password].concat());
+    message(id, tlv(BIND, &whole))
 }
 
 /// Asks for TLS on this connection.

@@ -11,7 +11,11 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
     proto::rr::RData,
 };
-use muster_model::{enrol::is_host_name, id::SiteCode, limits};
+use muster_model::{
+    enrol::{is_host_name, is_server_name},
+    id::SiteCode,
+    limits,
+};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, time::Duration};
 
@@ -81,7 +85,10 @@ pub(super) async fn ask(config: &DnsConfig, site: Option<SiteCode>, service: Ser
     let resolver = match config.resolver() {
         Ok(resolver) => resolver,
         Err(error) => {
-            found.errors.push(LocateError::Dns { name: config.domain.clone(), reason: error.to_string() });
+            for name in config.names(site, service) {
+                let name = Source::Dns(name.trim_end_matches('.').to_owned()).to_string();
+                found.errors.push(LocateError::Dns { name, reason: error.to_string() });
+            }
             return;
         }
     };
@@ -108,11 +115,12 @@ async fn look_up(resolver: &TokioResolver, name: &str) -> Result<Vec<Record>, St
         }
         _ => None,
     });
-    Ok(records.take(limits::LOCATION_ANSWERS).collect())
+    // All of them: one message is the bound, and the best may come last.
+    Ok(records.collect())
 }
 
 fn take(records: Vec<Record>, source: &Source, found: &mut Hints) {
-    for record in ordered(records, random) {
+    for record in ordered(records, random).into_iter().take(limits::LOCATION_ANSWERS) {
         // A single dot says that there is no such service here.
         if record.target == "." {
             continue;
@@ -127,11 +135,7 @@ fn take(records: Vec<Record>, source: &Source, found: &mut Hints) {
 /// A target is a name, and not an address: what looks like one, or like anything else that some program follows, is refused.
 fn target(record: &Record) -> Option<Address> {
     let name = record.target.strip_suffix('.').unwrap_or(&record.target);
-    let is_number = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
-    if !is_host_name(name) || is_number {
-        return None;
-    }
-    Address::new(name, record.port).ok()
+    is_server_name(name).then(|| Address::new(name, record.port).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -166,6 +170,10 @@ mod tests {
             r"\\canary@80\x.",
             "192.0.2.77.",
             "[2001:db8::77].",
+            "2130706433.",
+            "0x7f000001.",
+            "0177.0.0.0x1.",
+            "127.1.",
             "mp1/x.",
             "user@mp1.corp.example.",
             "mp1.corp.example:99.",
@@ -182,6 +190,24 @@ mod tests {
         }
         assert_eq!(target("mp1.corp.example.", 0), None, "no port");
         assert_eq!(target(&format!("{}.example.", "a".repeat(64)), 1), None, "a label has 63 bytes");
+    }
+
+    #[test]
+    fn the_best_records_are_taken_wherever_they_stand() {
+        // proves S12: many records before it, and those of other sources, do not hide a point.
+        let record = |priority, name: String| Record { priority, weight: 0, port: 8440, target: name };
+        let mut records: Vec<_> = (0..100).map(|number| record(10, format!("x{number}.corp.example."))).collect();
+        records.push(record(1, "mp1.corp.example.".to_owned()));
+        let mut found = Hints::default();
+        take(records.clone(), &Source::Dns("_a".to_owned()), &mut found);
+        assert_eq!(found.hints[0].address.host(), "mp1.corp.example");
+        assert_eq!(found.hints.len(), limits::LOCATION_SHARE);
+        let other = record(1, "mp2.corp.example.".to_owned());
+        take(vec![other], &Source::Dns("_b".to_owned()), &mut found);
+        assert_eq!(found.hints.last().unwrap().address.host(), "mp2.corp.example");
+        // What a source named that does not answer now is still its word, and no other's.
+        let error = LocateError::Dns { name: Source::Dns("_a".to_owned()).to_string(), reason: String::new() };
+        assert!(error.is_of(&found.hints[0].source) && !error.is_of(&found.hints.last().unwrap().source));
     }
 
     #[tokio::test]

@@ -6,13 +6,18 @@ use super::{
     Hints, LocateError, Service, Source,
     ber::{self, Answer, Filter, Scope},
 };
-use crate::{clock::Clock, http::Address, os::open_foreign};
-use muster_model::{enrol::is_host_name, id::SiteCode, limits};
+use crate::{
+    clock::{Clock, random},
+    http::Address,
+    os::open_foreign,
+};
+use muster_model::{enrol::is_server_name, id::SiteCode, limits};
 use muster_trust::tls;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde::{Deserialize, Serialize};
 use std::{
     io::{self, Read},
+    net::IpAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -108,7 +113,9 @@ pub(super) async fn ask(
         Err(_) => found.errors.push(failed("did not answer in time".to_owned())),
         Ok(Err(reason)) => found.errors.push(failed(reason)),
         Ok(Ok(all)) => {
-            for (class, entries) in all {
+            for (class, mut entries) in all {
+                // Nobody says which is best, and whoever can add many must not hide the others for ever.
+                entries.sort_by_cached_key(|_| random());
                 let source = Source::Directory { class, server: config.server.clone() };
                 for entry in &entries {
                     take(entry, config, &source, found);
@@ -147,8 +154,8 @@ fn take(entry: &Entry, config: &DirectoryConfig, source: &Source, found: &mut Hi
     for (name, values) in entry {
         for value in values.iter().take(limits::LOCATION_POINTS) {
             let address = match name.to_ascii_lowercase().as_str() {
-                "servicebindinginformation" => value.parse::<Address>().ok(),
-                "dnshostname" if is_host_name(value) => Address::new(value, config.configmgr_port).ok(),
+                "servicebindinginformation" => value.parse::<Address>().ok().filter(is_plain),
+                "dnshostname" if is_server_name(value) => Address::new(value, config.configmgr_port).ok(),
                 "dnshostname" => None,
                 // Servers may send what was not asked for.
                 _ => continue,
@@ -159,6 +166,12 @@ fn take(entry: &Entry, config: &DirectoryConfig, source: &Source, found: &mut Hi
             }
         }
     }
+}
+
+/// An address is written as one, or it is a name.
+fn is_plain(address: &Address) -> bool {
+    let host = address.host().trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().is_ok() || is_server_name(host)
 }
 
 /// The server of a directory: host, port, and whether TLS starts with the connection.
@@ -356,17 +369,28 @@ mod tests {
         let entry = vec![
             (
                 "serviceBindingInformation".to_owned(),
-                ["https://mp1.corp.example:8440", r"\\192.0.2.77\x", "https://mp1.corp.example:8440/x"]
+                [
+                    "https://mp1.corp.example:8440",
+                    r"\\192.0.2.77\x",
+                    "https://mp1.corp.example:8440/x",
+                    "https://2130706433:8440",
+                    "https://0x7f.1:8440",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+            ),
+            (
+                "dNSHostName".to_owned(),
+                ["mp2.corp.example", "http://mp3", "192.0.2.1:1", "192.0.2.77", "2130706433", "0x7f000001"]
                     .map(str::to_owned)
                     .to_vec(),
             ),
-            ("dNSHostName".to_owned(), ["mp2.corp.example", "http://mp3", "192.0.2.1:1"].map(str::to_owned).to_vec()),
             ("description".to_owned(), vec!["https://mp9.corp.example:1".to_owned()]),
         ];
         take(&entry, &config, &source, &mut found);
         let addresses: Vec<_> = found.hints.iter().map(|hint| hint.address.to_string()).collect();
         assert_eq!(addresses, ["mp1.corp.example:8440", "mp2.corp.example:443"]);
-        assert_eq!(found.errors.len(), 4);
+        assert_eq!(found.errors.len(), 9);
     }
 
     #[test]

@@ -124,6 +124,18 @@ pub enum LocateError {
     },
 }
 
+impl LocateError {
+    /// Whether this source did not answer. What it named before is not taken back by that.
+    #[must_use]
+    pub fn is_of(&self, source: &Source) -> bool {
+        match (self, source) {
+            (Self::Dns { name, .. }, Source::Dns(_)) => *name == source.to_string(),
+            (Self::Directory { server, .. }, Source::Directory { server: asked, .. }) => server == asked,
+            _ => false,
+        }
+    }
+}
+
 /// What the sources said, best first.
 #[derive(Debug, Default)]
 pub struct Hints {
@@ -141,7 +153,9 @@ impl Hints {
 
     fn push(&mut self, address: Address, source: &Source) {
         let known = self.hints.iter().any(|hint| hint.address == address);
-        if !known && self.hints.len() < limits::LOCATION_POINTS {
+        let of_source = self.hints.iter().filter(|hint| hint.source == *source).count();
+        let share = if *source == Source::Configured { limits::LOCATION_POINTS } else { limits::LOCATION_SHARE };
+        if !known && of_source < share {
             self.hints.push(Hint { address, source: source.clone() });
         }
     }

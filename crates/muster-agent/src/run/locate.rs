@@ -10,6 +10,7 @@ use crate::{
     site::ProveError,
     store::StoreError,
 };
+use futures_util::{StreamExt, stream};
 use muster_model::{
     limits,
     report::{Body, Message, NetworkReport},
@@ -17,7 +18,12 @@ use muster_model::{
     time::DAY,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
@@ -27,6 +33,9 @@ use tokio::{
 const REFRESH: Duration = Duration::from_secs(25 * 3_600);
 /// How long after the last look the next one is, when no point answers.
 const AGAIN: Duration = Duration::from_secs(600);
+/// How many proofs run at once, and how long all may take: what hangs hides nothing that comes after it.
+const AT_ONCE: usize = 8;
+const PROOFS: Duration = Duration::from_secs(150);
 /// Under this name the store keeps what was reported today.
 const REPORTED: &str = "points_refused";
 
@@ -34,16 +43,19 @@ const REPORTED: &str = "points_refused";
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Reported {
     day: i64,
-    points: BTreeSet<String>,
+    /// Of each source.
+    refused: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Reported {
-    /// Notes it; whether it is to be reported: once a day, and not too many in all.
-    fn is_new(&mut self, day: i64, point: String) -> bool {
+    /// Notes it; whether it is to be reported: once a day, and not too many, of one source and in all.
+    fn is_new(&mut self, day: i64, source: String, point: String) -> bool {
         if self.day != day {
-            *self = Self { day, points: BTreeSet::new() };
+            *self = Self { day, refused: BTreeMap::new() };
         }
-        self.points.len() < limits::LOCATION_REPORTS && self.points.insert(point)
+        let all: usize = self.refused.values().map(BTreeSet::len).sum();
+        let of_source = self.refused.entry(source).or_default();
+        all < limits::LOCATION_REPORTS && of_source.len() < limits::LOCATION_SHARE && of_source.insert(point)
     }
 }
 
@@ -154,8 +166,8 @@ pub async fn look(agent: &Agent, config: &LocationConfig, moved: bool) {
         tracing::warn!(%error, "a source of management points was of no use");
     }
     let mut proven = Vec::new();
-    for hint in found.hints {
-        match agent.site.prove(&hint.address).await {
+    for (_, hint, outcome) in proofs(agent, found.hints).await {
+        match outcome {
             Ok(()) => proven.push(hint),
             Err(ProveError::Http(error)) => match refusal(&error) {
                 Some(reason) => agent.site.refuse(hint, reason),
@@ -166,9 +178,32 @@ pub async fn look(agent: &Agent, config: &LocationConfig, moved: bool) {
             Err(ProveError::Site(error)) => tracing::error!(%error, "nobody can be believed at this moment"),
         }
     }
+    // A source that does not answer now has taken nothing back.
+    let unheard =
+        agent.site.found().into_iter().filter(|hint| found.errors.iter().any(|error| error.is_of(&hint.source)));
+    for hint in unheard {
+        if !proven.iter().any(|known: &Hint| known.address == hint.address) {
+            proven.push(hint);
+        }
+    }
     tracing::debug!(points = proven.len(), "management points that were found proved themselves");
     agent.site.set_found(proven, moved);
     report(agent);
+}
+
+/// Lets every hint prove itself, a few at once; in their order, without those for which there was no time.
+async fn proofs(agent: &Agent, hints: Vec<Hint>) -> Vec<(usize, Hint, Result<(), ProveError>)> {
+    let proofs: Vec<_> = hints
+        .into_iter()
+        .enumerate()
+        .map(|(at, hint)| async move {
+            let outcome = agent.site.prove(&hint.address).await;
+            (at, hint, outcome)
+        })
+        .collect();
+    let mut done: Vec<_> = stream::iter(proofs).buffer_unordered(AT_ONCE).take_until(sleep(PROOFS)).collect().await;
+    done.sort_by_key(|(at, ..)| *at);
+    done
 }
 
 /// Reports what was refused since the last time.
@@ -191,7 +226,7 @@ fn is_new(agent: &Agent, hint: &Hint, reason: Refusal) -> Result<bool, StoreErro
     let kept = agent.store.value(REPORTED)?;
     let mut reported: Reported = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let day = agent.clock.now().0.div_euclid(DAY);
-    let is_new = reported.is_new(day, format!("{} {} {}", hint.address, hint.source, reason.as_str()));
+    let is_new = reported.is_new(day, hint.source.to_string(), format!("{} {}", hint.address, reason.as_str()));
     if is_new {
         agent.store.set_value(REPORTED, &serde_json::to_string(&reported).unwrap_or_default())?;
     }
@@ -206,9 +241,13 @@ mod tests {
     fn a_false_point_is_reported_once_a_day_and_not_too_many() {
         // proves S12: reports are without repetition, and bounded.
         let mut reported = Reported::default();
-        assert!(reported.is_new(1, "a".to_owned()) && !reported.is_new(1, "a".to_owned()));
-        assert!(reported.is_new(2, "a".to_owned()));
-        let new = (0..1_000).filter(|number| reported.is_new(2, number.to_string())).count();
-        assert_eq!(new, limits::LOCATION_REPORTS - 1);
+        let mut is_new = |day, source: &str, point: &str| reported.is_new(day, source.to_owned(), point.to_owned());
+        assert!(is_new(1, "dns", "a") && !is_new(1, "dns", "a"));
+        assert!(is_new(2, "dns", "a"));
+        let new = (0..1_000).filter(|number| is_new(2, "dns", &number.to_string())).count();
+        assert_eq!(new, limits::LOCATION_SHARE - 1);
+        assert!(is_new(2, "directory", "a"), "one source does not silence another");
+        let new = (0..1_000).filter(|number| is_new(2, &number.to_string(), "a")).count();
+        assert_eq!(new, limits::LOCATION_REPORTS - limits::LOCATION_SHARE - 1);
     }
 }

@@ -95,7 +95,7 @@ _muster-enrol._tcp IN SRV 0 0 0 .
 ";
     let Some(server) = NameServer::start(&format!("{many}{odd}")).await else { return };
     let hints = found(&dns(&server)).await;
-    assert_eq!(hints.hints.len(), 16, "no more than LOCATION_POINTS: {:?}", hints.errors);
+    assert_eq!(hints.hints.len(), 8, "no more than LOCATION_SHARE: {:?}", hints.errors);
     assert!(hosts(&hints).iter().all(|host| host.ends_with(".with-a-long-name.corp.example")), "{hints:?}");
     assert_eq!(hints.errors.len(), 5, "{:?}", hints.errors);
     let doors = locate::hints(&dns(&server), Some("TST".parse().unwrap()), Service::Enrolment, &Clock::System).await;
