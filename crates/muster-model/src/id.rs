@@ -16,6 +16,9 @@ pub enum IdError {
     /// Not three letters or digits.
     #[error("a site code must be three characters from A-Z and 0-9")]
     NotSiteCode,
+    /// Not three characters of a site and five digits, nor a built-in id.
+    #[error("a collection id must be eight characters from A-Z and 0-9, like P0100001 or SMS00001")]
+    NotCollection,
     /// Not a name: 1 to 100 characters, none of them a control character, not blank at either end.
     #[error("a name must have 1 to 100 characters, no control characters, and no blank at either end")]
     NotName,
@@ -190,6 +193,59 @@ impl<'de> Deserialize<'de> for SiteCode {
     }
 }
 
+/// A collection, as Configuration Manager names them: the site code and five hexadecimal digits, or a built-in id (`SMS00001`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+pub struct CollectionId([u8; 8]);
+
+impl CollectionId {
+    /// All Systems: what every collection of devices is limited by in the end.
+    pub const ALL_SYSTEMS: Self = Self(*b"SMS00001");
+    /// All Users and User Groups: what every collection of users is limited by in the end.
+    pub const ALL_USERS: Self = Self(*b"SMS00004");
+
+    /// The id with this number at this site; `None`: there is no such high one.
+    #[must_use]
+    pub fn of_site(site: SiteCode, number: u32) -> Option<Self> {
+        format!("{site}{number:05X}").parse().ok()
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("????????")
+    }
+}
+impl fmt::Display for CollectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+impl fmt::Debug for CollectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl FromStr for CollectionId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match <[u8; 8]>::try_from(text.as_bytes()) {
+            Ok(id) if id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) => Ok(Self(id)),
+            _ => Err(IdError::NotCollection),
+        }
+    }
+}
+impl Serialize for CollectionId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+impl<'de> Deserialize<'de> for CollectionId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A name that people give to a thing: shown, searched, never interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -253,6 +309,17 @@ mod tests {
         assert!("ABC".parse::<SiteCode>().is_ok() && "P01".parse::<SiteCode>().is_ok());
         for other in ["", "AB", "ABCD", "abc", "A/B", "A\u{e9}"] {
             assert!(other.parse::<SiteCode>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_collection_id_has_eight_characters() {
+        let site: SiteCode = "P01".parse().unwrap();
+        assert_eq!(CollectionId::of_site(site, 0x2c).map(|id| id.to_string()), Some("P010002C".to_owned()));
+        assert_eq!(CollectionId::of_site(site, 0x10_0000), None, "five digits");
+        assert!("SMSDM003".parse::<CollectionId>().is_ok() && "SMS000US".parse::<CollectionId>().is_ok());
+        for other in ["", "SMS0001", "sms00001", "SMS 0001", "P01/0001", "SMS000011"] {
+            assert!(other.parse::<CollectionId>().is_err(), "{other}");
         }
     }
 

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod problem;
 pub mod profile;
 pub mod report;
+pub mod schedule;
 pub mod secret;
 pub mod status;
 pub mod time;

@@ -109,6 +109,29 @@ pub const TRUSTED_DOMAINS: usize = 32;
 /// Serial numbers of one import.
 pub const SERIAL_ENTRIES: usize = 5_000;
 
+/// Collections of a site. Configuration Manager has no hard limit; large sites have a few thousand. All of them are in memory.
+pub const COLLECTIONS: u64 = 20_000;
+/// Rules of one collection: an administrator's list of machines is the longest.
+pub const COLLECTION_RULES: usize = 10_000;
+/// Bytes of the query of a rule. The longest of 661 public ones has 9,300.
+pub const COLLECTION_QUERY_BYTES: usize = 32 << 10;
+/// Schedule tokens of one collection, as in Configuration Manager.
+pub const COLLECTION_SCHEDULES: usize = 15;
+/// Changed devices of which one round of evaluation knows.
+pub const COLLECTION_CHANGES: u32 = 20_000;
+/// Rows of a preview, as in Configuration Manager.
+pub const COLLECTION_PREVIEW: usize = 5_000;
+/// Collections that the picture of one shows.
+pub const COLLECTION_PICTURE: usize = 60;
+/// Bytes of a MOF text with collections, after decoding; it fits a request to the API.
+pub const MOF_BYTES: usize = 900 << 10;
+/// How deep instances and lists of a MOF text are nested. Those of collections are nested three deep.
+pub const MOF_DEPTH: usize = 8;
+/// Values of a MOF text, of all instances together.
+pub const MOF_VALUES: usize = 100_000;
+/// Collections that one MOF text brings.
+pub const MOF_COLLECTIONS: usize = 1_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ use crate::{
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_site::{
-    Channel, Notice, Site, SiteError, SiteParts, Store, Worker,
+    Channel, CollectionWorker, Notice, Site, SiteError, SiteParts, Store, Worker,
     identity::new_site::ROOT_CERTIFICATE_FILE,
     site::{Addresses, Sources},
 };
@@ -336,6 +336,8 @@ fn spawn(
     tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
+    let mut ending = stop.clone();
+    tokio::spawn(CollectionWorker::new(site.clone()).run(async move { ending.wait().await }));
     tokio::spawn(notices(site.clone(), registry.clone(), tls.clone(), stop.clone()));
     let point = Arc::new(ManagementPoint {
         site: site.clone(),

@@ -66,6 +66,11 @@ pub use identity::{
         trust_in_force, trust_propose, trust_show,
     },
 };
+pub use knowledge::collection::{
+    CollectionWorker, collection_change, collection_create, collection_delete, collection_evaluate, collection_explain,
+    collection_list, collection_members, collection_preview, collection_rule_add, collection_rule_remove,
+    collection_show, collection_work, device_collections,
+};
 pub use knowledge::inventory::{inventory_show, inventory_summary, inventory_sweep};
 pub use site::{Site, SiteParts};
 pub use truth::{

@@ -9,7 +9,7 @@ use crate::{
         limiter::Limiter,
         revocation::{Lists, Revoked},
     },
-    knowledge::inventory::interner::Interner,
+    knowledge::{collection::evaluate::Known, inventory::interner::Interner},
     truth::{dashboard::Last, online::Online, report::queue::Queue},
 };
 use std::sync::{Arc, atomic::AtomicI64};
@@ -46,6 +46,8 @@ pub struct Memory {
     pub(crate) assignments: Assignments,
     /// Inventory rows that are stored.
     pub(crate) interner: Arc<Interner>,
+    /// Rules and members of collections.
+    pub(crate) collections: Known,
     /// Reports that wait to be committed.
     pub(crate) reports: Queue,
     /// The last dashboard.

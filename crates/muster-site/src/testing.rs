@@ -195,6 +195,22 @@ impl TestSite {
         }
     }
 
+    /// The same site in another process: another memory, on the same database.
+    pub async fn reopened(&self) -> Site {
+        let parts = SiteParts {
+            store: self.site.store.clone(),
+            content: self.site.content.clone(),
+            keys: self.ring.clone(),
+            root: self.site.trust.load().root().expect("a root"),
+            endorsement_roots: Vec::new(),
+            keytabs: Vec::new(),
+            limits: Limits::default(),
+            addresses: self.site.addresses.clone(),
+            sources: self.sources.clone(),
+        };
+        Site::open(parts).await.expect("the site opens again")
+    }
+
     /// What the clock shows.
     #[must_use]
     pub fn now(&self) -> UnixMillis {

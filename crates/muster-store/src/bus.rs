@@ -32,6 +32,8 @@ pub enum Noun {
     Device,
     /// Enrolment requests and tokens.
     Enrolment,
+    /// Collections and their members.
+    Collection,
     /// Deployments and their states.
     Deployment,
     /// Status messages.
@@ -45,6 +47,7 @@ impl Noun {
         match self {
             Self::Device => "device",
             Self::Enrolment => "enrolment",
+            Self::Collection => "collection",
             Self::Deployment => "deployment",
             Self::Message => "message",
         }

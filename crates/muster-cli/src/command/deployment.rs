@@ -60,6 +60,9 @@ pub(super) struct Create {
     /// When clients start by themselves: now, +2h, 2026-12-01T10:00 [default: now]
     #[arg(long, value_parser = when::parse_moment, value_name = "MOMENT")]
     deadline: Option<when::Moment>,
+    /// Refuse collections that devices can join by what they say of themselves
+    #[arg(long)]
+    high_impact: bool,
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +74,9 @@ struct To {
     /// To one device: id or host name
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// To the members of a collection, id or name: to those who come later too
+    #[arg(long, value_name = "COLLECTION")]
+    collection: Option<String>,
 }
 
 fn parse_state(text: &str) -> Result<DeploymentState, String> {
@@ -83,9 +89,10 @@ fn parse_state(text: &str) -> Result<DeploymentState, String> {
 impl Create {
     async fn request(self, client: &Client, now: UnixMillis) -> Result<DeploymentCreate, CliError> {
         let application = find::application(client, &self.application).await?.hash;
-        let target = match self.target.device {
-            Some(word) => Target::Device { device: find::device(client, &word).await? },
-            None => Target::AllSystems,
+        let target = match (self.target.device, self.target.collection) {
+            (Some(word), _) => Target::Device { device: find::device(client, &word).await? },
+            (None, Some(word)) => Target::Collection { collection: find::collection(client, &word).await? },
+            (None, None) => Target::AllSystems,
         };
         let at = |moment: Option<when::Moment>| match moment {
             None | Some(when::Moment::After(0)) => None,
@@ -97,6 +104,7 @@ impl Create {
             target,
             available: at(self.available),
             deadline: at(self.deadline),
+            high_impact: self.high_impact,
         })
     }
 }
@@ -177,6 +185,7 @@ async fn deployment_list(ctx: &Context, part: Part) -> Result<(), CliError> {
                 match d.target {
                     Target::AllSystems => "all systems".to_owned(),
                     Target::Device { .. } => "one device".to_owned(),
+                    Target::Collection { collection } => format!("collection {collection}"),
                 },
                 if d.deleted { "deleted".to_owned() } else { counted(d) },
                 when::human(ctx.now, d.deadline),
@@ -316,6 +325,7 @@ mod tests {
             application_name: "Hello".to_owned(),
             application_version: "1.0".to_owned(),
             target: Target::AllSystems,
+            high_impact: false,
             available: UnixMillis(0),
             deadline: UnixMillis(0),
             created: UnixMillis(0),

@@ -272,6 +272,12 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
         text.push_str(&output::table(["CLASS", "ROWS", "CHANGED"], classes));
         text.push('\n');
     }
+    if !detail.collections.is_empty() {
+        let collections = detail.collections.iter().map(|c| [c.id.to_string(), c.name.to_string()]);
+        text.push('\n');
+        text.push_str(&output::table(["COLLECTION", "NAME"], collections));
+        text.push('\n');
+    }
     if !detail.deployments.is_empty() {
         let deployments = detail.deployments.iter().map(|d| {
             [

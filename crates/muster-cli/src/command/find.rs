@@ -2,8 +2,11 @@
 
 use crate::{CliError, Client, output::clean};
 use muster_model::{
-    api::{Admin, ApplicationInfo, Deployment, Device, DeviceQuery, Enrolment, EnrolmentState, PageQuery},
-    id::{DeploymentId, DeviceId, EnrolmentId, Hash},
+    api::{
+        Admin, ApplicationInfo, Collection, CollectionQuery, Deployment, Device, DeviceQuery, Enrolment,
+        EnrolmentState, PageQuery,
+    },
+    id::{CollectionId, DeploymentId, DeviceId, EnrolmentId, Hash},
 };
 
 /// Rows that are looked through for a name.
@@ -34,6 +37,17 @@ pub(super) async fn device(client: &Client, word: &str) -> Result<DeviceId, CliE
     let wanted = DeviceQuery { search: word.to_owned(), limit: ROWS, ..Default::default() };
     let found = client.device_list(&wanted).await?.items.into_iter().filter(|d| d.name == word).collect();
     only("device", word, found, |d: &Device| d.id.to_string()).map(|d| d.id)
+}
+
+pub(super) async fn collection(client: &Client, word: &str) -> Result<CollectionId, CliError> {
+    if let Ok(id) = word.parse::<CollectionId>()
+        && client.collection_show(id).await.is_ok()
+    {
+        return Ok(id);
+    }
+    let wanted = CollectionQuery { search: word.to_owned(), limit: ROWS, ..Default::default() };
+    let found = client.collection_list(&wanted).await?.items.into_iter().filter(|c| c.name.as_str() == word).collect();
+    only("collection", word, found, |c: &Collection| c.id.to_string()).map(|c| c.id)
 }
 
 pub(super) async fn admin(client: &Client, word: &str) -> Result<Admin, CliError> {

@@ -8,6 +8,8 @@ mod audit;
 mod boundary;
 mod boundary_group;
 mod certificate;
+mod collection;
+mod collection_rule;
 mod completion;
 mod conflict;
 mod deployment;
@@ -108,6 +110,9 @@ enum Noun {
     /// Deployments: which devices shall have which application, and when
     #[command(subcommand)]
     Deployment(deployment::Verb),
+    /// Collections: devices in groups, by rules
+    #[command(subcommand)]
+    Collection(collection::Verb),
     /// Status messages of devices
     #[command(subcommand)]
     Message(message::Verb),
@@ -222,6 +227,7 @@ impl Cli {
             Noun::Application(verb) => verb.run(&ctx).await,
             Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,
+            Noun::Collection(verb) => verb.run(&ctx).await,
             Noun::Message(verb) => verb.run(&ctx).await,
             Noun::Quarantine(verb) => verb.run(&ctx).await,
             Noun::Audit(verb) => verb.run(&ctx).await,
@@ -338,6 +344,18 @@ mod tests {
             "muster deployment show Hello --state failed",
             "muster deployment watch Hello --timeout 30m",
             "muster deployment delete Hello",
+            "muster deployment create Hello --collection Kiosks --high-impact",
+            "muster collection list --search lab",
+            "muster collection show P0100001",
+            "muster collection create --name Lab --limiting SMS00001 --incremental --every 7d --device kiosk-7 --exclude Old",
+            "muster collection preview --name Lab --query SELECT --query-name q",
+            "muster collection change Lab --protected true --no-schedule",
+            "muster collection delete Lab",
+            "muster collection rule add Lab --include Kiosks",
+            "muster collection rule remove Lab 7",
+            "muster collection members Lab --limit 500",
+            "muster collection explain Lab kiosk-7",
+            "muster collection evaluate Lab",
             "muster boundary list",
             "muster boundary add --name Berlin --kind ip_subnet --value 10.1.2.0/24",
             &format!("muster boundary change {id} --name Berlin --kind directory_site --value Berlin"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     application::Application,
-    id::{ApplicationId, DeploymentId, DeviceId, Hash, Name},
+    id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
     status::{DeploymentState, FailureReason},
     time::UnixMillis,
 };
@@ -37,6 +37,11 @@ pub enum Target {
         /// The device.
         device: DeviceId,
     },
+    /// The members of a collection: those who come later too, and nobody any more who leaves.
+    Collection {
+        /// The collection.
+        collection: CollectionId,
+    },
 }
 api! {
     /// `POST /api/v1/deployments`.
@@ -51,6 +56,9 @@ api! {
         #[serde(default)] available: Option<UnixMillis>,
         /// When clients start by themselves; default: now.
         #[serde(default)] deadline: Option<UnixMillis>,
+        /// It can do great harm on the wrong device: only what the site itself knows may decide who gets it. So is every deployment
+        /// of an application with secrets.
+        #[serde(default)] high_impact: bool,
     }
 }
 api! {
@@ -83,6 +91,8 @@ api! {
         application_version: String,
         /// For whom.
         target: Target,
+        /// Only what the site itself knows decides who gets it.
+        high_impact: bool,
         /// Not before.
         available: UnixMillis,
         /// When clients start by themselves.

@@ -126,6 +126,8 @@ api! {
         location: Option<super::DeviceLocation>,
         /// What its agent could not read.
         unread: Vec<Unread>,
+        /// Collections that it is in, by name; at most 500.
+        collections: Vec<super::DeviceCollection>,
         /// Its deployments.
         deployments: Vec<DeviceDeployment>,
         /// Changes with the row; for If-Match.

@@ -12,10 +12,10 @@ use crate::http::respond::Refusal;
 use askama::Template;
 use muster_model::{
     api::{
-        ApplicationInfo, Deployment, DeploymentCreate, DeploymentPreview, Device, DeviceDeployment, DeviceQuery,
-        DeviceState, Page, PageQuery, Target,
+        ApplicationInfo, Collection, CollectionKind, CollectionQuery, Deployment, DeploymentCreate, DeploymentPreview,
+        Device, DeviceDeployment, DeviceQuery, DeviceState, Page, PageQuery, Target,
     },
-    id::{DeploymentId, DeviceId, Hash},
+    id::{CollectionId, DeploymentId, DeviceId, Hash},
     status::DeploymentState,
     time::UnixMillis,
 };
@@ -118,6 +118,8 @@ pub(crate) struct DeploymentForm {
     pub(crate) application: Option<Hash>,
     /// The chosen device; nothing: all systems.
     pub(crate) device: Option<DeviceId>,
+    /// The chosen collection, where no device is.
+    pub(crate) collection: Option<CollectionId>,
     /// Not before: `2026-11-24T08:00`, UTC; empty: now.
     pub(crate) available: String,
     /// The deadline; empty: now.
@@ -149,6 +151,8 @@ pub(crate) struct DeploymentNewPage {
     pub(crate) applications: Vec<ApplicationInfo>,
     /// Devices to choose from: those that match the search, or the first by name.
     pub(crate) devices: Vec<Device>,
+    /// Collections to choose from.
+    pub(crate) collections: Vec<Collection>,
     /// The form.
     pub(crate) form: DeploymentForm,
     /// The preview, after "preview" was pressed.
@@ -162,6 +166,10 @@ impl DeploymentNewPage {
         self.form.application == Some(info.hash)
     }
 
+    fn is_collection(&self, collection: &Collection) -> bool {
+        self.form.collection == Some(collection.id)
+    }
+
     fn is_device(&self, device: &Device) -> bool {
         self.form.device == Some(device.id)
     }
@@ -172,6 +180,7 @@ pub(crate) fn target(target: &Target) -> String {
     match target {
         Target::AllSystems => "All Systems".to_owned(),
         Target::Device { device } => format!("Device {device}"),
+        Target::Collection { collection } => format!("Collection {collection}"),
     }
 }
 
@@ -243,6 +252,8 @@ pub(crate) struct FormFields {
     #[serde(default)]
     device: String,
     #[serde(default)]
+    collection: String,
+    #[serde(default)]
     available: String,
     #[serde(default)]
     deadline: String,
@@ -253,6 +264,7 @@ impl FormFields {
         Ok(DeploymentForm {
             application: chosen(visit, &self.application)?,
             device: chosen(visit, &self.device)?,
+            collection: chosen(visit, &self.collection)?,
             name: self.name.trim().to_owned(),
             available: self.available,
             deadline: self.deadline,
@@ -270,7 +282,12 @@ impl DeploymentForm {
         Ok(DeploymentCreate {
             name,
             application: self.application.ok_or("Choose an application.")?,
-            target: self.device.map_or(Target::AllSystems, |device| Target::Device { device }),
+            target: match (self.device, self.collection) {
+                (Some(device), _) => Target::Device { device },
+                (None, Some(collection)) => Target::Collection { collection },
+                (None, None) => Target::AllSystems,
+            },
+            high_impact: false,
             available: moment(&self.available)?,
             deadline: moment(&self.deadline)?,
         })
@@ -297,8 +314,11 @@ async fn form_page(visit: Visit, form: DeploymentForm, preview: Option<Preview>,
     if let Some(id) = form.device.filter(|id| devices.iter().all(|device| device.id != *id)) {
         devices.push(visit.ask(muster_site::device_show(&visit.ctx, visit.site(), id).await)?.device);
     }
+    let query = CollectionQuery { limit: 500, ..CollectionQuery::default() };
+    let collections = visit.ask(muster_site::collection_list(&visit.ctx, visit.site(), &query).await)?.items;
+    let collections = collections.into_iter().filter(|row| row.kind == CollectionKind::Device).collect();
     let shell = visit.shell("deployments").await?;
-    visit.page(&DeploymentNewPage { shell, applications, devices, form, preview, problem })
+    visit.page(&DeploymentNewPage { shell, applications, devices, collections, form, preview, problem })
 }
 
 /// `GET /deployments/new`

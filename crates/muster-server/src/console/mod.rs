@@ -6,6 +6,7 @@ mod assets;
 mod audit;
 mod boundary;
 mod chart;
+mod collection;
 mod confirm;
 mod conflict;
 mod dashboard;
@@ -17,6 +18,7 @@ mod format;
 mod issuer;
 mod message;
 mod paging;
+mod picture;
 mod problem;
 mod shell;
 mod sign_in;
@@ -26,6 +28,8 @@ mod visit;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sample_collection;
 #[cfg(test)]
 mod sample_evidence;
 #[cfg(test)]
@@ -122,6 +126,14 @@ fn routes_of_devices() -> Vec<Route> {
 fn routes_of_software() -> Vec<Route> {
     vec![
         post("/tokens/{id}/revoke", Change, token::token_revoke),
+        get("/collections", See, collection::collection_list),
+        post("/collections", Change, collection::collection_create),
+        get("/collections/{id}", See, collection::collection_show),
+        get("/collections/{id}/delete", Change, collection::delete_confirm),
+        post("/collections/{id}/delete", Change, collection::collection_delete),
+        post("/collections/{id}/evaluate", Change, collection::collection_evaluate),
+        post("/collections/{id}/rules", Change, collection::rule_add),
+        post("/collections/{id}/rules/{rule}/remove", Change, collection::rule_remove),
         get("/applications", See, application::application_list),
         get("/applications/{hash}", See, application::application_show),
         get("/deployments", See, deployment::deployment_list),

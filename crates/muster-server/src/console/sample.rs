@@ -242,6 +242,10 @@ impl Flavour {
                     reason: self.text("The chassis' serial number needs root."),
                 }]
             },
+            collections: super::sample_collection::collections(self)
+                .into_iter()
+                .map(|row| DeviceCollection { id: row.id, name: row.name })
+                .collect(),
             deployments: if empty { vec![] } else { self.device_deployments().into_iter().take(2).collect() },
             revision: 3,
         }
@@ -479,6 +483,7 @@ impl Flavour {
             application_name: self.text(name.split(' ').next().unwrap_or_default()),
             application_version: self.text("1.26.3"),
             target: if at == 2 { Target::Device { device: DeviceId(uuid(14)) } } else { Target::AllSystems },
+            high_impact: at == 2,
             available: ago(2 * HOUR),
             deadline: ago(if at == 3 { -8 * HOUR } else { HOUR }),
             created: ago((at as i64 * 26 + 2) * HOUR),

@@ -54,10 +54,13 @@ pub(crate) enum Done {
     IssuerRemoved,
     BoundarySaved,
     BoundaryRemoved,
+    CollectionSaved,
+    CollectionAsked,
+    CollectionDeleted,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 15] = [
+    const ALL: [(Self, &str, &str); 18] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -92,6 +95,9 @@ impl Done {
         ),
         (Self::BoundarySaved, "boundary-saved", "It was saved. Devices whose order changes hear of it at once."),
         (Self::BoundaryRemoved, "boundary-removed", "It was removed. Devices whose order changes hear of it at once."),
+        (Self::CollectionSaved, "collection-saved", "It was saved. Members come and go within a second or two."),
+        (Self::CollectionAsked, "collection-asked", "The collection is being evaluated."),
+        (Self::CollectionDeleted, "collection-deleted", "The collection was deleted. Its devices stay as they are."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 

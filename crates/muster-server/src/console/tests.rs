@@ -5,6 +5,7 @@ use super::{
     approval::ApprovalPage,
     audit::AuditPage,
     boundary::{BoundariesPage, BoundaryFields},
+    collection::{CollectionPage, CollectionsPage, NewFields, RuleFields},
     confirm::ConfirmPage,
     conflict::ConflictsPage,
     dashboard::DashboardPage,
@@ -15,7 +16,7 @@ use super::{
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
     sample::{Flavour, HOSTILE, NOW, hash},
-    sample_location,
+    sample_collection, sample_location,
     shell::{Done, Shell, Theme},
     sign_in::SignInPage,
     site::{SettingsPage, SitePage},
@@ -24,8 +25,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        AuditVerdict, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState, MessageQuery,
-        PageQuery, Role, TokenCreated,
+        AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
+        MessageQuery, PageQuery, Role, TokenCreated,
     },
     id::TokenId,
     policy::ClientSettings,
@@ -136,6 +137,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         name: if f == Flavour::Hostile { f.text("") } else { String::new() },
         application: Some(hash(71)),
         device: None,
+        collection: Some(muster_model::id::CollectionId::ALL_SYSTEMS),
         available: String::new(),
         deadline: "2026-11-25T08:00".to_owned(),
     };
@@ -143,6 +145,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         shell: shell(),
         applications: applications.clone(),
         devices: devices.clone(),
+        collections: super::sample_collection::collections(f),
         form: form.clone(),
         preview,
         problem,
@@ -211,6 +214,14 @@ fn boundaries(f: Flavour, role: Role) -> BoundariesPage {
     BoundariesPage::new(shell, first(), f.page(groups, 2), f.page(boundaries, 4), problem, fields)
 }
 
+fn collection(f: Flavour, built_in: bool) -> CollectionPage {
+    let fields = RuleFields { kind: "query".to_owned(), name: f.text("Debian"), value: f.text("select") };
+    let (detail, members) = (sample_collection::detail(f, built_in), f.page(sample_collection::members(f), 1_482));
+    let explained = (!built_in).then(|| sample_collection::explained(f));
+    let shell = f.shell("collections");
+    CollectionPage::new(shell, detail, first(), members, explained, Some(f.text("There is no device.")), fields)
+}
+
 fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let audit = |verdict| AuditPage::new(f.shell("audit"), first(), f.page(f.audit(), 1_048), verdict);
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
@@ -243,6 +254,20 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
                 f.page(f.messages(), 5_212),
             ),
         ),
+        page("collections", {
+            let wanted = CollectionQuery { search: f.text("Lab"), ..CollectionQuery::default() };
+            let problem = Some(f.text("A name is needed."));
+            let fields = NewFields { name: f.text("Lab"), ..NewFields::default() };
+            CollectionsPage::new(
+                f.shell("collections"),
+                &wanted,
+                f.page(sample_collection::collections(f), 3),
+                problem,
+                fields,
+            )
+        }),
+        page("collection", collection(f, false)),
+        page("collection-built-in", collection(f, true)),
         page("quarantine", QuarantinePage::new(f.shell("quarantine"), first(), f.page(f.quarantine(), 2))),
         page("audit", audit(None)),
         page("audit-good", audit(Some(good))),

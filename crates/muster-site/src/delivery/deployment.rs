@@ -3,19 +3,22 @@
 use super::{application, secret};
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Page, PageQuery, Target},
-    id::{DeploymentId, Hash, Name},
+    api::{
+        Collection, CollectionKind, Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Page, PageQuery,
+        Target,
+    },
+    id::{CollectionId, DeploymentId, Hash, Name},
     policy::{BodyKind, DeploymentPolicy},
     problem::Code,
     status::DeploymentState,
     time::{DAY, UnixMillis},
 };
 use muster_store::{
-    Tx,
+    Connection, Tx,
     bus::{Notice, Noun},
     db::{
         application::{self as stored, ApplicationRow},
-        assignment,
+        assignment, collection,
         deployment::{self, DeploymentRow, Shown},
         policy_body,
     },
@@ -39,6 +42,9 @@ pub async fn deployment_preview(
     let (available, deadline) = times(ctx, create)?;
     let mut reader = site.store.reader().await?;
     let application = find(stored::get(&mut reader, create.application).await?)?;
+    if let Target::Collection { collection } = create.target {
+        check_collection(&mut reader, collection, high_impact(create, &application)?).await?;
+    }
     let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
     let mut warnings = Vec::new();
     if devices == 0 {
@@ -83,6 +89,7 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         application: create.application,
         application_size: application.object.len() as u64,
         target: create.target,
+        high_impact: high_impact(create, &application)?,
         available,
         deadline,
         policy: muster_trust::sha256(&body),
@@ -138,6 +145,33 @@ fn times(ctx: &Ctx, create: &DeploymentCreate) -> Result<(UnixMillis, UnixMillis
     Ok((available, deadline))
 }
 
+/// Whether it may do great harm on the wrong device: somebody says so, or it hands out a secret.
+fn high_impact(create: &DeploymentCreate, application: &ApplicationRow) -> Result<bool, SiteError> {
+    Ok(create.high_impact || !application::info(application)?.application.secrets.is_empty())
+}
+
+/// A deployment of high impact goes to devices that somebody named, to all, or to a collection that takes nobody by what a device says
+/// of itself; to no other one.
+async fn check_collection(conn: &mut Connection, id: CollectionId, high_impact: bool) -> Result<Collection, SiteError> {
+    let row = collection::get(conn, id).await?;
+    let row = row.ok_or_else(|| {
+        SiteError::refused(Code::NotFound, format!("There is no collection {id}; `muster collection list` shows all."))
+    })?;
+    if row.kind != CollectionKind::Device {
+        return Err(SiteError::refused(Code::Conflict, format!("{} holds no devices.", row.name)));
+    }
+    if high_impact && !row.protected {
+        return Err(SiteError::refused(
+            Code::Conflict,
+            format!(
+                "This deployment has high impact, and {} is not protected: a device could come in by what it says of itself.",
+                row.name
+            ),
+        ));
+    }
+    Ok(row)
+}
+
 fn name_of(create: &DeploymentCreate, application: &ApplicationRow) -> Result<Name, SiteError> {
     if let Some(name) = &create.name {
         return Ok(name.clone());
@@ -159,6 +193,11 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, row: &DeploymentRow, body: &[u8]) -> Res
                 SiteError::refused(Code::Conflict, "This device is not active; it would never get the deployment.")
             }
         });
+    }
+    if let Target::Collection { collection } = row.target {
+        // First, so that nobody takes its protection away meanwhile.
+        collection::lock(tx).await?;
+        check_collection(tx, collection, row.high_impact).await?;
     }
     deployment::insert(tx, row).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
@@ -255,6 +294,7 @@ fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>) -> Deployment {
         application_name,
         application_version,
         target: row.target,
+        high_impact: row.high_impact,
         available: row.available,
         deadline: row.deadline,
         created: row.created,

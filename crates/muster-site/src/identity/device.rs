@@ -7,8 +7,8 @@ use super::revocation::{self, Committed};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
     api::{
-        DEVICES_BLOCKED, Device, DeviceDetail, DeviceQuery, DeviceState, DevicesBlock, DevicesBlocked,
-        HardwareStanding, KeyProtection, Page, PageQuery, Reason, RevocationReason, Revoke,
+        DEVICES_BLOCKED, Device, DeviceCollection, DeviceDetail, DeviceQuery, DeviceState, DevicesBlock,
+        DevicesBlocked, HardwareStanding, KeyProtection, Page, PageQuery, Reason, RevocationReason, Revoke,
     },
     id::{ConflictId, DeviceId, EnrolmentId, Hash},
     problem::Code,
@@ -19,7 +19,7 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        assignment, attestation, certificate, deployment,
+        assignment, attestation, certificate, collection_member, deployment,
         device::{self, DeviceRow},
         device_list, domain_account, hardware, inventory,
         timeline::{self, TimelineRow},
@@ -29,6 +29,8 @@ use muster_store::{
 
 /// Characters of a search text.
 const SEARCH_CHARS: usize = 200;
+/// Collections of one device that are shown.
+const COLLECTIONS_SHOWN: u32 = 500;
 
 /// A device as a row of a list, with what this process knows more freshly than the database.
 pub(super) fn shown(site: &Site, row: &DeviceRow) -> Device {
@@ -89,6 +91,8 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
     let row = device::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
     let assignment = assignment::get(&mut reader, id).await?.and_then(|(_, assignment)| assignment);
     let deployments = deployment::of_device(&mut reader, id).await?;
+    let collections = collection_member::collections_of(&mut reader, id, COLLECTIONS_SHOWN).await?;
+    let collections = collections.into_iter().map(|(id, name)| DeviceCollection { id, name }).collect();
     Ok(DeviceDetail {
         device: shown(site, &row),
         key: row.key,
@@ -109,6 +113,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         classes: inventory::classes(&mut reader, id).await?,
         unread: inventory::unread(&mut reader, id).await?,
         location: super::boundary::location(&mut reader, id).await?,
+        collections,
         deployments,
         revision: row.revision,
     })

@@ -1,2 +1,3 @@
-//! What is on the devices: inventory and the devices themselves.
+//! What is on the devices: inventory, the devices themselves, and the collections that they are in.
+pub mod collection;
 pub mod inventory;

@@ -22,14 +22,14 @@ use muster_trust::envelope;
 
 const PAGE: PageQuery = PageQuery { offset: 0, limit: 500 };
 
-async fn application(test: &TestSite) -> Hash {
+pub(crate) async fn application(test: &TestSite) -> Hash {
     upload(test, b"#!/bin/sh").await;
     let object = envelope::sign_json(&[&test.admin_key], &crate::loop_story::application(b"#!/bin/sh")).unwrap();
     application_create(&test.full(), &test.site, &object).await.unwrap().hash
 }
 
 fn create(application: Hash, target: Target) -> DeploymentCreate {
-    DeploymentCreate { name: None, application, target, available: None, deadline: None }
+    DeploymentCreate { name: None, application, target, available: None, deadline: None, high_impact: false }
 }
 
 async fn work(test: &TestSite) {

@@ -48,7 +48,14 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
     upload(test, b"#!/bin/sh").await;
     let object = envelope::sign_json(&[&test.admin_key], &application(b"#!/bin/sh")).unwrap();
     let info = application_create(&test.full(), &test.site, &object).await.unwrap();
-    let create = DeploymentCreate { name: None, application: info.hash, target, available: None, deadline: None };
+    let create = DeploymentCreate {
+        name: None,
+        application: info.hash,
+        target,
+        available: None,
+        deadline: None,
+        high_impact: false,
+    };
     deployment_create(&test.full(), &test.site, &create).await.unwrap()
 }
 

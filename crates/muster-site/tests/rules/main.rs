@@ -9,6 +9,7 @@ mod audit;
 mod boundary;
 mod certificate;
 mod client;
+mod collection;
 mod conflict;
 mod content;
 mod deployment;

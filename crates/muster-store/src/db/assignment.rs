@@ -136,7 +136,7 @@ pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<Wanted>, St
     let statement = tx.dialect().pick(in_texts!(
         "SELECT t.device, d.policy_body, d.application, d.policy_size, d.application_size \
          FROM deployment_device t JOIN deployment d ON d.id = t.deployment WHERE t.device",
-        "AND d.deleted IS NULL ORDER BY t.device, d.created, d.id"
+        "AND d.deleted IS NULL AND t.withdrawn IS NULL ORDER BY t.device, d.created, d.id"
     ));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter()

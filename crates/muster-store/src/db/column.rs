@@ -70,3 +70,17 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
+
+/// Text to be found anywhere, as a pattern of LIKE ... ESCAPE '!' in which nothing of it has a meaning.
+pub(super) fn contains(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if matches!(c, '!' | '%' | '_') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -27,6 +27,8 @@ pub struct DeploymentRow {
     pub application_size: u64,
     /// For whom.
     pub target: Target,
+    /// Whether only what the site itself knows may decide who gets it.
+    pub high_impact: bool,
     /// Not before.
     pub available: UnixMillis,
     /// When clients start by themselves.
@@ -89,7 +91,11 @@ fn reason(row: &AnyRow) -> Result<Option<FailureReason>, StoreError> {
 }
 
 fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
-    let device: Option<DeviceId> = parsed_opt(row, "target_device")?;
+    let target = match (parsed_opt(row, "target_device")?, parsed_opt(row, "target_collection")?) {
+        (Some(device), _) => Target::Device { device },
+        (None, Some(collection)) => Target::Collection { collection },
+        (None, None) => Target::AllSystems,
+    };
     let deleted: Option<i64> = row.try_get("deleted")?;
     Ok(Shown {
         row: DeploymentRow {
@@ -97,7 +103,8 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
             name: parsed(row, "name")?,
             application: parsed(row, "application")?,
             application_size: column::count(row, "application_size")?,
-            target: device.map_or(Target::AllSystems, |device| Target::Device { device }),
+            target,
+            high_impact: row.try_get::<i64, _>("high_impact")? != 0,
             available: column::time(row, "available")?,
             deadline: column::time(row, "deadline")?,
             policy: parsed(row, "policy_body")?,
@@ -119,12 +126,9 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO deployment (id, name, application, application_size, target_device, available, deadline, \
-         policy_body, policy_size, created, created_by, deleted, revision) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12)";
-    let device = match row.target {
-        Target::AllSystems => None,
-        Target::Device { device } => Some(device.to_string()),
-    };
+         policy_body, policy_size, created, created_by, deleted, revision, target_collection, high_impact) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14)";
+    let (device, collection) = columns(row.target);
     sqlx::query(statement)
         .bind(row.id.to_string())
         .bind(row.name.to_string())
@@ -138,9 +142,20 @@ pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> 
         .bind(row.created.0)
         .bind(row.created_by.to_string())
         .bind(column::signed(row.revision))
+        .bind(collection)
+        .bind(i64::from(row.high_impact))
         .execute(tx.conn())
         .await?;
     Ok(())
+}
+
+/// A target as its two columns; in neither: All Systems.
+fn columns(target: Target) -> (Option<String>, Option<String>) {
+    match target {
+        Target::AllSystems => (None, None),
+        Target::Device { device } => (Some(device.to_string()), None),
+        Target::Collection { collection } => (None, Some(collection.to_string())),
+    }
 }
 
 /// Notes a new deployment for the active devices that it is for. Returns how many.
@@ -151,12 +166,15 @@ pub async fn target(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> R
     let statement = "INSERT INTO deployment_device (deployment, device, state, output, changed) \
          SELECT p.id, d.id, 'targeted', '', CAST($2 AS BIGINT) FROM deployment p, device d \
          WHERE p.id = $1 AND d.state = 'active' AND (p.target_device IS NULL OR p.target_device = d.id) \
+         AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) \
          ON CONFLICT (deployment, device) DO NOTHING";
     let query = sqlx::query(statement).bind(deployment.to_string()).bind(now.0);
     Ok(query.execute(tx.conn()).await?.rows_affected())
 }
 
-/// Notes the deployments to All Systems for those of `devices` that do not have them yet.
+/// Notes the deployments to All Systems, and to the collections that they are in, for those of `devices` that do not have them yet;
+/// and withdraws those to collections that they left.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -164,9 +182,20 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
     let statement = tx.dialect().pick(in_texts!(
         "INSERT INTO deployment_device (deployment, device, state, output, changed) \
          SELECT p.id, d.id, 'targeted', '', CAST($2 AS BIGINT) FROM deployment p, device d \
-         WHERE p.target_device IS NULL AND p.deleted IS NULL AND d.state = 'active' AND d.id",
-        "ON CONFLICT (deployment, device) DO NOTHING"
+         WHERE p.target_device IS NULL AND p.deleted IS NULL AND d.state = 'active' \
+         AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) AND d.id",
+        "ON CONFLICT (deployment, device) DO UPDATE SET withdrawn = NULL WHERE deployment_device.withdrawn IS NOT NULL"
     ));
+    let withdraw = tx.dialect().pick(in_texts!(
+        "UPDATE deployment_device SET withdrawn = CAST($2 AS BIGINT) WHERE withdrawn IS NULL \
+         AND EXISTS (SELECT 1 FROM deployment p WHERE p.id = deployment_device.deployment \
+         AND p.target_collection IS NOT NULL AND NOT EXISTS (SELECT 1 FROM collection_member m \
+         JOIN device d ON d.resource_id = m.resource_id WHERE m.collection = p.target_collection \
+         AND d.id = deployment_device.device)) AND device",
+        ""
+    ));
+    sqlx::query(withdraw).bind(json_texts(devices)).bind(now.0).execute(tx.conn()).await?;
     let query = sqlx::query(statement).bind(json_texts(devices)).bind(now.0);
     Ok(query.execute(tx.conn()).await?.rows_affected())
 }
@@ -174,7 +203,7 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.available, p.deadline, \
+            "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.target_collection, p.high_impact, p.available, p.deadline, \
              p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, p.revision, a.id AS application_id, \
              a.name AS application_name, a.version AS application_version \
              FROM deployment p JOIN application a ON a.hash = p.application ",
@@ -235,7 +264,7 @@ pub async fn totals(
     deployments: &[DeploymentId],
 ) -> Result<HashMap<DeploymentId, BTreeMap<String, u64>>, StoreError> {
     let statement = dialect.pick(in_texts!(
-        "SELECT deployment, state, COUNT(*) AS devices FROM deployment_device WHERE deployment",
+        "SELECT deployment, state, COUNT(*) AS devices FROM deployment_device WHERE (withdrawn IS NULL OR state IN ('succeeded', 'failed')) AND deployment",
         "GROUP BY deployment, state"
     ));
     let mut totals: HashMap<DeploymentId, BTreeMap<String, u64>> = HashMap::new();
@@ -251,15 +280,24 @@ pub async fn totals(
 /// # Errors
 /// When the database cannot be read.
 pub async fn preview(conn: &mut AnyConnection, target: Target) -> Result<(u64, Vec<String>), StoreError> {
-    let device = match target {
-        Target::AllSystems => String::new(),
-        Target::Device { device } => device.to_string(),
-    };
-    let statement = "SELECT COUNT(*) FROM device WHERE state = 'active' AND ($1 = '' OR id = $1)";
-    let count: i64 = sqlx::query_scalar(statement).bind(device.clone()).fetch_one(&mut *conn).await?;
-    let statement =
-        "SELECT name FROM device WHERE state = 'active' AND ($1 = '' OR id = $1) ORDER BY name, id LIMIT 10";
-    Ok((column::unsigned(count), sqlx::query_scalar(statement).bind(device).fetch_all(conn).await?))
+    macro_rules! of_target {
+        ($what:literal, $rest:literal) => {
+            concat!(
+                "SELECT ",
+                $what,
+                " FROM device d WHERE state = 'active' AND ($1 = '' OR id = $1) \
+                 AND ($2 = '' OR EXISTS (SELECT 1 FROM collection_member m \
+                 WHERE m.collection = $2 AND m.resource_id = d.resource_id)) ",
+                $rest
+            )
+        };
+    }
+    let (device, collection) = columns(target);
+    let (device, collection) = (device.unwrap_or_default(), collection.unwrap_or_default());
+    let counting = sqlx::query_scalar(of_target!("COUNT(*)", "")).bind(device.clone()).bind(collection.clone());
+    let count: i64 = counting.fetch_one(&mut *conn).await?;
+    let naming = sqlx::query_scalar(of_target!("name", "ORDER BY name, id LIMIT 10")).bind(device).bind(collection);
+    Ok((column::unsigned(count), naming.fetch_all(conn).await?))
 }
 
 fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
@@ -300,11 +338,13 @@ pub async fn devices(
     limit: u32,
 ) -> Result<(Vec<DeviceDeployment>, u64), StoreError> {
     let state = state.map_or("", DeploymentState::as_str);
-    let statement = "SELECT COUNT(*) FROM deployment_device WHERE deployment = $1 AND ($2 = '' OR state = $2)";
+    let statement = "SELECT COUNT(*) FROM deployment_device WHERE deployment = $1 AND ($2 = '' OR state = $2) \
+         AND (withdrawn IS NULL OR state IN ('succeeded', 'failed'))";
     let total: i64 =
         sqlx::query_scalar(statement).bind(deployment.to_string()).bind(state).fetch_one(&mut *conn).await?;
     let statement = select_devices!(
-        "WHERE t.deployment = $1 AND ($2 = '' OR t.state = $2) ORDER BY t.state, t.device LIMIT $3 OFFSET $4"
+        "WHERE t.deployment = $1 AND ($2 = '' OR t.state = $2) \
+         AND (t.withdrawn IS NULL OR t.state IN ('succeeded', 'failed')) ORDER BY t.state, t.device LIMIT $3 OFFSET $4"
     );
     let rows = sqlx::query(statement)
         .bind(deployment.to_string())
@@ -321,8 +361,9 @@ pub async fn devices(
 /// # Errors
 /// When the database cannot be read.
 pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec<DeviceDeployment>, StoreError> {
-    let statement =
-        select_devices!("WHERE t.device = $1 AND p.deleted IS NULL ORDER BY p.created DESC, p.id LIMIT 500");
+    let statement = select_devices!(
+        "WHERE t.device = $1 AND p.deleted IS NULL AND t.withdrawn IS NULL ORDER BY p.created DESC, p.id LIMIT 500"
+    );
     let rows = sqlx::query(statement).bind(device.to_string()).fetch_all(conn).await?;
     rows.iter().map(device_deployment).collect()
 }

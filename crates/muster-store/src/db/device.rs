@@ -3,6 +3,7 @@
 use super::{
     StoreError, Tx,
     column::{self, parse, parsed, parsed_opt, signed, to_json, unsigned},
+    device_change,
 };
 use muster_model::{
     api::DeviceState,
@@ -118,7 +119,7 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(resource_id)
         .execute(tx.conn())
         .await?;
-    Ok(())
+    device_change::note_system(tx, row.id).await
 }
 
 /// What a search looks in: one text in lower case, so that it is the same on both databases and has one index.
@@ -273,6 +274,7 @@ pub async fn set_state(
         .bind(signed(seen.revision))
         .execute(tx.conn())
         .await?;
+    device_change::note_system(tx, seen.id).await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -283,6 +285,7 @@ pub async fn set_state(
 pub async fn suspect(tx: &mut Tx, id: DeviceId) -> Result<bool, StoreError> {
     let statement =
         "UPDATE device SET state = 'quarantined', revision = revision + 1 WHERE id = $1 AND state = 'active'";
+    device_change::note_system(tx, id).await?;
     Ok(sqlx::query(statement).bind(id.to_string()).execute(tx.conn()).await?.rows_affected() > 0)
 }
 
@@ -303,7 +306,7 @@ pub async fn revoke_key(tx: &mut Tx, id: DeviceId, now: UnixMillis) -> Result<bo
 pub async fn set_hardware(tx: &mut Tx, id: DeviceId, hardware: &Hash) -> Result<(), StoreError> {
     let statement = "UPDATE device SET hardware_id = $2 WHERE id = $1";
     sqlx::query(statement).bind(id.to_string()).bind(hardware.to_string()).execute(tx.conn()).await?;
-    Ok(())
+    device_change::note_system(tx, id).await
 }
 
 /// Counts a change of a device that leaves its state as it is, and holds the row until the transaction ends.
@@ -383,7 +386,7 @@ pub async fn set_claims(tx: &mut Tx, id: DeviceId, claims: &DeviceClaims) -> Res
     let claims = &DeviceClaims { host_name: proven.unwrap_or_else(|| claims.host_name.clone()), ..claims.clone() };
     let statement = "UPDATE device SET name = $2, operating_system = $3, agent_version = $4, search = $5 WHERE id = $1 \
          AND (name <> $2 OR operating_system <> $3 OR agent_version <> $4)";
-    sqlx::query(statement)
+    let done = sqlx::query(statement)
         .bind(id.to_string())
         .bind(&claims.host_name)
         .bind(&claims.operating_system)
@@ -391,5 +394,8 @@ pub async fn set_claims(tx: &mut Tx, id: DeviceId, claims: &DeviceClaims) -> Res
         .bind(search_text(claims))
         .execute(tx.conn())
         .await?;
+    if done.rows_affected() > 0 {
+        device_change::note_system(tx, id).await?;
+    }
     Ok(())
 }

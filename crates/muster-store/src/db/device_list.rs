@@ -3,7 +3,7 @@
 
 use super::{
     StoreError,
-    column::{parse, parsed, resource_id, signed, time, unsigned},
+    column::{contains, parse, parsed, resource_id, signed, time, unsigned},
 };
 use muster_model::{
     api::{Device, DeviceQuery, DeviceSort, KeyProtection},
@@ -70,20 +70,6 @@ const fn statements(sort: DeviceSort, descending: bool) -> [&'static str; 6] {
     }
 }
 
-/// Text to be found anywhere, as a pattern in which nothing of it has a meaning.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for c in text.chars().flat_map(char::to_lowercase) {
-        if matches!(c, '!' | '%' | '_') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
 /// A row; who is online is not known here.
 fn device(row: &AnyRow) -> Result<Device, StoreError> {
     let seen = time(row, "last_seen")?;
@@ -120,7 +106,7 @@ pub async fn list(conn: &mut AnyConnection, query: &DeviceQuery) -> Result<(Vec<
         return Ok((if query.offset == 0 { found } else { Vec::new() }, total));
     }
     let state = query.state.map(|state| state.as_str());
-    let text = (!query.search.is_empty()).then(|| pattern(&query.search));
+    let text = (!query.search.is_empty()).then(|| contains(&query.search));
     let filter = usize::from(state.is_some()) + 2 * usize::from(text.is_some());
     let mut counting = sqlx::query_scalar(COUNTS[filter]);
     for value in [state, text.as_deref()].into_iter().flatten() {
@@ -223,6 +209,6 @@ mod tests {
 
     #[test]
     fn nothing_in_a_search_text_has_a_meaning() {
-        assert_eq!(pattern("50%_!A"), "%50!%!_!!a%");
+        assert_eq!(contains("50%_!A"), "%50!%!_!!a%");
     }
 }

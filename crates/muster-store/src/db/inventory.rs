@@ -4,6 +4,7 @@ use super::{
     Dialect, StoreError, Tx,
     bulk::{Bulk, in_texts, json_texts},
     column::{self, parsed},
+    device_change,
     inventory_schema::{self, ClassStatements},
 };
 use muster_model::{
@@ -15,7 +16,7 @@ use muster_model::{
 };
 use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A row that may be new to the site.
 #[derive(Debug, Serialize)]
@@ -139,7 +140,9 @@ pub async fn put(tx: &mut Tx, rows: &[SectionRow]) -> Result<(), StoreError> {
             .bind(row.changed.0)
     })
     .await?;
-    Ok(())
+    let mut changes: BTreeMap<DeviceId, Vec<&str>> = BTreeMap::new();
+    rows.iter().for_each(|row| changes.entry(row.device).or_default().push(&row.class));
+    device_change::note(tx, &changes.into_iter().collect::<Vec<_>>()).await
 }
 
 static UNREAD: Bulk =

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (11, include_str!("../../migrations/0011_key_revoked.sql")),
     (12, include_str!("../../migrations/0012_enrolled_again.sql")),
     (13, include_str!("../../migrations/0013_resource.sql")),
+    (15, include_str!("../../migrations/0015_collection.sql")),
     (17, include_str!("../../migrations/0017_name.sql")),
 ];
 

@@ -4,6 +4,7 @@ use super::{
     StoreError, Tx,
     bulk::{Bulk, in_texts, json_texts},
     column::{self, parsed},
+    device_change::{self, SYSTEM},
 };
 use muster_model::{id::DeviceId, report::NetworkReport, time::UnixMillis};
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -53,7 +54,8 @@ pub async fn put(tx: &mut Tx, rows: &[NetworkRow]) -> Result<(), StoreError> {
             .bind(row.reported.0)
     })
     .await?;
-    Ok(())
+    let changes: Vec<_> = rows.iter().map(|row| (row.device, [SYSTEM])).collect();
+    device_change::note(tx, &changes).await
 }
 
 /// What these devices said, where they did.

@@ -40,6 +40,7 @@ fn row(number: u128, target: Target) -> DeploymentRow {
         application: Hash([1; 32]),
         application_size: 3,
         target,
+        high_impact: false,
         available: UnixMillis(2),
         deadline: UnixMillis(3),
         policy: Hash([2; 32]),

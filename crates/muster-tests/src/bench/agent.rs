@@ -242,6 +242,7 @@ async fn deploy(
         target: Target::Device { device: agent.device },
         available: None,
         deadline: None,
+        high_impact: false,
     };
     let (since, at) = (Instant::now(), clock::now());
     client.deployment_create(&request).await?;

@@ -184,7 +184,14 @@ async fn deployment(client: &Client, device: DeviceId, application: Hash) -> Res
         Some(known) => known.id,
         None => {
             let target = Target::Device { device };
-            let request = DeploymentCreate { name: None, application, target, available: None, deadline: None };
+            let request = DeploymentCreate {
+                name: None,
+                application,
+                target,
+                available: None,
+                deadline: None,
+                high_impact: false,
+            };
             client.deployment_create(&request).await?.id
         }
     };

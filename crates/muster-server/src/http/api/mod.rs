@@ -6,6 +6,7 @@ mod approval;
 mod audit;
 mod boundary;
 mod certificate;
+mod collection;
 mod conflict;
 mod content;
 mod dashboard;
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
         conflict::routes(),
         content::routes(),
         application::routes(),
+        collection::routes(),
         deployment::routes(),
         boundary::routes(),
         settings::routes(),

@@ -1,0 +1,123 @@
+//! Collections.
+
+use super::{Client, ClientError, query};
+use http::Method;
+use muster_model::{
+    api::{
+        Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionMember, CollectionPreview,
+        CollectionQuery, CollectionRule, CollectionSet, DeviceCollection, Page, PageQuery, RuleSpec,
+    },
+    id::{CollectionId, DeviceId},
+};
+
+impl Client {
+    /// `GET /collections`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn collection_list(&self, wanted: &CollectionQuery) -> Result<Page<Collection>, ClientError> {
+        self.get(&format!("/collections{}", query(wanted))).await
+    }
+
+    /// `POST /collections`.
+    ///
+    /// # Errors
+    /// `malformed`, `conflict`.
+    pub async fn collection_create(&self, request: &CollectionCreate) -> Result<CollectionDetail, ClientError> {
+        self.post("/collections", request).await
+    }
+
+    /// `POST /collections/preview`.
+    ///
+    /// # Errors
+    /// As [`Client::collection_create`].
+    pub async fn collection_preview(&self, request: &CollectionCreate) -> Result<CollectionPreview, ClientError> {
+        self.post("/collections/preview", request).await
+    }
+
+    /// `GET /collections/{id}`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn collection_show(&self, id: CollectionId) -> Result<CollectionDetail, ClientError> {
+        self.get(&format!("/collections/{id}")).await
+    }
+
+    /// `PUT /collections/{id}`.
+    ///
+    /// # Errors
+    /// As [`Client::collection_create`]; `not_found`; `changed`.
+    pub async fn collection_change(
+        &self,
+        id: CollectionId,
+        request: &CollectionSet,
+        revision: Option<u64>,
+    ) -> Result<CollectionDetail, ClientError> {
+        let tag = revision.map(|revision| format!("\"{revision}\""));
+        self.send(Method::PUT, &format!("/collections/{id}"), request, tag.as_deref()).await
+    }
+
+    /// `DELETE /collections/{id}`.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict`: something depends on it.
+    pub async fn collection_delete(&self, id: CollectionId) -> Result<(), ClientError> {
+        self.delete(&format!("/collections/{id}")).await.map(drop)
+    }
+
+    /// `GET /collections/{id}/members`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn collection_members(
+        &self,
+        id: CollectionId,
+        page: &PageQuery,
+    ) -> Result<Page<CollectionMember>, ClientError> {
+        self.get(&format!("/collections/{id}/members{}", query(page))).await
+    }
+
+    /// `GET /collections/{id}/explain/{device}`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn collection_explain(
+        &self,
+        id: CollectionId,
+        device: DeviceId,
+    ) -> Result<CollectionExplained, ClientError> {
+        self.get(&format!("/collections/{id}/explain/{device}")).await
+    }
+
+    /// `POST /collections/{id}/evaluate`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn collection_evaluate(&self, id: CollectionId) -> Result<Collection, ClientError> {
+        self.post(&format!("/collections/{id}/evaluate"), &()).await
+    }
+
+    /// `POST /collections/{id}/rules`.
+    ///
+    /// # Errors
+    /// `not_found`, `malformed`, `conflict`.
+    pub async fn collection_rule_add(&self, id: CollectionId, rule: &RuleSpec) -> Result<CollectionRule, ClientError> {
+        self.post(&format!("/collections/{id}/rules"), rule).await
+    }
+
+    /// `DELETE /collections/{id}/rules/{rule}`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn collection_rule_remove(&self, id: CollectionId, rule: u64) -> Result<(), ClientError> {
+        self.delete(&format!("/collections/{id}/rules/{rule}")).await.map(drop)
+    }
+
+    /// `GET /devices/{id}/collections`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn device_collections(&self, id: DeviceId) -> Result<Vec<DeviceCollection>, ClientError> {
+        self.get(&format!("/devices/{id}/collections")).await
+    }
+}

@@ -1,0 +1,280 @@
+//! Evaluation: what has to be looked at, from the durable list of what changed, and what came of it in one transaction.
+//!
+//! It is computed outside of that transaction, from the rules and members as they were at one point, so that reports need not wait.
+//! Who changes rules or members meanwhile makes it worth nothing, and it is begun again. A device that changes meanwhile has a
+//! later entry in the list, and comes next.
+
+use super::{
+    graph::{Changes, Graph, Members, Piece, Round, Scope},
+    load::{self, Stored},
+    query,
+};
+use crate::{Site, SiteError};
+use futures_util::{StreamExt, stream};
+use muster_model::{
+    id::CollectionId,
+    limits,
+    schedule::{self, Recurrence, ScheduleToken},
+    time::{HOUR, MINUTE, UnixMillis},
+};
+use muster_store::{
+    Connection,
+    bus::{Notice, Noun},
+    db::{
+        collection,
+        collection_member::{self, Evaluation, Version},
+        device_change,
+    },
+    transaction,
+};
+use roaring::RoaringBitmap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+/// Queries that are asked at the same time.
+const TOGETHER: usize = 4;
+/// After how long a collection is evaluated again whose query could not be asked.
+const RETRY: i64 = 10 * MINUTE;
+/// From so many devices on a query is asked about all of them.
+const MANY: u64 = 5_000;
+
+/// Rules and members as this process knows them, and as of which version. Held by whoever evaluates.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Option<State>>);
+
+#[derive(Debug)]
+struct State {
+    version: Version,
+    graph: Arc<Graph>,
+    members: Members,
+    schedules: HashMap<CollectionId, Vec<ScheduleToken>>,
+}
+
+/// One evaluation on its way.
+struct Work {
+    version: Version,
+    /// Requests, by collection; 0: by the schedule.
+    due: BTreeMap<CollectionId, i64>,
+    /// Entries of the list that are dealt with by it.
+    entries: Vec<i64>,
+    changes: Changes,
+}
+
+/// Evaluates what has to be evaluated now; whether there may be more.
+///
+/// # Errors
+/// When the store fails; what was to be done is still there then.
+pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
+    let mut known = site.memory.collections.0.lock().await;
+    let mut reader = site.store.reader().await?;
+    let Some(work) = wanted(&mut reader, now).await? else { return Ok(false) };
+    let mut state = current(site, &mut reader, work.version, known.take()).await?;
+    drop(reader);
+    let evaluations = evaluate(site, now, &state, &work).await?;
+    let Some(moved) = write(site, now, &work, &evaluations).await? else { return Ok(true) };
+    for evaluation in &evaluations {
+        let members = Arc::make_mut(state.members.entry(evaluation.collection).or_default());
+        for device in &evaluation.left {
+            members.remove(*device);
+        }
+        members.extend(evaluation.joined.iter().copied());
+    }
+    state.version.members += 1;
+    *known = Some(state);
+    if moved {
+        site.memory.work.notify_one();
+    }
+    if !evaluations.is_empty() {
+        site.bus.publish(Notice::Changed(Noun::Collection));
+    }
+    Ok(true)
+}
+
+async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Option<Work>, SiteError> {
+    // First, so that whatever is read after it is no older.
+    let version = collection_member::version(conn).await?;
+    let due: BTreeMap<CollectionId, i64> = collection::due(conn, now).await?.into_iter().collect();
+    let listed = device_change::oldest(conn, limits::COLLECTION_CHANGES).await?;
+    if due.is_empty() && listed.is_empty() {
+        return Ok(None);
+    }
+    let mut changes = Changes { whole: due.keys().copied().collect(), ..Changes::default() };
+    let mut entries = Vec::with_capacity(listed.len());
+    for change in listed {
+        let device = load::number(change.resource_id)?;
+        entries.push(change.id);
+        for class in change.classes {
+            changes.devices.entry(class).or_default().insert(device);
+        }
+    }
+    Ok(Some(Work { version, due, entries, changes }))
+}
+
+/// Rules and members of that version: what is remembered, or what is stored.
+async fn current(
+    site: &Site,
+    conn: &mut Connection,
+    version: Version,
+    known: Option<State>,
+) -> Result<State, SiteError> {
+    let (rules, members) = known.map_or((None, None), |state| {
+        let State { version: of, graph, members, schedules } = state;
+        ((of.rules == version.rules).then_some((graph, schedules)), (of.members == version.members).then_some(members))
+    });
+    let members = match members {
+        Some(members) => members,
+        None => load::members(conn).await?,
+    };
+    let (graph, schedules) = match rules {
+        Some(rules) => rules,
+        None => {
+            let stored = Stored::read(conn).await?;
+            let graph = Graph::new(stored.nodes(site)?).map_err(|circle| {
+                SiteError::Fault(format!("collections depend on each other in a circle: {circle:?}"))
+            })?;
+            let schedule = |row: &muster_model::api::Collection| (row.id, tokens(row.id, &row.schedule));
+            (Arc::new(graph), stored.collections.values().map(schedule).collect())
+        }
+    };
+    Ok(State { version, graph, members, schedules })
+}
+
+/// The schedule of a collection. The two roots are evaluated every day at four.
+fn tokens(id: CollectionId, own: &[ScheduleToken]) -> Vec<ScheduleToken> {
+    if id == CollectionId::ALL_SYSTEMS || id == CollectionId::ALL_USERS {
+        let every = Recurrence::Interval { days: 1, hours: 0, minutes: 0 };
+        return vec![ScheduleToken { start: UnixMillis(4 * HOUR), every }];
+    }
+    own.to_vec()
+}
+
+/// What one collection's queries came to.
+struct Answer {
+    piece: Piece,
+    took: u64,
+    found: Result<RoaringBitmap, String>,
+}
+
+async fn evaluate(site: &Site, now: UnixMillis, state: &State, work: &Work) -> Result<Vec<Evaluation>, SiteError> {
+    let mut round = Round::new(&state.graph, &state.members, &work.changes);
+    let mut answers: BTreeMap<CollectionId, (u64, Option<String>)> = BTreeMap::new();
+    while let Some(pieces) = round.next() {
+        // Those of one level do not depend on each other, so that none waits for another.
+        let asked = stream::iter(pieces.into_iter().map(|piece| answer(site, &state.graph, piece, now)));
+        let level: Vec<Result<Answer, SiteError>> = asked.buffer_unordered(TOGETHER).collect().await;
+        for Answer { piece, took, found } in level.into_iter().collect::<Result<Vec<_>, _>>()? {
+            let error = match found {
+                Ok(found) => {
+                    round.settle(&piece, found);
+                    None
+                }
+                // Its members stay as they are, and what depends on it goes by them.
+                Err(error) => Some(error),
+            };
+            answers.insert(piece.collection, (took, error));
+        }
+    }
+    let mut deltas = round.deltas;
+    let mut evaluations = Vec::new();
+    for (collection, (took, error)) in answers {
+        let delta = deltas.remove(&collection).unwrap_or_default();
+        let whole = work.due.get(&collection);
+        // Who was only looked at and stayed the same is no news.
+        if whole.is_none() && error.is_none() && delta == super::graph::Delta::default() {
+            continue;
+        }
+        let before = state.members.get(&collection).map_or(0, |members| members.len());
+        let retry = error.as_ref().map(|_| now.plus(RETRY));
+        let next = whole.map(|_| state.schedules.get(&collection).and_then(|tokens| schedule::next(tokens, now)));
+        let next = match (next, retry) {
+            (Some(next), retry) => Some(next.into_iter().chain(retry).min()),
+            (None, Some(retry)) => Some(Some(retry)),
+            (None, None) => None,
+        };
+        evaluations.push(Evaluation {
+            collection,
+            answers: whole.copied().unwrap_or_default(),
+            members: before + delta.joined.len() - delta.left.len(),
+            joined: delta.joined.iter().collect(),
+            left: delta.left.iter().collect(),
+            took,
+            error,
+            next,
+        });
+    }
+    Ok(evaluations)
+}
+
+async fn answer(site: &Site, graph: &Graph, piece: Piece, now: UnixMillis) -> Result<Answer, SiteError> {
+    let began = site.sources.now();
+    let found = if piece.asks() { ask(site, graph, &piece, now).await? } else { Ok(RoaringBitmap::new()) };
+    let took = u64::try_from(site.sources.now().since(began)).unwrap_or_default();
+    Ok(Answer { piece, took, found })
+}
+
+pub(super) async fn ask(
+    site: &Site,
+    graph: &Graph,
+    piece: &Piece,
+    now: UnixMillis,
+) -> Result<Result<RoaringBitmap, String>, SiteError> {
+    let mut found = RoaringBitmap::new();
+    let Some(node) = graph.nodes.get(&piece.collection) else { return Ok(Ok(found)) };
+    let scope = match &piece.ask {
+        Scope::Only(only) if only.len() <= MANY => Scope::Only(only.clone()),
+        _ => Scope::All,
+    };
+    if node.built_in {
+        found |= known_to_site(site, piece.collection, &scope).await?;
+    }
+    for query in &node.queries {
+        match query::members(site, &query.text, now, &scope).await? {
+            Ok(members) => found |= members,
+            Err(reason) => return Ok(Err(format!("Rule {} cannot be asked: {reason}.", query.rule))),
+        }
+    }
+    Ok(Ok(found))
+}
+
+/// The members of a built-in collection, as far as the site knows any of their kind.
+pub(super) async fn known_to_site(site: &Site, id: CollectionId, scope: &Scope) -> Result<RoaringBitmap, SiteError> {
+    // Everything that is managed runs a client of ours; the others fill when there is something that they hold.
+    if id != CollectionId::ALL_SYSTEMS && id.as_str() != "SMSDM003" {
+        return Ok(RoaringBitmap::new());
+    }
+    let only: Option<Vec<u32>> = match scope {
+        Scope::All => None,
+        Scope::Only(only) => Some(only.iter().collect()),
+    };
+    let mut reader = site.store.reader().await?;
+    load::set(collection_member::systems(&mut reader, site.store.dialect(), only.as_deref()).await?)
+}
+
+/// Writes it all, or nothing: `None` when rules or members changed since it began. Else whether policy has to follow.
+async fn write(
+    site: &Site,
+    now: UnixMillis,
+    work: &Work,
+    evaluations: &[Evaluation],
+) -> Result<Option<bool>, SiteError> {
+    transaction!(site.store, "collection_work", |tx| {
+        if !collection_member::claim(tx, work.version).await? {
+            return Ok(None);
+        }
+        let deployed = collection_member::deployed(tx.conn()).await?;
+        let mut moved = RoaringBitmap::new();
+        for evaluation in evaluations {
+            collection_member::put(tx, evaluation, now).await?;
+            if deployed.contains(&evaluation.collection) {
+                moved.extend(evaluation.joined.iter().chain(&evaluation.left).copied());
+            }
+        }
+        let devices: Vec<u32> = moved.iter().collect();
+        collection_member::ask_policy(tx, &devices, now).await?;
+        device_change::remove(tx, &work.entries).await?;
+        Ok::<_, SiteError>(Some(!moved.is_empty()))
+    })
+}
