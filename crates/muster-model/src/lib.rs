@@ -20,6 +20,7 @@ pub mod schedule;
 pub mod secret;
 pub mod status;
 pub mod time;
+pub mod wql;
 
 /// A payload that travels signed. The content type stands in the signed header, so that a signature over one kind of
 /// payload is never taken for another kind.

@@ -109,6 +109,17 @@ pub const TRUSTED_DOMAINS: usize = 32;
 /// Serial numbers of one import.
 pub const SERIAL_ENTRIES: usize = 5_000;
 
+/// Bytes of a WQL query. The longest that is known to be in use names some hundred computers, and has 20,000.
+pub const WQL_BYTES: usize = 256 << 10;
+/// How deep the parentheses, functions and sub-selects of a query are nested.
+pub const WQL_DEPTH: usize = 48;
+/// Conditions of a query, each list counted as one. A statement has at most 32,766 parameters.
+pub const WQL_CONDITIONS: usize = 2_000;
+/// Classes of a query with all of its sub-selects, and columns that it selects.
+pub const WQL_CLASSES: usize = 32;
+/// See [`WQL_CLASSES`].
+pub const WQL_COLUMNS: usize = 500;
+
 /// Collections of a site. Configuration Manager has no hard limit; large sites have a few thousand. All of them are in memory.
 pub const COLLECTIONS: u64 = 20_000;
 /// Rules of one collection: an administrator's list of machines is the longest.

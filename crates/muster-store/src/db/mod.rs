@@ -45,6 +45,7 @@ pub mod site_row;
 pub mod timeline;
 pub mod token;
 pub mod trust_bundle;
+pub mod wql;
 
 pub use dialect::Dialect;
 

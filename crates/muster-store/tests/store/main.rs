@@ -18,6 +18,7 @@ mod schema;
 mod session;
 mod site_row;
 mod token;
+mod wql;
 
 /// Runs a block in a transaction of `$store` and takes its value.
 macro_rules! commit {

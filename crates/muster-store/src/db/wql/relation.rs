@@ -1,0 +1,109 @@
+//! Where the rows of a class are: a view or a select, and which column an attribute is. A class that nobody fills has no rows.
+
+use muster_model::{
+    catalogue::Catalogue,
+    wql::{
+        check::Field,
+        schema::{Class, Role, Shape},
+    },
+};
+
+/// What stands in FROM; `{now}` is this moment. `None`: no rows.
+pub(super) fn relation(class: &Class) -> Option<String> {
+    match &class.role {
+        Role::System => Some("v_R_System".to_owned()),
+        // The name is the catalogue's.
+        Role::Inventory(name) => Catalogue::built_in().class(name).map(|class| format!("v_GS_{}", class.name)),
+        Role::Other => derived(&class.name).map(str::to_owned),
+        Role::User | Role::UserGroup | Role::UnknownSystem | Role::Members | Role::MembersOf(_) => None,
+    }
+}
+
+/// Classes that the site makes of what it knows of each device.
+fn derived(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "SMS_G_System_SYSTEM" => {
+            "(SELECT s.ResourceID AS ResourceID, s.Creation_Date0 AS TimeStamp, s.Name0 AS Name0, \
+             s.Resource_Domain_OR_Workgr0 AS Domain0, s.SMS_Unique_Identifier0 AS SMSID0, s.CPUType0 AS SystemType0 \
+             FROM v_R_System s)"
+        }
+        "SMS_G_System_WORKSTATION_STATUS" => {
+            "(SELECT d.resource_id AS ResourceID, d.last_inventory AS TimeStamp, d.last_inventory AS LastHardwareScan0 \
+             FROM device d WHERE d.last_inventory IS NOT NULL AND d.state <> 'retired')"
+        }
+        // Active is who was in contact, or sent inventory, within a week.
+        "SMS_G_System_CH_ClientSummary" | "SMS_CH_Summary" => {
+            "(SELECT d.resource_id AS ResourceID, NULLIF(d.last_seen, 0) AS TimeStamp, d.name AS Name0, \
+             CASE WHEN d.last_seen >= {now} - 604800000 THEN 1 ELSE 0 END AS ClientActiveStatus0, \
+             CASE WHEN d.last_seen >= {now} - 604800000 THEN 1 ELSE 0 END AS IsActiveDDR0, \
+             CASE WHEN d.last_seen >= {now} - 604800000 THEN 1 ELSE 0 END AS IsActivePolicyRequest0, \
+             CASE WHEN d.last_inventory >= {now} - 604800000 THEN 1 ELSE 0 END AS IsActiveHW0, \
+             NULLIF(d.last_seen, 0) AS LastActiveTime0, NULLIF(d.last_seen, 0) AS LastDDR0, \
+             NULLIF(d.last_seen, 0) AS LastOnline0, NULLIF(d.last_seen, 0) AS LastPolicyRequest0, \
+             d.last_inventory AS LastHW0 FROM device d WHERE d.state <> 'retired')"
+        }
+        _ => return None,
+    })
+}
+
+/// The column of an attribute with one value, or of a list. `None`: nobody says it.
+pub(super) fn column(field: &Field) -> Option<String> {
+    let name = field.attribute.name.as_str();
+    let relation = relation(&field.class)?;
+    if matches!(name, "ResourceID" | "TimeStamp") {
+        return Some(name.to_owned());
+    }
+    match &field.class.role {
+        Role::System => system(name).map(str::to_owned),
+        Role::Inventory(class) => {
+            let attribute = Catalogue::built_in().class(class)?.attribute(name)?;
+            Some(format!("{}0", attribute.name))
+        }
+        _ => Some(format!("{name}0")).filter(|column| relation.contains(&format!(" AS {column}"))),
+    }
+}
+
+fn system(attribute: &str) -> Option<&'static str> {
+    Some(match attribute {
+        "ResourceType" => "ResourceType",
+        "Active" => "Active0",
+        "ADSiteName" => "AD_Site_Name0",
+        "Build" | "Build01" => "Build01",
+        "Client" => "Client0",
+        "ClientType" => "Client_Type0",
+        "ClientVersion" => "Client_Version0",
+        "CPUType" => "CPUType0",
+        "CreationDate" => "Creation_Date0",
+        "Decommissioned" => "Decommissioned0",
+        "HardwareID" => "Hardware_ID0",
+        "IsVirtualMachine" => "Is_Virtual_Machine0",
+        "LastLogonUserName" => "User_Name0",
+        "Name" => "Name0",
+        "NetbiosName" => "Netbios_Name0",
+        "Obsolete" => "Obsolete0",
+        "OperatingSystemNameandVersion" => "Operating_System_Name_and0",
+        "ResourceDomainORWorkgroup" => "Resource_Domain_OR_Workgr0",
+        "SMBIOSGUID" => "SMBIOS_GUID0",
+        "SMSUniqueIdentifier" => "SMS_Unique_Identifier0",
+        "Unknown" => "Unknown0",
+        _ => return None,
+    })
+}
+
+/// The view with the values of an attribute of a system that has several, and their column.
+pub(super) fn several(field: &Field) -> Option<(&'static str, &'static str)> {
+    if field.class.role != Role::System || field.attribute.shape != Shape::Many {
+        return None;
+    }
+    Some(match field.attribute.name.as_str() {
+        "AgentName" => ("v_AgentDiscoveries", "AgentName"),
+        "AgentSite" => ("v_AgentDiscoveries", "AgentSite"),
+        "AgentTime" => ("v_AgentDiscoveries", "AgentTime"),
+        "IPAddresses" => ("v_RA_System_IPAddresses", "IP_Addresses0"),
+        "MACAddresses" => ("v_RA_System_MACAddresses", "MAC_Addresses0"),
+        "ResourceNames" => ("v_RA_System_ResourceNames", "Resource_Names0"),
+        "SMSAssignedSites" => ("v_RA_System_SMSAssignedSites", "SMS_Assigned_Sites0"),
+        "SMSInstalledSites" => ("v_RA_System_SMSInstalledSites", "SMS_Installed_Sites0"),
+        _ => return None,
+    })
+}
