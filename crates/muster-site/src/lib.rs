@@ -71,7 +71,10 @@ pub use knowledge::collection::{
     collection_list, collection_members, collection_preview, collection_rule_add, collection_rule_remove,
     collection_show, collection_work, device_collections,
 };
-pub use knowledge::inventory::{inventory_show, inventory_summary, inventory_sweep};
+pub use knowledge::{
+    inventory::{inventory_show, inventory_summary, inventory_sweep},
+    query::{query_check, query_run},
+};
 pub use site::{Site, SiteParts};
 pub use truth::{
     dashboard::dashboard_show, message::message_list, quarantine::quarantine_list, report::report_submit,

@@ -17,6 +17,7 @@ mod events;
 mod hardware;
 mod issuer;
 mod message;
+mod query;
 mod secret;
 mod serial;
 mod session;

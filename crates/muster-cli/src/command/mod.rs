@@ -23,6 +23,7 @@ mod key;
 mod message;
 mod profile;
 mod quarantine;
+mod query;
 mod secret;
 mod serial;
 mod session;
@@ -131,6 +132,9 @@ enum Noun {
     /// Boundary groups: which management points are near
     #[command(subcommand)]
     BoundaryGroup(boundary_group::Verb),
+    /// Questions in WQL, Configuration Manager's query language
+    #[command(subcommand)]
+    Query(query::Verb),
     /// Client settings
     #[command(subcommand)]
     Settings(settings::Verb),
@@ -234,6 +238,7 @@ impl Cli {
             Noun::Admin(verb) => verb.run(&ctx).await,
             Noun::Boundary(verb) => verb.run(&ctx).await,
             Noun::BoundaryGroup(verb) => verb.run(&ctx).await,
+            Noun::Query(verb) => verb.run(&ctx).await,
             Noun::Settings(verb) => verb.run(&ctx).await,
             Noun::Site(verb) => verb.run(&ctx).await,
             Noun::Trust(verb) => verb.run(&ctx).await,
@@ -360,6 +365,8 @@ mod tests {
             "muster boundary add --name Berlin --kind ip_subnet --value 10.1.2.0/24",
             &format!("muster boundary change {id} --name Berlin --kind directory_site --value Berlin"),
             &format!("muster boundary remove {id} -y"),
+            "muster query run SELECT --csv --limit 5 --utc-offset -60",
+            "muster query check SELECT",
             "muster boundary-group list",
             &format!("muster boundary-group add --name Berlin --boundary {id} --management-point https://mp1:8440"),
             &format!("muster boundary-group change {id} --name Berlin"),

@@ -20,6 +20,7 @@ mod message;
 mod paging;
 mod picture;
 mod problem;
+mod query;
 mod shell;
 mod sign_in;
 mod site;
@@ -73,6 +74,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(routes_of_devices());
     routes.extend(routes_of_software());
     routes.extend([
+        get("/queries", See, query::query_show),
+        post("/queries", See, query::query_run),
         get("/messages", See, message::message_list),
         get("/quarantine", See, message::quarantine_list),
         get("/audit", See, audit::audit_list),

@@ -15,6 +15,7 @@ use super::{
     issuer::IssuersPage,
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
+    query::QueriesPage,
     sample::{Flavour, HOSTILE, NOW, hash},
     sample_collection, sample_location,
     shell::{Done, Shell, Theme},
@@ -26,9 +27,10 @@ use askama::Template;
 use muster_model::{
     api::{
         AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
-        MessageQuery, PageQuery, Role, TokenCreated,
+        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryResult, Role, TokenCreated,
     },
     id::TokenId,
+    inventory::Value,
     policy::ClientSettings,
     problem::Code,
     status::DeploymentState,
@@ -222,6 +224,34 @@ fn collection(f: Flavour, built_in: bool) -> CollectionPage {
     CollectionPage::new(shell, detail, first(), members, explained, Some(f.text("There is no device.")), fields)
 }
 
+fn queries(f: Flavour) -> QueriesPage {
+    let finding =
+        |name: &str| QueryFinding { name: name.to_owned(), message: f.text("This is never true."), line: 1, column: 8 };
+    let column = |name: &str, kind: &str| QueryColumn { name: name.to_owned(), kind: kind.to_owned() };
+    let empty = f == Flavour::Empty;
+    let row = vec![Some(Value::Text(f.text("build-01"))), None];
+    let result = QueryResult {
+        columns: vec![column("Name", "text"), column("CreationDate", "moment")],
+        rows: if empty { Vec::new() } else { vec![row] },
+        complete: empty,
+        lints: Vec::new(),
+    };
+    let checked = QueryChecked {
+        canonical: None,
+        rule: true,
+        classes: Vec::new(),
+        error: (f == Flavour::Hostile).then(|| finding("syntax")),
+        lints: vec![finding("equals_null")],
+    };
+    QueriesPage {
+        shell: f.shell("queries"),
+        query: f.text("select * from SMS_R_System"),
+        checked: Some(checked),
+        result: Some(result),
+        problem: None,
+    }
+}
+
 fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let audit = |verdict| AuditPage::new(f.shell("audit"), first(), f.page(f.audit(), 1_048), verdict);
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
@@ -280,6 +310,7 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
                 problem: Some(f.text("At least 1 minute.")),
             },
         ),
+        page("queries", queries(f)),
         page("boundaries", boundaries(f, Role::FullAdministrator)),
         page("boundaries-analyst", boundaries(f, Role::ReadOnlyAnalyst)),
         page("settings-analyst", SettingsPage { shell: analyst, settings, problem: None }),

@@ -19,6 +19,7 @@ mod issuer;
 mod message;
 pub mod openapi;
 mod quarantine;
+mod query;
 mod secret;
 mod serial;
 mod session;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Vec<Route> {
         collection::routes(),
         deployment::routes(),
         boundary::routes(),
+        query::routes(),
         settings::routes(),
         message::routes(),
         quarantine::routes(),

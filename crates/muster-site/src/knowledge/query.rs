@@ -1,0 +1,130 @@
+//! Queries in WQL: checked, and run now. Who may see may ask: an answer is what the lists and the inventory show as well, and
+//! nothing is changed, so that it is no event of the audit log.
+
+use crate::{Ctx, SiteError, authz, site::Site};
+use muster_model::{
+    api::{QUERY_ROWS, QueryCheck, QueryChecked, QueryColumn, QueryFinding, QueryResult, QueryRun},
+    inventory::Value,
+    problem::Code,
+    wql::{
+        self, Checked, ErrorKind, Schema, Span, WqlError,
+        date::Clock,
+        eval::Cell,
+        schema::{Kind, Shape},
+    },
+};
+use muster_store::db::wql as store;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// A query that takes longer is stopped.
+const TIME: Duration = Duration::from_secs(20);
+/// Queries at the same time: the database has other work.
+static RUNNING: Semaphore = Semaphore::const_new(4);
+/// Minutes that any place on earth is ahead of UTC, or behind.
+const OFFSET: i32 = 14 * 60;
+
+fn finding(text: &str, name: &str, message: &str, span: Span) -> QueryFinding {
+    let (line, column) = span.line_and_column(text);
+    QueryFinding { name: name.to_owned(), message: format!("{message}."), line: line as u64, column: column as u64 }
+}
+
+fn lints(text: &str, checked: &Checked) -> Vec<QueryFinding> {
+    checked.lints.iter().map(|lint| finding(text, lint.name, &lint.message, lint.span)).collect()
+}
+
+fn refused(text: &str, error: &WqlError) -> SiteError {
+    let code = if error.kind == ErrorKind::TooLarge { Code::TooLarge } else { Code::Malformed };
+    let (line, column) = error.span.line_and_column(text);
+    SiteError::refused(code, format!("Line {line}, column {column}: {}.", error.message))
+}
+
+/// Says what a query means, and what is wrong with it.
+///
+/// # Errors
+/// `unauthenticated`.
+pub fn query_check(ctx: &Ctx, request: &QueryCheck) -> Result<QueryChecked, SiteError> {
+    authz::see(ctx)?;
+    let text = &request.query;
+    let read = wql::parse(text);
+    let canonical = read.as_ref().ok().map(|parsed| parsed.query.to_string());
+    let checked = read.and_then(|parsed| wql::check(&parsed, Schema::built_in()));
+    Ok(match checked {
+        Ok(checked) => QueryChecked {
+            canonical,
+            rule: checked.rule().is_ok(),
+            classes: checked.classes().into_iter().collect(),
+            error: None,
+            lints: lints(text, &checked),
+        },
+        Err(error) => QueryChecked {
+            canonical,
+            rule: false,
+            classes: Vec::new(),
+            error: Some(finding(text, error.kind.as_str(), &error.message, error.span)),
+            lints: Vec::new(),
+        },
+    })
+}
+
+/// Runs a query.
+///
+/// # Errors
+/// `unauthenticated`; `malformed`, with the place: it is no query; `too_large`: it is over a limit, or took too long; `too_many`.
+pub async fn query_run(ctx: &Ctx, site: &Site, request: QueryRun) -> Result<QueryResult, SiteError> {
+    authz::see(ctx)?;
+    let text = &request.query;
+    if request.limit == 0 || request.limit > QUERY_ROWS {
+        return Err(SiteError::refused(Code::TooLarge, format!("A query gives 1 to {QUERY_ROWS} rows.")));
+    }
+    if request.utc_offset_minutes.abs() > OFFSET {
+        return Err(SiteError::refused(Code::Malformed, "No place is so many minutes ahead of UTC, or behind."));
+    }
+    let parsed = wql::parse(text).map_err(|error| refused(text, &error))?;
+    let checked = wql::check(&parsed, Schema::built_in()).map_err(|error| refused(text, &error))?;
+    let Ok(_running) = RUNNING.try_acquire() else {
+        return Err(SiteError::refused(Code::TooMany, "Other queries are running; try again in some seconds."));
+    };
+    let clock = Clock { now: ctx.now, offset_minutes: request.utc_offset_minutes };
+    let Some(table) = store::run(&site.store, &checked, clock, request.limit, TIME).await? else {
+        let detail = format!("The query took longer than {} s and was stopped; ask for less.", TIME.as_secs());
+        return Err(SiteError::refused(Code::TooLarge, detail));
+    };
+    let columns = columns(&checked);
+    let rows = table
+        .rows
+        .into_iter()
+        .map(|row| row.into_iter().zip(&columns).map(|(cell, column)| shown(cell, column)).collect());
+    Ok(QueryResult { rows: rows.collect(), complete: table.complete, lints: lints(text, &checked), columns })
+}
+
+fn columns(checked: &Checked) -> Vec<QueryColumn> {
+    if checked.select.count.is_some() {
+        return vec![QueryColumn { name: "count".to_owned(), kind: "number".to_owned() }];
+    }
+    let column = |output: &wql::check::Output| {
+        let kind = match (output.field.attribute.kind, output.field.attribute.shape) {
+            (_, Shape::List) => "list",
+            (Kind::Text, _) | (_, Shape::Many) => "text",
+            (Kind::Number, _) => "number",
+            (Kind::Truth, _) => "truth",
+            (Kind::Real, _) => "real",
+            (Kind::Moment, _) => "moment",
+        };
+        QueryColumn { name: output.name.clone(), kind: kind.to_owned() }
+    };
+    checked.select.outputs.iter().map(column).collect()
+}
+
+fn shown(cell: Option<Cell>, column: &QueryColumn) -> Option<Value> {
+    Some(match cell? {
+        Cell::Text(text) => Value::Text(text),
+        Cell::Int(number) if column.kind == "truth" => Value::Bool(number != 0),
+        Cell::Int(number) => Value::Int(number),
+        Cell::Real(number) => Value::Real(number),
+        Cell::List(list) => {
+            let text = |cell| if let Cell::Text(text) = cell { Some(text) } else { None };
+            Value::List(list.into_iter().filter_map(text).collect())
+        }
+    })
+}
