@@ -89,7 +89,7 @@ pub struct Select {
 }
 
 impl Select {
-    fn visit(&self, found: &mut impl FnMut(&Self)) {
+    pub(super) fn visit(&self, found: &mut impl FnMut(&Self)) {
         found(self);
         for source in &self.sources {
             if let Some((_, on)) = &source.join {

@@ -18,6 +18,7 @@ mod suggest;
 mod tests;
 mod token;
 pub mod tree;
+mod visit;
 
 pub use check::{Checked, check};
 pub use parse::parse;

@@ -453,3 +453,98 @@ async fn high_impact_goes_to_no_collection_that_a_device_can_talk_its_way_into()
         assert!(denied == Code::Conflict && why.contains("high impact"), "{why}");
     }
 }
+
+fn query(text: &str) -> RuleSpec {
+    RuleSpec::Query { name: "by query".parse().unwrap(), query: text.to_owned() }
+}
+
+#[tokio::test]
+async fn queries_in_wql_give_members_and_follow_what_devices_say() {
+    for test in TestSite::all().await {
+        let devices = fleet(&test, 4).await;
+        let wish =
+            |name: &str, text: &str| CollectionCreate { incremental: true, ..wish(name, ALL, vec![query(text)]) };
+        let made = async |name: &str, text: &str| {
+            collection_create(&test.full(), &test.site, &wish(name, text)).await.map(|made| made.collection.id)
+        };
+        let two = made("Two", "select * from SMS_R_System where Name in (\"PC1\", 'pc3')").await.unwrap();
+        work(&test).await;
+        assert_eq!(members(&test, two).await, [devices[1], devices[3]]);
+
+        // By another collection, in both ways in which Configuration Manager writes it: it follows, and is part of the graph.
+        let rest = format!(
+            "select ResourceID from SMS_R_System where ResourceId not in (select ResourceID from SMS_CM_RES_COLL_{two})"
+        );
+        let rest = made("Rest", &rest).await.unwrap();
+        let same = format!(
+            "select s.ResourceID from SMS_R_System as s inner join SMS_FullCollectionMembership m on m.ResourceID = s.ResourceId \
+             where m.CollectionID = '{two}' and m.IsDirect = 0"
+        );
+        let same = made("Same", &same).await.unwrap();
+        work(&test).await;
+        assert_eq!(members(&test, rest).await, [devices[0], devices[2]]);
+        assert_eq!(members(&test, same).await, [devices[1], devices[3]]);
+        let circle =
+            format!("select * from SMS_R_System where ResourceID in (select ResourceID from SMS_CM_RES_COLL_{rest})");
+        let refused = collection_rule_add(&test.full(), &test.site, two, &query(&circle)).await.unwrap_err();
+        assert!(code(&refused).1.contains("circle"), "{refused:?}");
+
+        // A device that comes is looked at by itself, and one that goes is gone from all that follow.
+        let late = test.enrol("pc3").await.id;
+        device_retire(&test.full(), &test.site, devices[1], crate::reason("sold"), None).await.unwrap();
+        work(&test).await;
+        assert_eq!(members(&test, two).await, [devices[3], late]);
+        assert_eq!(members(&test, same).await, [devices[3], late]);
+        assert_eq!(members(&test, rest).await, [devices[0], devices[2]]);
+
+        // Where devices are compared with each other, a change of one brings another.
+        let twins = made(
+            "Twins",
+            "select a.ResourceID from SMS_R_System a inner join SMS_R_System b on a.Name = b.Name where a.ResourceID != b.ResourceID",
+        );
+        let twins = twins.await.unwrap();
+        work(&test).await;
+        assert_eq!(members(&test, twins).await, [devices[3], late]);
+        let again = test.enrol("pc0").await.id;
+        work(&test).await;
+        assert_eq!(members(&test, twins).await, [devices[0], devices[3], late, again]);
+
+        let why = collection_explain(&test.full(), &test.site, two, late).await.unwrap();
+        assert!(format!("{why:?}").contains("The query by query gives it"), "{why:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_one_is_refused_with_its_place() {
+    let test = TestSite::new().await;
+    for (text, why) in [
+        ("select * from", "line 1"),
+        ("select * from SMS_R_System where Nme = 'a'", "Name"),
+        ("select * from SMS_R_User", "users"),
+        ("select * from SMS_G_System_SERVICE", "SMS_R_System"),
+        (
+            "select * from SMS_R_System where ResourceID in (select ResourceID from SMS_FullCollectionMembership)",
+            "of which",
+        ),
+        (
+            "select * from SMS_R_System where ResourceID in (select ResourceID from SMS_CM_RES_COLL_ABC99999)",
+            "there is none",
+        ),
+    ] {
+        let made = collection_create(&test.full(), &test.site, &wish("Odd", ALL, vec![query(text)])).await;
+        let (_, detail) = code(&made.unwrap_err());
+        assert!(detail.contains(why), "{text}: {detail}");
+    }
+}
+
+// proves I2
+#[tokio::test]
+async fn what_devices_say_of_themselves_lets_none_into_a_protected_collection() {
+    let test = TestSite::new().await;
+    let protected = |text: &str| CollectionCreate { protected: true, ..wish("Tier 0", ALL, vec![query(text)]) };
+    let by_name = protected("select * from SMS_R_System where Name like 'dc%'");
+    let (refused, detail) = code(&collection_create(&test.full(), &test.site, &by_name).await.unwrap_err());
+    assert!(refused == Code::Conflict && detail.contains("say of themselves"), "{detail}");
+    let by_age = protected("select * from SMS_R_System where DateDiff(dd, CreationDate, GetDate()) > 30");
+    collection_create(&test.full(), &test.site, &by_age).await.unwrap();
+}

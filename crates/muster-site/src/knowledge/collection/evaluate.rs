@@ -71,10 +71,10 @@ pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteE
     let mut known = site.memory.collections.0.lock().await;
     let mut reader = site.store.reader().await?;
     let Some(work) = wanted(&mut reader, now).await? else { return Ok(false) };
-    let mut state = current(site, &mut reader, work.version, known.take()).await?;
+    let mut state = current(&mut reader, work.version, known.take()).await?;
     drop(reader);
-    let evaluations = evaluate(site, now, &state, &work).await?;
-    let Some(moved) = write(site, now, &work, &evaluations).await? else { return Ok(true) };
+    let (evaluations, postponed) = evaluate(site, now, &state, &work).await?;
+    let Some(moved) = write(site, now, &work, &evaluations, &postponed).await? else { return Ok(true) };
     for evaluation in &evaluations {
         let members = Arc::make_mut(state.members.entry(evaluation.collection).or_default());
         for device in &evaluation.left {
@@ -114,12 +114,7 @@ async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Option<Work>, 
 }
 
 /// Rules and members of that version: what is remembered, or what is stored.
-async fn current(
-    site: &Site,
-    conn: &mut Connection,
-    version: Version,
-    known: Option<State>,
-) -> Result<State, SiteError> {
+async fn current(conn: &mut Connection, version: Version, known: Option<State>) -> Result<State, SiteError> {
     let (rules, members) = known.map_or((None, None), |state| {
         let State { version: of, graph, members, schedules } = state;
         ((of.rules == version.rules).then_some((graph, schedules)), (of.members == version.members).then_some(members))
@@ -132,7 +127,7 @@ async fn current(
         Some(rules) => rules,
         None => {
             let stored = Stored::read(conn).await?;
-            let graph = Graph::new(stored.nodes(site)?).map_err(|circle| {
+            let graph = Graph::new(stored.nodes()?).map_err(|circle| {
                 SiteError::Fault(format!("collections depend on each other in a circle: {circle:?}"))
             })?;
             let schedule = |row: &muster_model::api::Collection| (row.id, tokens(row.id, &row.schedule));
@@ -158,10 +153,20 @@ struct Answer {
     found: Result<RoaringBitmap, String>,
 }
 
-async fn evaluate(site: &Site, now: UnixMillis, state: &State, work: &Work) -> Result<Vec<Evaluation>, SiteError> {
+/// What came of it, and which collections have to wait until that is stored.
+async fn evaluate(
+    site: &Site,
+    now: UnixMillis,
+    state: &State,
+    work: &Work,
+) -> Result<(Vec<Evaluation>, Vec<CollectionId>), SiteError> {
+    let mut postponed = Vec::new();
     let mut round = Round::new(&state.graph, &state.members, &work.changes);
     let mut answers: BTreeMap<CollectionId, (u64, Option<String>)> = BTreeMap::new();
     while let Some(pieces) = round.next() {
+        let (late, pieces): (Vec<_>, Vec<_>) =
+            pieces.into_iter().partition(|piece| round.is_ahead_of(piece.collection));
+        postponed.extend(late.into_iter().map(|piece| piece.collection));
         // Those of one level do not depend on each other, so that none waits for another.
         let asked = stream::iter(pieces.into_iter().map(|piece| answer(site, &state.graph, piece, now)));
         let level: Vec<Result<Answer, SiteError>> = asked.buffer_unordered(TOGETHER).collect().await;
@@ -205,7 +210,7 @@ async fn evaluate(site: &Site, now: UnixMillis, state: &State, work: &Work) -> R
             next,
         });
     }
-    Ok(evaluations)
+    Ok((evaluations, postponed))
 }
 
 async fn answer(site: &Site, graph: &Graph, piece: Piece, now: UnixMillis) -> Result<Answer, SiteError> {
@@ -259,6 +264,7 @@ async fn write(
     now: UnixMillis,
     work: &Work,
     evaluations: &[Evaluation],
+    postponed: &[CollectionId],
 ) -> Result<Option<bool>, SiteError> {
     transaction!(site.store, "collection_work", |tx| {
         if !collection_member::claim(tx, work.version).await? {
@@ -275,6 +281,9 @@ async fn write(
         let devices: Vec<u32> = moved.iter().collect();
         collection_member::ask_policy(tx, &devices, now).await?;
         device_change::remove(tx, &work.entries).await?;
+        for id in postponed {
+            collection::ask(tx, *id).await?;
+        }
         Ok::<_, SiteError>(Some(!moved.is_empty()))
     })
 }

@@ -23,6 +23,8 @@ pub(crate) struct Query {
     pub(crate) classes: Option<BTreeSet<String>>,
     /// Collections that it asks about.
     pub(crate) collections: Vec<CollectionId>,
+    /// Whether a device is given by what is known of it alone; else a change of one may bring or take another.
+    pub(crate) of_each: bool,
 }
 
 /// What a collection is made of.
@@ -243,6 +245,9 @@ impl<'a> Round<'a> {
             let changed = self.changes.devices.iter().filter(|(class, _)| matters(class));
             changed.for_each(|(_, changed)| devices |= changed);
         }
+        if !devices.is_empty() && node.queries.iter().any(|query| !query.of_each) {
+            return Scope::All;
+        }
         Scope::Only(devices)
     }
 
@@ -254,6 +259,12 @@ impl<'a> Round<'a> {
             members |= scope.of(&delta.joined);
         }
         members
+    }
+
+    /// Whether a query of the collection asks for members that this round has changed: the database does not have them yet.
+    pub(crate) fn is_ahead_of(&self, id: CollectionId) -> bool {
+        let asked = self.graph.nodes.get(&id).into_iter().flat_map(|node| &node.queries);
+        asked.flat_map(|query| &query.collections).any(|source| self.deltas.contains_key(source))
     }
 
     /// What the queries of a collection gave; of those whom they were not asked about, it counts for nothing.

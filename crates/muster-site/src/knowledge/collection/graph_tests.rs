@@ -108,6 +108,7 @@ fn graph(plans: &[Plan]) -> Graph {
             text: Arc::from("SELECT"),
             classes: Some(BTreeSet::from([class_of(*rule).to_owned()])),
             collections: Vec::new(),
+            of_each: true,
         };
         let node = Node {
             limiting: Some(lower(&plan.limiting)),
@@ -205,6 +206,7 @@ fn query(rule: i64) -> Query {
         text: Arc::from("SELECT"),
         classes: Some(BTreeSet::from([class_of(rule).to_owned()])),
         collections: vec![],
+        of_each: true,
     }
 }
 

@@ -1,11 +1,38 @@
 //! What collections want of queries: whether one can be asked at all, what it asks about, and whom it gives.
 
+use super::{graph::Scope, load};
 use crate::{Site, SiteError};
-use muster_model::{id::CollectionId, time::UnixMillis};
+use muster_model::{
+    id::CollectionId,
+    time::UnixMillis,
+    wql::{self, Checked, Schema, date::Clock, schema::Role},
+};
+use muster_store::db::{device_change::SYSTEM, wql as store};
 use roaring::RoaringBitmap;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::graph::Scope;
+/// A query that takes longer has failed; its collection stays as it is.
+const TIME: Duration = Duration::from_secs(60);
+/// Inventory classes from which attributes of a system come.
+const BEHIND_SYSTEM: [&str; 6] = [
+    "COMPUTER_SYSTEM",
+    "COMPUTER_SYSTEM_PRODUCT",
+    "NETWORK_ADAPTER",
+    "NETWORK_ADAPTER_CONFIGURATION",
+    "OPERATING_SYSTEM",
+    "SYSTEM_CONSOLE_USER",
+];
+/// Attributes of a system that the site gives; of the others a device decides by what it says of itself.
+const ESTABLISHED: [&str; 8] = [
+    "ResourceID",
+    "ResourceType",
+    "SMSUniqueIdentifier",
+    "CreationDate",
+    "Client",
+    "Decommissioned",
+    "SMSAssignedSites",
+    "SMSInstalledSites",
+];
 
 /// What a query asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,19 +43,84 @@ pub(super) struct Asks {
     pub(super) collections: Vec<CollectionId>,
     /// Whether all that decides is what the site itself knows, and nothing that a device says of itself.
     pub(super) established: bool,
+    /// Whether a device is given by what is known of it alone.
+    pub(super) of_each: bool,
+}
+
+fn read(text: &str) -> Result<Checked, String> {
+    let shown = |error: wql::WqlError| {
+        let (line, column) = error.span.line_and_column(text);
+        format!("line {line}, column {column}: {}", error.message)
+    };
+    let checked = wql::parse(text).and_then(|parsed| wql::check(&parsed, Schema::built_in())).map_err(shown)?;
+    match checked.rule().map_err(shown)? {
+        Role::System | Role::UnknownSystem => Ok(checked),
+        _ => Err("a collection of devices takes devices, and this query gives users".to_owned()),
+    }
 }
 
 /// What a query asks about; or why it cannot be asked.
-pub(super) fn asks(_site: &Site, _text: &str) -> Result<Asks, String> {
-    Err("this version does not ask queries".to_owned())
+pub(super) fn asks(text: &str) -> Result<Asks, String> {
+    let checked = read(text)?;
+    let named = checked.select.collections().ok_or("it does not say of which collections it asks for members")?;
+    let collections = named.iter().map(|id| id.parse().map_err(|_| format!("{id} is no id of a collection")));
+    let fields = checked.select.fields();
+    let is_established = |role: &Role, name: &str| match role {
+        Role::System => ESTABLISHED.iter().any(|known| known.eq_ignore_ascii_case(name)),
+        Role::Members | Role::MembersOf(_) => {
+            ["ResourceID", "CollectionID"].iter().any(|known| known.eq_ignore_ascii_case(name))
+        }
+        _ => false,
+    };
+    // Whether a system is the newest of several is said by the others.
+    let by_others = |name: &str| ["Active", "Obsolete"].iter().any(|one| one.eq_ignore_ascii_case(name));
+    Ok(Asks {
+        classes: classes(&checked),
+        collections: collections.collect::<Result<_, _>>()?,
+        established: fields.iter().all(|field| is_established(&field.class.role, &field.attribute.name)),
+        of_each: checked.select.is_of_each() && !fields.iter().any(|field| by_others(&field.attribute.name)),
+    })
+}
+
+/// The classes in which a change of a device matters.
+fn classes(checked: &Checked) -> Option<BTreeSet<String>> {
+    let mut classes = BTreeSet::new();
+    for name in checked.classes() {
+        match Schema::built_in().class(&name)?.role.clone() {
+            Role::System => {
+                classes.insert(SYSTEM.to_owned());
+                classes.extend(BEHIND_SYSTEM.map(str::to_owned));
+            }
+            Role::Inventory(class) => drop(classes.insert(class)),
+            Role::User | Role::UserGroup | Role::UnknownSystem | Role::Members | Role::MembersOf(_) => {}
+            // Made of whatever the site knows of a device.
+            Role::Other => return None,
+        }
+    }
+    Some(classes)
 }
 
 /// Whom a query gives, of those in the scope; the inner error: it cannot be asked any more.
 pub(super) async fn members(
     site: &Site,
     text: &str,
-    _now: UnixMillis,
-    _scope: &Scope,
+    now: UnixMillis,
+    scope: &Scope,
 ) -> Result<Result<RoaringBitmap, String>, SiteError> {
-    Ok(asks(site, text).map(|_| RoaringBitmap::new()))
+    let checked = match read(text) {
+        Ok(checked) => checked,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let only: Option<Vec<i64>> = match scope {
+        Scope::All => None,
+        Scope::Only(only) => Some(only.iter().map(i64::from).collect()),
+    };
+    // Rules are asked in UTC, as schedules are kept.
+    let clock = Clock { now, offset_minutes: 0 };
+    let mut reader = site.store.reader().await?;
+    let asked = store::members(&mut reader, site.store.dialect(), &checked, clock, only.as_deref());
+    match tokio::time::timeout(TIME, asked).await {
+        Ok(found) => Ok(Ok(load::set(found?)?)),
+        Err(_) => Ok(Err(format!("it took longer than {} s", TIME.as_secs()))),
+    }
 }

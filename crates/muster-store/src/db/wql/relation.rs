@@ -15,8 +15,27 @@ pub(super) fn relation(class: &Class) -> Option<String> {
         // The name is the catalogue's.
         Role::Inventory(name) => Catalogue::built_in().class(name).map(|class| format!("v_GS_{}", class.name)),
         Role::Other => derived(&class.name).map(str::to_owned),
-        Role::User | Role::UserGroup | Role::UnknownSystem | Role::Members | Role::MembersOf(_) => None,
+        Role::Members => Some(members(None)),
+        Role::MembersOf(id) => Some(members(Some(id))),
+        Role::User | Role::UserGroup | Role::UnknownSystem => None,
     }
+}
+
+/// Members of one collection, or of all. An id has letters and digits only.
+fn members(id: Option<&str>) -> String {
+    let id = id.map(|id| id.chars().filter(char::is_ascii_alphanumeric).collect::<String>());
+    let of = id.map(|id| format!(" AND m.collection = '{id}'")).unwrap_or_default();
+    format!(
+        "(SELECT m.collection AS CollectionID0, s.ResourceID AS ResourceID, s.ResourceID AS MachineID0, s.ResourceType AS ResourceType0, \
+         s.Name0 AS Name0, s.SMS_Unique_Identifier0 AS SMSID0, s.Resource_Domain_OR_Workgr0 AS Domain0, s.Client0 AS IsClient0, \
+         s.Client_Type0 AS ClientType0, s.Client_Version0 AS ClientVersion0, s.Active0 AS IsActive0, s.Obsolete0 AS IsObsolete0, \
+         s.Is_Blocked0 AS IsBlocked0, s.Is_Virtual_Machine0 AS IsVirtualMachine0, s.AD_Site_Name0 AS ADSiteName0, \
+         s.Operating_System_Name_and0 AS DeviceOS0, CAST(1 AS BIGINT) AS IsApproved0, CAST(1 AS BIGINT) AS IsAssigned0, \
+         CAST(0 AS BIGINT) AS IsDecommissioned0, t.code AS SiteCode0, \
+         CASE WHEN EXISTS (SELECT 1 FROM collection_rule r WHERE r.collection = m.collection AND r.resource_id = m.resource_id) \
+         THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS IsDirect0 \
+         FROM collection_member m JOIN v_R_System s ON s.ResourceID = m.resource_id CROSS JOIN site t WHERE true{of})"
+    )
 }
 
 /// Classes that the site makes of what it knows of each device.
