@@ -12,6 +12,7 @@ pub mod enterprise;
 pub mod id;
 pub mod inventory;
 pub mod limits;
+pub mod mof;
 pub mod policy;
 pub mod problem;
 pub mod profile;

@@ -143,6 +143,23 @@ pub const MOF_VALUES: usize = 100_000;
 /// Collections that one MOF text brings.
 pub const MOF_COLLECTIONS: usize = 1_000;
 
+/// Classes that administrators of a site may define. Each is a table.
+pub const CLASSES: u64 = 500;
+/// Attributes of such a class. Each is a column, and PostgreSQL keeps a row in one page of 8 KB.
+pub const CLASS_ATTRIBUTES: usize = 200;
+/// Bytes of the name of a class and of an attribute: with what stands before and after it, PostgreSQL keeps 63.
+pub const CLASS_NAME_BYTES: usize = 40;
+/// Bytes of a text with definitions of classes. A long configuration.mof has about 100,000.
+pub const DEFINITION_BYTES: usize = 256 << 10;
+/// Classes in one such text.
+pub const DEFINITIONS: usize = 100;
+/// Classes that a site does not know and of which a section of one device waits; what comes beyond is only counted.
+pub const WAITING_CLASSES: usize = 8;
+/// Bytes of rows of one section that waits.
+pub const WAITING_BYTES: usize = 64 << 10;
+/// Sections that wait, of all devices together: 640 MB at the very most.
+pub const WAITING_SECTIONS: u64 = 10_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,6 +72,7 @@ pub use knowledge::collection::{
     collection_show, collection_work, device_collections,
 };
 pub use knowledge::{
+    class::{class_add, class_list, class_retire, class_show},
     inventory::{inventory_show, inventory_summary, inventory_sweep},
     query::{query_check, query_run},
 };

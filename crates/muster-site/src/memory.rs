@@ -12,7 +12,10 @@ use crate::{
     knowledge::{collection::evaluate::Known, inventory::interner::Interner},
     truth::{dashboard::Last, online::Online, report::queue::Queue},
 };
-use std::sync::{Arc, atomic::AtomicI64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64},
+};
 use tokio::sync::Notify;
 
 /// The memory of one process. Made with [`Default`]; filled as the site works.
@@ -44,6 +47,8 @@ pub struct Memory {
     pub work: Notify,
     /// Assignments in force, as devices asked for them.
     pub(crate) assignments: Assignments,
+    /// Classes were added: what waits for them is to be taken in.
+    pub(crate) classes_changed: AtomicBool,
     /// Inventory rows that are stored.
     pub(crate) interner: Arc<Interner>,
     /// Rules and members of collections.

@@ -6,6 +6,7 @@ use crate::{
         keys::{KeyRing, SiteKeys},
         revocation::{number, revocation_load},
     },
+    knowledge::class::class_load,
     memory::Memory,
 };
 use arc_swap::ArcSwap;
@@ -117,8 +118,8 @@ pub struct Site {
     pub keytabs: Vec<Keytab>,
     /// What is taken from outside.
     pub limits: Limits,
-    /// Inventory classes.
-    pub catalogue: &'static Catalogue,
+    /// Inventory classes, as this process knows them. It follows what administrators add.
+    pub catalogue: Arc<ArcSwap<Catalogue>>,
     /// Addresses that the site tells others.
     pub addresses: Addresses,
     /// Time and ids.
@@ -164,12 +165,13 @@ impl Site {
             endorsement_roots: parts.endorsement_roots,
             keytabs: parts.keytabs,
             limits: parts.limits,
-            catalogue: Catalogue::built_in(),
+            catalogue: Arc::new(ArcSwap::new(Catalogue::built_in().clone())),
             addresses: parts.addresses,
             sources: parts.sources,
             memory: Memory::default(),
         };
         revocation_load(&site).await?;
+        class_load(&site).await?;
         Ok(site)
     }
 

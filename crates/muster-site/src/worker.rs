@@ -7,7 +7,10 @@ use crate::{
         revocation::{certificate_purge, revocation_hear, revocation_work},
         trust::trust_follow,
     },
-    knowledge::inventory::inventory_sweep,
+    knowledge::{
+        class::{class_follow, class_take},
+        inventory::inventory_sweep,
+    },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
 use muster_store::{db::session, transaction};
@@ -98,6 +101,10 @@ impl Worker {
         self.follow(now).await?;
         // One that always has something to sign must not keep devices from their policy.
         let signed = revocation_work(&self.site, now).await?;
+        class_follow(&self.site).await?;
+        if class_take(&self.site).await? {
+            return Ok(true);
+        }
         if policy_pending(&self.site, now).await? {
             policy_work(&self.site, now).await?;
             return Ok(true);

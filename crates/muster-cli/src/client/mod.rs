@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod boundary;
 mod certificate;
+mod class;
 mod collection;
 mod conflict;
 mod content;

@@ -5,7 +5,6 @@ use crate::{CliError, output, when};
 use clap::Subcommand;
 use muster_model::{
     api::ClassRows,
-    catalogue::{Catalogue, Type},
     inventory::{Row, Value},
     time::UnixMillis,
 };
@@ -50,10 +49,10 @@ impl Verb {
 const COLUMNS: usize = 8;
 
 fn rows(found: &ClassRows) -> String {
-    let class = Catalogue::built_in().class(&found.class);
     let cell = |row: &Row, name: &str| {
-        let kind = class.and_then(|class| class.attribute(name)).map(|attribute| attribute.kind);
-        Some(written(row.get(name)?, kind))
+        let at = found.attributes.iter().position(|known| known == name);
+        let is_date = at.and_then(|at| found.types.get(at)).is_some_and(|kind| kind == "DateTime");
+        Some(written(row.get(name)?, is_date))
     };
     if found.rows.len() > 1 && found.attributes.len() <= COLUMNS {
         let line = |row| found.attributes.iter().map(|name| cell(row, name).unwrap_or_default()).collect::<Vec<_>>();
@@ -69,9 +68,9 @@ fn rows(found: &ClassRows) -> String {
     text.trim_end().to_owned()
 }
 
-fn written(value: &Value, kind: Option<Type>) -> String {
+fn written(value: &Value, is_date: bool) -> String {
     match value {
-        Value::Int(moment) if kind == Some(Type::DateTime) => when::full(UnixMillis(*moment)),
+        Value::Int(moment) if is_date => when::full(UnixMillis(*moment)),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Real(value) => value.to_string(),
@@ -93,7 +92,9 @@ mod tests {
             ])
         };
         let attributes = ["ProductName", "InstallDate"].map(str::to_owned).to_vec();
-        let one = ClassRows { class: "INSTALLED_SOFTWARE".to_owned(), attributes, rows: vec![row("a")], total: 1 };
+        let types = ["String", "DateTime"].map(str::to_owned).to_vec();
+        let class = "INSTALLED_SOFTWARE".to_owned();
+        let one = ClassRows { class, attributes, types, rows: vec![row("a")], total: 1 };
         assert!(rows(&one).starts_with("ProductName  a\nInstallDate  1970-01-0"), "{}", rows(&one));
         let two = ClassRows { rows: vec![row("a"), row("b")], total: 2, ..one };
         let text = rows(&two);

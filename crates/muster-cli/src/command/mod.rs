@@ -8,6 +8,7 @@ mod audit;
 mod boundary;
 mod boundary_group;
 mod certificate;
+mod class;
 mod collection;
 mod collection_rule;
 mod completion;
@@ -102,6 +103,9 @@ enum Noun {
     /// What is on a device
     #[command(subcommand)]
     Inventory(inventory::Verb),
+    /// Inventory classes: what devices can report
+    #[command(subcommand)]
+    Class(class::Verb),
     /// Applications: sign them here, add them to the site
     #[command(subcommand)]
     Application(application::Verb),
@@ -228,6 +232,7 @@ impl Cli {
             Noun::Revocation(verb) => verb.run(&ctx).await,
             Noun::Conflict(verb) => verb.run(&ctx).await,
             Noun::Inventory(verb) => verb.run(&ctx).await,
+            Noun::Class(verb) => verb.run(&ctx).await,
             Noun::Application(verb) => verb.run(&ctx).await,
             Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,

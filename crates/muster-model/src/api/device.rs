@@ -179,6 +179,8 @@ api! {
         class: String,
         /// Attribute names, in catalogue order, only those that any row has.
         attributes: Vec<String>,
+        /// Their types, in the same order, as Configuration Manager writes them.
+        #[serde(default)] types: Vec<String>,
         /// The rows.
         rows: Vec<crate::inventory::Row>,
         /// How many rows there are on all pages.

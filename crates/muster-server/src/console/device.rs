@@ -13,7 +13,6 @@ use muster_model::{
         ClassRows, Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, MessageQuery, Page, PageQuery,
         Reason, TimelineEntry,
     },
-    catalogue::{Catalogue, Type},
     id::DeviceId,
     inventory::Value,
     time::UnixMillis,
@@ -180,11 +179,12 @@ impl DevicePage {
     }
 
     /// One value of an inventory row, as a reader wants it.
-    fn cell(&self, class: &str, attribute: &str, row: &muster_model::inventory::Row) -> Cell {
-        let kind = Catalogue::built_in().class(class).and_then(|c| c.attribute(attribute)).map(|a| a.kind);
+    fn cell(&self, rows: &ClassRows, attribute: &str, row: &muster_model::inventory::Row) -> Cell {
+        let at = rows.attributes.iter().position(|known| known == attribute);
+        let kind = at.and_then(|at| rows.types.get(at)).map(String::as_str);
         match (row.get(attribute), kind) {
             (None, _) => Cell { text: String::new(), numeric: false },
-            (Some(Value::Int(moment)), Some(Type::DateTime)) => {
+            (Some(Value::Int(moment)), Some("DateTime")) => {
                 // Many dates have no time of the day: midnight says nothing.
                 let clock = format::clock(UnixMillis(*moment));
                 Cell { text: clock.strip_suffix(" 00:00:00").unwrap_or(&clock).to_owned(), numeric: false }

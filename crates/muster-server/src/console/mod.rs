@@ -6,6 +6,7 @@ mod assets;
 mod audit;
 mod boundary;
 mod chart;
+mod class;
 mod collection;
 mod confirm;
 mod conflict;
@@ -29,6 +30,8 @@ mod visit;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sample_class;
 #[cfg(test)]
 mod sample_collection;
 #[cfg(test)]
@@ -80,6 +83,11 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/quarantine", See, message::quarantine_list),
         get("/audit", See, audit::audit_list),
         get("/audit/verify", See, audit::audit_verify),
+        get("/classes", See, class::class_list),
+        post("/classes", Change, class::class_add),
+        get("/classes/{name}", See, class::class_show),
+        get("/classes/{name}/retire", Change, class::retire_confirm),
+        post("/classes/{name}/retire", Change, class::class_retire),
         get("/boundaries", See, boundary::boundary_list),
         post("/boundaries", Change, boundary::boundary_save),
         get("/boundaries/{id}/remove", Change, boundary::remove_confirm),

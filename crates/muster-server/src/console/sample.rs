@@ -289,6 +289,9 @@ impl Flavour {
         ClassRows {
             class: if self == Self::Hostile { self.text("") } else { "INSTALLED_SOFTWARE".to_owned() },
             attributes: attributes.map(str::to_owned).into(),
+            types: ["String", "String", "String", "DateTime", "UInt32", "String[]", "Boolean"]
+                .map(str::to_owned)
+                .into(),
             total: if single { 1 } else { 1_482 },
             rows,
         }

@@ -57,10 +57,12 @@ pub(crate) enum Done {
     CollectionSaved,
     CollectionAsked,
     CollectionDeleted,
+    ClassAdded,
+    ClassRetired,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 18] = [
+    const ALL: [(Self, &str, &str); 20] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -98,6 +100,8 @@ impl Done {
         (Self::CollectionSaved, "collection-saved", "It was saved. Members come and go within a second or two."),
         (Self::CollectionAsked, "collection-asked", "The collection is being evaluated."),
         (Self::CollectionDeleted, "collection-deleted", "The collection was deleted. Its devices stay as they are."),
+        (Self::ClassAdded, "class-added", "The class was added. What waited for it is taken in by the minute."),
+        (Self::ClassRetired, "class-retired", "The class was retired. Devices' reports of it are refused."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 

@@ -5,6 +5,7 @@ use super::{
     approval::ApprovalPage,
     audit::AuditPage,
     boundary::{BoundariesPage, BoundaryFields},
+    class::{ClassFields, ClassPage, ClassesPage},
     collection::{CollectionPage, CollectionsPage, NewFields, RuleFields},
     confirm::ConfirmPage,
     conflict::ConflictsPage,
@@ -204,6 +205,15 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn classes(f: Flavour) -> ClassesPage {
+    ClassesPage {
+        shell: f.shell("classes"),
+        classes: super::sample_class::classes(f),
+        problem: (f == Flavour::Hostile).then(|| f.text("The class is not taken.")),
+        fields: ClassFields { definition: f.text("{}") },
+    }
+}
+
 fn boundaries(f: Flavour, role: Role) -> BoundariesPage {
     let mut shell = f.shell("boundaries");
     shell.admin.role = role;
@@ -312,6 +322,8 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
         ),
         page("queries", queries(f)),
         page("boundaries", boundaries(f, Role::FullAdministrator)),
+        page("classes", classes(f)),
+        page("class", ClassPage { shell: f.shell("classes"), class: super::sample_class::class(f) }),
         page("boundaries-analyst", boundaries(f, Role::ReadOnlyAnalyst)),
         page("settings-analyst", SettingsPage { shell: analyst, settings, problem: None }),
         page(

@@ -1,4 +1,5 @@
-//! What is on the devices: inventory, the devices themselves, and the collections that they are in.
+//! What is on the devices: inventory and its classes, the devices themselves, and the collections that they are in.
+pub mod class;
 pub mod collection;
 pub mod inventory;
 pub mod query;

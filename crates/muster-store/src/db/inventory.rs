@@ -5,7 +5,7 @@ use super::{
     bulk::{Bulk, in_texts, json_texts},
     column::{self, parsed},
     device_change,
-    inventory_schema::{self, ClassStatements},
+    inventory_schema::{self, Statement},
 };
 use muster_model::{
     api::ClassSummary,
@@ -16,7 +16,11 @@ use muster_model::{
 };
 use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// A row that may be new to the site.
 #[derive(Debug, Serialize)]
@@ -35,32 +39,23 @@ pub struct NewRow<'a> {
 /// Rows that are added in one statement: its parameter stays at some hundred kilobytes.
 const INTERN_ROWS: usize = 1_000;
 
-fn statements(class: &str) -> Result<&'static ClassStatements, StoreError> {
-    inventory_schema::statements(class)
-        .ok_or_else(|| StoreError::Corrupt(format!("there is no table of class {class}")))
-}
-
-/// The statement of this database. All of them are made from the catalogue that is built in, once.
-fn pick(dialect: Dialect, both: &'static [String; 2]) -> AssertSqlSafe<&'static str> {
-    AssertSqlSafe(match dialect {
-        Dialect::Sqlite => both[0].as_str(),
-        Dialect::Postgres => both[1].as_str(),
-    })
+/// The statement of a class, safe because its names were looked at when it was made.
+fn of(dialect: Dialect, class: &Class, statement: Statement) -> AssertSqlSafe<Cow<'static, str>> {
+    AssertSqlSafe(inventory_schema::statement(dialect, class, statement))
 }
 
 /// Ids of the rows with these hashes, after those that are new were added.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn intern(tx: &mut Tx, class: &str, rows: &[NewRow<'_>]) -> Result<HashMap<String, i64>, StoreError> {
-    let statements = statements(class)?;
+pub async fn intern(tx: &mut Tx, class: &Class, rows: &[NewRow<'_>]) -> Result<HashMap<String, i64>, StoreError> {
     let dialect = tx.dialect();
     let mut ids = HashMap::with_capacity(rows.len());
     for rows in rows.chunks(INTERN_ROWS) {
         let hashes = json_texts(rows.iter().map(|row| row.hash));
         let new = column::to_json(&rows);
-        sqlx::query(pick(dialect, &statements.intern)).bind(new).execute(tx.conn()).await?;
-        for row in sqlx::query(pick(dialect, &statements.ids)).bind(hashes).fetch_all(tx.conn()).await? {
+        sqlx::query(of(dialect, class, Statement::Intern)).bind(new).execute(tx.conn()).await?;
+        for row in sqlx::query(of(dialect, class, Statement::Ids)).bind(hashes).fetch_all(tx.conn()).await? {
             ids.insert(row.try_get("row_hash")?, row.try_get("row_id")?);
         }
     }
@@ -71,8 +66,8 @@ pub async fn intern(tx: &mut Tx, class: &str, rows: &[NewRow<'_>]) -> Result<Has
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn with_keys(tx: &mut Tx, class: &str, keys: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
-    let statement = pick(tx.dialect(), &statements(class)?.with_keys);
+pub async fn with_keys(tx: &mut Tx, class: &Class, keys: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+    let statement = of(tx.dialect(), class, Statement::WithKeys);
     let rows = sqlx::query(statement).bind(column::to_json(&keys)).fetch_all(tx.conn()).await?;
     rows.iter().map(|row| Ok((row.try_get("row_id")?, row.try_get("row_key")?))).collect()
 }
@@ -217,7 +212,7 @@ pub async fn rows(
     let statement = "SELECT row_count FROM device_section WHERE device = $1 AND class = $2";
     let query = sqlx::query_scalar(statement).bind(device.to_string()).bind(class.name.clone());
     let Some(total) = query.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let rows = sqlx::query(pick(dialect, &statements(&class.name)?.rows))
+    let rows = sqlx::query(of(dialect, class, Statement::Rows))
         .bind(device.to_string())
         .bind(i64::from(limit))
         .bind(column::signed(offset))
@@ -267,13 +262,14 @@ pub async fn sweeps(tx: &mut Tx) -> Result<String, StoreError> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn sweep(tx: &mut Tx, classes: &[Class], sweep: &str, limit: u32) -> Result<u64, StoreError> {
+pub async fn sweep(tx: &mut Tx, classes: &[Arc<Class>], sweep: &str, limit: u32) -> Result<u64, StoreError> {
     // First, so that it waits for the reports that are being written, and those that come wait for it.
     super::setting::set(tx, SWEEPS, sweep).await?;
     let mut gone = 0;
     for class in classes {
-        let statement = pick(tx.dialect(), &statements(&class.name)?.sweep);
-        gone += sqlx::query(statement).bind(i64::from(limit)).execute(tx.conn()).await?.rows_affected();
+        // Not kept prepared: a statement for each class would push out those that reports need.
+        let query = sqlx::query(of(tx.dialect(), class, Statement::Sweep)).persistent(false);
+        gone += query.bind(i64::from(limit)).execute(tx.conn()).await?.rows_affected();
     }
     Ok(gone)
 }

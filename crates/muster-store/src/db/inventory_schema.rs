@@ -1,37 +1,54 @@
-//! The statements of the inventory classes, made from the catalogue that is built in: tables, views, and how rows go in and out.
+//! The statements of the inventory classes, made from the class: tables, views, and how rows go in and out.
 //!
-//! The migration's text is committed; a test makes it again and compares.
+//! Names of classes and attributes stand in statements as they are. Those that are built in are looked at by a test, those of
+//! administrators by [`Definition::class`](muster_model::catalogue::Definition::class), and all of them once more by [`is_plain`] before
+//! anything is made of them.
 
-use super::Dialect;
+use super::{Dialect, StoreError};
 use muster_model::catalogue::{Attribute, Catalogue, Class, Type};
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{LazyLock, OnceLock},
+};
 
-/// The statements of one class.
-#[derive(Debug)]
-pub(super) struct ClassStatements {
+/// A statement of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Statement {
     /// Adds the rows of the JSON array `$1` that are not there yet: `[{"h": hash, "k": key, "r": row}]`.
-    pub(super) intern: [String; 2],
+    Intern,
     /// Ids of the rows with the hashes of the JSON array `$1`.
-    pub(super) ids: [String; 2],
+    Ids,
     /// Ids of all rows with the keys of the JSON array `$1`.
-    pub(super) with_keys: [String; 2],
+    WithKeys,
     /// A page of the rows of device `$1`, in the order of their key: limit `$2`, offset `$3`.
-    pub(super) rows: [String; 2],
+    Rows,
     /// Removes up to `$1` rows that no device has.
-    pub(super) sweep: [String; 2],
+    Sweep,
 }
 
-/// The statements of a class of the catalogue that is built in.
-pub(super) fn statements(class: &str) -> Option<&'static ClassStatements> {
-    static ALL: LazyLock<HashMap<&'static str, ClassStatements>> = LazyLock::new(|| {
-        Catalogue::built_in().classes().iter().map(|class| (class.name.as_str(), ClassStatements::of(class))).collect()
+const STATEMENTS: usize = 5;
+
+/// The statement of a class for this database. Of a class that is built in it is made once, when it is first wanted; most sites
+/// use few of them. Of an administrator's class it is made each time, because another version has another one.
+pub(super) fn statement(dialect: Dialect, class: &Class, statement: Statement) -> Cow<'static, str> {
+    type Texts = [[OnceLock<String>; STATEMENTS]; 2];
+    static BUILT_IN: LazyLock<HashMap<&'static str, Texts>> = LazyLock::new(|| {
+        let classes = Catalogue::built_in().classes().iter();
+        classes.map(|class| (class.name.as_str(), [const { [const { OnceLock::new() }; STATEMENTS] }; 2])).collect()
     });
-    ALL.get(class)
+    match BUILT_IN.get(class.name.as_str()).filter(|_| class.version == 0) {
+        Some(texts) => {
+            let text = &texts[usize::from(dialect == Dialect::Postgres)][statement as usize];
+            Cow::Borrowed(text.get_or_init(|| written(dialect, class, statement)))
+        }
+        None => Cow::Owned(written(dialect, class, statement)),
+    }
 }
 
 /// The table of a class.
-fn table(class: &Class) -> String {
-    format!("inv_{}", class.name.to_lowercase())
+pub(super) fn table(class: &Class) -> String {
+    format!("inv_{}", class.name.to_ascii_lowercase())
 }
 
 /// Columns hold what SQL has: truth as 0 and 1, moments as milliseconds, lists as JSON text.
@@ -51,18 +68,39 @@ pub(super) const fn each_row_id(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The migration that makes the tables and views. `{each_row_id}` is the dialect's.
-#[must_use]
-pub fn migration() -> String {
-    let classes: String = Catalogue::built_in().classes().iter().map(class_schema).collect();
-    // The row must be there before anybody locks it.
-    format!("{classes}INSERT INTO setting (name, value, revision) VALUES ('inventory_sweeps', '', 1);\n")
+/// Whether the names of a class are letters, digits and underscores: the last look before they become statements.
+///
+/// # Errors
+/// When one is not. It came around every check before this one.
+pub(super) fn is_plain(class: &Class) -> Result<(), StoreError> {
+    let plain = |name: &str| {
+        !name.is_empty() && name.len() <= 55 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let names = class.attributes.iter().map(|a| &a.name).chain([&class.name]);
+    match names.into_iter().find(|name| !plain(name)) {
+        Some(odd) => {
+            Err(StoreError::Corrupt(format!("{:?} is no name of inventory", odd.chars().take(100).collect::<String>())))
+        }
+        None => Ok(()),
+    }
 }
 
-/// What [`class_views`] is committed after, in migration 13.
-#[cfg(test)]
-const CLASS_VIEWS: &str =
-    "-- The views of the inventory classes, made from the catalogue: they name a device by its number.\n";
+/// The statements that make the table of a class.
+#[must_use]
+pub fn class_table(class: &Class) -> String {
+    let table = table(class);
+    let columns: String =
+        class.attributes.iter().map(|a| format!(", \"{}\" {}", a.name, column_type(a.kind))).collect();
+    format!(
+        "CREATE TABLE {table} (row_id {{serial}}, row_hash TEXT NOT NULL UNIQUE, row_key BIGINT NOT NULL{columns});\n\
+         CREATE INDEX {table}_key ON {table} (row_key);\n"
+    )
+}
+
+/// A column that a class gets later.
+pub(super) fn class_column(class: &Class, attribute: &Attribute) -> String {
+    format!("ALTER TABLE {} ADD COLUMN \"{}\" {}", table(class), attribute.name, column_type(attribute.kind))
+}
 
 /// The view of a class, as reports read it: a device is its number.
 ///
@@ -79,72 +117,45 @@ pub fn class_view(class: &Class) -> String {
     )
 }
 
-/// Puts the views of all classes in the place of those of the first schema.
-#[must_use]
-pub fn class_views() -> String {
-    let classes = Catalogue::built_in().classes().iter();
-    classes.map(|class| format!("DROP VIEW v_GS_{};\n{}\n", class.name, class_view(class))).collect()
-}
-
-/// A class in the first schema. Its view was replaced later, by [`class_views`].
-fn class_schema(class: &Class) -> String {
+fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
     let table = table(class);
-    let columns: String =
-        class.attributes.iter().map(|a| format!(",\n    \"{}\" {}", a.name, column_type(a.kind))).collect();
-    // As in Configuration Manager, a view's column has a 0 at its end: so it is never a reserved word, and queries move over.
-    let shown: String = class.attributes.iter().map(|a| format!(",\n    r.\"{0}\" AS {0}0", a.name)).collect();
-    format!(
-        "CREATE TABLE {table} (\n    row_id {{serial}},\n    row_hash TEXT NOT NULL UNIQUE,\n    row_key BIGINT NOT NULL{columns}\n);\n\
-         CREATE INDEX {table}_key ON {table} (row_key);\n\
-         CREATE VIEW v_GS_{name} AS SELECT\n    s.device AS ResourceID,\n    s.changed AS TimeStamp{shown}\n\
-         FROM device_section s CROSS JOIN {{each_row_id}} JOIN {table} r ON r.row_id = CAST(e.value AS BIGINT)\n\
-         WHERE s.class = '{name}';\n\n",
-        name = class.name,
-    )
-}
-
-impl ClassStatements {
-    fn of(class: &Class) -> Self {
-        let table = table(class);
-        let names: String = class.attributes.iter().map(|a| format!(", \"{}\"", a.name)).collect();
-        let both = |make: &dyn Fn(Dialect) -> String| [make(Dialect::Sqlite), make(Dialect::Postgres)];
-        let key = class.attributes.first().map_or("row_id", |a| a.name.as_str());
-        Self {
-            intern: both(&|dialect| {
-                let values: String = class.attributes.iter().map(|a| format!(", {}", value(dialect, a))).collect();
-                let (hash, row_key, from) = match dialect {
-                    Dialect::Sqlite => ("value->>'h'", "value->>'k'", "json_each($1) WHERE true"),
-                    Dialect::Postgres => {
-                        ("e->>'h'", "CAST(e->>'k' AS BIGINT)", "jsonb_array_elements(CAST($1 AS jsonb)) AS e")
-                    }
-                };
-                format!(
-                    "INSERT INTO {table} (row_hash, row_key{names}) SELECT {hash}, {row_key}{values} FROM {from} \
-                     ON CONFLICT (row_hash) DO NOTHING"
-                )
-            }),
-            ids: both(&|dialect| format!("SELECT row_id, row_hash FROM {table} WHERE row_hash IN {}", texts(dialect))),
-            with_keys: both(&|dialect| {
-                format!("SELECT row_id, row_key FROM {table} WHERE row_key IN {}", integers(dialect))
-            }),
-            rows: both(&|dialect| {
-                format!(
-                    "SELECT r.row_id{} FROM device_section s CROSS JOIN {} JOIN {table} r \
-                     ON r.row_id = CAST(e.value AS BIGINT) WHERE s.device = $1 AND s.class = '{}' \
-                     ORDER BY r.\"{key}\", r.row_id LIMIT $2 OFFSET $3",
-                    class.attributes.iter().map(|a| format!(", r.\"{}\"", a.name)).collect::<String>(),
-                    each_row_id(dialect),
-                    class.name,
-                )
-            }),
-            sweep: both(&|dialect| {
-                format!(
-                    "DELETE FROM {table} WHERE row_id IN (SELECT row_id FROM {table} WHERE row_id NOT IN \
-                     (SELECT CAST(e.value AS BIGINT) FROM device_section s CROSS JOIN {} WHERE s.class = '{}') LIMIT $1)",
-                    each_row_id(dialect),
-                    class.name,
-                )
-            }),
+    match statement {
+        Statement::Intern => {
+            let names: String = class.attributes.iter().map(|a| format!(", \"{}\"", a.name)).collect();
+            let values: String = class.attributes.iter().map(|a| format!(", {}", value(dialect, a))).collect();
+            let (hash, row_key, from) = match dialect {
+                Dialect::Sqlite => ("value->>'h'", "value->>'k'", "json_each($1) WHERE true"),
+                Dialect::Postgres => {
+                    ("e->>'h'", "CAST(e->>'k' AS BIGINT)", "jsonb_array_elements(CAST($1 AS jsonb)) AS e")
+                }
+            };
+            format!(
+                "INSERT INTO {table} (row_hash, row_key{names}) SELECT {hash}, {row_key}{values} FROM {from} \
+                 ON CONFLICT (row_hash) DO NOTHING"
+            )
+        }
+        Statement::Ids => format!("SELECT row_id, row_hash FROM {table} WHERE row_hash IN {}", texts(dialect)),
+        Statement::WithKeys => {
+            format!("SELECT row_id, row_key FROM {table} WHERE row_key IN {}", integers(dialect))
+        }
+        Statement::Rows => {
+            let key = class.attributes.first().map_or("row_id", |a| a.name.as_str());
+            format!(
+                "SELECT r.row_id{} FROM device_section s CROSS JOIN {} JOIN {table} r \
+                 ON r.row_id = CAST(e.value AS BIGINT) WHERE s.device = $1 AND s.class = '{}' \
+                 ORDER BY r.\"{key}\", r.row_id LIMIT $2 OFFSET $3",
+                class.attributes.iter().map(|a| format!(", r.\"{}\"", a.name)).collect::<String>(),
+                each_row_id(dialect),
+                class.name,
+            )
+        }
+        Statement::Sweep => {
+            format!(
+                "DELETE FROM {table} WHERE row_id IN (SELECT row_id FROM {table} WHERE row_id NOT IN \
+                 (SELECT CAST(e.value AS BIGINT) FROM device_section s CROSS JOIN {} WHERE s.class = '{}') LIMIT $1)",
+                each_row_id(dialect),
+                class.name,
+            )
         }
     }
 }
@@ -163,7 +174,7 @@ fn integers(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The value of an attribute in the JSON row `r` of one element. Names are the catalogue's: letters, digits, underscores.
+/// The value of an attribute in the JSON row `r` of one element. Names are letters, digits, underscores.
 fn value(dialect: Dialect, attribute: &Attribute) -> String {
     let name = &attribute.name;
     match (dialect, attribute.kind) {
@@ -178,38 +189,42 @@ fn value(dialect: Dialect, attribute: &Attribute) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_model::catalogue::COLLECTED;
+
+    /// What the migration has by hand, before the tables of the classes.
+    const TABLES: &str = "-- The tables of the classes that the agent does not collect, made from the catalogue.\n";
+
+    fn classes() -> String {
+        let others = Catalogue::built_in().classes().iter().filter(|c| !COLLECTED.contains(&c.name.as_str()));
+        others.map(|class| class_table(class)).collect()
+    }
 
     #[test]
     fn the_committed_migration_is_what_the_catalogue_gives() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0002_inventory.sql");
-        if std::env::var("MUSTER_WRITE_GENERATED").is_ok() {
-            std::fs::write(path, migration()).unwrap();
-        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0014_catalogue.sql");
         let committed = std::fs::read_to_string(path).unwrap();
+        let (by_hand, generated) = committed.split_once(TABLES).unwrap();
+        if std::env::var("MUSTER_WRITE_GENERATED").is_ok() {
+            std::fs::write(path, format!("{by_hand}{TABLES}{}", classes())).unwrap();
+        }
         assert!(
-            committed == migration(),
-            "migrations/0002_inventory.sql is not what the catalogue gives. A released migration is never changed: \
-             add a new one. (Before the first release: MUSTER_WRITE_GENERATED=1 cargo nextest run -p muster-store)"
+            generated == classes(),
+            "migrations/0014_catalogue.sql is not what the catalogue gives. A released migration is never changed: add a \
+             new one. (Before the first release: MUSTER_WRITE_GENERATED=1 cargo nextest run -E 'test(committed)')"
         );
     }
 
     #[test]
-    fn the_committed_views_are_what_the_catalogue_gives() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0013_resource.sql");
-        let committed = std::fs::read_to_string(path).unwrap();
-        let (by_hand, generated) = committed.split_once(CLASS_VIEWS).unwrap();
-        if std::env::var("MUSTER_WRITE_GENERATED").is_ok() {
-            std::fs::write(path, format!("{by_hand}{CLASS_VIEWS}{}", class_views())).unwrap();
-        }
-        assert!(generated == class_views(), "migrations/0013_resource.sql is not what the catalogue gives");
-    }
-
-    #[test]
-    fn attribute_names_need_no_quoting() {
+    fn names_that_are_built_in_need_no_quoting_and_hostile_ones_are_refused() {
         for class in Catalogue::built_in().classes() {
-            for name in class.attributes.iter().map(|a| &a.name).chain([&class.name]) {
-                assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{name}");
-            }
+            is_plain(class).unwrap();
+        }
+        let class = Class::clone(Catalogue::built_in().class("PC_BIOS").unwrap());
+        for name in ["", "a'b", "a\"b", "a b", "a;b", "a{serial}", "é", &"a".repeat(56)] {
+            assert!(is_plain(&Class { name: name.to_owned(), ..class.clone() }).is_err(), "{name}");
+            let mut odd = class.clone();
+            odd.attributes[3].name = name.to_owned();
+            assert!(is_plain(&odd).is_err(), "{name}");
         }
     }
 }

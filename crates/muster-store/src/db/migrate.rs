@@ -1,6 +1,6 @@
 //! Schema versions: applied in order, each in a transaction of its own, never changed afterwards.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, inventory_class};
 use crate::transaction;
 use sqlx::Executor;
 
@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (11, include_str!("../../migrations/0011_key_revoked.sql")),
     (12, include_str!("../../migrations/0012_enrolled_again.sql")),
     (13, include_str!("../../migrations/0013_resource.sql")),
+    (14, include_str!("../../migrations/0014_catalogue.sql")),
     (15, include_str!("../../migrations/0015_collection.sql")),
     (17, include_str!("../../migrations/0017_name.sql")),
 ];
@@ -48,10 +49,13 @@ pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
             Ok::<_, StoreError>(())
         })?;
     }
+    if !inventory_class::views_follow(&mut *store.write.acquire().await?).await? {
+        transaction!(store, "schema_views", |tx| { inventory_class::follow_views(tx).await })?;
+    }
     Ok(())
 }
 
 /// Statements end with a semicolon at the end of a line; no text of ours has one inside.
-fn split(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
 }

@@ -28,6 +28,7 @@ pub mod enrolment;
 pub mod enterprise;
 pub mod hardware;
 pub mod inventory;
+pub mod inventory_class;
 pub mod inventory_schema;
 pub mod issuer;
 pub mod message;
@@ -97,6 +98,10 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(inner) if inner.kind() == ErrorKind::UniqueViolation => Self::Exists,
             // 13: SQLITE_FULL; 53100: PostgreSQL's disk_full.
             sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("13" | "53100")) => Self::DiskFull,
+            // 55P03: PostgreSQL's lock_timeout.
+            sqlx::Error::Database(inner) if inner.code().as_deref() == Some("55P03") => {
+                Self::Unavailable("others work on the same table; try again".to_owned())
+            }
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::Unavailable(error.to_string())
             }

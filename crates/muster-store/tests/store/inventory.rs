@@ -21,16 +21,17 @@ fn bios(name: &str) -> InventoryRow {
 
 #[tokio::test]
 async fn a_row_is_stored_once_and_the_views_show_it() {
+    let bios_class = Catalogue::built_in().class("PC_BIOS").unwrap();
     for test in stores().await {
         let store = &test.store;
         let ids = devices(store, 2).await;
         let rows = [bios("one"), bios("two")];
         let new = [NewRow { hash: "h1", key: 1, row: &rows[0] }, NewRow { hash: "h2", key: 2, row: &rows[1] }];
         let done: Result<_, StoreError> = transaction!(store, "t", |tx| {
-            let first = inventory::intern(tx, "PC_BIOS", &new).await?;
-            let again = inventory::intern(tx, "PC_BIOS", &new[..1]).await?;
+            let first = inventory::intern(tx, bios_class, &new).await?;
+            let again = inventory::intern(tx, bios_class, &new[..1]).await?;
             assert_eq!((first.len(), again["h1"]), (2, first["h1"]));
-            assert_eq!(inventory::with_keys(tx, "PC_BIOS", &[2, 3]).await?, [(first["h2"], 2)]);
+            assert_eq!(inventory::with_keys(tx, bios_class, &[2, 3]).await?, [(first["h2"], 2)]);
             let section = |device, row_ids| SectionRow {
                 device,
                 class: "PC_BIOS".to_owned(),

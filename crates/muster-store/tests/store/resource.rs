@@ -3,6 +3,7 @@
 use crate::fleet::{device_id, devices};
 use muster_model::{
     api::DeviceState,
+    catalogue::Catalogue,
     id::{DeviceId, Hash, ResourceId},
     inventory::{Row as InventoryRow, Value},
     report::NetworkReport,
@@ -26,7 +27,12 @@ fn text(text: &str) -> Value {
 async fn put(test: &TestStore, device: DeviceId, class: &str, row: InventoryRow) {
     let hash = format!("{class}-{device}");
     let done: Result<_, StoreError> = transaction!(test.store, "t", |tx| {
-        let ids = inventory::intern(tx, class, &[NewRow { hash: &hash, key: 1, row: &row }]).await?;
+        let ids = inventory::intern(
+            tx,
+            Catalogue::built_in().class(class).unwrap(),
+            &[NewRow { hash: &hash, key: 1, row: &row }],
+        )
+        .await?;
         let section = SectionRow {
             device,
             class: class.to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::fleet::{device_id, devices};
 use muster_model::{
+    catalogue::Catalogue,
     id::Hash,
     inventory::{Row as InventoryRow, Value},
     time::UnixMillis,
@@ -85,7 +86,7 @@ async fn filled(test: &TestStore) {
         let hashes: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
         let new: Vec<_> = rows.iter().zip(&hashes).map(|(row, hash)| NewRow { hash, key: 1, row }).collect();
         let done: Result<_, StoreError> = transaction!(test.store, "t", |tx| {
-            let ids = inventory::intern(tx, class, &new).await?;
+            let ids = inventory::intern(tx, Catalogue::built_in().class(class).unwrap(), &new).await?;
             let row_ids = hashes.iter().map(|hash| ids[hash]).collect();
             let (device, class, changed) = (device_id(device), class.to_owned(), UnixMillis(5));
             inventory::put(tx, &[SectionRow { device, class, digest: Hash([1; 32]), row_ids, changed }]).await

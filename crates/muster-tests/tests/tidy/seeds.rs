@@ -145,6 +145,8 @@ fn wire() -> Vec<Seed> {
         // One recorded machine has lines of nearly every format that the collectors read.
         ("collect", "machine.txt", read("crates/muster-agent/tests/machines/debian-12.tree").into_bytes()),
         ("kerberos", "computer.keytab", keytab()),
+        ("class_definition", "badge.json", class_definition(BADGE_JSON)),
+        ("class_definition", "badge.mof", class_definition(BADGE_MOF)),
         ("live", "changed", b": open\n\nevent: changed\ndata: 1\n\n:\n\n".to_vec()),
     ]
 }
@@ -220,6 +222,25 @@ fn secret(key: &PrivateKey) -> (Vec<u8>, SealedSecret) {
     let said = SealingKey { site, device: id(), key: statement_key(sealing.public()), made: NOW };
     let binding = SecretBinding { site, device: id(), application: id(), name, version: NOW };
     (envelope::sign1_json(key, &said).unwrap(), seal(b"value", sealing.public(), binding).unwrap())
+}
+
+const BADGE_JSON: &str = r#"{"name": "BADGE_READER", "provider": "Win32_Badge", "attributes": [{"name": "Name", "type": "String", "key": true}, {"name": "Slots", "type": "UInt16[]"}]}
+"#;
+
+const BADGE_MOF: &str = r#"#pragma namespace ("\\\\.\\root\\cimv2\\SMS")
+[SMS_Report(TRUE), SMS_Group_Name("Badge"), SMS_Class_ID("CUSTOM|BADGE|1.0"), Namespace("root\\\\cimv2") : ToInstance]
+class Win32_Badge : SMS_Class_Template
+{
+    [SMS_Report(TRUE), key] string Name;
+    [SMS_Report(TRUE)] uint16 Slots[];
+};
+"#;
+
+/// A text that defines one class.
+fn class_definition(text: &str) -> Vec<u8> {
+    let found = muster_model::catalogue::definitions(text).unwrap();
+    assert!(matches!(&found[..], [one] if one.class().is_ok()), "{text}");
+    text.as_bytes().to_vec()
 }
 
 /// The public area of a device's key, as a TPM writes it.

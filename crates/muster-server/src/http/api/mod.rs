@@ -6,6 +6,7 @@ mod approval;
 mod audit;
 mod boundary;
 mod certificate;
+mod class;
 mod collection;
 mod conflict;
 mod content;
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
         device::routes(),
         certificate::routes(),
         conflict::routes(),
+        class::routes(),
         content::routes(),
         application::routes(),
         collection::routes(),

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::SiteError;
 use muster_model::{
+    catalogue::Class,
     id::{DeviceId, Hash},
     inventory::Unread,
     limits::Limits,
@@ -29,6 +30,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) received: UnixMillis,
     /// It was committed before: nothing is applied, but whether its state is there is looked at.
     pub(crate) again: bool,
+    /// It waited for its class, and says nothing of how the device is now.
+    pub(crate) late: bool,
     /// What it says.
     pub(crate) report: &'a Report,
 }
@@ -57,7 +60,7 @@ struct State {
     changed: Option<UnixMillis>,
 }
 
-type States = BTreeMap<(DeviceId, &'static str), State>;
+type States<'a> = BTreeMap<(DeviceId, &'a str), State>;
 
 /// Applies reports.
 ///
@@ -80,11 +83,12 @@ pub(crate) async fn apply(
     let replaced = replaced(tx, incoming).await?;
     for (at, message) in incoming.iter().enumerate().filter(|(_, message)| !message.again) {
         for section in &message.report.sections {
-            let state = states.entry((message.device, section.class.name.as_str())).or_default();
-            if let Err(reason) = update(state, section, &ids, &replaced, message.received, limits) {
-                applied
-                    .refused
-                    .push((at, Refused { class: Some(section.class.name.clone()), reason, excerpt: String::new() }));
+            let name = section.class.name.as_str();
+            let state = states.entry((message.device, name)).or_default();
+            let known = (ids.get(name), replaced.get(name));
+            if let Err(reason) = update(state, section, known, message.received, limits) {
+                let refused = Refused { class: Some(section.class.name.clone()), reason, ..Refused::default() };
+                applied.refused.push((at, refused));
             }
         }
     }
@@ -94,45 +98,58 @@ pub(crate) async fn apply(
 }
 
 /// Ids of the rows that were not known, by class and hash.
-type Ids = HashMap<usize, HashMap<String, i64>>;
+type Ids<'a> = HashMap<&'a str, HashMap<String, i64>>;
 
-async fn intern(tx: &mut Tx, incoming: &[Incoming<'_>], known: &mut Vec<(TextKey, Known)>) -> Result<Ids, SiteError> {
+/// The newest version of a class that these messages were read with: it has all columns that any of them needs.
+fn newer<'a>(classes: &mut BTreeMap<&'a str, &'a Class>, class: &'a Class) {
+    let newest = classes.entry(&class.name).or_insert(class);
+    if newest.version < class.version {
+        *newest = class;
+    }
+}
+
+async fn intern<'a>(
+    tx: &mut Tx,
+    incoming: &[Incoming<'a>],
+    known: &mut Vec<(TextKey, Known)>,
+) -> Result<Ids<'a>, SiteError> {
     // By class, then by hash: each once, and two sites that write at the same time do it in the same order.
-    let mut new: BTreeMap<usize, BTreeMap<&str, &New>> = BTreeMap::new();
-    let mut names = HashMap::new();
+    let mut new: BTreeMap<&str, BTreeMap<&str, &New>> = BTreeMap::new();
+    let mut classes: BTreeMap<&str, &Class> = BTreeMap::new();
     for section in incoming.iter().filter(|message| !message.again).flat_map(|message| &message.report.sections) {
         let (Change::Full(rows) | Change::Delta { upsert: rows, .. }) = &section.change;
-        for row in rows {
-            if let RowRef::New(row) = row {
-                new.entry(section.number).or_default().insert(&row.hash, row);
-                names.insert(section.number, section.class.name.as_str());
-            }
-        }
+        let of_class = rows.iter().filter_map(|row| match row {
+            RowRef::New(row) => Some((row.hash.as_str(), row.as_ref())),
+            RowRef::Known(_) => None,
+        });
+        new.entry(&section.class.name).or_default().extend(of_class);
+        newer(&mut classes, &section.class);
     }
     let mut ids = Ids::new();
-    for (number, rows) in &new {
+    for (name, class) in classes {
+        let Some(rows) = new.get(name).filter(|rows| !rows.is_empty()) else { continue };
         let list: Vec<NewRow<'_>> =
             rows.values().map(|row| NewRow { hash: &row.hash, key: row.key, row: &row.row }).collect();
-        let of_class = inventory::intern(tx, names.get(number).copied().unwrap_or_default(), &list).await?;
+        let of_class = inventory::intern(tx, class, &list).await?;
         for row in rows.values() {
             let id =
                 *of_class.get(&row.hash).ok_or_else(|| SiteError::Fault("an inventory row has no id".to_owned()))?;
             known.push((row.text, Known { id, key: row.key }));
         }
-        ids.insert(*number, of_class);
+        ids.insert(name, of_class);
     }
     Ok(ids)
 }
 
 /// The states that a difference is to, or that must be looked at.
-async fn load(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<States, SiteError> {
+async fn load<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<States<'a>, SiteError> {
     let mut devices = BTreeSet::new();
-    let mut classes: BTreeMap<&str, &'static str> = BTreeMap::new();
+    let mut classes: BTreeSet<&'a str> = BTreeSet::new();
     for message in incoming {
         for section in &message.report.sections {
             if message.again || matches!(section.change, Change::Delta { .. }) {
                 devices.insert(message.device);
-                classes.insert(&section.class.name, &section.class.name);
+                classes.insert(&section.class.name);
             }
         }
     }
@@ -140,7 +157,7 @@ async fn load(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<States, SiteErro
         return Ok(States::new());
     }
     let devices: Vec<DeviceId> = devices.into_iter().collect();
-    let names: Vec<&str> = classes.keys().copied().collect();
+    let names: Vec<&str> = classes.iter().copied().collect();
     let rows = inventory::sections(tx, &devices, &names).await?;
     let state = |row: SectionRow| {
         let class = *classes.get(row.class.as_str())?;
@@ -150,20 +167,22 @@ async fn load(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<States, SiteErro
 }
 
 /// By class and key: the ids of all rows, whoever has them, that a difference may replace or remove.
-type Replaced = HashMap<usize, HashMap<i64, Vec<i64>>>;
+type Replaced<'a> = HashMap<&'a str, HashMap<i64, Vec<i64>>>;
 
-async fn replaced(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<Replaced, SiteError> {
-    let mut keys: BTreeMap<(usize, &str), BTreeSet<i64>> = BTreeMap::new();
+async fn replaced<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<Replaced<'a>, SiteError> {
+    let mut keys: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    let mut classes: BTreeMap<&str, &Class> = BTreeMap::new();
     for section in incoming.iter().filter(|message| !message.again).flat_map(|message| &message.report.sections) {
         if let Change::Delta { upsert, remove, .. } = &section.change {
-            let of_class = keys.entry((section.number, &section.class.name)).or_default();
+            let of_class = keys.entry(&section.class.name).or_default();
             of_class.extend(upsert.iter().map(RowRef::key).chain(remove.iter().copied()));
+            newer(&mut classes, &section.class);
         }
     }
     let mut replaced = Replaced::new();
-    for ((number, class), keys) in keys {
-        let keys: Vec<i64> = keys.into_iter().collect();
-        let of_class = replaced.entry(number).or_default();
+    for (name, class) in classes {
+        let keys: Vec<i64> = keys.remove(name).unwrap_or_default().into_iter().collect();
+        let of_class = replaced.entry(name).or_default();
         for (id, key) in inventory::with_keys(tx, class, &keys).await? {
             of_class.entry(key).or_default().push(id);
         }
@@ -171,17 +190,19 @@ async fn replaced(tx: &mut Tx, incoming: &[Incoming<'_>]) -> Result<Replaced, Si
     Ok(replaced)
 }
 
+/// What is known of the rows of one class: ids by hash, and by key.
+type OfClass<'a> = (Option<&'a HashMap<String, i64>>, Option<&'a HashMap<i64, Vec<i64>>>);
+
 fn update(
     state: &mut State,
     section: &Section,
-    ids: &Ids,
-    replaced: &Replaced,
+    (ids, replaced): OfClass<'_>,
     received: UnixMillis,
     limits: &Limits,
 ) -> Result<(), String> {
     let id = |row: &RowRef| match row {
         RowRef::Known(known) => known.id,
-        RowRef::New(new) => ids.get(&section.number).and_then(|ids| ids.get(&new.hash)).copied().unwrap_or_default(),
+        RowRef::New(new) => ids.and_then(|ids| ids.get(&new.hash)).copied().unwrap_or_default(),
     };
     match &section.change {
         Change::Full(rows) => state.ids = rows.iter().map(id).collect(),
@@ -189,7 +210,7 @@ fn update(
         Change::Delta { base, .. } if state.digest != Some(*base) => return Ok(()),
         Change::Delta { upsert, remove, .. } => {
             let touched = upsert.iter().map(RowRef::key).chain(remove.iter().copied());
-            let ids_of = |key| replaced.get(&section.number).and_then(|of_class| of_class.get(&key));
+            let ids_of = |key| replaced.and_then(|of_class| of_class.get(&key));
             // Every row of the state is looked up in here: sorted, that takes a few comparisons.
             let mut gone: Vec<i64> = touched.filter_map(ids_of).flatten().copied().collect();
             gone.sort_unstable();
@@ -208,11 +229,11 @@ fn update(
 }
 
 /// Classes whose last word in these messages is not what the site has now.
-fn resync(incoming: &[Incoming<'_>], states: &States) -> HashMap<DeviceId, BTreeSet<String>> {
-    let mut last: HashMap<(DeviceId, &'static str), Hash> = HashMap::new();
+fn resync(incoming: &[Incoming<'_>], states: &States<'_>) -> HashMap<DeviceId, BTreeSet<String>> {
+    let mut last: HashMap<(DeviceId, &str), Hash> = HashMap::new();
     for message in incoming {
         for section in &message.report.sections {
-            last.insert((message.device, &section.class.name), section.digest);
+            last.insert((message.device, section.class.name.as_str()), section.digest);
         }
     }
     let mut resync: HashMap<DeviceId, BTreeSet<String>> = HashMap::new();
@@ -224,15 +245,15 @@ fn resync(incoming: &[Incoming<'_>], states: &States) -> HashMap<DeviceId, BTree
     resync
 }
 
-async fn store(tx: &mut Tx, incoming: &[Incoming<'_>], states: States) -> Result<(), SiteError> {
+async fn store(tx: &mut Tx, incoming: &[Incoming<'_>], states: States<'_>) -> Result<(), SiteError> {
     let changed = states.into_iter().filter_map(|((device, class), state)| {
         let (digest, changed) = state.digest.zip(state.changed)?;
         Some(SectionRow { device, class: class.to_owned(), digest, row_ids: state.ids, changed })
     });
     inventory::put(tx, &changed.collect::<Vec<_>>()).await?;
     // The last message of a device says what could not be read.
-    let new: BTreeMap<DeviceId, &Incoming<'_>> =
-        incoming.iter().filter(|message| !message.again).map(|message| (message.device, message)).collect();
+    let new = incoming.iter().filter(|message| !message.again && !message.late);
+    let new: BTreeMap<DeviceId, &Incoming<'_>> = new.map(|message| (message.device, message)).collect();
     let devices: Vec<DeviceId> = new.keys().copied().collect();
     let Some(received) = new.values().map(|message| message.received).max() else { return Ok(()) };
     let unread: Vec<(DeviceId, Unread)> = new

@@ -71,11 +71,13 @@ impl Interner {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key of a row's text in the class with this number.
+    /// The key of a row's text in the class of this name. A row of an earlier version of the class is the same row in a later one.
     #[must_use]
-    pub(crate) fn text_key(&self, class: usize, text: &str) -> TextKey {
+    pub(crate) fn text_key(&self, class: &str, text: &str) -> TextKey {
         let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
-        hasher.write_usize(class);
+        hasher.write(class.as_bytes());
+        // No name has this byte, so that a name and a text cannot be another name and another text.
+        hasher.write_u8(0xff);
         hasher.write(text.as_bytes());
         TextKey(hasher.finish128().as_u128())
     }
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn a_row_is_known_in_its_class_until_a_sweep() {
         let interner = Interner::default();
-        let (a, b) = (interner.text_key(0, "{}"), interner.text_key(1, "{}"));
+        let (a, b) = (interner.text_key("A", "{}"), interner.text_key("B", "{}"));
         let known = Known { id: 7, key: 8 };
         interner.put(&interner.sweeps(), [(a, known)]);
         assert_eq!(interner.get(&[a, b]).0, [Some(known), None]);

@@ -28,13 +28,14 @@ pub async fn inventory_show(
 ) -> Result<ClassRows, SiteError> {
     authz::see(ctx)?;
     let page = site.page(query)?;
-    let class = site.catalogue.class(class).ok_or_else(SiteError::not_found)?;
+    let catalogue = site.catalogue.load_full();
+    let class = catalogue.class(class).ok_or_else(SiteError::not_found)?;
     let mut reader = site.store.reader().await?;
     let found = inventory::rows(&mut reader, site.store.dialect(), device, class, page.offset, page.limit).await?;
     let (rows, total) = found.ok_or_else(SiteError::not_found)?;
-    let names = class.attributes.iter().map(|a| &a.name);
-    let attributes = names.filter(|name| rows.iter().any(|row| row.contains_key(*name))).cloned().collect();
-    Ok(ClassRows { class: class.name.clone(), attributes, rows, total })
+    let there = class.attributes.iter().filter(|a| rows.iter().any(|row| row.contains_key(&a.name)));
+    let (attributes, types) = there.map(|a| (a.name.clone(), a.cim.to_owned())).unzip();
+    Ok(ClassRows { class: class.name.clone(), attributes, types, rows, total })
 }
 
 /// The classes of a device and what its agent could not read: parts of `device_show`.
@@ -57,7 +58,8 @@ pub async fn inventory_summary(
 /// When the store fails.
 pub async fn inventory_sweep(site: &Site) -> Result<u64, SiteError> {
     let name = site.sources.id().to_string();
+    let catalogue = site.catalogue.load_full();
     transaction!(site.store, "inventory_sweep", |tx| {
-        Ok::<_, SiteError>(inventory::sweep(tx, site.catalogue.classes(), &name, SWEEP_ROWS).await?)
+        Ok::<_, SiteError>(inventory::sweep(tx, catalogue.classes(), &name, SWEEP_ROWS).await?)
     })
 }

@@ -2,10 +2,10 @@
 
 use super::interner::{Interner, Known, TextKey};
 use muster_model::{
-    catalogue::{Catalogue, Class},
+    catalogue::{Catalogue, Class, is_class_name},
     id::Hash,
     inventory::{Row, Unread, Value},
-    limits::Limits,
+    limits::{Limits, WAITING_BYTES},
     time::UnixMillis,
 };
 use muster_trust::sha256;
@@ -35,7 +35,7 @@ pub(crate) struct Report {
 }
 
 /// A section that is not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Refused {
     /// The class, as far as it could be read.
     pub(crate) class: Option<String>,
@@ -43,15 +43,24 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
     /// The beginning of what is wrong.
     pub(crate) excerpt: String,
+    /// The section, where it waits for its class to be added.
+    pub(crate) waiting: Option<Box<Waiting>>,
+}
+
+/// A section of a class that the site does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Digest of the section, as the client says.
+    pub(crate) digest: Hash,
+    /// Its rows, JSON as the device wrote it.
+    pub(crate) rows: String,
 }
 
 /// A section that is well-formed.
 #[derive(Debug)]
 pub(crate) struct Section {
     /// The class.
-    pub(crate) class: &'static Class,
-    /// Its number in the catalogue.
-    pub(crate) number: usize,
+    pub(crate) class: Arc<Class>,
     /// Digest after it is applied, as the client says.
     pub(crate) digest: Hash,
     /// Its rows.
@@ -162,12 +171,7 @@ enum RawChange<'a> {
 ///
 /// # Errors
 /// A sentence, when nothing of it can be read.
-pub(crate) fn read(
-    catalogue: &'static Catalogue,
-    limits: &Limits,
-    interner: &Interner,
-    text: &str,
-) -> Result<Report, String> {
+pub(crate) fn read(catalogue: &Catalogue, limits: &Limits, interner: &Interner, text: &str) -> Result<Report, String> {
     let reader = Reader { catalogue, limits, interner };
     // All at once when it is as it should be; section by section only when something is wrong in one of them.
     match serde_json::from_str::<RawMessage<'_, RawSection<'_>>>(text) {
@@ -193,7 +197,8 @@ fn malformed(raw: &RawValue, error: &serde_json::Error) -> Refused {
         class: String,
     }
     let class = serde_json::from_str::<Class>(raw.get()).ok().map(|class| clean(&class.class, 100));
-    Refused { class, reason: format!("Not a well-formed section: {error}."), excerpt: excerpt(raw.get()) }
+    let reason = format!("Not a well-formed section: {error}.");
+    Refused { class, reason, excerpt: excerpt(raw.get()), waiting: None }
 }
 
 /// The beginning of a text, for people to look at: at most 200 characters, none of them a control character.
@@ -209,7 +214,7 @@ pub(crate) fn clean(text: &str, length: usize) -> String {
 }
 
 struct Reader<'a> {
-    catalogue: &'static Catalogue,
+    catalogue: &'a Catalogue,
     limits: &'a Limits,
     interner: &'a Interner,
 }
@@ -225,11 +230,11 @@ impl Reader<'_> {
         let mut seen = HashSet::new();
         for section in raw {
             match section.and_then(|raw| self.section(&raw)) {
-                Ok(section) if seen.insert(section.number) => report.sections.push(section),
+                Ok(section) if seen.insert(section.class.name.clone()) => report.sections.push(section),
                 Ok(section) => report.refused.push(Refused {
                     class: Some(section.class.name.clone()),
                     reason: "The report has two sections of this class.".to_owned(),
-                    excerpt: String::new(),
+                    ..Refused::default()
                 }),
                 Err(refused) => report.refused.push(refused),
             }
@@ -244,12 +249,16 @@ impl Reader<'_> {
     }
 
     fn section(&self, raw: &RawSection<'_>) -> Result<Section, Refused> {
-        let refuse = |reason: String, excerpt: String| Refused { class: Some(clean(&raw.class, 100)), reason, excerpt };
-        let classes = self.catalogue.classes();
-        let number = classes
-            .binary_search_by(|class| class.name.as_str().cmp(&raw.class))
-            .map_err(|_| refuse("The site does not know this class.".to_owned(), String::new()))?;
-        let class = &classes[number];
+        let refuse = |reason: String, excerpt: String| Refused {
+            class: Some(clean(&raw.class, 100)),
+            reason,
+            excerpt,
+            waiting: None,
+        };
+        let Some(class) = self.catalogue.class(&raw.class) else { return Err(unknown(raw)) };
+        if class.retired {
+            return Err(refuse("This class was retired; it takes no reports.".to_owned(), String::new()));
+        }
         let most = self.limits.section_rows;
         let too_many = || refuse(format!("The section has more than {most} rows."), String::new());
         let bad = |(reason, text): (String, &RawValue)| refuse(reason, excerpt(text.get()));
@@ -258,14 +267,14 @@ impl Reader<'_> {
                 if rows.len() > most {
                     return Err(too_many());
                 }
-                let rows = self.rows(class, number, rows).map_err(bad)?;
+                let rows = self.rows(class, rows).map_err(bad)?;
                 Change::Full(rows)
             }
             RawChange::Delta { base, upsert, remove } => {
                 if upsert.len() + remove.len() > most {
                     return Err(too_many());
                 }
-                let upsert = self.rows(class, number, upsert).map_err(bad)?;
+                let upsert = self.rows(class, upsert).map_err(bad)?;
                 let remove = remove.iter().map(|text| self.key(class, text)).collect::<Result<_, _>>().map_err(bad)?;
                 Change::Delta { base: *base, upsert, remove }
             }
@@ -276,16 +285,11 @@ impl Reader<'_> {
         if keys.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(refuse("The section has two rows with the same key.".to_owned(), String::new()));
         }
-        Ok(Section { class, number, digest: raw.digest, change })
+        Ok(Section { class: class.clone(), digest: raw.digest, change })
     }
 
-    fn rows<'a>(
-        &self,
-        class: &'static Class,
-        number: usize,
-        rows: &[&'a RawValue],
-    ) -> Result<Vec<RowRef>, (String, &'a RawValue)> {
-        let texts: Vec<TextKey> = rows.iter().map(|row| self.interner.text_key(number, row.get())).collect();
+    fn rows<'a>(&self, class: &Class, rows: &[&'a RawValue]) -> Result<Vec<RowRef>, (String, &'a RawValue)> {
+        let texts: Vec<TextKey> = rows.iter().map(|row| self.interner.text_key(&class.name, row.get())).collect();
         let (known, _) = self.interner.get(&texts);
         rows.iter()
             .zip(texts)
@@ -329,6 +333,25 @@ impl Reader<'_> {
         class.check(&row, self.limits).map_err(|error| (format!("A removed row is refused: {error}."), raw))?;
         Ok(key_number(class, &row))
     }
+}
+
+/// A section of a class that the site does not know. Where all its rows are there, and few enough, they wait for the class.
+fn unknown(raw: &RawSection<'_>) -> Refused {
+    let mut refused = Refused {
+        class: Some(clean(&raw.class, 100)),
+        reason: "The site does not know this class.".to_owned(),
+        ..Refused::default()
+    };
+    let RawChange::Full { rows } = &raw.change else { return refused };
+    let bytes: usize = rows.iter().map(|row| row.get().len() + 1).sum();
+    if bytes <= WAITING_BYTES && is_class_name(&raw.class) {
+        let rows: Vec<&str> = rows.iter().map(|row| row.get()).collect();
+        refused.reason =
+            "The site does not know this class; what came waits until an administrator adds it.".to_owned();
+        refused.excerpt = rows.first().map(|row| excerpt(row)).unwrap_or_default();
+        refused.waiting = Some(Box::new(Waiting { digest: raw.digest, rows: format!("[{}]", rows.join(",")) }));
+    }
+    refused
 }
 
 /// A number made from the key attributes of a row. Two keys with one number would only confuse the device that made them.

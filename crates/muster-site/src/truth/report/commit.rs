@@ -9,14 +9,14 @@ use crate::{
     knowledge::inventory::{
         apply::{self, Applied, Incoming, Stale},
         interner::Interner,
-        section::excerpt,
+        section::{Waiting, excerpt},
     },
     site::Sources,
     truth::step,
 };
 use muster_model::{
     id::DeviceId,
-    limits::Limits,
+    limits::{Limits, WAITING_CLASSES, WAITING_SECTIONS},
     report::{Channel, Quarantined, ReportAnswer},
 };
 use muster_store::{
@@ -26,6 +26,7 @@ use muster_store::{
         channel::{self, ChannelRow, Standing},
         conflict::ConflictRow,
         deployment, device,
+        inventory_class::{self, WaitingRow},
         message::{self, MessageRow},
         network::{self, NetworkRow},
         quarantine::{self, QuarantineRow},
@@ -71,6 +72,7 @@ struct Plan {
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
     networks: BTreeMap<DeviceId, NetworkRow>,
     quarantine: Vec<(usize, QuarantineRow)>,
+    waiting: BTreeMap<(DeviceId, String), WaitingRow>,
     timeline: Vec<TimelineRow>,
 }
 
@@ -172,7 +174,13 @@ fn collect<'a>(
     for (number, item) in report.items.iter().enumerate() {
         if let Item::Inventory(inventory) = item {
             let again = number < accepted.skip;
-            incoming.push(Incoming { device: report.device, received: report.received, again, report: inventory });
+            incoming.push(Incoming {
+                device: report.device,
+                received: report.received,
+                again,
+                late: false,
+                report: inventory,
+            });
             places.push((at, report.batch.first + number as u64));
         }
     }
@@ -231,6 +239,12 @@ impl Plan {
                 }
                 Item::Inventory(inventory) => {
                     for refused in &inventory.refused {
+                        if let (Some(class), Some(waiting)) = (&refused.class, &refused.waiting) {
+                            let (class, Waiting { digest, rows }) = (class.clone(), waiting.as_ref().clone());
+                            // The last one of a class counts.
+                            self.waiting
+                                .insert((device, class.clone()), WaitingRow { device, class, digest, received, rows });
+                        }
                         self.quarantine(at, report, sequence, refused.class.clone(), &refused.reason, &refused.excerpt);
                     }
                 }
@@ -357,6 +371,8 @@ impl Plan {
         }
         latest(&mut rows, limits.quarantine_items);
         quarantine::insert(tx, &rows, limits.quarantine_items).await?;
+        let waiting: Vec<WaitingRow> = self.waiting.into_values().collect();
+        inventory_class::wait(tx, &waiting, WAITING_CLASSES, WAITING_SECTIONS).await?;
         channel::put(tx, &self.channels).await?;
         if let (Some(hour), false) = (reports.iter().map(|report| report.received).max(), self.channels.is_empty()) {
             let (reports, messages) = (self.channels.len() as u64, committed.messages);

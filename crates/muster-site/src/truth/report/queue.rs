@@ -12,6 +12,7 @@ use crate::{
     knowledge::inventory::interner::Interner,
     site::Sources,
 };
+use arc_swap::ArcSwap;
 use muster_model::{catalogue::Catalogue, id::DeviceId, limits::Limits, problem::Code};
 use muster_store::{
     Store, StoreError,
@@ -56,7 +57,7 @@ struct Worker {
     bus: Bus,
     interner: Arc<Interner>,
     limits: Limits,
-    catalogue: &'static Catalogue,
+    catalogue: Arc<ArcSwap<Catalogue>>,
     sources: Arc<dyn Sources>,
     verdicts: Arc<Verdicts>,
 }
@@ -90,7 +91,7 @@ impl Queue {
                 bus: site.bus.clone(),
                 interner: site.memory.interner.clone(),
                 limits: site.limits.clone(),
-                catalogue: site.catalogue,
+                catalogue: site.catalogue.clone(),
                 sources: site.sources.clone(),
                 verdicts: site.memory.verdicts.clone(),
             };
@@ -195,7 +196,7 @@ impl Worker {
                 // Rows were swept since the reports were read. It happens once a day at most.
                 Err(_) => {
                     for report in &mut *reports {
-                        report.items = read::items(&report.batch, self.catalogue, &self.limits, &self.interner);
+                        report.items = read::items(&report.batch, &self.catalogue.load(), &self.limits, &self.interner);
                     }
                 }
             }

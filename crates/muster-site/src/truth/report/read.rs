@@ -92,7 +92,7 @@ pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u
         let detail = format!("A report may have at most {} messages; send several.", site.limits.report_messages);
         return Err(SiteError::refused(Code::TooLarge, detail));
     }
-    let items = items(&batch, site.catalogue, &site.limits, &site.memory.interner);
+    let items = items(&batch, &site.catalogue.load(), &site.limits, &site.memory.interner);
     Ok(Report { device: device.id, received: ctx.now, address: ctx.address.clone(), batch, items })
 }
 
@@ -113,7 +113,7 @@ fn malformed(what: &str) -> SiteError {
 }
 
 /// Reads each message of a batch by itself.
-pub(super) fn items(batch: &Batch, catalogue: &'static Catalogue, limits: &Limits, interner: &Interner) -> Vec<Item> {
+pub(super) fn items(batch: &Batch, catalogue: &Catalogue, limits: &Limits, interner: &Interner) -> Vec<Item> {
     let read = |text: &str| match batch.channel {
         Channel::Inventory => section::read(catalogue, limits, interner, text).map(Item::Inventory),
         Channel::Status => status(limits, text),

@@ -1,0 +1,6 @@
+//! MOF texts, as Configuration Manager exports them. One lexer; each file reads one kind of thing out of a text.
+
+pub mod class;
+mod lexer;
+
+pub use lexer::{Lexer, MofError, Token, TokenKind};
