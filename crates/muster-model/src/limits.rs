@@ -134,14 +134,6 @@ pub const COLLECTION_CHANGES: u32 = 20_000;
 pub const COLLECTION_PREVIEW: usize = 5_000;
 /// Collections that the picture of one shows.
 pub const COLLECTION_PICTURE: usize = 60;
-/// Bytes of a MOF text with collections, after decoding; it fits a request to the API.
-pub const MOF_BYTES: usize = 900 << 10;
-/// How deep instances and lists of a MOF text are nested. Those of collections are nested three deep.
-pub const MOF_DEPTH: usize = 8;
-/// Values of a MOF text, of all instances together.
-pub const MOF_VALUES: usize = 100_000;
-/// Collections that one MOF text brings.
-pub const MOF_COLLECTIONS: usize = 1_000;
 
 /// Classes that administrators of a site may define. Each is a table.
 pub const CLASSES: u64 = 500;
