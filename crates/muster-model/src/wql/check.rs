@@ -39,6 +39,14 @@ impl Checked {
         classes
     }
 
+    /// What all classes are of that the query reads, sub-selects too.
+    #[must_use]
+    pub fn roles(&self) -> Vec<Role> {
+        let mut roles = Vec::new();
+        self.select.visit(&mut |select| roles.extend(select.sources.iter().map(|source| source.class.role.clone())));
+        roles
+    }
+
     /// Refuses a query that cannot be the rule of a collection: one that is not from a class of resources.
     ///
     /// # Errors

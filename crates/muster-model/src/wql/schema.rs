@@ -2,8 +2,8 @@
 
 use super::suggest;
 use crate::catalogue;
-use serde::Deserialize;
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, OnceLock},
 };
@@ -117,10 +117,7 @@ impl Schema {
     pub fn built_in() -> &'static Self {
         static SCHEMA: OnceLock<Schema> = OnceLock::new();
         SCHEMA.get_or_init(|| {
-            let mut schema = Self::default();
-            let groups: Vec<Group> =
-                serde_json::from_str(include_str!("../../data/inventory-classes.json")).unwrap_or_default();
-            groups.iter().for_each(|group| schema.add_group(group));
+            let mut schema = Self::default().with(catalogue::Catalogue::built_in().classes().iter().map(AsRef::as_ref));
             include_str!("../../data/wql-classes.txt").lines().for_each(|line| schema.add_line(line));
             schema
         })
@@ -170,6 +167,17 @@ impl Schema {
         self.classes.values()
     }
 
+    /// These classes where a site has none of its own, and else with those of its catalogue that an administrator added.
+    #[must_use]
+    pub fn of(catalogue: &catalogue::Catalogue) -> Cow<'static, Self> {
+        let own: Vec<_> = catalogue.classes().iter().filter(|class| class.version > 0 && !class.retired).collect();
+        if own.is_empty() {
+            Cow::Borrowed(Self::built_in())
+        } else {
+            Cow::Owned(Self::built_in().clone().with(own.into_iter().map(AsRef::as_ref)))
+        }
+    }
+
     fn add(&mut self, class: Class) {
         self.classes.insert(class.name.to_ascii_lowercase(), Arc::new(class));
     }
@@ -187,15 +195,6 @@ impl Schema {
         let several = !SINGLE.contains(&name);
         let full = format!("SMS_G_System_{name}");
         self.add(Class { name: full, role: Role::Inventory(name.to_owned()), several, attributes });
-    }
-
-    fn add_group(&mut self, group: &Group) {
-        let name = match group.sms_g_system.as_deref().and_then(|name| name.strip_prefix("SMS_G_System_")) {
-            Some(name) => name.to_owned(),
-            None => group.group.to_uppercase().replace('-', "_"),
-        };
-        let own = group.attrs.iter().filter_map(|(kind, name)| described(name, kind, Shape::List));
-        self.add_inventory(&name, own.collect());
     }
 
     fn add_line(&mut self, line: &str) {
@@ -245,13 +244,6 @@ fn described(name: &str, kind: &str, several: Shape) -> Option<Attribute> {
         Some(name) => attribute(name, kind, several),
         None => attribute(name, kind, Shape::One),
     })
-}
-
-#[derive(Deserialize)]
-struct Group {
-    group: String,
-    attrs: Vec<(String, String)>,
-    sms_g_system: Option<String>,
 }
 
 #[cfg(test)]

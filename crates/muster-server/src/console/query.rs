@@ -76,7 +76,8 @@ pub(crate) async fn query_show(visit: Visit) -> Answer {
 /// `POST /queries`
 pub(crate) async fn query_run(visit: Visit, Fields(fields): Fields<QueryFields>) -> Answer {
     let query = fields.query.replace("\r\n", "\n");
-    let checked = visit.ask(muster_site::query_check(&visit.ctx, &QueryCheck { query: query.clone() }))?;
+    let checked =
+        visit.ask(muster_site::query_check(&visit.ctx, visit.site(), &QueryCheck { query: query.clone() }))?;
     let request = QueryRun { query: query.clone(), limit: ROWS, utc_offset_minutes: 0 };
     let (result, problem) = match checked.error {
         Some(_) => (None, None),

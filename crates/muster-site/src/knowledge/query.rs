@@ -43,12 +43,12 @@ fn refused(text: &str, error: &WqlError) -> SiteError {
 ///
 /// # Errors
 /// `unauthenticated`.
-pub fn query_check(ctx: &Ctx, request: &QueryCheck) -> Result<QueryChecked, SiteError> {
+pub fn query_check(ctx: &Ctx, site: &Site, request: &QueryCheck) -> Result<QueryChecked, SiteError> {
     authz::see(ctx)?;
     let text = &request.query;
     let read = wql::parse(text);
     let canonical = read.as_ref().ok().map(|parsed| parsed.query.to_string());
-    let checked = read.and_then(|parsed| wql::check(&parsed, Schema::built_in()));
+    let checked = read.and_then(|parsed| wql::check(&parsed, &Schema::of(&site.catalogue.load())));
     Ok(match checked {
         Ok(checked) => QueryChecked {
             canonical,
@@ -81,7 +81,7 @@ pub async fn query_run(ctx: &Ctx, site: &Site, request: QueryRun) -> Result<Quer
         return Err(SiteError::refused(Code::Malformed, "No place is so many minutes ahead of UTC, or behind."));
     }
     let parsed = wql::parse(text).map_err(|error| refused(text, &error))?;
-    let checked = wql::check(&parsed, Schema::built_in()).map_err(|error| refused(text, &error))?;
+    let checked = wql::check(&parsed, &Schema::of(&site.catalogue.load())).map_err(|error| refused(text, &error))?;
     let Ok(_running) = RUNNING.try_acquire() else {
         return Err(SiteError::refused(Code::TooMany, "Other queries are running; try again in some seconds."));
     };

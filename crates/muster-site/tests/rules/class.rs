@@ -2,15 +2,16 @@
 
 use crate::client::{Outbox, digest, full, inventory, package, row};
 use muster_model::{
-    api::{ClassAdd, ClassAttribute, PageQuery},
+    api::{ClassAdd, ClassAttribute, CollectionCreate, PageQuery, QueryRun, RuleSpec},
+    id::CollectionId,
     inventory::{Change, Row, Section, Value},
     limits::{WAITING_BYTES, WAITING_CLASSES},
     problem::Code,
     report::Channel,
 };
 use muster_site::{
-    Site, SiteParts, Worker, audit_list, class_add, class_list, class_retire, class_show, inventory_show,
-    quarantine_list,
+    Site, SiteParts, Worker, audit_list, class_add, class_list, class_retire, class_show, collection_create,
+    inventory_show, quarantine_list, query_run,
     testing::{TestDevice, TestSite},
 };
 use muster_store::{Store, content::ContentStore};
@@ -39,6 +40,11 @@ async fn rows(test: &TestSite, device: &TestDevice, class: &str) -> Option<Vec<R
     Some(inventory_show(&test.analyst(), &test.site, device.id, class, PAGE).await.ok()?.rows)
 }
 
+async fn found(test: &TestSite, text: &str) -> usize {
+    let request = QueryRun { query: text.to_owned(), limit: 10, utc_offset_minutes: 0 };
+    query_run(&test.analyst(), &test.site, request).await.unwrap().rows.len()
+}
+
 async fn worked(test: &TestSite) {
     let mut worker = Worker::new(test.site.clone());
     while worker.step().await.unwrap() {}
@@ -60,6 +66,22 @@ async fn a_class_is_added_takes_reports_grows_and_is_retired() {
         outbox.push(inventory(vec![full("BADGE_READER", &[badge("door", 7), badge("gate", 8)])]));
         assert!(outbox.send(&test, &device).await.unwrap().quarantined.is_empty());
         assert_eq!(rows(&test, &device, "BADGE_READER").await.unwrap(), [badge("door", 7), badge("gate", 8)]);
+
+        // It is asked about like every other class, by hand and by the rule of a collection, which follows it.
+        let text = "select s.Name from SMS_R_System s join SMS_G_System_badge_reader b on b.ResourceID = s.ResourceID where b.Port > 7";
+        assert_eq!(found(&test, text).await, 1);
+        let rule = RuleSpec::Query { name: "doors".parse().unwrap(), query: text.to_owned() };
+        let wish = CollectionCreate {
+            incremental: true,
+            ..crate::collection::wish("Doors", CollectionId::ALL_SYSTEMS, vec![rule])
+        };
+        let doors = collection_create(&test.full(), &test.site, &wish).await.unwrap().collection.id;
+        crate::collection::work(&test).await;
+        assert_eq!(crate::collection::members(&test, doors).await, [device.id]);
+        outbox.push(inventory(vec![full("BADGE_READER", &[badge("door", 7)])]));
+        assert!(outbox.send(&test, &device).await.unwrap().quarantined.is_empty());
+        crate::collection::work(&test).await;
+        assert_eq!(crate::collection::members(&test, doors).await, []);
 
         let second = definition("BADGE_READER", &[("Name", "String"), ("Slots", "UInt16[]"), ("Seen", "DateTime")]);
         let grown = class_add(&test.full(), &test.site, second).await.unwrap();

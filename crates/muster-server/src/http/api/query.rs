@@ -32,6 +32,10 @@ async fn run(
     Ok(json(StatusCode::OK, &muster_site::query_run(&ctx, &app.site, request).await?))
 }
 
-async fn check(Asking(ctx): Asking, Json(request): Json<QueryCheck>) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &muster_site::query_check(&ctx, &request)?))
+async fn check(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Json(request): Json<QueryCheck>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::query_check(&ctx, &app.site, &request)?))
 }

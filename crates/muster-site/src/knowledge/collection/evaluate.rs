@@ -71,7 +71,7 @@ pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteE
     let mut known = site.memory.collections.0.lock().await;
     let mut reader = site.store.reader().await?;
     let Some(work) = wanted(&mut reader, now).await? else { return Ok(false) };
-    let mut state = current(&mut reader, work.version, known.take()).await?;
+    let mut state = current(site, &mut reader, work.version, known.take()).await?;
     drop(reader);
     let (evaluations, postponed) = evaluate(site, now, &state, &work).await?;
     let Some(moved) = write(site, now, &work, &evaluations, &postponed).await? else { return Ok(true) };
@@ -114,7 +114,12 @@ async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Option<Work>, 
 }
 
 /// Rules and members of that version: what is remembered, or what is stored.
-async fn current(conn: &mut Connection, version: Version, known: Option<State>) -> Result<State, SiteError> {
+async fn current(
+    site: &Site,
+    conn: &mut Connection,
+    version: Version,
+    known: Option<State>,
+) -> Result<State, SiteError> {
     let (rules, members) = known.map_or((None, None), |state| {
         let State { version: of, graph, members, schedules } = state;
         ((of.rules == version.rules).then_some((graph, schedules)), (of.members == version.members).then_some(members))
@@ -127,7 +132,7 @@ async fn current(conn: &mut Connection, version: Version, known: Option<State>) 
         Some(rules) => rules,
         None => {
             let stored = Stored::read(conn).await?;
-            let graph = Graph::new(stored.nodes()?).map_err(|circle| {
+            let graph = Graph::new(stored.nodes(site)?).map_err(|circle| {
                 SiteError::Fault(format!("collections depend on each other in a circle: {circle:?}"))
             })?;
             let schedule = |row: &muster_model::api::Collection| (row.id, tokens(row.id, &row.schedule));

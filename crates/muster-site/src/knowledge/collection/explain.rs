@@ -49,9 +49,9 @@ pub async fn collection_preview(
     let mut stored = Stored::read(&mut reader).await?;
     stored.collections.insert(id, rules::row_of(ctx, admin, id, create)?);
     for spec in &create.rules {
-        stored.rules.push(rules::rule_of(&mut reader, id, spec).await?);
+        stored.rules.push(rules::rule_of(site, &mut reader, id, spec).await?);
     }
-    let graph = stored.sound()?;
+    let graph = stored.sound(site)?;
     let mut members = Members::new();
     for (_, source) in graph.nodes.get(&id).into_iter().flat_map(|node| node.sources()) {
         if let Entry::Vacant(entry) = members.entry(source) {

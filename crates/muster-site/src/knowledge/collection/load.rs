@@ -4,7 +4,7 @@ use super::{
     graph::{Graph, Members, Node, Query},
     query,
 };
-use crate::SiteError;
+use crate::{Site, SiteError};
 use muster_model::{
     api::{Collection, CollectionRelation},
     id::CollectionId,
@@ -46,7 +46,7 @@ impl Stored {
     }
 
     /// The nodes of the graph. A query that cannot be asked any more is one: its collection says so when it is evaluated.
-    pub(super) fn nodes(&self) -> Result<BTreeMap<CollectionId, Node>, SiteError> {
+    pub(super) fn nodes(&self, site: &Site) -> Result<BTreeMap<CollectionId, Node>, SiteError> {
         let mut nodes: BTreeMap<CollectionId, Node> = BTreeMap::new();
         for (id, row) in &self.collections {
             let (limiting, built_in, incremental) = (row.limiting, row.built_in, row.incremental);
@@ -61,7 +61,7 @@ impl Stored {
                 Rule::Include(source) => node.includes.push(*source),
                 Rule::Exclude(source) => node.excludes.push(*source),
                 Rule::Query(text) => {
-                    let asks = query::asks(text);
+                    let asks = query::asks(site, text);
                     let (classes, collections, of_each) =
                         asks.map_or((None, Vec::new(), true), |asks| (asks.classes, asks.collections, asks.of_each));
                     let text = Arc::from(text.as_str());
@@ -77,15 +77,15 @@ impl Stored {
     /// # Errors
     /// `conflict`: a circle, with the way round; collections of two kinds; or a protected collection that would take members by
     /// what devices say of themselves.
-    pub(super) fn sound(&self) -> Result<Graph, SiteError> {
-        let nodes = self.nodes()?;
+    pub(super) fn sound(&self, site: &Site) -> Result<Graph, SiteError> {
+        let nodes = self.nodes(site)?;
         for (id, node) in &nodes {
             let Some(row) = self.collections.get(id).filter(|row| !row.built_in) else { continue };
             for (relation, source) in node.sources() {
                 self.check_source(row, relation, source)?;
             }
             if row.protected {
-                self.check_queries(row)?;
+                self.check_queries(site, row)?;
             }
         }
         Graph::new(nodes).map_err(|circle| {
@@ -120,11 +120,11 @@ impl Stored {
         Ok(())
     }
 
-    fn check_queries(&self, row: &Collection) -> Result<(), SiteError> {
+    fn check_queries(&self, site: &Site, row: &Collection) -> Result<(), SiteError> {
         let of_row = self.rules.iter().filter(|rule| rule.collection == row.id);
         for rule in of_row {
             if let Rule::Query(text) = &rule.rule
-                && !query::asks(text).is_ok_and(|asks| asks.established)
+                && !query::asks(site, text).is_ok_and(|asks| asks.established)
             {
                 return Err(refused(format!(
                     "{} is protected, and its query {} goes by what devices say of themselves.",

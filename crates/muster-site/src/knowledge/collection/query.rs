@@ -47,12 +47,13 @@ pub(super) struct Asks {
     pub(super) of_each: bool,
 }
 
-fn read(text: &str) -> Result<Checked, String> {
+fn read(site: &Site, text: &str) -> Result<Checked, String> {
     let shown = |error: wql::WqlError| {
         let (line, column) = error.span.line_and_column(text);
         format!("line {line}, column {column}: {}", error.message)
     };
-    let checked = wql::parse(text).and_then(|parsed| wql::check(&parsed, Schema::built_in())).map_err(shown)?;
+    let checked =
+        wql::parse(text).and_then(|parsed| wql::check(&parsed, &Schema::of(&site.catalogue.load()))).map_err(shown)?;
     match checked.rule().map_err(shown)? {
         Role::System | Role::UnknownSystem => Ok(checked),
         _ => Err("a collection of devices takes devices, and this query gives users".to_owned()),
@@ -60,8 +61,8 @@ fn read(text: &str) -> Result<Checked, String> {
 }
 
 /// What a query asks about; or why it cannot be asked.
-pub(super) fn asks(text: &str) -> Result<Asks, String> {
-    let checked = read(text)?;
+pub(super) fn asks(site: &Site, text: &str) -> Result<Asks, String> {
+    let checked = read(site, text)?;
     let named = checked.select.collections().ok_or("it does not say of which collections it asks for members")?;
     let collections = named.iter().map(|id| id.parse().map_err(|_| format!("{id} is no id of a collection")));
     let fields = checked.select.fields();
@@ -85,8 +86,8 @@ pub(super) fn asks(text: &str) -> Result<Asks, String> {
 /// The classes in which a change of a device matters.
 fn classes(checked: &Checked) -> Option<BTreeSet<String>> {
     let mut classes = BTreeSet::new();
-    for name in checked.classes() {
-        match Schema::built_in().class(&name)?.role.clone() {
+    for role in checked.roles() {
+        match role {
             Role::System => {
                 classes.insert(SYSTEM.to_owned());
                 classes.extend(BEHIND_SYSTEM.map(str::to_owned));
@@ -107,7 +108,7 @@ pub(super) async fn members(
     now: UnixMillis,
     scope: &Scope,
 ) -> Result<Result<RoaringBitmap, String>, SiteError> {
-    let checked = match read(text) {
+    let checked = match read(site, text) {
         Ok(checked) => checked,
         Err(reason) => return Ok(Err(reason)),
     };

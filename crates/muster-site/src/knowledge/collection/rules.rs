@@ -106,7 +106,7 @@ pub async fn collection_create(
     let row = transaction!(site.store, "collection_create", |tx| {
         collection::lock(tx).await?;
         let row = insert(ctx, admin, site, tx, create).await?;
-        Stored::read(tx).await?.sound()?;
+        Stored::read(tx).await?.sound(site)?;
         let detail = format!("{} was made, limited by {}, with {} rule(s).", row.name, create.limiting, row.rules);
         audit::append(tx, ctx, "collection_create", format!("collection {}", row.id), detail).await?;
         Ok::<_, SiteError>(row)
@@ -138,14 +138,19 @@ pub(super) async fn insert(
     }
     collection::put(tx, &row).await?;
     for spec in &create.rules {
-        let rule = rule_of(tx.conn(), id, spec).await?;
+        let rule = rule_of(site, tx.conn(), id, spec).await?;
         collection::add_rule(tx, &rule).await?;
     }
     Ok(row)
 }
 
 /// A rule as it is stored; what it names must be there.
-pub(super) async fn rule_of(conn: &mut Connection, id: CollectionId, spec: &RuleSpec) -> Result<RuleRow, SiteError> {
+pub(super) async fn rule_of(
+    site: &Site,
+    conn: &mut Connection,
+    id: CollectionId,
+    spec: &RuleSpec,
+) -> Result<RuleRow, SiteError> {
     let (name, rule) = match spec {
         RuleSpec::Direct { device } => {
             let found = collection_member::of_device(conn, *device).await?;
@@ -158,7 +163,8 @@ pub(super) async fn rule_of(conn: &mut Connection, id: CollectionId, spec: &Rule
                 let detail = format!("A query has at most {} bytes.", limits::COLLECTION_QUERY_BYTES);
                 return Err(SiteError::refused(Code::TooLarge, detail));
             }
-            query::asks(text).map_err(|reason| malformed(format!("The query of {name} cannot be asked: {reason}.")))?;
+            query::asks(site, text)
+                .map_err(|reason| malformed(format!("The query of {name} cannot be asked: {reason}.")))?;
             (name.to_string(), Rule::Query(text.clone()))
         }
         RuleSpec::Include { collection } => (named(conn, *collection).await?, Rule::Include(*collection)),
@@ -227,7 +233,7 @@ pub async fn collection_change(
             ..before.clone()
         };
         collection::put(tx, &row).await?;
-        Stored::read(tx).await?.sound()?;
+        Stored::read(tx).await?.sound(site)?;
         let was = |row: &Collection| {
             let limiting = row.limiting.map(|id| id.to_string()).unwrap_or_default();
             let (protected, incremental) = (row.protected, row.incremental);
@@ -251,7 +257,7 @@ pub async fn collection_delete(ctx: &Ctx, site: &Site, id: CollectionId) -> Resu
         let row = own(tx, id, None).await?;
         let mut needs: Vec<String> = Vec::new();
         let stored = Stored::read(tx).await?;
-        for (dependent, node) in stored.nodes()? {
+        for (dependent, node) in stored.nodes(site)? {
             let by = node.sources().find(|(_, source)| *source == id).map(|(relation, _)| relation);
             if let Some(relation) = by {
                 let how = match relation {
@@ -296,14 +302,14 @@ pub async fn collection_rule_add(
         if row.rules >= limits::COLLECTION_RULES as u64 {
             return Err(conflict(format!("{} has as many rules as a collection can have.", row.name)));
         }
-        let mut rule = rule_of(tx.conn(), id, spec).await?;
+        let mut rule = rule_of(site, tx.conn(), id, spec).await?;
         let same = collection::rules(tx.conn(), id).await?;
         if same.iter().any(|other| other.rule == rule.rule) {
             return Err(conflict(format!("{} has this rule already.", row.name)));
         }
         rule.id = collection::add_rule(tx, &rule).await?;
         collection::touch(tx, id, ctx.now, admin.name.as_str()).await?;
-        Stored::read(tx).await?.sound()?;
+        Stored::read(tx).await?.sound(site)?;
         let detail = format!("{} got a rule: {}.", row.name, sentence(&rule));
         audit::append(tx, ctx, "collection_rule_add", format!("collection {id}"), detail).await?;
         Ok::<_, SiteError>(rule)

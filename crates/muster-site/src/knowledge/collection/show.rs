@@ -90,7 +90,7 @@ pub(super) async fn detail(
     let rows = collection::rules(conn, id).await?;
     let stored = Stored::read(conn).await?;
     let rules = shown(conn, site, rows).await?;
-    let graph = reached(&stored, id)?;
+    let graph = reached(site, &stored, id)?;
     let deployments = collection::deployments(conn, id).await?.into_iter().map(|(deployment, _)| deployment).collect();
     Ok(CollectionDetail { collection, rules, graph, deployments })
 }
@@ -124,8 +124,8 @@ pub(super) async fn shown(
 }
 
 /// Dependences around a collection: first what it depends on, then what depends on it, the nearest first.
-fn reached(stored: &Stored, id: CollectionId) -> Result<Vec<CollectionEdge>, SiteError> {
-    let nodes = stored.nodes()?;
+fn reached(site: &Site, stored: &Stored, id: CollectionId) -> Result<Vec<CollectionEdge>, SiteError> {
+    let nodes = stored.nodes(site)?;
     let all = nodes.iter().flat_map(|(dependent, node)| node.sources().map(|(how, source)| (*dependent, how, source)));
     let all: Vec<_> = all.collect();
     let mut picked = BTreeSet::new();

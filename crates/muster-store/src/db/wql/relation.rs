@@ -1,24 +1,26 @@
 //! Where the rows of a class are: a view or a select, and which column an attribute is. A class that nobody fills has no rows.
 
-use muster_model::{
-    catalogue::Catalogue,
-    wql::{
-        check::Field,
-        schema::{Class, Role, Shape},
-    },
+use muster_model::wql::{
+    check::Field,
+    schema::{Class, Role, Shape},
 };
 
 /// What stands in FROM; `{now}` is this moment. `None`: no rows.
 pub(super) fn relation(class: &Class) -> Option<String> {
     match &class.role {
         Role::System => Some("v_R_System".to_owned()),
-        // The name is the catalogue's.
-        Role::Inventory(name) => Catalogue::built_in().class(name).map(|class| format!("v_GS_{}", class.name)),
+        // The name is the catalogue's, which takes nothing that is more than a name.
+        Role::Inventory(name) => is_name(name).then(|| format!("v_GS_{name}")),
         Role::Other => derived(&class.name).map(str::to_owned),
         Role::Members => Some(members(None)),
         Role::MembersOf(id) => Some(members(Some(id))),
         Role::User | Role::UserGroup | Role::UnknownSystem => None,
     }
+}
+
+/// What a catalogue names has these letters only; nothing else becomes a part of a statement.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Members of one collection, or of all. An id has letters and digits only.
@@ -74,10 +76,9 @@ pub(super) fn column(field: &Field) -> Option<String> {
     }
     match &field.class.role {
         Role::System => system(name).map(str::to_owned),
-        Role::Inventory(class) => {
-            let attribute = Catalogue::built_in().class(class)?.attribute(name)?;
-            Some(format!("{}0", attribute.name))
-        }
+        // What Configuration Manager numbers its rows by; there is no such column.
+        Role::Inventory(_) if matches!(name, "GroupID" | "RevisionID") => None,
+        Role::Inventory(_) => is_name(name).then(|| format!("{name}0")),
         _ => Some(format!("{name}0")).filter(|column| relation.contains(&format!(" AS {column}"))),
     }
 }
