@@ -60,7 +60,7 @@ async fn a_sealing_key_is_taken_from_its_device_and_never_goes_back() {
         let refused = async |statement: &[u8]| sealing_key_set(&ctx, site, statement).await.unwrap_err().code();
         let other: SiteCode = "XYZ".parse().unwrap();
         assert_eq!(refused(b"").await, Code::Malformed);
-        assert_eq!(refused(&vec![0; 20_000]).await, Code::TooLarge);
+        assert_eq!(refused(&vec![0; site.limits.enrol_bytes + 1]).await, Code::TooLarge);
         assert_eq!(refused(&statement(&alpha, &beta.key, &key, site.code, now)).await, Code::SignatureInvalid);
         assert_eq!(refused(&statement(&beta, &alpha.key, &key, site.code, now)).await, Code::Conflict, "another's");
         assert_eq!(refused(&statement(&alpha, &alpha.key, &key, other, now)).await, Code::ForeignSite);
