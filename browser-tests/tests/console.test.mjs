@@ -76,7 +76,7 @@ test("the_main_path_of_the_console", { timeout: 900_000 }, async (t) => {
     await page.getByRole("heading", { name: "Identity" }).waitFor();
     await sound(page, "device");
     await picture(page, "device");
-    await page.getByRole("link", { name: /^Inventory/ }).click();
+    await page.getByRole("link", { name: /^Inventory \d/ }).click();
     await page.getByRole("link", { name: /^Operating system/ }).click();
     await page.locator("dl dt", { hasText: /^Caption$/ }).waitFor();
     await page.getByRole("link", { name: /^Service/ }).or(page.getByRole("link", { name: /^Installed software/ })).first().click();
