@@ -138,7 +138,9 @@ fn weekday(days: i64) -> i64 {
     (days + 4).rem_euclid(7)
 }
 
-fn month_days(year: i64, month: i64) -> i64 {
+/// How many days a month has.
+#[must_use]
+pub fn month_days(year: i64, month: i64) -> i64 {
     let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
     days_of(next_year, next_month, 1) - days_of(year, month, 1)
 }

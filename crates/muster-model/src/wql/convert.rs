@@ -28,7 +28,7 @@ pub(super) fn constant(value: Value, domain: Domain) -> Value {
         (Domain::Moment, Value::Number(Number::Int(days))) => {
             let moment = days
                 .checked_mul(crate::time::DAY)
-                .and_then(|m| m.checked_add(date::days(1_900, 1, 1) * crate::time::DAY));
+                .and_then(|m| m.checked_add(crate::schedule::days_of(1_900, 1, 1) * crate::time::DAY));
             moment.and_then(date::known).map_or(Value::Null, Value::Local)
         }
         (Domain::Moment, Value::Number(Number::Real(_))) => Value::Null,

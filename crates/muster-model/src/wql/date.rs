@@ -1,7 +1,10 @@
 //! Moments as Transact-SQL counts them: boundaries of parts, in the site's local time, from the year 1 to 9999.
 
 use super::tree::Part;
-use crate::time::{DAY, HOUR, MINUTE, SECOND, UnixMillis};
+use crate::{
+    schedule::{date_of, days_of, month_days},
+    time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
+};
 
 /// The site's clock: this moment, and how far its local time is ahead of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,40 +34,10 @@ pub fn known(moment: i64) -> Option<i64> {
     (FIRST..=LAST).contains(&moment).then_some(moment)
 }
 
-/// Days from 1970-01-01 to that day.
-#[must_use]
-pub fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year - era * 400;
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Year, month and day.
-#[must_use]
-pub fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z - era * 146_097;
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
-}
-
-/// How many days a month has.
-#[must_use]
-pub fn month_days(year: i64, month: i64) -> i64 {
-    let (next_year, next) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-    days(next_year, next, 1) - days(year, month, 1)
-}
-
 /// The number of the part that a local moment lies in, counted from some beginning.
 fn index(part: Part, local: i64) -> i64 {
     let day = local.div_euclid(DAY);
-    let (year, month, _) = civil(day);
+    let (year, month, _) = date_of(day);
     match part {
         Part::Year => year,
         Part::Quarter => year * 4 + (month - 1) / 3,
@@ -89,8 +62,8 @@ pub fn difference(part: Part, from: i64, to: i64) -> i64 {
 #[must_use]
 pub fn part(part: Part, local: i64) -> i64 {
     let day = local.div_euclid(DAY);
-    let (year, month, of_month) = civil(day);
-    let of_year = day - days(year, 1, 1);
+    let (year, month, of_month) = date_of(day);
+    let of_year = day - days_of(year, 1, 1);
     let weekday = (day + 4).rem_euclid(7);
     match part {
         Part::Year => year,
@@ -126,20 +99,20 @@ pub fn plus(part: Part, number: i64, local: i64) -> Option<i64> {
             return known(local.checked_add(number.checked_mul(length)?)?);
         }
     };
-    let (year, month, of_month) = civil(local.div_euclid(DAY));
+    let (year, month, of_month) = date_of(local.div_euclid(DAY));
     let index = year.checked_mul(12)?.checked_add(month - 1)?.checked_add(months)?;
     let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
     if !(1..=9_999).contains(&year) {
         return None;
     }
-    let day = days(year, month, of_month.min(month_days(year, month)));
+    let day = days_of(year, month, of_month.min(month_days(year, month)));
     known(day * DAY + local.rem_euclid(DAY))
 }
 
 /// A moment as text, as far as the second.
 #[must_use]
 pub fn text(local: i64) -> String {
-    let (year, month, day) = civil(local.div_euclid(DAY));
+    let (year, month, day) = date_of(local.div_euclid(DAY));
     let second = local.rem_euclid(DAY) / SECOND;
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
@@ -182,7 +155,7 @@ fn split_time(text: &str) -> (&str, &str) {
 
 fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
     let fits = (1..=9_999).contains(&year) && (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
-    fits.then(|| days(year, month, day))
+    fits.then(|| days_of(year, month, day))
 }
 
 /// Two digits of a year: up to 49 is this century.
@@ -199,7 +172,7 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 fn parse_day(text: &str) -> Option<i64> {
     if text.is_empty() {
         // Only a time: the day from which SQL Server counts.
-        return Some(days(1_900, 1, 1));
+        return Some(days_of(1_900, 1, 1));
     }
     if text.bytes().all(|b| b.is_ascii_digit()) {
         let number = |from: usize, to: usize| text[from..to].parse::<i64>().ok();
@@ -314,8 +287,8 @@ mod tests {
         }
         assert_eq!(text(moment), "2024-01-05 13:30:00");
         for day in [-719_162, -1, 0, 59, 60, 19_782, 2_932_896] {
-            let (year, month, of_month) = civil(day);
-            assert_eq!(days(year, month, of_month), day);
+            let (year, month, of_month) = date_of(day);
+            assert_eq!(days_of(year, month, of_month), day);
         }
     }
 }
