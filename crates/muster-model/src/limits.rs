@@ -32,6 +32,14 @@ pub struct Limits {
     pub object_bytes: usize,
     /// Quarantined items kept per device; the oldest goes first.
     pub quarantine_items: usize,
+    /// Requests that one device may make in a minute, and at once. One that works has some ten an hour.
+    pub device_requests: u32,
+    /// Connections that one device may have at the same time. One that works has up to three.
+    pub device_connections: usize,
+    /// Messages that one device may send in an hour, and at once: it may have been away for months.
+    pub device_messages: u32,
+    /// Bytes of reports after decompression that one device may send in an hour, and at once. A full inventory has 0.4 to 10 MB.
+    pub device_report_bytes: u64,
     /// Rows of one page of a list.
     pub page_rows: u32,
 }
@@ -53,6 +61,10 @@ impl Default for Limits {
             content_bytes: 8 << 30,
             object_bytes: 256 << 10,
             quarantine_items: 20,
+            device_requests: 600,
+            device_connections: 16,
+            device_messages: 20_000,
+            device_report_bytes: 128 << 20,
             page_rows: 500,
         }
     }

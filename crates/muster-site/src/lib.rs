@@ -78,7 +78,11 @@ pub use knowledge::{
 };
 pub use site::{Site, SiteParts};
 pub use truth::{
-    dashboard::dashboard_show, message::message_list, quarantine::quarantine_list, report::report_submit,
+    budget::{device_admitted, report_refused},
+    dashboard::dashboard_show,
+    message::message_list,
+    quarantine::quarantine_list,
+    report::report_submit,
     timeline::device_timeline,
 };
 pub use worker::Worker;

@@ -10,7 +10,7 @@ use crate::{
         revocation::{Lists, Revoked},
     },
     knowledge::{collection::evaluate::Known, inventory::interner::Interner},
-    truth::{dashboard::Last, online::Online, report::queue::Queue},
+    truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue},
 };
 use std::sync::{
     Arc,
@@ -53,6 +53,8 @@ pub struct Memory {
     pub(crate) interner: Arc<Interner>,
     /// Rules and members of collections.
     pub(crate) collections: Known,
+    /// What each device may still ask.
+    pub(crate) budgets: Budgets,
     /// Reports that wait to be committed.
     pub(crate) reports: Queue,
     /// The last dashboard.

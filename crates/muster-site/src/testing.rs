@@ -170,7 +170,8 @@ impl TestSite {
             root,
             endorsement_roots: Vec::new(),
             keytabs: Vec::new(),
-            limits: Limits::default(),
+            // A test lets one device do in a moment what others do in months.
+            limits: Limits { device_requests: 1_000_000, ..Limits::default() },
             addresses,
             sources: sources.clone(),
         })
@@ -204,7 +205,8 @@ impl TestSite {
             root: self.site.trust.load().root().expect("a root"),
             endorsement_roots: Vec::new(),
             keytabs: Vec::new(),
-            limits: Limits::default(),
+            // A test lets one device do in a moment what others do in months.
+            limits: Limits { device_requests: 1_000_000, ..Limits::default() },
             addresses: self.site.addresses.clone(),
             sources: self.sources.clone(),
         };

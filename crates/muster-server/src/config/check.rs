@@ -112,6 +112,10 @@ fn numbers(config: &Config, found: &mut Vec<String>) {
         ("limits.api_bytes", config.limits.api_bytes),
         ("limits.object_bytes", config.limits.object_bytes),
         ("limits.page_rows", config.limits.page_rows as usize),
+        ("limits.device_requests", config.limits.device_requests as usize),
+        ("limits.device_connections", config.limits.device_connections),
+        ("limits.device_messages", config.limits.device_messages as usize),
+        ("limits.device_report_bytes", usize::try_from(config.limits.device_report_bytes).unwrap_or(usize::MAX)),
     ];
     for (name, value) in numbers {
         if value == 0 {

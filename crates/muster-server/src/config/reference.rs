@@ -111,6 +111,13 @@ const KEYS: &[(&str, &str)] = &[
     ("limits.content_bytes", "Bytes of one content file."),
     ("limits.object_bytes", "Bytes of one signed object or policy body."),
     ("limits.quarantine_items", "Quarantined items kept for one device; the oldest goes first."),
+    ("limits.device_requests", "Requests that one device may make in a minute, and at once; more are refused, slowly."),
+    ("limits.device_connections", "Connections that one device may have at the same time."),
+    ("limits.device_messages", "Messages that one device may send in an hour, and at once."),
+    (
+        "limits.device_report_bytes",
+        "Bytes of reports after decompression that one device may send in an hour, and at once.",
+    ),
     ("limits.page_rows", "Rows of one page of a list."),
     ("log.format", "`human` or `json`, one line each, on standard error."),
     ("log.level", "`error`, `warn`, `info`, `debug`, `trace`, or by part: `info,muster_site=debug`."),

@@ -105,13 +105,17 @@ impl Drop for Registered {
 }
 
 impl Registry {
-    /// Enters a connection of `device`.
-    pub(crate) fn enter(self: &Arc<Self>, device: DeviceId) -> Registered {
+    /// Enters a connection of `device`, which has less than `most`.
+    pub(crate) fn enter(self: &Arc<Self>, device: DeviceId, most: usize) -> Option<Registered> {
         let line = Arc::new(Line::default());
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         // One connection is the rule: room for exactly one.
-        lines.entry(device).or_insert_with(|| Vec::with_capacity(1)).push(line.clone());
-        Registered { registry: self.clone(), device, line }
+        let of_device = lines.entry(device).or_insert_with(|| Vec::with_capacity(1));
+        if of_device.len() >= most {
+            return None;
+        }
+        of_device.push(line.clone());
+        Some(Registered { registry: self.clone(), device, line })
     }
 
     /// How many connections a device has.
@@ -169,7 +173,9 @@ mod tests {
     async fn news_reach_the_lines_of_their_device_and_no_other() {
         let registry = Arc::new(Registry::default());
         let (a, b) = (DeviceId(Uuid::from_u128(1)), DeviceId(Uuid::from_u128(2)));
-        let (first, second, other) = (registry.enter(a), registry.enter(a), registry.enter(b));
+        let enter = |device| registry.enter(device, 2);
+        let (first, second, other) = (enter(a).unwrap(), enter(a).unwrap(), enter(b).unwrap());
+        assert!(enter(a).is_none(), "two of one device");
         registry.changed(a);
         registry.changed(a);
         assert_eq!(first.line().news().await, News::Changed);

@@ -5,11 +5,13 @@
 mod access;
 mod commands;
 mod doors;
+mod flood;
 mod harness;
 mod init;
 mod limits;
 mod management_point;
 mod others;
 mod protocol;
+mod protocol_tables;
 mod revocation;
 mod trust;

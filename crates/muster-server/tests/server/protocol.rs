@@ -1,5 +1,6 @@
 //! `docs/PROTOCOL.md` and its test vectors: what the document says is what the programs do, and what a foreign program verifies.
 
+use crate::protocol_tables;
 use base64::{
     Engine, engine::general_purpose::STANDARD as BASE64, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL,
 };
@@ -9,9 +10,7 @@ use muster_model::{
     enrol::{EnrolPoll, EnrolmentToken},
     id::{ApplicationId, DeviceId, EnrolmentId, Hash, SiteCode},
     inventory::{Row, Value as Attribute, section_bytes},
-    limits::Limits,
     policy::{Assignment, BodyKind, BodyRef, ClientSettings, Recipient},
-    problem::Code,
     report::{Batch, Body, Channel, Message, REPORT_TYPE},
     secret::{SealedSecret, SealingKey, SecretBinding},
     status::{Component, MessageId, Severity, StatusMessage},
@@ -487,47 +486,6 @@ fn replaced(document: &str, name: &str, generated: &str) -> String {
     format!("{}{generated}{}", &document[..begin], &document[end..])
 }
 
-fn codes() -> String {
-    let mut text = String::from("| code | status | meaning |\n| --- | --- | --- |\n");
-    for code in Code::ALL {
-        let _ = writeln!(text, "| `{code}` | {} | {} |", code.status(), code.meaning().trim());
-    }
-    text
-}
-
-fn limits() -> String {
-    let limits = Limits::default();
-    let mut text = String::from("| limit | default | of what |\n| --- | --- | --- |\n");
-    for (name, value, what) in [
-        (
-            "enrol_bytes",
-            limits.enrol_bytes as u64,
-            "bytes of a request to enrol, of an offer, of a poll, and of a renewal",
-        ),
-        ("attestation_bytes", limits.attestation_bytes as u64, "bytes of each part of an attestation"),
-        ("report_bytes", limits.report_bytes as u64, "bytes of a report envelope as sent"),
-        ("report_decoded_bytes", limits.report_decoded_bytes as u64, "bytes of the batch after decompression"),
-        ("report_messages", limits.report_messages as u64, "messages of one batch"),
-        ("section_rows", limits.section_rows as u64, "rows of one inventory section"),
-        ("value_bytes", limits.value_bytes as u64, "bytes of one text in an inventory row"),
-        ("list_values", limits.list_values as u64, "elements of one list in an inventory row"),
-        ("output_bytes", limits.output_bytes as u64, "bytes of installer output in one message"),
-        ("content_bytes", limits.content_bytes, "bytes of one content file"),
-        ("object_bytes", limits.object_bytes as u64, "bytes of a signed object or policy body"),
-    ] {
-        let _ = writeln!(text, "| `{name}` | {value} | {what} |");
-    }
-    text
-}
-
-fn status_messages() -> String {
-    let mut text = String::from("| id | sentence |\n| --- | --- |\n");
-    for id in MessageId::ALL {
-        let _ = writeln!(text, "| `{}` | {} |", id.as_str(), id.sentence());
-    }
-    text
-}
-
 fn example(vectors: &Vectors) -> String {
     let poll = vectors.sign1.iter().find(|v| v.name == "poll").unwrap();
     let payload = BASE64.decode(&poll.payload).unwrap();
@@ -548,9 +506,9 @@ fn the_document_s_tables_and_its_example_are_the_programs() {
     let there = fs::read_to_string(&file).unwrap();
     let mut wanted = there.clone();
     for (name, generated) in [
-        ("codes", codes()),
-        ("limits", limits()),
-        ("status messages", status_messages()),
+        ("codes", protocol_tables::codes()),
+        ("limits", protocol_tables::limits()),
+        ("status messages", protocol_tables::status_messages()),
         ("example", example(&vectors())),
     ] {
         wanted = replaced(&wanted, name, &generated);

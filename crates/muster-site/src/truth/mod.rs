@@ -1,5 +1,6 @@
 //! What happened: reports, status messages, the history of devices, quarantine, the dashboard.
 
+pub(crate) mod budget;
 pub mod dashboard;
 pub mod message;
 pub mod online;

@@ -1,7 +1,8 @@
 //! The command line of `muster-bench`.
 
 use super::{
-    lists, live,
+    flood, lists, live,
+    process::Database,
     ratios::{self, Plan},
     report, role_limit, role_peer,
 };
@@ -34,6 +35,9 @@ struct Ratios {
     /// What makes the simulated devices other ones.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Our site is on the PostgreSQL that scripts/with-postgres has started; the others stay on SQLite.
+    #[arg(long)]
+    postgres: bool,
     /// Where the site and its databases are made; it stays. Default: a directory that is removed.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -66,6 +70,29 @@ struct Live {
 }
 
 #[derive(Debug, Args)]
+struct Flood {
+    /// Seconds of each run.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RoleFlood {
+    /// The directory of the fleet, of which the last device floods.
+    #[arg(long)]
+    fleet: PathBuf,
+    /// What it does.
+    #[arg(long, value_enum)]
+    kind: flood::Kind,
+    /// For how long.
+    #[arg(long)]
+    seconds: u64,
+}
+
+#[derive(Debug, Args)]
 struct Role {
     /// The site's directory.
     #[arg(long)]
@@ -81,8 +108,12 @@ enum Verb {
     Ratios(Ratios),
     /// How long an administrator waits for lists of devices at a site that has many.
     Lists(Lists),
+    /// How long other devices wait while one floods the site.
+    Flood(Flood),
     /// How long a change takes to reach many live channels, and a block to close them.
     Live(Live),
+    #[command(hide = true)]
+    RoleFlood(RoleFlood),
     #[command(hide = true)]
     ServeLimit(Role),
     #[command(hide = true)]
@@ -118,6 +149,15 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
             say(&report::table(&live::measure(asked.clients, scratch, &Progress::default()).await?));
             Ok(())
         }
+        Verb::RoleFlood(role) => flood::role(&role.fleet, role.kind, Duration::from_secs(role.seconds)).await,
+        Verb::Flood(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            let length = Duration::from_secs(asked.seconds.max(1));
+            say(&report::table(&flood::measure(length, scratch, &Progress::default()).await?));
+            Ok(())
+        }
         Verb::Lists(asked) => {
             let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
             let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
@@ -146,6 +186,7 @@ async fn measure(asked: Ratios) -> Result<(), FleetError> {
         clients: asked.clients,
         idle: Duration::from_secs(asked.idle.max(1)),
         seed: asked.seed,
+        database: if asked.postgres { Database::postgres()? } else { Database::Sqlite },
     };
     let figures = ratios::run(&plan, scratch, &Progress::default()).await?;
     say(&report::table(&figures));

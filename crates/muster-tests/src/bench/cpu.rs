@@ -18,6 +18,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { threads: self.threads + other.threads, ticks: self.ticks + other.ticks }
+    }
+
     /// CPU time since an earlier moment: the scheduler's account, unless threads ended and took theirs away.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -1,7 +1,6 @@
 //! What an administrator waits for with many devices: each order, each search and the last page, as the API and the console ask.
 
 use super::{
-    cpu,
     process::Site,
     report::{Figure, Subject},
 };
@@ -91,11 +90,11 @@ pub async fn run(devices: u32, scratch: &Path) -> Result<Vec<Figure>, FleetError
     let mut figures = Vec::new();
     for (what, query) in questions(devices) {
         let mut figure = Figure::new(None, format!("{devices} devices: {what}"), "ms", TARGET).lower();
-        let before = cpu::usage(site.server.pid);
+        let before = site.server.usage();
         for _ in 0..TIMES {
             figure.runs.push((Subject::Ours, timed(&client, &query).await?.as_secs_f64() * 1_000.0));
         }
-        let used = cpu::usage(site.server.pid).since(before) / TIMES;
+        let used = site.server.usage().since(before) / TIMES;
         figures.push(figure.note(format!("{:.1} ms of CPU each", used.as_secs_f64() * 1_000.0)));
     }
     let mut figure = Figure::new(None, format!("{devices} devices: dashboard"), "ms", TARGET).lower();

@@ -1,7 +1,6 @@
 //! Many live channels: how long a change takes to reach all of them, and how long a block takes to close one, and a thousand.
 
 use super::{
-    cpu,
     process::Site,
     report::{Figure, Subject},
 };
@@ -96,10 +95,10 @@ async fn changes(site: &Site, client: &Client, events: &mut Events, count: usize
         let mut settings = client.settings_show().await?;
         settings.policy_poll += round * 60_000;
         drain(events);
-        let (before, began) = (cpu::usage(site.server.pid), Instant::now());
+        let (before, began) = (site.server.usage(), Instant::now());
         client.settings_update(&settings).await?;
         let times = first(events, Heard::Changed, began, count).await?;
-        let used = cpu::usage(site.server.pid).since(before);
+        let used = site.server.usage().since(before);
         let at = times.len() * 99 / 100;
         p99.runs.push((Subject::Ours, times.get(at).copied().map_or(f64::NAN, millis)));
         last.runs.push((Subject::Ours, times.last().copied().map_or(f64::NAN, millis)));

@@ -1,6 +1,6 @@
 //! The load of one measurement: 32 devices on 32 connections do one thing over and over, and the server's CPU time is taken.
 
-use super::{cpu, process::Server};
+use super::process::Server;
 use crate::fleet::{
     FleetError, clock,
     device::{Device, Position, message},
@@ -106,7 +106,7 @@ pub async fn run(
         running.push(tokio::spawn(worker.all(ready.clone(), length)));
     }
     ready.wait().await;
-    let (before, since) = (cpu::usage(server.pid), Instant::now());
+    let (before, since) = (server.usage(), Instant::now());
     let mut operations = 0;
     let mut failed = None;
     for worker in running {
@@ -117,7 +117,7 @@ pub async fn run(
             Err(error) => failed = Some(error),
         }
     }
-    let outcome = Outcome { operations, cpu: cpu::usage(server.pid).since(before), wall: since.elapsed() };
+    let outcome = Outcome { operations, cpu: server.usage().since(before), wall: since.elapsed() };
     failed.map_or(Ok(outcome), Err)
 }
 

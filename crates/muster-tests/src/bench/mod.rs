@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod command;
 pub mod cpu;
+pub mod flood;
 pub mod hold;
 pub mod host;
 pub mod lists;

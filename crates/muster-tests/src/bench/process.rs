@@ -1,5 +1,6 @@
 //! The programs that are measured, as child processes: `musterd` on a fresh site, and this program in its other roles.
 
+use super::cpu::{self, Usage};
 use crate::fleet::{FleetError, http::Target};
 use serde::Deserialize;
 use std::{
@@ -26,6 +27,8 @@ pub struct Server {
     _stdin: Option<ChildStdin>,
     /// Its process.
     pub pid: u32,
+    /// The first process of its database, where that is a program of its own.
+    database: Option<u32>,
     /// Where devices reach it.
     pub target: Target,
 }
@@ -37,6 +40,65 @@ pub struct Site {
     pub dir: PathBuf,
     /// Its server.
     pub server: Server,
+    database: Database,
+    limits: Limits,
+}
+
+/// Where a site keeps what it knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// In a file of its directory.
+    Sqlite,
+    /// In an empty database of a PostgreSQL that was started for this.
+    Postgres {
+        /// Where it is.
+        url: String,
+        /// Its first process.
+        pid: u32,
+    },
+}
+
+/// How generous a site is to one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// As it comes.
+    Default,
+    /// What one device may do in a time is out of the way: 32 devices stand for a fleet.
+    Wide,
+}
+
+impl Database {
+    /// The PostgreSQL that `scripts/with-postgres` has started.
+    ///
+    /// # Errors
+    /// [`FleetError::Unusable`] saying how to start one.
+    pub fn postgres() -> Result<Self, FleetError> {
+        let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let pid = of("MUSTER_TEST_POSTGRES_PID").and_then(|pid| pid.parse().ok());
+        match (of("MUSTER_TEST_POSTGRES"), pid) {
+            (Some(url), Some(pid)) => Ok(Self::Postgres { url, pid }),
+            _ => Err(FleetError::Unusable(
+                "there is no PostgreSQL; run this as: MUSTER_POSTGRES_DURABLE=1 scripts/with-postgres muster-bench ..."
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Its name, for people.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres { .. } => "PostgreSQL",
+        }
+    }
+
+    const fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres { pid, .. } => Some(*pid),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -79,19 +141,32 @@ async fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>, FleetE
 }
 
 impl Site {
-    /// Makes a site and starts its server, with limits per address out of the way of a fleet on one machine.
+    /// Makes a site on SQLite and starts its server, with limits per address and device out of the way of a fleet on one machine.
+    ///
+    /// # Errors
+    /// See [`Site::start_on`].
+    pub async fn start(dir: &Path) -> Result<Self, FleetError> {
+        Self::start_on(dir, Database::Sqlite, Limits::Wide).await
+    }
+
+    /// Makes a site and starts its server.
     ///
     /// # Errors
     /// When `musterd` is missing or does not start; its log is `musterd.log` in the directory.
-    pub async fn start(dir: &Path) -> Result<Self, FleetError> {
+    pub async fn start_on(dir: &Path, database: Database, limits: Limits) -> Result<Self, FleetError> {
         let musterd = program("musterd")?;
         let site = dir.join("site");
         let listen: Vec<String> = free_ports(4).into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let [point, door, admin, revocation] = &listen[..] else {
             return Err(FleetError::Unusable("there are no free ports below 32768".to_owned()));
         };
-        let made = Command::new(&musterd)
-            .args(["init", "--code", "BEN", "--name", "Benchmark", "--admin-name", "bench", "--unattended", "--dir"])
+        let mut init = Command::new(&musterd);
+        init.arg("init");
+        if let Database::Postgres { url, .. } = &database {
+            init.args(["--database", url]);
+        }
+        let made = init
+            .args(["--code", "BEN", "--name", "Benchmark", "--admin-name", "bench", "--unattended", "--dir"])
             .arg(&site)
             .args(["--host", "localhost", "--listen-management-point", point])
             .args(["--listen-enrolment", door, "--listen-admin", admin, "--listen-revocation", revocation])
@@ -101,17 +176,30 @@ impl Site {
         if !made.status.success() {
             return Err(FleetError::Unusable(String::from_utf8_lossy(&made.stderr).into_owned()));
         }
-        let server = Self::serve(&musterd, &site, &dir.join("musterd.log")).await?;
-        Ok(Self { dir: site, server })
+        let server = Self::serve(&musterd, &site, &dir.join("musterd.log"), database.pid(), limits).await?;
+        Ok(Self { dir: site, server, database, limits })
     }
 
-    async fn serve(musterd: &Path, site: &Path, log: &Path) -> Result<Server, FleetError> {
+    async fn serve(
+        musterd: &Path,
+        site: &Path,
+        log: &Path,
+        database: Option<u32>,
+        limits: Limits,
+    ) -> Result<Server, FleetError> {
         let file = std::fs::File::options()
             .create(true)
             .append(true)
             .open(log)
             .map_err(|error| FleetError::file(log, error))?;
-        let mut child = Command::new(musterd)
+        let mut command = Command::new(musterd);
+        if limits == Limits::Wide {
+            command
+                .env("MUSTERD_LIMITS__DEVICE_REQUESTS", "1000000000")
+                .env("MUSTERD_LIMITS__DEVICE_MESSAGES", "1000000000")
+                .env("MUSTERD_LIMITS__DEVICE_REPORT_BYTES", "1000000000000");
+        }
+        let mut child = command
             .args(["serve", "--dir"])
             .arg(site)
             .env("MUSTERD_LOG__LEVEL", "warn")
@@ -132,7 +220,7 @@ impl Site {
             Ok(std::fs::read(&addresses).ok().and_then(|bytes| serde_json::from_slice::<Addresses>(&bytes).ok()))
         });
         let target = Target::parse(&found.await?.management_point)?;
-        Ok(Server { child, _stdin: None, pid, target })
+        Ok(Server { child, _stdin: None, pid, database, target })
     }
 
     /// Starts its server anew, so that its memory is that of a fresh process.
@@ -140,11 +228,11 @@ impl Site {
     /// # Errors
     /// When it does not start.
     pub async fn restart(self) -> Result<Self, FleetError> {
-        let Self { dir, server } = self;
+        let Self { dir, server, database, limits } = self;
         server.stop().await;
         let log = dir.with_file_name("musterd.log");
-        let server = Self::serve(&program("musterd")?, &dir, &log).await?;
-        Ok(Self { dir, server })
+        let server = Self::serve(&program("musterd")?, &dir, &log, database.pid(), limits).await?;
+        Ok(Self { dir, server, database, limits })
     }
 
     /// The directory of the first administrator's profile.
@@ -155,6 +243,13 @@ impl Site {
 }
 
 impl Server {
+    /// CPU time that it has used so far, with its database.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let own = cpu::usage(self.pid);
+        self.database.map_or(own, |pid| own.plus(cpu::usage(pid)))
+    }
+
     /// Starts this program in another role, with the site's certificates. It ends with this process.
     ///
     /// # Errors
@@ -181,7 +276,7 @@ impl Server {
         };
         let url = line.ok_or_else(|| FleetError::Unusable(format!("{role} did not start")))?;
         let pid = child.id().unwrap_or_default();
-        Ok(Self { child, _stdin: stdin, pid, target: Target::parse(&url)? })
+        Ok(Self { child, _stdin: stdin, pid, database: None, target: Target::parse(&url)? })
     }
 
     /// Starts a program that is not ours and listens on this port. It ends with this process.
@@ -198,7 +293,13 @@ impl Server {
             .map_err(FleetError::io(program))?;
         let pid = child.id().unwrap_or_default();
         until(program, || Ok(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())).await?;
-        Ok(Self { child, _stdin: None, pid, target: Target::parse(&format!("https://localhost:{port}"))? })
+        Ok(Self {
+            child,
+            _stdin: None,
+            pid,
+            database: None,
+            target: Target::parse(&format!("https://localhost:{port}"))?,
+        })
     }
 
     /// Ends it in good order where it can.

@@ -4,7 +4,7 @@ use super::{
     agent, hold,
     load::{self, CONNECTIONS, Work},
     openssl,
-    process::{Server, Site},
+    process::{Database, Limits, Server, Site},
     report::{Figure, Subject},
     signature,
 };
@@ -27,6 +27,8 @@ pub struct Plan {
     pub idle: Duration,
     /// The seed of the simulated devices.
     pub seed: u64,
+    /// Where our site keeps what it knows.
+    pub database: Database,
 }
 
 /// The lines that are measured.
@@ -37,23 +39,27 @@ pub const AGENT: u8 = 12;
 const PER_CPU: &str = "per CPU-second";
 
 /// One work with its figure.
-fn works(line: u8) -> Vec<(Work, Figure)> {
-    let of = |what: &str, target: f64| Figure::new(line, what, PER_CPU, target);
+fn works(line: u8, database: &Database) -> Vec<(Work, Figure)> {
+    let on = database.name();
+    let of = |what: String, target: f64| Figure::new(line, what, PER_CPU, target);
     match line {
-        1 => vec![(Work::CheckIn, of("idle check-in on a kept connection", 25_000.0))],
+        1 => vec![(Work::CheckIn, of("idle check-in on a kept connection".to_owned(), 25_000.0))],
         2 => vec![
-            (Work::Handshake { resume: false }, of("connect, full handshake, check-in, close", 3_300.0)),
-            (Work::Handshake { resume: true }, of("connect, resumed handshake, check-in, close", 5_500.0)),
+            (Work::Handshake { resume: false }, of("connect, full handshake, check-in, close".to_owned(), 3_300.0)),
+            (Work::Handshake { resume: true }, of("connect, resumed handshake, check-in, close".to_owned(), 5_500.0)),
         ],
-        3 => vec![(Work::Full, of("full inventory of 1,500 packages, durable (SQLite)", 500.0))],
+        3 => vec![(Work::Full, of(format!("full inventory of 1,500 packages, durable ({on})"), 500.0))],
         4 => vec![
-            (Work::Unchanged, of("unchanged inventory, by digest", 20_000.0)),
-            (Work::Again, of("unchanged inventory, whole body again", 2_500.0)),
+            (Work::Unchanged, of(format!("unchanged inventory, by digest ({on})"), 20_000.0)),
+            (Work::Again, of(format!("unchanged inventory, whole body again ({on})"), 2_500.0)),
         ],
-        5 => vec![(Work::Delta, of("delta inventory of 5 packages", 10_000.0))],
+        5 => vec![(Work::Delta, of(format!("delta inventory of 5 packages ({on})"), 10_000.0))],
         6 => vec![
-            (Work::Status { batch: 1 }, of("status message of 400 B, one in a report (SQLite)", 40_000.0)),
-            (Work::Status { batch: load::BATCH }, of("status message of 400 B, 100 in a report (SQLite)", 100_000.0)),
+            (Work::Status { batch: 1 }, of(format!("status message of 400 B, one in a report ({on})"), 40_000.0)),
+            (
+                Work::Status { batch: load::BATCH },
+                of(format!("status message of 400 B, 100 in a report ({on})"), 100_000.0),
+            ),
         ],
         _ => Vec::new(),
     }
@@ -114,9 +120,9 @@ impl Trio {
 /// # Errors
 /// When a server does not start, or devices cannot be enrolled.
 pub async fn run(plan: &Plan, scratch: &Path, progress: &Progress) -> Result<Vec<Figure>, FleetError> {
-    let site = Site::start(scratch).await?;
+    let site = Site::start_on(scratch, plan.database.clone(), Limits::Wide).await?;
     let mut figures = Vec::new();
-    let loads: Vec<_> = plan.lines.iter().flat_map(|line| works(*line)).collect();
+    let loads: Vec<_> = plan.lines.iter().flat_map(|line| works(*line, &plan.database)).collect();
     let (mut trio, rest) = start(plan, site, scratch, progress).await?;
     figures.push(rest.0);
     figures.extend(signature::measure()?);
@@ -186,10 +192,10 @@ async fn start(
 ) -> Result<(Trio, (Figure, Fleet)), FleetError> {
     let count = if plan.lines.contains(&8) { plan.clients.max(CONNECTIONS as u64) } else { CONNECTIONS as u64 };
     say(&format!("enrolling {count} devices"));
-    let before = super::cpu::usage(site.server.pid);
+    let before = site.server.usage();
     let wanted = Wanted { count, seed: plan.seed, concurrency: CONNECTIONS };
     let fleet = enrol::enrol(&site.profile(), wanted, progress).await?;
-    let cpu = super::cpu::usage(site.server.pid).since(before);
+    let cpu = site.server.usage().since(before);
     #[expect(clippy::cast_precision_loss, reason = "a number of devices")]
     let rate = count as f64 / cpu.as_secs_f64().max(1e-9);
     let enrolments = Figure::new(None, "enrolment: token, request, approval, certificate, policy", PER_CPU, None)

@@ -37,9 +37,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+/// How long a device waits for the answer that it asked too much.
+const SLOWED: Duration = Duration::from_secs(1);
 
 /// A management point at work.
 pub(crate) struct ManagementPoint {
@@ -134,7 +138,11 @@ async fn known(point: &Arc<ManagementPoint>, certificate: &[u8]) -> Result<Known
     let now = point.site.sources.now();
     let identity = muster_site::device_identified(&point.site, certificate, now).await?;
     // Entered before it is asked: a block that comes in between is heard.
-    let registered = point.registry.enter(identity.device);
+    let most = point.site.limits.device_connections;
+    let registered = point.registry.enter(identity.device, most).ok_or_else(|| {
+        metrics::counter!("muster_floods_total", "of" => "connections").increment(1);
+        Refusal::new(Code::TooMany, format!("A device may have {most} connections at the same time; close one."))
+    })?;
     muster_site::device_connected(&point.site, &identity, point.site.sources.now()).await?;
     Ok(Known { identity, registered })
 }
@@ -143,16 +151,32 @@ async fn known(point: &Arc<ManagementPoint>, certificate: &[u8]) -> Result<Known
 pub(crate) async fn dispatch(connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let known = match &connection.device {
         Ok(known) => known,
-        Err(refused) => return closing(problem(refused)),
+        Err(refused) => {
+            slow(refused).await;
+            return closing(problem(refused));
+        }
     };
     let outcome = match connection.ctx(known).await {
-        Ok(ctx) => answer(connection, &ctx, request).await,
+        Ok(ctx) => match muster_site::device_admitted(&ctx, &connection.point.site).await {
+            Ok(()) => answer(connection, &ctx, request).await,
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     };
     match outcome {
         Ok(response) => response,
         Err(refusal) if refusal.0.code == Code::DeviceNotActive => closing(refusal.into()),
-        Err(refusal) => refusal.into(),
+        Err(refusal) => {
+            slow(&refusal.0).await;
+            refusal.into()
+        }
+    }
+}
+
+/// Whoever asks too much and does not wait by itself waits here: one request on each of its few connections.
+async fn slow(problem: &Problem) {
+    if problem.code == Code::TooMany {
+        tokio::time::sleep(SLOWED).await;
     }
 }
 

@@ -19,7 +19,13 @@ pub(super) async fn submit(
     let (parts, stream) = request.into_parts();
     body::expect_type(&parts.headers, "application/cose")?;
     let patience = Duration::from_secs(point.http.body_seconds);
-    let envelope = body::read(&parts.headers, stream, point.site.limits.report_bytes, patience).await?;
+    let envelope = match body::read(&parts.headers, stream, point.site.limits.report_bytes, patience).await {
+        Ok(envelope) => envelope,
+        Err(refusal) => {
+            muster_site::report_refused(ctx, &point.site, refusal.0.code, &refusal.0.detail, &[]).await?;
+            return Err(refusal);
+        }
+    };
     let answer = muster_site::report_submit(ctx, &point.site, &envelope).await?;
     Ok(respond::json(StatusCode::OK, &answer))
 }

@@ -6,6 +6,7 @@ pub(crate) mod queue;
 mod read;
 mod suspect;
 
+use super::budget;
 use crate::{Ctx, Site, SiteError, authz, delivery::policy};
 use commit::Outcome;
 use muster_model::{
@@ -22,7 +23,16 @@ use muster_trust::sequence::SequenceError;
 /// the report is taken then.
 pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<ReportAnswer, SiteError> {
     let device = authz::device(ctx)?;
-    let report = read::envelope(ctx, site, device, envelope)?;
+    let _working = budget::admit(ctx, site, device.id).await?;
+    let report = match read::envelope(ctx, site, device, envelope) {
+        Ok(report) => report,
+        Err(error) => {
+            let problem = error.problem();
+            budget::report_refused(ctx, site, problem.code, &problem.detail, envelope).await?;
+            return Err(error);
+        }
+    };
+    site.memory.budgets.read(device.id, &site.limits, ctx.now, report.items.len(), report.bytes());
     let accepted_policy = report.accepted_policy();
     match site.memory.reports.submit(site, report).await? {
         Outcome::Answer(answer) => {

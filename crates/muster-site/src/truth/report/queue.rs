@@ -72,7 +72,7 @@ impl Queue {
     /// # Errors
     /// `too_many` when too much waits already; when the store fails.
     pub(super) async fn submit(&self, site: &Site, report: Report) -> Result<Outcome, SiteError> {
-        let bytes = report.batch.messages.iter().map(|message| message.get().len()).sum();
+        let bytes = report.bytes();
         let (answer, answered) = oneshot::channel();
         let start = {
             let mut inner = self.inner();

@@ -97,6 +97,11 @@ pub(super) fn envelope(ctx: &Ctx, site: &Site, device: &DeviceCaller, bytes: &[u
 }
 
 impl Report {
+    /// Bytes of its messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.batch.messages.iter().map(|message| message.get().len()).sum()
+    }
+
     /// The last policy that the device says it accepted.
     pub(super) fn accepted_policy(&self) -> Option<u64> {
         self.items.iter().rev().find_map(|item| match item {
