@@ -129,6 +129,8 @@ pub const WQL_DEPTH: usize = 48;
 pub const WQL_CONDITIONS: usize = 2_000;
 /// Classes of a query with all of its sub-selects, and columns that it selects.
 pub const WQL_CLASSES: usize = 32;
+/// Classes that are joined in one select: each is up to four tables, and SQLite joins at most 64.
+pub const WQL_JOINED: usize = 12;
 /// See [`WQL_CLASSES`].
 pub const WQL_COLUMNS: usize = 500;
 

@@ -95,7 +95,11 @@ impl Pattern {
     /// Whether it is within its limits.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
-        self.steps.len() <= PATTERN_CHARS && self.steps.iter().filter(|step| **step == Step::Any).count() <= PATTERN_ANY
+        let chars = |step: &Step| if let Step::Set { ranges, .. } = step { ranges.len().max(1) } else { 1 };
+        // A letter that is not of ASCII is a set of its two cases.
+        self.steps.iter().map(chars).sum::<usize>() <= 2 * PATTERN_CHARS
+            && self.steps.len() <= PATTERN_CHARS
+            && self.steps.iter().filter(|step| **step == Step::Any).count() <= PATTERN_ANY
     }
 
     /// Whether a text matches. Takes at most as many steps as text and pattern have characters, multiplied.

@@ -55,9 +55,14 @@ impl Resolver<'_> {
         self.scopes.push(Vec::new());
         let mut sources = vec![self.source(&query.from.class, query.from.alias.as_ref(), false)?];
         for join in &query.joins {
+            if sources.len() >= limits::WQL_JOINED {
+                let message = format!("at most {} classes are joined in one select", limits::WQL_JOINED);
+                return fail(ErrorKind::TooLarge, message, join.source.class.span);
+            }
             let mut source = self.source(&join.source.class, join.source.alias.as_ref(), true)?;
             let on = self.condition(&join.on)?;
-            if join.kind == JoinKind::Full && !has_equality(&on) {
+            let before: Vec<usize> = sources.iter().map(|source: &Source| source.id).collect();
+            if join.kind == JoinKind::Full && !has_equality(&on, source.id, &before) {
                 let message = "a full join needs an equality of a column of one side and a column of the other";
                 return fail(ErrorKind::Meaning, message, join.source.class.span);
             }
@@ -322,7 +327,7 @@ impl Resolver<'_> {
                 if *negated {
                     self.lint_contrary(&value, left.span());
                 }
-                contrary(*negated, self.among(&value, left.span(), values))
+                contrary(*negated, self.among(&value, left.span(), values)?)
             }
             Condition::InSelect { left, negated, select } => {
                 let value = self.expr(left, *negated, &mut elements)?;
@@ -364,6 +369,10 @@ impl Resolver<'_> {
                     && like::has_foreign_case(text)
                 {
                     let pattern = Pattern::exact(text.trim_end_matches(' '));
+                    if !pattern.is_bounded() {
+                        // Longer than any value that is stored.
+                        continue;
+                    }
                     let like = Test::Like { value: value.clone(), pattern, trimmed: true };
                     return contrary(comparison == Comparison::NotEqual, like);
                 }
@@ -373,7 +382,7 @@ impl Resolver<'_> {
     }
 
     /// A value among written ones: those of each domain together.
-    fn among(&mut self, value: &Value, span: Span, values: &[Literal]) -> Test {
+    fn among(&mut self, value: &Value, span: Span, values: &[Literal]) -> Result<Test, WqlError> {
         let mut lists: Vec<(Domain, Vec<Value>)> = Vec::new();
         let mut tests = Vec::new();
         for literal in values {
@@ -389,10 +398,14 @@ impl Resolver<'_> {
                 test => tests.push(test),
             }
         }
+        if tests.len() > limits::WQL_CONDITIONS {
+            let message = format!("a list has at most {} texts with letters beyond ASCII", limits::WQL_CONDITIONS);
+            return fail(ErrorKind::TooLarge, message, span);
+        }
         tests.extend(
             lists.into_iter().map(|(domain, list)| Test::In(domain, convert::constant(value.clone(), domain), list)),
         );
-        if tests.len() == 1 { tests.remove(0) } else { Test::Or(tests) }
+        Ok(if tests.len() == 1 { tests.remove(0) } else { Test::Or(tests) })
     }
 
     fn lint_text(&mut self, text: &str, span: Span) {
@@ -463,11 +476,14 @@ fn contrary(negated: bool, test: Test) -> Test {
     if negated { Test::Not(Box::new(test)) } else { test }
 }
 
-/// Whether an "and" has an equality of columns of two sources, without which not every database can join both sides fully.
-fn has_equality(test: &Test) -> bool {
+/// Whether an "and" has an equality of a column of the source that is joined and one of those before it, without which not every
+/// database can join both sides fully.
+fn has_equality(test: &Test, joined: usize, before: &[usize]) -> bool {
     match test {
-        Test::And(parts) => parts.iter().any(has_equality),
-        Test::Compare(_, Comparison::Equal, Value::Field(one), Value::Field(other)) => one.source != other.source,
+        Test::And(parts) => parts.iter().any(|part| has_equality(part, joined, before)),
+        Test::Compare(_, Comparison::Equal, Value::Field(one), Value::Field(other)) => {
+            [(one, other), (other, one)].iter().any(|(a, b)| a.source == joined && before.contains(&b.source))
+        }
         _ => false,
     }
 }

@@ -170,7 +170,17 @@ impl Schema {
     /// These classes where a site has none of its own, and else with those of its catalogue that an administrator added.
     #[must_use]
     pub fn of(catalogue: &catalogue::Catalogue) -> Cow<'static, Self> {
-        let own: Vec<_> = catalogue.classes().iter().filter(|class| class.version > 0 && !class.retired).collect();
+        Self::made_of(catalogue, |class| !class.retired)
+    }
+
+    /// The same with classes that were retired: what a query depended on, it depends on when its class comes back.
+    #[must_use]
+    pub fn with_retired(catalogue: &catalogue::Catalogue) -> Cow<'static, Self> {
+        Self::made_of(catalogue, |_| true)
+    }
+
+    fn made_of(catalogue: &catalogue::Catalogue, wanted: impl Fn(&catalogue::Class) -> bool) -> Cow<'static, Self> {
+        let own: Vec<_> = catalogue.classes().iter().filter(|class| class.version > 0 && wanted(class)).collect();
         if own.is_empty() {
             Cow::Borrowed(Self::built_in())
         } else {

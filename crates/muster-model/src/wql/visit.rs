@@ -1,7 +1,10 @@
 //! A walk over a checked query, sub-selects too: what decides, and on whom it depends.
 
-use super::check::{Field, Select, Test, Value};
-use super::schema::Role;
+use super::{
+    check::{Field, Select, Source, Test, Value},
+    schema::Role,
+    tree::JoinKind,
+};
 use std::collections::BTreeSet;
 
 impl Select {
@@ -41,8 +44,13 @@ impl Select {
         self.tests(&mut |test| match test {
             Test::InSelect(_, value, select) => {
                 let inner = select.outputs.first().is_some_and(|output| is_number(&output.field));
-                is_own =
-                    is_own && inner && matches!(value, Value::Field(field) if is_number(field)) && select.is_of_each();
+                // An outer join may give a row without a number, and that one matters to everybody.
+                let outer = |source: &Source| source.join.as_ref().is_some_and(|(kind, _)| *kind != JoinKind::Inner);
+                is_own = is_own
+                    && inner
+                    && !select.sources.iter().any(outer)
+                    && matches!(value, Value::Field(field) if is_number(field))
+                    && select.is_of_each();
             }
             Test::CompareSelect(..) => is_own = false,
             _ => {}
@@ -77,7 +85,18 @@ fn said_of(select: &Select, source: usize) -> Vec<String> {
     let is_id = |value: &Value| matches!(value, Value::Field(field) if field.source == source && field.attribute.name.eq_ignore_ascii_case("CollectionID"));
     let text =
         |value: &Value| if let Value::Text(text) = value { Some(text.trim_end().to_ascii_uppercase()) } else { None };
-    let joins = select.sources.iter().filter_map(|source| source.join.as_ref().map(|(_, on)| on));
+    // An outer join keeps rows for which its condition does not hold: those of the side that it keeps are bounded by nothing in it.
+    let place = |id: usize| select.sources.iter().position(|source| source.id == id);
+    let joins = select.sources.iter().filter_map(|joined| {
+        let (kind, on) = joined.join.as_ref()?;
+        let bounds = match kind {
+            JoinKind::Inner => true,
+            JoinKind::Left => joined.id == source,
+            JoinKind::Right => place(source) < place(joined.id),
+            JoinKind::Full => false,
+        };
+        bounds.then_some(on)
+    });
     let tests = joins.chain(&select.condition).flat_map(conjuncts);
     tests
         .flat_map(|test| match test {
@@ -175,6 +194,11 @@ mod tests {
                 "select * from SMS_R_System a inner join SMS_R_System b on a.Name = b.Name where a.ResourceID != b.ResourceID",
                 false,
             ),
+            (
+                "select * from SMS_R_System where ResourceID not in (select x.ResourceID from SMS_R_System s left join SMS_G_System_SERVICE x \
+                 on x.ResourceID = s.ResourceID)",
+                false,
+            ),
             ("select * from SMS_R_System where Name in (select Name from SMS_R_System where Client = 0)", false),
             (
                 "select * from SMS_R_System where ResourceID in (select a.ResourceID from SMS_R_System a join SMS_R_System b on a.Name = b.Name)",
@@ -194,6 +218,30 @@ mod tests {
         assert_eq!(named("select * from SMS_R_System").unwrap(), [""; 0]);
         let any = "select * from SMS_R_System where ResourceID in (select ResourceID from SMS_FullCollectionMembership where IsDirect = 1)";
         assert_eq!(named(any), None);
+    }
+
+    // proves I2: a collection that a query does not really name is none that it depends on.
+    #[test]
+    fn what_an_outer_join_says_of_the_side_that_it_keeps_bounds_nothing() {
+        let named = |join: &str| {
+            let text = format!(
+                "select * from SMS_R_System where ResourceID in (select m.ResourceID from SMS_FullCollectionMembership m {join} join \
+                 SMS_R_System r on m.CollectionID = 'SMS00001' and r.ResourceID = m.ResourceID where m.CollectionID like 'P01%')"
+            );
+            checked(&text).select.collections().map(|ids| ids.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(named("inner").unwrap(), ["SMS00001"]);
+        assert_eq!((named("left"), named("full")), (None, None), "they keep every member of the others");
+        assert_eq!(named("right").unwrap(), ["SMS00001"], "it keeps the systems, and of the members those that fit");
+        let other = |join: &str| {
+            let text = format!(
+                "select r.ResourceID from SMS_R_System r {join} join SMS_FullCollectionMembership m \
+                 on m.CollectionID = 'SMS00001' and r.ResourceID = m.ResourceID"
+            );
+            checked(&text).select.collections().map(|ids| ids.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(other("left").unwrap(), ["SMS00001"]);
+        assert_eq!((other("right"), other("full")), (None, None));
     }
 
     #[test]

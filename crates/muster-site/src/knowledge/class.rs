@@ -19,7 +19,7 @@ use muster_model::{
 use muster_store::{
     Tx,
     db::{
-        channel, inventory,
+        channel, collection, inventory,
         inventory_class::{self, ClassRow, WaitingRow},
         quarantine::{self, QuarantineRow},
     },
@@ -110,6 +110,8 @@ pub async fn class_add(ctx: &Ctx, site: &Site, add: ClassAdd) -> Result<Inventor
         let class = Class { retired: false, ..class };
         let row = ClassRow { class, changed: ctx.now, changed_by: admin.name.to_string(), retired: None };
         inventory_class::put(tx, before.as_ref().map(|before| &before.class), &row).await?;
+        // What queries of collections mean may be another thing now.
+        collection::lock(tx).await?;
         let detail = format!(
             "Inventory class {} is version {}, with {} attributes.",
             row.class.name,
@@ -147,6 +149,7 @@ pub async fn class_retire(ctx: &Ctx, site: &Site, name: &str) -> Result<Inventor
         let class = Class { retired: true, ..before.class.clone() };
         let row = ClassRow { class, changed: ctx.now, changed_by: admin.name.to_string(), retired: Some(ctx.now) };
         inventory_class::put(tx, Some(&before.class), &row).await?;
+        collection::lock(tx).await?;
         let detail = format!("Inventory class {name} takes no more reports; what was reported stays.");
         audit::append(tx, ctx, "class_retire", format!("class {name}"), detail).await?;
         Ok::<_, SiteError>(row)
@@ -178,6 +181,16 @@ pub(crate) async fn class_follow(site: &Site) -> Result<(), SiteError> {
     Ok(())
 }
 
+async fn take_some(site: &Site, catalogue: &Catalogue, names: &[&str]) -> Result<Vec<WaitingRow>, SiteError> {
+    let mut reader = site.store.reader().await?;
+    let rows = inventory_class::waiting_of(&mut reader, site.store.dialect(), names, TAKEN).await?;
+    drop(reader);
+    for row in &rows {
+        take(site, catalogue, row).await?;
+    }
+    Ok(rows)
+}
+
 /// Takes in some of what waited for classes that are there now; whether there may be more.
 pub(crate) async fn class_take(site: &Site) -> Result<bool, SiteError> {
     if !site.memory.classes_changed.swap(false, Ordering::SeqCst) {
@@ -189,12 +202,14 @@ pub(crate) async fn class_take(site: &Site) -> Result<bool, SiteError> {
     if names.is_empty() {
         return Ok(false);
     }
-    let mut reader = site.store.reader().await?;
-    let rows = inventory_class::waiting_of(&mut reader, site.store.dialect(), &names, TAKEN).await?;
-    drop(reader);
-    for row in &rows {
-        take(site, &catalogue, row).await?;
-    }
+    let rows = match take_some(site, &catalogue, &names).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            // It waits on, and is looked at again.
+            site.memory.classes_changed.store(true, Ordering::SeqCst);
+            return Err(error);
+        }
+    };
     if rows.is_empty() {
         return Ok(false);
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 const PAGE: PageQuery = PageQuery { offset: 0, limit: 500 };
 
-fn definition(name: &str, attributes: &[(&str, &str)]) -> ClassAdd {
+pub(crate) fn definition(name: &str, attributes: &[(&str, &str)]) -> ClassAdd {
     let attribute = |(at, (name, kind)): (usize, &(&str, &str))| ClassAttribute {
         name: (*name).to_owned(),
         kind: (*kind).to_owned(),

@@ -11,6 +11,7 @@ mod certificate;
 mod class;
 mod client;
 mod collection;
+mod collection_failure;
 mod conflict;
 mod content;
 mod deployment;

@@ -308,7 +308,7 @@ pub async fn remove_rule(tx: &mut Tx, collection: CollectionId, id: i64) -> Resu
     Ok(done.rows_affected() > 0)
 }
 
-/// Deployments to a collection that are in force.
+/// Deployments to a collection that are in force, those of high impact first; the first 500.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -317,7 +317,7 @@ pub async fn deployments(
     id: CollectionId,
 ) -> Result<Vec<(CollectionDeployment, bool)>, StoreError> {
     let statement = "SELECT id, name, high_impact FROM deployment WHERE target_collection = $1 AND deleted IS NULL \
-         ORDER BY created, id LIMIT 500";
+         ORDER BY high_impact DESC, created, id LIMIT 500";
     let rows = sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?;
     let deployment = |row: &AnyRow| {
         let name: Name = parsed(row, "name")?;

@@ -185,6 +185,7 @@ const CASES: &[(&str, &[i64])] = &[
     ("DateDiff(hh, os.LastBootUpTime, GetDate()) > 2", &[1]),
     ("os.LastBootUpTime >= DateAdd(hh, -3, GetDate())", &[2]),
     ("DateAdd(month, 1, os.LastBootUpTime) > '2024-04-09'", &[1, 2]),
+    ("DateAdd(year, -9000, os.LastBootUpTime) is null", &[1, 2, 3, 4]),
     ("os.LastBootUpTime is null", &[3, 4]),
     ("DatePart(hour, os.LastBootUpTime) = 23", &[2]),
     // Null.

@@ -181,8 +181,13 @@ async fn evaluate(
                     round.settle(&piece, found);
                     None
                 }
-                // Its members stay as they are, and what depends on it goes by them.
-                Err(error) => Some(error),
+                // Nobody comes in by it; of those who are in, those stay whom the other rules still let.
+                Err(error) => {
+                    let before =
+                        state.members.get(&piece.collection).map(|members| (**members).clone()).unwrap_or_default();
+                    round.settle(&piece, before);
+                    Some(error)
+                }
             };
             answers.insert(piece.collection, (took, error));
         }

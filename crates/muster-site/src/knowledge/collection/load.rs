@@ -61,7 +61,7 @@ impl Stored {
                 Rule::Include(source) => node.includes.push(*source),
                 Rule::Exclude(source) => node.excludes.push(*source),
                 Rule::Query(text) => {
-                    let asks = query::asks(site, text);
+                    let asks = query::asked(site, text);
                     let (classes, collections, of_each) =
                         asks.map_or((None, Vec::new(), true), |asks| (asks.classes, asks.collections, asks.of_each));
                     let text = Arc::from(text.as_str());

@@ -7,11 +7,14 @@ use muster_model::{
     time::UnixMillis,
     wql::{self, Checked, Schema, date::Clock, schema::Role},
 };
-use muster_store::db::{device_change::SYSTEM, wql as store};
+use muster_store::{
+    StoreError,
+    db::{device_change::SYSTEM, wql as store},
+};
 use roaring::RoaringBitmap;
 use std::{collections::BTreeSet, time::Duration};
 
-/// A query that takes longer has failed; its collection stays as it is.
+/// A query that takes longer has failed: nobody comes into its collection by it.
 const TIME: Duration = Duration::from_secs(60);
 /// Inventory classes from which attributes of a system come.
 const BEHIND_SYSTEM: [&str; 6] = [
@@ -47,13 +50,12 @@ pub(super) struct Asks {
     pub(super) of_each: bool,
 }
 
-fn read(site: &Site, text: &str) -> Result<Checked, String> {
+fn read(schema: &Schema, text: &str) -> Result<Checked, String> {
     let shown = |error: wql::WqlError| {
         let (line, column) = error.span.line_and_column(text);
         format!("line {line}, column {column}: {}", error.message)
     };
-    let checked =
-        wql::parse(text).and_then(|parsed| wql::check(&parsed, &Schema::of(&site.catalogue.load()))).map_err(shown)?;
+    let checked = wql::parse(text).and_then(|parsed| wql::check(&parsed, schema)).map_err(shown)?;
     match checked.rule().map_err(shown)? {
         Role::System | Role::UnknownSystem => Ok(checked),
         _ => Err("a collection of devices takes devices, and this query gives users".to_owned()),
@@ -62,7 +64,15 @@ fn read(site: &Site, text: &str) -> Result<Checked, String> {
 
 /// What a query asks about; or why it cannot be asked.
 pub(super) fn asks(site: &Site, text: &str) -> Result<Asks, String> {
-    let checked = read(site, text)?;
+    asks_of(&read(&Schema::of(&site.catalogue.load()), text)?)
+}
+
+/// What a query that was saved asks about, also where a class of it was retired since.
+pub(super) fn asked(site: &Site, text: &str) -> Result<Asks, String> {
+    asks_of(&read(&Schema::with_retired(&site.catalogue.load()), text)?)
+}
+
+fn asks_of(checked: &Checked) -> Result<Asks, String> {
     let named = checked.select.collections().ok_or("it does not say of which collections it asks for members")?;
     let collections = named.iter().map(|id| id.parse().map_err(|_| format!("{id} is no id of a collection")));
     let fields = checked.select.fields();
@@ -73,12 +83,16 @@ pub(super) fn asks(site: &Site, text: &str) -> Result<Asks, String> {
         }
         _ => false,
     };
+    let is_known = |role: &Role| matches!(role, Role::System | Role::Members | Role::MembersOf(_));
     // Whether a system is the newest of several is said by the others.
-    let by_others = |name: &str| ["Active", "Obsolete"].iter().any(|one| one.eq_ignore_ascii_case(name));
+    let by_others =
+        |name: &str| ["Active", "Obsolete", "IsActive", "IsObsolete"].iter().any(|one| one.eq_ignore_ascii_case(name));
     Ok(Asks {
-        classes: classes(&checked),
+        classes: classes(checked),
         collections: collections.collect::<Result<_, _>>()?,
-        established: fields.iter().all(|field| is_established(&field.class.role, &field.attribute.name)),
+        // A class of the inventory that is only counted or joined says something as well.
+        established: checked.roles().iter().all(is_known)
+            && fields.iter().all(|field| is_established(&field.class.role, &field.attribute.name)),
         of_each: checked.select.is_of_each() && !fields.iter().any(|field| by_others(&field.attribute.name)),
     })
 }
@@ -108,7 +122,7 @@ pub(super) async fn members(
     now: UnixMillis,
     scope: &Scope,
 ) -> Result<Result<RoaringBitmap, String>, SiteError> {
-    let checked = match read(site, text) {
+    let checked = match read(&Schema::of(&site.catalogue.load()), text) {
         Ok(checked) => checked,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -121,7 +135,12 @@ pub(super) async fn members(
     let mut reader = site.store.reader().await?;
     let asked = store::members(&mut reader, site.store.dialect(), &checked, clock, only.as_deref());
     match tokio::time::timeout(TIME, asked).await {
-        Ok(found) => Ok(Ok(load::set(found?)?)),
+        Ok(Ok(found)) => Ok(Ok(load::set(found)?)),
+        // What the database refuses of one rule is that rule's error, and no other collection's.
+        Ok(Err(StoreError::Database(error))) if error.as_database_error().is_some() => {
+            Ok(Err(format!("the database refuses it: {error}")))
+        }
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Ok(Err(format!("it took longer than {} s", TIME.as_secs()))),
     }
 }

@@ -24,13 +24,15 @@ pub(super) struct Statement {
     dialect: Dialect,
     clock: Clock,
     pub(super) bound: Vec<Bound>,
+    /// The resources that sub-selects need to look at, as SQL has them, where not all.
+    only: Option<String>,
 }
 
 const UNKNOWN: &str = "CAST(NULL AS BOOLEAN)";
 
 impl Statement {
     pub(super) fn new(dialect: Dialect, clock: Clock) -> Self {
-        Self { dialect, clock, bound: Vec::new() }
+        Self { dialect, clock, bound: Vec::new(), only: None }
     }
 
     fn parameter(&mut self, value: Bound) -> String {
@@ -41,11 +43,16 @@ impl Statement {
     /// The resources that a query finds, or those of them that are in the list.
     pub(super) fn members(&mut self, select: &Select, only: Option<&[i64]>) -> String {
         let from = format!("t{}.ResourceID", select.sources[0].id);
+        let only = only.map(|only| {
+            let list = self.parameter(Bound::Text(super::super::column::to_json(&only)));
+            word::numbers(self.dialect, &list)
+        });
+        // Where each resource is found by what is known of it alone, nobody else's rows matter to it in a sub-select either.
+        self.only = only.clone().filter(|_| select.is_of_each());
         let mut text = format!("SELECT DISTINCT {from} AS resource_id {}", self.from(select));
         text.push_str(&format!(" AND {from} IS NOT NULL"));
         if let Some(only) = only {
-            let list = self.parameter(Bound::Text(super::super::column::to_json(&only)));
-            text.push_str(&format!(" AND {from} IN {}", word::numbers(self.dialect, &list)));
+            text.push_str(&format!(" AND {from} IN {only}"));
         }
         text.push_str(" ORDER BY 1");
         text
@@ -68,7 +75,8 @@ impl Statement {
         let distinct = if select.distinct { "DISTINCT " } else { "" };
         let from = self.from(select);
         let mut order = Vec::new();
-        for (value, descending) in &select.order {
+        // A count is one row.
+        for (value, descending) in select.order.iter().filter(|_| select.count.is_none()) {
             let (way, nulls) = if *descending { ("DESC", "LAST") } else { ("ASC", "FIRST") };
             let at =
                 select.outputs.iter().position(|output| matches!(value, Value::Field(field) if *field == output.field));
@@ -169,11 +177,18 @@ impl Statement {
                 let value = self.in_domain(*domain, value);
                 let result = self.result(*domain, select);
                 let from = self.from(select);
-                format!("{value} IN (SELECT {result} {from})")
+                let bounds = self.bounds(select);
+                format!("{value} IN (SELECT {result} {from}{bounds})")
             }
             Test::IsNull(value) => format!("{} IS NULL", self.value(value)),
             Test::Any { id, field, test } => self.any(*id, field, test),
         }
+    }
+
+    /// What bounds a sub-select of numbers to the resources that matter.
+    fn bounds(&self, select: &Select) -> String {
+        let (Some(only), Some(output)) = (&self.only, select.outputs.first()) else { return String::new() };
+        format!(" AND t{}.ResourceID IN {only}", output.field.source)
     }
 
     /// Parts in halves of halves: a long chain is no deep expression.

@@ -301,6 +301,9 @@ pub(super) fn part(dialect: Dialect, part: Part, local: &str) -> String {
     let_in(local, &body)
 }
 
+/// The months of the years 1 to 9999, as 12 times the year and the number of the month.
+const MONTHS: &str = "13 AND 120000";
+
 /// A local moment that is so many parts later.
 pub(super) fn plus(dialect: Dialect, part: Part, number: i64, local: &str) -> String {
     let (months, length) = match part {
@@ -324,14 +327,18 @@ pub(super) fn plus(dialect: Dialect, part: Part, number: i64, local: &str) -> St
     let rest = format!("(x + {SHIFT}) % {DAY}");
     known(&match dialect {
         Dialect::Sqlite => format!(
-            "(SELECT f * 1000 + (min(d, CAST(strftime('%d', f, 'unixepoch', '+1 month', '-1 day') AS INTEGER)) - 1) * {DAY} + r \
+            "(SELECT f * 1000 + (min(d, coalesce(CAST(strftime('%d', f, 'unixepoch', '+1 month', '-1 day') AS INTEGER), 31)) - 1) * {DAY} + r \
              FROM (SELECT CAST(strftime('%s', {seconds}, 'unixepoch', 'start of month', '{months:+} months') AS INTEGER) AS f, \
              CAST(strftime('%d', {seconds}, 'unixepoch') AS INTEGER) AS d, {rest} AS r FROM (SELECT {local} AS x)))"
         ),
+        // Only within the years that are known: beyond its own range PostgreSQL refuses the whole statement.
         Dialect::Postgres => let_in(
             local,
             &format!(
-                "CAST(extract(epoch FROM date_trunc('day', {} + make_interval(months => {months}))) AS BIGINT) * 1000 + {rest}",
+                "CASE WHEN {} * 12 + {} + {months} BETWEEN {MONTHS} THEN CAST(extract(epoch FROM \
+                 date_trunc('day', {} + make_interval(months => {months}))) AS BIGINT) * 1000 + {rest} END",
+                calendar(dialect, Part::Year),
+                calendar(dialect, Part::Month),
                 timestamp(&seconds)
             ),
         ),
