@@ -16,6 +16,7 @@ use crate::{
     listen::{
         self, Door, Stop, Stopper,
         gate::Gate,
+        pace::Pace,
         registry::Registry,
         tls::{Ask, ServerTls, ServerTlsError},
     },
@@ -346,7 +347,9 @@ fn spawn(
         registry: registry.clone(),
     });
     let http = &config.http;
-    let door = |name, listener, most, each| Door { name, listener, gate: Gate::new(name, most, each) };
+    let pace = http.handshakes_per_minute;
+    let door =
+        |name, listener, most, each| Door { name, listener, gate: Gate::new(name, most, each), pace: Pace::new(pace) };
     let devices = door("management_point", sockets.management_point, http.management_point_connections, 0);
     let running = stop.clone();
     tokio::spawn(listen::accept(devices, stop.clone(), move |stream, peer, ticket| {

@@ -105,6 +105,7 @@ fn numbers(config: &Config, found: &mut Vec<String>) {
         ("http.revocation_connections", http.revocation_connections),
         ("http.connections_per_address", http.connections_per_address),
         ("http.requests_per_minute", http.requests_per_minute as usize),
+        ("http.handshakes_per_minute", http.handshakes_per_minute as usize),
         ("limits.enrol_bytes", config.limits.enrol_bytes),
         ("limits.attestation_bytes", config.limits.attestation_bytes),
         ("limits.domain_bytes", config.limits.domain_bytes),

@@ -174,6 +174,8 @@ pub struct Http {
     pub connections_per_address: usize,
     /// Requests of one address in a minute to the enrolment door, to the revocation door, and tries to sign in.
     pub requests_per_minute: u32,
+    /// Connections of one address in a minute to each door; more wait their turn.
+    pub handshakes_per_minute: u32,
 }
 
 impl Default for Http {
@@ -190,6 +192,7 @@ impl Default for Http {
             revocation_connections: 1_000,
             connections_per_address: 64,
             requests_per_minute: 600,
+            handshakes_per_minute: 3_000,
         }
     }
 }

@@ -76,6 +76,11 @@ const KEYS: &[(&str, &str)] = &[
         "Requests of one address in a minute to the enrolment door, as many to the revocation door, and as many tries to sign in.",
     ),
     (
+        "http.handshakes_per_minute",
+        "New connections of one address in a minute to each door, a fifth of them at once. More wait their turn, up to half a minute; the \
+         address may be that of many devices.",
+    ),
+    (
         "pkcs11.module",
         "Path of a PKCS#11 module (a shared library). With it, `musterd trust rotate` makes issuing and policy keys in the token; keys \
          that are files go on working until they are revoked. Unset: keys are encrypted files in `keys/`.",

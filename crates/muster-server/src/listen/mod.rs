@@ -2,8 +2,10 @@
 
 mod device;
 pub(crate) mod gate;
+
 mod http1;
 mod live;
+pub(crate) mod pace;
 pub(crate) mod registry;
 mod stall;
 pub(crate) mod tls;
@@ -12,7 +14,14 @@ pub(crate) use device::serve as serve_devices;
 pub(crate) use http1::serve as serve_http;
 
 use gate::{Gate, Ticket};
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use pace::Pace;
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -27,6 +36,8 @@ pub(crate) struct Door {
     pub(crate) listener: TcpListener,
     /// How many at once.
     pub(crate) gate: Arc<Gate>,
+    /// How fast those of one address.
+    pub(crate) pace: Pace,
 }
 
 /// Told to every part when the server stops; and every part that runs holds one, so that the end can wait for all.
@@ -85,12 +96,22 @@ where
         match accepted {
             Ok((stream, peer)) => {
                 let peer = canonical(peer);
-                let Some(ticket) = door.gate.enter(peer.ip()) else {
+                let turn = door.pace.turn(peer.ip(), Instant::now());
+                let Some((wait, ticket)) = turn.zip(door.gate.enter(peer.ip())) else {
                     metrics::counter!("muster_connections_refused_total", "door" => door.name).increment(1);
                     continue;
                 };
                 drop(stream.set_nodelay(true));
-                tokio::spawn(serve(stream, peer, ticket));
+                let served = serve(stream, peer, ticket);
+                if wait.is_zero() {
+                    tokio::spawn(served);
+                } else {
+                    metrics::counter!("muster_connections_delayed_total", "door" => door.name).increment(1);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(wait).await;
+                        served.await;
+                    });
+                }
             }
             Err(error) => {
                 if !is_of_the_connection(&error) {

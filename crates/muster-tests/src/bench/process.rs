@@ -195,6 +195,7 @@ impl Site {
         let mut command = Command::new(musterd);
         if limits == Limits::Wide {
             command
+                .env("MUSTERD_HTTP__HANDSHAKES_PER_MINUTE", "100000000")
                 .env("MUSTERD_LIMITS__DEVICE_REQUESTS", "1000000000")
                 .env("MUSTERD_LIMITS__DEVICE_MESSAGES", "1000000000")
                 .env("MUSTERD_LIMITS__DEVICE_REPORT_BYTES", "1000000000000");
