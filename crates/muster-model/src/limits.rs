@@ -166,6 +166,17 @@ pub const WAITING_BYTES: usize = 64 << 10;
 /// Sections that wait, of all devices together: 640 MB at the very most.
 pub const WAITING_SECTIONS: u64 = 10_000;
 
+/// Attributes of one discovery record. The longest that a directory gives has about 30.
+pub const DISCOVERY_ATTRIBUTES: usize = 64;
+/// Bytes of one value of a discovery record: a distinguished name has up to 1,000.
+pub const DISCOVERY_VALUE_BYTES: usize = 1 << 10;
+/// Values of one attribute of a discovery record.
+pub const DISCOVERY_VALUES: usize = 256;
+/// Bytes of a whole discovery record.
+pub const DISCOVERY_RECORD_BYTES: usize = 32 << 10;
+/// Resources without a client that a site holds; whoever fills a directory or a network does not fill the site's disk.
+pub const DISCOVERED_RESOURCES: u64 = 1_000_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

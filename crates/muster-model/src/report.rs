@@ -9,7 +9,9 @@
 //! retransmission; one that arrives at another head is a second history of the same device (a clone, a restored image).
 
 use crate::{
+    api::ResourceKind,
     boundary,
+    discovery::{Facts, check_facts},
     enrol::DeviceClaims,
     id::{Hash, SiteCode},
     inventory::InventoryReport,
@@ -92,6 +94,8 @@ pub enum Body {
     Heartbeat(DeviceClaims),
     /// Where the client is: for the boundaries that say which management points are near.
     Network(NetworkReport),
+    /// What the client is, for queries and collections (heartbeat discovery).
+    Discovery(DiscoveryReport),
     /// What is on the device.
     Inventory(InventoryReport),
 }
@@ -102,7 +106,9 @@ impl Body {
     pub const fn channel(&self) -> Channel {
         match self {
             Self::Inventory(_) => Channel::Inventory,
-            Self::Status(_) | Self::Deployment(_) | Self::Heartbeat(_) | Self::Network(_) => Channel::Status,
+            Self::Status(_) | Self::Deployment(_) | Self::Heartbeat(_) | Self::Network(_) | Self::Discovery(_) => {
+                Channel::Status
+            }
         }
     }
 }
@@ -125,6 +131,40 @@ impl NetworkReport {
         self.addresses.len() <= limits::NETWORK_ADDRESSES
             && self.addresses.iter().all(|text| boundary::network(text).is_some())
             && self.directory_site.as_deref().is_none_or(boundary::is_directory_site)
+    }
+}
+
+/// What a client says of itself for discovery, under Configuration Manager's names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoveryReport {
+    /// Attributes of [`DISCOVERED_BY_CLIENTS`].
+    pub facts: Facts,
+}
+
+/// What a client may say of itself for discovery. Where it is in a directory, and in which groups, is not its to say.
+pub const DISCOVERED_BY_CLIENTS: [&str; 13] = [
+    "ResourceDomainORWorkgroup",
+    "OperatingSystemNameandVersion",
+    "Build",
+    "CPUType",
+    "SMBIOSGUID",
+    "LastLogonUserName",
+    "IsVirtualMachine",
+    "IPAddresses",
+    "IPSubnets",
+    "IPv6Addresses",
+    "IPv6Prefixes",
+    "MACAddresses",
+    "ResourceNames",
+];
+
+impl DiscoveryReport {
+    /// Whether every part obeys its limit, and is the client's to say.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        self.facts.keys().all(|name| DISCOVERED_BY_CLIENTS.contains(&name.as_str()))
+            && check_facts(&self.facts, ResourceKind::System).is_ok()
     }
 }
 

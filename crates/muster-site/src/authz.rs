@@ -58,3 +58,14 @@ pub fn device(ctx: &Ctx) -> Result<&DeviceCaller, SiteError> {
         _ => Err(SiteError::refused(Code::Unauthenticated, "Only a device may ask this.")),
     }
 }
+
+/// The site itself: what its own background work hands in.
+///
+/// # Errors
+/// `unauthenticated` for everybody else.
+pub fn site(ctx: &Ctx) -> Result<(), SiteError> {
+    match &ctx.caller {
+        Caller::Site => Ok(()),
+        _ => Err(SiteError::refused(Code::Unauthenticated, "Only the site itself does this.")),
+    }
+}

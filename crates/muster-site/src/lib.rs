@@ -71,6 +71,10 @@ pub use knowledge::collection::{
     collection_list, collection_members, collection_preview, collection_rule_add, collection_rule_remove,
     collection_show, collection_work, device_collections,
 };
+pub use knowledge::discovery::{
+    Taken, discovery_settings_show, discovery_settings_update, discovery_take, discovery_work, resource_list,
+    resource_remove, resource_show,
+};
 pub use knowledge::{
     class::{class_add, class_list, class_retire, class_show},
     inventory::{inventory_show, inventory_summary, inventory_sweep},

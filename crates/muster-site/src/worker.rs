@@ -9,6 +9,7 @@ use crate::{
     },
     knowledge::{
         class::{class_follow, class_take},
+        discovery::discovery_work,
         inventory::inventory_sweep,
     },
 };
@@ -120,6 +121,9 @@ impl Worker {
             // What has expired is refused already; here it goes.
             transaction!(self.site.store, "session_purge", |tx| { session::purge(tx, now).await })?;
             certificate_purge(&self.site, now).await?;
+            if discovery_work(&self.site, now).await? {
+                return Ok(true);
+            }
             self.renewed = Some(now);
         }
         if !(0..DAY).contains(&now.since(self.swept)) {

@@ -6,6 +6,7 @@
 //! machines are stored once. And what could not be read is never an empty list: the class is absent, with the reason.
 
 pub mod diff;
+mod discovery;
 mod row;
 
 mod computer_system;

@@ -1,6 +1,7 @@
 //! `muster-agent run`: the start phase, in which every error stops the agent with a sentence that says what to do, and the run
 //! phase, in which every error is logged and tried again.
 
+mod discovery;
 pub mod follow;
 mod inventory;
 pub mod locate;
@@ -146,6 +147,7 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.spawn(locate::follow(agent.clone(), policy.clone()));
     tasks.spawn(inventory::run(agent.clone(), policy.clone()));
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
+    tasks.spawn(discovery::run(agent.clone(), policy.clone()));
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
     tracing::info!(site = %agent.site.identity().site, "the agent runs");
     // A stop that can never come is a stop.

@@ -123,9 +123,10 @@ pub(super) fn push(
         Body::Deployment(_) => ("deployment", false),
         Body::Heartbeat(_) => ("heartbeat", false),
         Body::Network(_) => ("network", false),
+        Body::Discovery(_) => ("discovery", false),
         Body::Inventory(_) => ("inventory", false),
     };
-    if matches!(message.body, Body::Heartbeat(_) | Body::Network(_)) {
+    if matches!(message.body, Body::Heartbeat(_) | Body::Network(_) | Body::Discovery(_)) {
         remove_waiting(tx, size, kind)?;
     }
     let body = serde_json::to_string(message).map_err(|_| StoreError::Damaged)?;

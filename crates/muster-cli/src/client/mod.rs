@@ -19,6 +19,7 @@ mod hardware;
 mod issuer;
 mod message;
 mod query;
+mod resource;
 mod secret;
 mod serial;
 mod session;

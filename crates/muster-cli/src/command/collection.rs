@@ -159,8 +159,7 @@ impl Verb {
             Self::Preview(create) => {
                 let request = create.request(&client, ctx.now).await?;
                 ctx.out.value(&client.collection_preview(&request).await?, |preview| {
-                    let rows =
-                        preview.items.iter().map(|m| [m.device.to_string(), m.name.clone(), m.state.to_string()]);
+                    let rows = preview.items.iter().map(|m| [member_device(m), m.name.clone(), member_state(m)]);
                     let table = output::table(["DEVICE", "NAME", "STATE"], rows);
                     output::listed(&table, preview.items.len(), preview.total, 0, "No device would be in it.")
                 })
@@ -178,7 +177,7 @@ impl Verb {
                 let id = find::collection(&client, &collection).await?;
                 ctx.out.value(&client.collection_members(id, &part.query()).await?, |page| {
                     let row = |m: &muster_model::api::CollectionMember| {
-                        [m.device.to_string(), m.resource_id.to_string(), m.name.clone(), m.state.to_string()]
+                        [member_device(m), m.resource_id.to_string(), m.name.clone(), member_state(m)]
                     };
                     let table = output::table(["DEVICE", "RESOURCE", "NAME", "STATE"], page.items.iter().map(row));
                     output::listed(&table, page.items.len(), page.total, page.offset, "No members.")
@@ -196,6 +195,14 @@ impl Verb {
             }
         }
     }
+}
+
+fn member_device(member: &muster_model::api::CollectionMember) -> String {
+    member.device.map(|device| device.to_string()).unwrap_or_default()
+}
+
+fn member_state(member: &muster_model::api::CollectionMember) -> String {
+    member.state.map_or("no client", muster_model::api::DeviceState::as_str).to_owned()
 }
 
 fn explained(said: &muster_model::api::CollectionExplained) -> String {

@@ -15,6 +15,7 @@ mod completion;
 mod conflict;
 mod deployment;
 mod device;
+mod discovery;
 mod enrolment;
 mod find;
 mod hardware;
@@ -25,6 +26,7 @@ mod message;
 mod profile;
 mod quarantine;
 mod query;
+mod resource;
 mod secret;
 mod serial;
 mod session;
@@ -139,6 +141,12 @@ enum Noun {
     /// Questions in WQL, Configuration Manager's query language
     #[command(subcommand)]
     Query(query::Verb),
+    /// Discovery: how resources are found, and for how long what was found is kept
+    #[command(subcommand)]
+    Discovery(discovery::Verb),
+    /// Resources: what discovery found, with a client or without
+    #[command(subcommand)]
+    Resource(resource::Verb),
     /// Client settings
     #[command(subcommand)]
     Settings(settings::Verb),
@@ -244,6 +252,8 @@ impl Cli {
             Noun::Boundary(verb) => verb.run(&ctx).await,
             Noun::BoundaryGroup(verb) => verb.run(&ctx).await,
             Noun::Query(verb) => verb.run(&ctx).await,
+            Noun::Discovery(verb) => verb.run(&ctx).await,
+            Noun::Resource(verb) => verb.run(&ctx).await,
             Noun::Settings(verb) => verb.run(&ctx).await,
             Noun::Site(verb) => verb.run(&ctx).await,
             Noun::Trust(verb) => verb.run(&ctx).await,
@@ -376,6 +386,11 @@ mod tests {
             &format!("muster boundary-group add --name Berlin --boundary {id} --management-point https://mp1:8440"),
             &format!("muster boundary-group change {id} --name Berlin"),
             &format!("muster boundary-group remove {id} -y"),
+            "muster discovery settings",
+            "muster discovery keep --days 30",
+            "muster resource list --kind user --search ada --client false --limit 5",
+            "muster resource show 16777217",
+            "muster resource remove 16777217 -y",
             "muster settings show",
             "muster settings update --policy-poll 30m",
             "muster audit list",

@@ -212,14 +212,14 @@ impl Default for CollectionQuery {
 api! {
     /// A member of a collection.
     struct CollectionMember {
-        /// The device.
-        device: DeviceId,
+        /// The device; none: no client runs on it.
+        device: Option<DeviceId>,
         /// Its number among all resources, as queries know it.
         resource_id: i64,
-        /// Its host name.
+        /// Its host name, or what discovery calls it.
         name: String,
-        /// Its state.
-        state: DeviceState,
+        /// The device's state.
+        state: Option<DeviceState>,
     }
 }
 api! {

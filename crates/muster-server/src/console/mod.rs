@@ -22,6 +22,7 @@ mod paging;
 mod picture;
 mod problem;
 mod query;
+mod resource;
 mod shell;
 mod sign_in;
 mod site;
@@ -40,6 +41,8 @@ mod sample_evidence;
 mod sample_issuer;
 #[cfg(test)]
 mod sample_location;
+#[cfg(test)]
+mod sample_resource;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
@@ -119,6 +122,10 @@ fn routes_of_devices() -> Vec<Route> {
         post("/devices/{id}/unblock", Change, device::device_unblock),
         get("/devices/{id}/retire", Change, device::retire_confirm),
         post("/devices/{id}/retire", Change, device::device_retire),
+        get("/resources", See, resource::resource_list),
+        get("/resources/{id}", See, resource::resource_show),
+        get("/resources/{id}/remove", Change, resource::remove_confirm),
+        post("/resources/{id}/remove", Change, resource::resource_remove),
         get("/enrolments", See, enrolment::enrolment_list),
         post("/enrolments/{id}/approve", Change, enrolment::enrolment_approve),
         post("/enrolments/{id}/refuse", Change, enrolment::enrolment_refuse),

@@ -85,10 +85,10 @@ pub(super) fn detail(f: Flavour, built_in: bool) -> CollectionDetail {
 
 pub(super) fn members(f: Flavour) -> Vec<CollectionMember> {
     let member = |number: u128| CollectionMember {
-        device: DeviceId(Uuid::from_u128(number)),
+        device: (number != 4).then(|| DeviceId(Uuid::from_u128(number))),
         resource_id: 16_777_216 + i64::try_from(number).unwrap(),
         name: f.text("web-01"),
-        state: if number == 2 { DeviceState::Blocked } else { DeviceState::Active },
+        state: (number != 4).then_some(if number == 2 { DeviceState::Blocked } else { DeviceState::Active }),
     };
     if f == Flavour::Empty { vec![] } else { (1..5).map(member).collect() }
 }

@@ -59,10 +59,11 @@ pub(crate) enum Done {
     CollectionDeleted,
     ClassAdded,
     ClassRetired,
+    ResourceRemoved,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 20] = [
+    const ALL: [(Self, &str, &str); 21] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -102,6 +103,7 @@ impl Done {
         (Self::CollectionDeleted, "collection-deleted", "The collection was deleted. Its devices stay as they are."),
         (Self::ClassAdded, "class-added", "The class was added. What waited for it is taken in by the minute."),
         (Self::ClassRetired, "class-retired", "The class was retired. Devices' reports of it are refused."),
+        (Self::ResourceRemoved, "resource-removed", "The resource was removed, with what discovery said of it."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 

@@ -17,8 +17,9 @@ use super::{
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
     query::QueriesPage,
+    resource::{ResourcePage, ResourcesPage},
     sample::{Flavour, HOSTILE, NOW, hash},
-    sample_collection, sample_location,
+    sample_collection, sample_location, sample_resource,
     shell::{Done, Shell, Theme},
     sign_in::SignInPage,
     site::{SettingsPage, SitePage},
@@ -28,7 +29,8 @@ use askama::Template;
 use muster_model::{
     api::{
         AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
-        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryResult, Role, TokenCreated,
+        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryResult, ResourceQuery, Role,
+        TokenCreated,
     },
     id::TokenId,
     inventory::Value,
@@ -76,6 +78,15 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-messages", device(Tab::Messages(f.page(f.messages(), 400), first()))),
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
+        page(
+            "resources",
+            ResourcesPage::new(
+                f.shell("resources"),
+                ResourceQuery { limit: 50, ..ResourceQuery::default() },
+                f.page(sample_resource::resources(f), 4),
+            ),
+        ),
+        page("resource", ResourcePage { shell: f.shell("resources"), detail: sample_resource::resource(f) }),
         page("enrolments", EnrolmentsPage::new(approved, EnrolmentState::Pending, first(), f.page(f.enrolments(), 2))),
         page(
             "issuers",

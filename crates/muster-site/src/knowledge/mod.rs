@@ -1,5 +1,6 @@
 //! What is on the devices: inventory and its classes, the devices themselves, and the collections that they are in.
 pub mod class;
 pub mod collection;
+pub mod discovery;
 pub mod inventory;
 pub mod query;

@@ -16,6 +16,7 @@ mod conflict;
 mod content;
 mod deployment;
 mod device;
+mod discovery;
 mod enrolment;
 mod enterprise;
 mod hardware;

@@ -298,6 +298,16 @@ pub async fn add_rule(tx: &mut Tx, row: &RuleRow) -> Result<i64, StoreError> {
     Ok(id)
 }
 
+/// The collections with a rule that names this resource.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn with_resource(conn: &mut AnyConnection, number: i64) -> Result<Vec<CollectionId>, StoreError> {
+    let statement = "SELECT DISTINCT collection FROM collection_rule WHERE resource_id = $1";
+    let ids: Vec<String> = sqlx::query_scalar(statement).bind(number).fetch_all(conn).await?;
+    ids.iter().map(|id| column::parse(id, "collection")).collect()
+}
+
 /// Removes a rule of that collection; `false`: it has no such rule.
 ///
 /// # Errors

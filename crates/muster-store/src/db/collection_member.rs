@@ -2,7 +2,7 @@
 
 use super::{
     Dialect, StoreError, Tx,
-    column::{parse, parsed, signed, to_json, unsigned},
+    column::{parse, parsed, parsed_opt, signed, to_json, unsigned},
 };
 use muster_model::{
     api::{CollectionMember, PageQuery},
@@ -82,21 +82,34 @@ pub async fn of(conn: &mut AnyConnection, collection: CollectionId) -> Result<Ve
     Ok(sqlx::query_scalar(statement).bind(collection.to_string()).fetch_all(conn).await?)
 }
 
-/// Devices that are not retired, as resources: all, or those of `only`.
+/// Systems: those with a client that is not retired, and, unless only clients are wanted, those that were found and have none. All,
+/// or those of `only`.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn systems(conn: &mut AnyConnection, dialect: Dialect, only: Option<&[u32]>) -> Result<Vec<i64>, StoreError> {
+pub async fn systems(
+    conn: &mut AnyConnection,
+    dialect: Dialect,
+    only: Option<&[u32]>,
+    clients: bool,
+) -> Result<Vec<i64>, StoreError> {
+    macro_rules! all {
+        ($rest:literal) => {
+            concat!(
+                "SELECT x.resource_id FROM resource x LEFT JOIN device d ON d.id = x.device WHERE x.kind = 'system' \
+                 AND (d.state <> 'retired' OR (x.device IS NULL AND x.gone IS NULL AND $1 = 0))",
+                $rest
+            )
+        };
+    }
     let Some(only) = only else {
-        let statement = "SELECT resource_id FROM device WHERE state <> 'retired'";
-        return Ok(sqlx::query_scalar(statement).fetch_all(conn).await?);
+        return Ok(sqlx::query_scalar(all!("")).bind(i64::from(clients)).fetch_all(conn).await?);
     };
     let statement = dialect.pick([
-        "SELECT resource_id FROM device WHERE state <> 'retired' AND resource_id IN (SELECT value FROM json_each($1))",
-        "SELECT resource_id FROM device WHERE state <> 'retired' AND resource_id IN \
-         (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e)",
+        all!(" AND x.resource_id IN (SELECT value FROM json_each($2))"),
+        all!(" AND x.resource_id IN (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($2 AS jsonb)) AS e)"),
     ]);
-    Ok(sqlx::query_scalar(statement).bind(to_json(&only)).fetch_all(conn).await?)
+    Ok(sqlx::query_scalar(statement).bind(i64::from(clients)).bind(to_json(&only)).fetch_all(conn).await?)
 }
 
 /// Writes what an evaluation came to.
@@ -184,10 +197,10 @@ pub async fn ask_policy(tx: &mut Tx, resources: &[u32], now: UnixMillis) -> Resu
 
 fn member(row: &AnyRow) -> Result<CollectionMember, StoreError> {
     Ok(CollectionMember {
-        device: parsed(row, "id")?,
+        device: parsed_opt(row, "id")?,
         resource_id: row.try_get("resource_id")?,
         name: row.try_get("name")?,
-        state: parsed(row, "state")?,
+        state: parsed_opt(row, "state")?,
     })
 }
 
@@ -204,8 +217,9 @@ pub async fn list(
         .bind(collection.to_string())
         .fetch_one(&mut *conn)
         .await?;
-    let statement = "SELECT d.id, d.resource_id, d.name, d.state FROM collection_member m \
-         JOIN device d ON d.resource_id = m.resource_id WHERE m.collection = $1 ORDER BY d.name, d.id LIMIT $2 OFFSET $3";
+    let statement = "SELECT d.id, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM collection_member m \
+         JOIN resource x ON x.resource_id = m.resource_id LEFT JOIN device d ON d.id = x.device \
+         WHERE m.collection = $1 ORDER BY 3, 2 LIMIT $2 OFFSET $3";
     let rows = sqlx::query(statement)
         .bind(collection.to_string())
         .bind(i64::from(page.limit))
@@ -226,10 +240,12 @@ pub async fn devices(
     limit: u32,
 ) -> Result<Vec<CollectionMember>, StoreError> {
     let statement = dialect.pick([
-        "SELECT id, resource_id, name, state FROM device WHERE resource_id IN (SELECT value FROM json_each($1)) \
-         ORDER BY name, id LIMIT $2",
-        "SELECT id, resource_id, name, state FROM device WHERE resource_id IN \
-         (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e) ORDER BY name, id LIMIT $2",
+        "SELECT d.id, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
+         LEFT JOIN device d ON d.id = x.device WHERE x.resource_id IN (SELECT value FROM json_each($1)) \
+         ORDER BY 3, 2 LIMIT $2",
+        "SELECT d.id, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
+         LEFT JOIN device d ON d.id = x.device WHERE x.resource_id IN \
+         (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e) ORDER BY 3, 2 LIMIT $2",
     ]);
     let rows = sqlx::query(statement).bind(to_json(&resources)).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(member).collect()

@@ -3,10 +3,10 @@
 use super::{
     StoreError, Tx,
     column::{self, parse, parsed, parsed_opt, signed, to_json, unsigned},
-    device_change,
+    device_change, resource,
 };
 use muster_model::{
-    api::DeviceState,
+    api::{DeviceState, ResourceKind},
     enrol::DeviceClaims,
     id::{DeviceId, Hash, ResourceId},
     time::UnixMillis,
@@ -84,18 +84,12 @@ fn device(row: &AnyRow) -> Result<DeviceRow, StoreError> {
     })
 }
 
-/// The next number of a resource, that nothing had before.
-async fn next_resource_id(tx: &mut Tx) -> Result<i64, StoreError> {
-    let statement = "UPDATE resource_number SET next = next + 1 WHERE kind = 'system' RETURNING next - 1";
-    Ok(sqlx::query_scalar(statement).fetch_one(tx.conn()).await?)
-}
-
 /// Adds a device, and gives it its number.
 ///
 /// # Errors
 /// [`StoreError::Exists`] when the id or the key is another's.
 pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
-    let resource_id = next_resource_id(tx).await?;
+    let resource_id = resource::next_number(tx, ResourceKind::System).await?;
     let statement = "INSERT INTO device (id, state, name, operating_system, agent_version, key_id, spki, hardware_id, \
          certificate_serial, certificate_expires, certificate, enrolled, last_seen, revision, search, hardware, account, \
          resource_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16, $17)";
@@ -119,6 +113,7 @@ pub async fn insert(tx: &mut Tx, row: &DeviceRow) -> Result<(), StoreError> {
         .bind(resource_id)
         .execute(tx.conn())
         .await?;
+    resource::insert_device(tx, resource_id, row.id, row.enrolled).await?;
     device_change::note_system(tx, row.id).await
 }
 

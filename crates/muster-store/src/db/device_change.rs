@@ -11,6 +11,11 @@ use sqlx::{AnyConnection, Row};
 /// The class of what stands in the device's own row and not in its inventory.
 pub const SYSTEM: &str = "SMS_R_System";
 
+/// The class of what is known of users.
+pub const USER: &str = "SMS_R_User";
+/// The class of what is known of groups of users.
+pub const USER_GROUP: &str = "SMS_R_UserGroup";
+
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -23,6 +28,8 @@ pub struct Change {
 }
 
 static NOTE: Bulk = Bulk::new("INSERT INTO device_change (device, classes)", 2, "");
+
+static NOTE_RESOURCE: Bulk = Bulk::new("INSERT INTO device_change (device, classes, resource_id)", 3, "");
 
 /// Notes changes, one row for each device.
 ///
@@ -41,13 +48,24 @@ pub async fn note_system(tx: &mut Tx, device: DeviceId) -> Result<(), StoreError
     note(tx, &[(device, [SYSTEM])]).await
 }
 
+/// Notes that what is said of resources changed on which no client runs.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn note_resources(tx: &mut Tx, resources: &[i64], class: &str) -> Result<(), StoreError> {
+    NOTE_RESOURCE
+        .run(tx, resources, |query, number| query.bind(None::<String>).bind(to_json(&[class])).bind(*number))
+        .await?;
+    Ok(())
+}
+
 /// The oldest changes, at most `limit`.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn oldest(conn: &mut AnyConnection, limit: u32) -> Result<Vec<Change>, StoreError> {
-    let statement = "SELECT c.id, d.resource_id, c.classes FROM device_change c JOIN device d ON d.id = c.device \
-         ORDER BY c.id LIMIT $1";
+    let statement = "SELECT c.id, COALESCE(c.resource_id, d.resource_id) AS resource_id, c.classes FROM device_change c \
+         LEFT JOIN device d ON d.id = c.device WHERE COALESCE(c.resource_id, d.resource_id) IS NOT NULL ORDER BY c.id LIMIT $1";
     let rows = sqlx::query(statement).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter()
         .map(|row| {

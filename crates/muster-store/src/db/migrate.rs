@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (14, include_str!("../../migrations/0014_catalogue.sql")),
     (15, include_str!("../../migrations/0015_collection.sql")),
     (17, include_str!("../../migrations/0017_name.sql")),
+    (20, include_str!("../../migrations/0020_discovery.sql")),
 ];
 
 /// Brings the schema up to date.

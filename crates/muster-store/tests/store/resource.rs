@@ -58,6 +58,7 @@ async fn a_number_is_given_once() {
         let last = device::get(&mut reader, ids[2]).await.unwrap().unwrap();
         drop(reader);
         tamper(&test.store, "DELETE FROM device_change").await;
+        tamper(&test.store, "DELETE FROM resource WHERE resource_id = 16777219").await;
         tamper(&test.store, "DELETE FROM device WHERE resource_id = 16777219").await;
         let again: Result<_, StoreError> = transaction!(test.store, "t", |tx| { device::insert(tx, &last).await });
         again.unwrap();

@@ -41,6 +41,9 @@ fn fill(site: &Path, devices: u32) -> Result<(), FleetError> {
     let broken = |error: rusqlite::Error| FleetError::Unusable(format!("the site's database: {error}"));
     let database = rusqlite::Connection::open(site.join("site.db")).map_err(broken)?;
     database.execute(FILL, (devices, crate::fleet::clock::now().0)).map_err(broken)?;
+    let resources = "INSERT INTO resource (resource_id, kind, device, name, search, created, conflict)
+        SELECT resource_id, 'system', id, '', '', enrolled, 0 FROM device WHERE true";
+    database.execute(resources, ()).map_err(broken)?;
     database.execute("ANALYZE", ()).map_err(broken)?;
     Ok(())
 }

@@ -4,9 +4,10 @@
 use crate::{harness::Site, loop_closes::added_as};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
+    discovery::Fact,
     enrol::{DeviceClaims, EnrolRequest, EnrolmentToken},
     inventory::{Change, InventoryReport, Section, Value, section_bytes},
-    report::{Body, Channel, NetworkReport},
+    report::{Body, Channel, DiscoveryReport, NetworkReport},
     status::{Component, DeploymentReport, DeploymentState, MessageId, Severity, StatusMessage},
 };
 use muster_tests::fleet::{
@@ -84,7 +85,17 @@ async fn talk(site: &Site) {
             addresses: ["203.0.113.7/24", "2001:db8::7/64"].map(str::to_owned).into(),
             directory_site: Some("canary-muster-test".to_owned()),
         };
+        let said_of_itself = DiscoveryReport {
+            facts: [
+                ("ResourceNames".to_owned(), Fact::List(vec![text()])),
+                ("IPAddresses".to_owned(), Fact::List(vec![text(), "203.0.113.7".to_owned()])),
+                ("ResourceDomainORWorkgroup".to_owned(), Fact::Text(text())),
+                ("LastLogonUserName".to_owned(), Fact::Text(text())),
+            ]
+            .into(),
+        };
         let bodies = [
+            Body::Discovery(said_of_itself),
             Body::Status(said),
             Body::Deployment(step),
             Body::Heartbeat(claims),

@@ -4,11 +4,12 @@
 
 use muster_model::api::RevocationReason;
 use muster_model::application::{Application, Command, ContentFile, Detection, Platform};
+use muster_model::discovery::Fact;
 use muster_model::enrol::{DeviceClaims, EnrolPoll, EnrolRequest, EnrolmentToken};
 use muster_model::id::Hash;
 use muster_model::inventory::{Change, InventoryReport, Row, Section, Value};
 use muster_model::policy::{Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, Recipient};
-use muster_model::report::{Batch, Body, Channel, Message};
+use muster_model::report::{Batch, Body, Channel, DiscoveryReport, Message};
 use muster_model::secret::{SealedSecret, SealingKey, SecretBinding};
 use muster_model::status::{DeploymentReport, DeploymentState};
 use muster_model::time::UnixMillis;
@@ -83,6 +84,9 @@ fn batches() -> [Batch; 2] {
         output: "done".into(),
         starts: None,
     };
+    let fact = |name: &str, value: &str| (name.to_owned(), Fact::List(vec![value.to_owned()]));
+    let discovery =
+        DiscoveryReport { facts: [fact("IPSubnets", "10.1.2.0"), fact("MACAddresses", "02:00:00:00:00:01")].into() };
     let batch = |channel, bodies: Vec<Body>| Batch {
         site: "LAB".parse().unwrap(),
         channel,
@@ -94,7 +98,10 @@ fn batches() -> [Batch; 2] {
     };
     [
         batch(Channel::Inventory, vec![Body::Inventory(inventory)]),
-        batch(Channel::Status, vec![Body::Heartbeat(claims()), Body::Deployment(deployment)]),
+        batch(
+            Channel::Status,
+            vec![Body::Heartbeat(claims()), Body::Discovery(discovery), Body::Deployment(deployment)],
+        ),
     ]
 }
 

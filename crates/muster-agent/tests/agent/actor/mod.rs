@@ -250,6 +250,7 @@ impl Site {
             Body::Status(status) => format!("{} {:?}", status.id.as_str(), status.values),
             Body::Deployment(d) => format!("{} {:?} {:?} {:?}", d.state.as_str(), d.reason, d.exit_code, d.output),
             Body::Heartbeat(_) => "heartbeat".to_owned(),
+            Body::Discovery(_) => "discovery".to_owned(),
             Body::Network(said) => format!("network {said:?}"),
             Body::Inventory(report) => format!("inventory of {}", report.sections.len()),
         };

@@ -21,6 +21,7 @@ mod message;
 pub mod openapi;
 mod quarantine;
 mod query;
+mod resource;
 mod secret;
 mod serial;
 mod session;
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Vec<Route> {
         approval::routes(),
         serial::routes(),
         device::routes(),
+        resource::routes(),
         certificate::routes(),
         conflict::routes(),
         class::routes(),

@@ -256,16 +256,18 @@ pub(super) async fn ask(
 
 /// The members of a built-in collection, as far as the site knows any of their kind.
 pub(super) async fn known_to_site(site: &Site, id: CollectionId, scope: &Scope) -> Result<RoaringBitmap, SiteError> {
-    // Everything that is managed runs a client of ours; the others fill when there is something that they hold.
-    if id != CollectionId::ALL_SYSTEMS && id.as_str() != "SMSDM003" {
-        return Ok(RoaringBitmap::new());
-    }
+    // All Systems has what was found and runs no client too; the others fill when there is something that they hold.
+    let clients = match id.as_str() {
+        "SMS00001" => false,
+        "SMSDM003" => true,
+        _ => return Ok(RoaringBitmap::new()),
+    };
     let only: Option<Vec<u32>> = match scope {
         Scope::All => None,
         Scope::Only(only) => Some(only.iter().collect()),
     };
     let mut reader = site.store.reader().await?;
-    load::set(collection_member::systems(&mut reader, site.store.dialect(), only.as_deref()).await?)
+    load::set(collection_member::systems(&mut reader, site.store.dialect(), only.as_deref(), clients).await?)
 }
 
 /// Writes it all, or nothing: `None` when rules or members changed since it began. Else whether policy has to follow.

@@ -154,7 +154,7 @@ pub(super) async fn rule_of(
     let (name, rule) = match spec {
         RuleSpec::Direct { device } => {
             let found = collection_member::of_device(conn, *device).await?;
-            let found = found.filter(|found| found.state != DeviceState::Retired);
+            let found = found.filter(|found| found.state != Some(DeviceState::Retired));
             let found = found.ok_or_else(|| malformed(format!("There is no device {device}.")))?;
             (found.name, Rule::Direct(i64::from(load::number(found.resource_id)?)))
         }

@@ -112,7 +112,7 @@ pub(super) async fn shown(
         let (rule, label) = match row.rule {
             Rule::Direct(resource) => {
                 let found = devices.get(&resource)?;
-                (RuleSpec::Direct { device: found.device }, found.name.clone())
+                (RuleSpec::Direct { device: found.device? }, found.name.clone())
             }
             Rule::Query(query) => (RuleSpec::Query { name: row.name.parse().ok()?, query }, row.name),
             Rule::Include(collection) => (RuleSpec::Include { collection }, row.name),

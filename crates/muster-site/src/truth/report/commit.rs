@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     SiteError,
+    knowledge::discovery,
     knowledge::inventory::{
         apply::{self, Applied, Incoming, Stale},
         interner::Interner,
@@ -15,6 +16,7 @@ use crate::{
     truth::step,
 };
 use muster_model::{
+    discovery::DiscoveryRecord,
     id::DeviceId,
     limits::{Limits, WAITING_CLASSES, WAITING_SECTIONS},
     report::{Channel, Quarantined, ReportAnswer},
@@ -71,6 +73,7 @@ struct Plan {
     steps: Vec<(usize, u64, deployment::Step, muster_model::id::Hash)>,
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
     networks: BTreeMap<DeviceId, NetworkRow>,
+    discoveries: BTreeMap<DeviceId, DiscoveryRecord>,
     quarantine: Vec<(usize, QuarantineRow)>,
     waiting: BTreeMap<(DeviceId, String), WaitingRow>,
     timeline: Vec<TimelineRow>,
@@ -139,6 +142,7 @@ async fn write(
     plan.steps(tx, reports).await?;
     // What the second machine says of itself is not the device's.
     plan.claims.retain(|(device, _)| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
+    plan.discoveries.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
     committed.suspects = suspect::quarantine(tx, sources, suspects).await?;
     for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
@@ -236,6 +240,9 @@ impl Plan {
                     // The last one counts.
                     let (seen_address, said) = (report.address.clone(), said.clone());
                     self.networks.insert(device, NetworkRow { device, seen_address, report: said, reported: received });
+                }
+                Item::Discovery(facts) => {
+                    self.discoveries.insert(device, discovery::heartbeat(device, facts.clone(), received));
                 }
                 Item::Inventory(inventory) => {
                     for refused in &inventory.refused {
@@ -342,6 +349,15 @@ impl Plan {
         Ok(())
     }
 
+    /// What clients say of themselves for discovery.
+    async fn store_discoveries(&mut self, tx: &mut Tx, reports: &[&Report]) -> Result<(), SiteError> {
+        let records: Vec<DiscoveryRecord> = std::mem::take(&mut self.discoveries).into_values().collect();
+        if let (Some(now), false) = (reports.iter().map(|report| report.received).max(), records.is_empty()) {
+            discovery::take(tx, &records, now).await?;
+        }
+        Ok(())
+    }
+
     async fn store(
         mut self,
         tx: &mut Tx,
@@ -361,6 +377,7 @@ impl Plan {
             device::set_claims(tx, *device, claims).await?;
         }
         self.store_networks(tx, reports).await?;
+        self.store_discoveries(tx, reports).await?;
         let mut rows = Vec::with_capacity(self.quarantine.len());
         for (at, row) in self.quarantine {
             if let Some(Outcome::Answer(answer)) = committed.outcomes.get_mut(at) {

@@ -11,6 +11,7 @@ use crate::{
 };
 use muster_model::{
     catalogue::Catalogue,
+    discovery::Facts,
     enrol::DeviceClaims,
     id::DeviceId,
     limits::Limits,
@@ -45,6 +46,8 @@ pub(super) enum Item {
     Heartbeat(DeviceClaims),
     /// Where the client is.
     Network(NetworkReport),
+    /// What the client says of itself for discovery.
+    Discovery(Facts),
     /// What is on the device.
     Inventory(section::Report),
     /// Not taken, and why.
@@ -155,6 +158,10 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         Body::Heartbeat(_) => Err("A device's texts have 1 to 255 bytes and no control character.".to_owned()),
         Body::Network(network) if network.is_well_formed() => Ok(Item::Network(network)),
         Body::Network(_) => Err("A device reports at most 32 addresses with their prefixes, and one site.".to_owned()),
+        Body::Discovery(said) if said.is_well_formed() => Ok(Item::Discovery(said.facts)),
+        Body::Discovery(_) => {
+            Err("A client says of itself what PROTOCOL.md lists for discovery, within its limits.".to_owned())
+        }
         Body::Inventory(_) => Err("Inventory has a channel of its own.".to_owned()),
     }
 }

@@ -1,0 +1,55 @@
+//! Sample data of resources.
+
+use super::sample::{Flavour, NOW};
+use muster_model::{
+    api::{DiscoveryMethod, Resource, ResourceDetail, ResourceKind, ResourceRecord},
+    discovery::Fact,
+    id::{DeviceId, ResourceId},
+    time::HOUR,
+};
+use uuid::Uuid;
+
+pub(super) fn resources(sample: Flavour) -> Vec<Resource> {
+    if sample == Flavour::Empty {
+        return vec![];
+    }
+    let resource = |(number, kind, name): (u32, ResourceKind, &str)| Resource {
+        resource_id: ResourceId(16_777_216 + number),
+        kind,
+        name: sample.text(name),
+        device: (number == 1).then(|| DeviceId(Uuid::from_u128(1))),
+        methods: vec![DiscoveryMethod::Heartbeat, DiscoveryMethod::DirectorySystem],
+        created: NOW.plus(-24 * HOUR),
+        found: Some(NOW.plus(-HOUR)),
+        gone: (number == 3).then(|| NOW.plus(-HOUR)),
+        conflict: number == 4,
+    };
+    [
+        (1, ResourceKind::System, "kiosk-lobby"),
+        (2, ResourceKind::System, "SRV-01"),
+        (3, ResourceKind::User, "CORP\\ada (Ada Lovelace)"),
+        (4, ResourceKind::Group, "CORP\\Kiosks"),
+    ]
+    .map(resource)
+    .into()
+}
+
+pub(super) fn resource(sample: Flavour) -> ResourceDetail {
+    let mut all = resources(if sample == Flavour::Empty { Flavour::Plain } else { sample });
+    let resource = all.swap_remove(3);
+    let facts = [
+        ("DistinguishedName", Fact::Text(sample.text("CN=Kiosks,OU=Berlin,DC=corp,DC=example"))),
+        ("UserAccountControl", Fact::Number(4_096)),
+        ("SystemOUName", Fact::List(vec![sample.text("CORP.EXAMPLE/BERLIN")])),
+    ];
+    let record = ResourceRecord {
+        method: DiscoveryMethod::DirectoryGroup,
+        identity: sample.text("ad:0192f0c1-7a3b-7c4d-8e5f-0123456789ab"),
+        first_found: NOW.plus(-24 * HOUR),
+        found: NOW.plus(-HOUR),
+        gone: None,
+        facts: facts.map(|(name, fact)| (sample.text(name), fact)).into(),
+    };
+    let groups = if sample == Flavour::Empty { vec![] } else { vec![sample.text("CORP\\All Kiosks")] };
+    ResourceDetail { resource, records: vec![record], groups }
+}

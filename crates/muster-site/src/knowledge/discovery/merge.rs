@@ -1,0 +1,135 @@
+//! What all records of a resource come to: one method says an attribute, the first in [`ORDER`] that says it at all.
+
+use crate::SiteError;
+use muster_model::{
+    api::{DiscoveryMethod, ResourceKind},
+    discovery::Facts,
+    time::UnixMillis,
+};
+use muster_store::{
+    Tx,
+    db::{
+        device_change,
+        discovery::{self, RecordRow},
+        resource::{self, ResourceFacts},
+    },
+};
+
+/// Who is believed first.
+pub(super) const ORDER: [DiscoveryMethod; 5] = [
+    DiscoveryMethod::Heartbeat,
+    DiscoveryMethod::DirectorySystem,
+    DiscoveryMethod::DirectoryUser,
+    DiscoveryMethod::DirectoryGroup,
+    DiscoveryMethod::Network,
+];
+
+/// What a directory may add to a client: only what a client cannot know of itself. A network adds nothing to one.
+const OF_CLIENTS: [&str; 9] = [
+    "DistinguishedName",
+    "FullDomainName",
+    "LastLogonTimestamp",
+    "PrimaryGroupID",
+    "SID",
+    "SystemContainerName",
+    "SystemOUName",
+    "SystemRoles",
+    "UserAccountControl",
+];
+
+/// The attributes of a resource, and its name.
+pub(super) fn merged(records: &[RecordRow], client: bool) -> (String, Facts) {
+    let mut facts = Facts::new();
+    let mut name = None;
+    for method in ORDER {
+        for record in records.iter().filter(|record| record.method == method && record.gone.is_none()) {
+            let may = |fact: &str| match method {
+                DiscoveryMethod::Heartbeat => true,
+                DiscoveryMethod::Network => !client,
+                _ => !client || OF_CLIENTS.contains(&fact),
+            };
+            for (fact, value) in record.facts.iter().filter(|(fact, _)| may(fact)) {
+                facts.entry(fact.clone()).or_insert_with(|| value.clone());
+            }
+            name.get_or_insert_with(|| record.name.clone());
+        }
+    }
+    (name.unwrap_or_default(), facts)
+}
+
+/// Computes a resource anew from its records, and notes for collections that it may have changed.
+pub(super) async fn settle(tx: &mut Tx, number: i64, kind: ResourceKind, now: UnixMillis) -> Result<(), SiteError> {
+    let records = discovery::of_resource(tx.conn(), number).await?;
+    let client = resource::client(tx.conn(), number).await?;
+    let (name, facts) = merged(&records, client.is_some());
+    let mut conflict = false;
+    for record in records.iter().filter(|record| record.gone.is_none()) {
+        if let Some(sid) = record.sid.as_deref().filter(|_| record.method != DiscoveryMethod::Heartbeat) {
+            conflict |= !discovery::others_with_sid(tx.conn(), sid, &record.identity).await?.is_empty();
+        }
+    }
+    let living = records.iter().any(|record| record.gone.is_none());
+    let gone = if client.is_some() || living { None } else { Some(now) };
+    // Whoever is gone keeps its name, so that people know what it was.
+    let last = records.iter().max_by_key(|record| record.found).map(|record| record.name.clone());
+    let name = match (&client, living) {
+        (Some(_), _) => String::new(),
+        (None, true) => name,
+        (None, false) => last.unwrap_or_default(),
+    };
+    resource::put(tx, &ResourceFacts { resource_id: number, name, gone, conflict, facts }).await?;
+    device_change::note_resources(tx, &[number], class(kind)).await?;
+    Ok(())
+}
+
+/// The class of queries in which a change of such a resource matters.
+pub(super) const fn class(kind: ResourceKind) -> &'static str {
+    match kind {
+        ResourceKind::System => device_change::SYSTEM,
+        ResourceKind::User => device_change::USER,
+        ResourceKind::Group => device_change::USER_GROUP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::discovery::Fact;
+
+    fn record(method: DiscoveryMethod, name: &str, facts: &[(&str, &str)]) -> RecordRow {
+        let fact = |(name, value): &(&str, &str)| ((*name).to_owned(), Fact::Text((*value).to_owned()));
+        RecordRow {
+            id: 1,
+            method,
+            identity: "x".to_owned(),
+            source: String::new(),
+            kind: ResourceKind::System,
+            resource_id: 1,
+            name: name.to_owned(),
+            sid: None,
+            first_found: UnixMillis(1),
+            found: UnixMillis(1),
+            gone: None,
+            facts: facts.iter().map(fact).collect(),
+        }
+    }
+
+    #[test]
+    fn the_first_method_that_says_an_attribute_says_it() {
+        let network = record(DiscoveryMethod::Network, "lease", &[("Build", "1"), ("NetbiosName", "LEASE")]);
+        let directory =
+            record(DiscoveryMethod::DirectorySystem, "PC1", &[("Build", "2"), ("DistinguishedName", "CN=PC1")]);
+        let (name, facts) = merged(&[network.clone(), directory.clone()], false);
+        let text = |facts: &Facts, name: &str| match facts.get(name) {
+            Some(Fact::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        assert_eq!((name.as_str(), text(&facts, "Build").as_str()), ("PC1", "2"));
+        assert_eq!(text(&facts, "NetbiosName"), "LEASE");
+        // Of a client, the directory says what only it knows, and the network nothing.
+        let (_, facts) = merged(&[network, directory], true);
+        assert_eq!(facts.keys().collect::<Vec<_>>(), ["DistinguishedName"]);
+        let gone = RecordRow { gone: Some(UnixMillis(2)), ..record(DiscoveryMethod::Network, "x", &[("Build", "1")]) };
+        assert_eq!(merged(&[gone], false), (String::new(), Facts::new()));
+    }
+}

@@ -1,0 +1,15 @@
+//! Discovery: what is there, found by several methods, and what of it is the same thing.
+//!
+//! A *record* is what one method said last of one thing. All records of one thing make one *resource*, which has the number that
+//! queries and collections know. Records are display data: nobody is ever contacted because of one, and none changes what an
+//! enrolled client attested.
+
+mod merge;
+mod show;
+mod take;
+mod upkeep;
+
+pub use show::{discovery_settings_show, discovery_settings_update, resource_list, resource_remove, resource_show};
+pub use take::{Taken, discovery_take};
+pub(crate) use take::{heartbeat, take};
+pub use upkeep::discovery_work;

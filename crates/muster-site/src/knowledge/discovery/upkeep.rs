@@ -1,0 +1,121 @@
+//! What time does to resources: clients that enrol or retire, and what nobody has found for long.
+
+use super::{
+    merge::{class, settle},
+    show,
+};
+use crate::{Site, SiteError, audit, ctx::Ctx};
+use muster_model::{
+    api::{DiscoveryMethod, ResourceKind},
+    time::{DAY, UnixMillis},
+};
+use muster_store::{
+    Tx,
+    bus::{Notice, Noun},
+    db::{
+        collection, device_change,
+        discovery::{self, RecordRow},
+        resource,
+    },
+    transaction,
+};
+use std::collections::BTreeSet;
+
+/// Records of one transaction.
+const PIECE: u32 = 200;
+
+/// Joins records to clients that enrolled since, parts them from those that retired, and removes what nobody found for as long as the
+/// site keeps such data. Whether there is more to do.
+///
+/// # Errors
+/// When the store fails.
+pub async fn discovery_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
+    let moved = transaction!(site.store, "discovery_move", |tx| { move_records(tx, now).await })?;
+    let aged = transaction!(site.store, "discovery_age", |tx| { age(tx, now).await })?;
+    if moved + aged > 0 {
+        site.bus.publish(Notice::Changed(Noun::Device));
+    }
+    Ok(moved.max(aged) >= PIECE as usize)
+}
+
+async fn move_records(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> {
+    let mut moved = 0;
+    for row in discovery::to_join(tx.conn(), PIECE).await? {
+        let client = match row.sid.as_deref() {
+            Some(sid) => resource::of_account(tx.conn(), sid).await?,
+            None => None,
+        };
+        if let Some(client) = client {
+            relocate(tx, row, client, now).await?;
+            moved += 1;
+        }
+    }
+    for row in discovery::to_part(tx.conn(), PIECE).await? {
+        // Another record of the same thing may have moved before.
+        let of_it = discovery::of_identities(tx, &[&row.identity]).await?;
+        let mut own = None;
+        for other in of_it.iter().filter(|other| other.kind == row.kind && other.resource_id != row.resource_id) {
+            if resource::client(tx.conn(), other.resource_id).await?.is_none() {
+                own = Some(other.resource_id);
+            }
+        }
+        let own = match own {
+            Some(own) => own,
+            None => resource::insert(tx, row.kind, &row.name, row.first_found).await?,
+        };
+        relocate(tx, row, own, now).await?;
+        moved += 1;
+    }
+    Ok(moved)
+}
+
+/// Gives a record to another resource; the one that it leaves goes where it has nothing else.
+async fn relocate(tx: &mut Tx, row: RecordRow, to: i64, now: UnixMillis) -> Result<(), SiteError> {
+    let (from, kind) = (row.resource_id, row.kind);
+    discovery::put(tx, &RecordRow { resource_id: to, ..row }).await?;
+    resource::follow(tx, from, to).await?;
+    settle(tx, to, kind, now).await?;
+    leave(tx, from, kind, now).await
+}
+
+/// What is left of a resource that lost a record.
+async fn leave(tx: &mut Tx, number: i64, kind: ResourceKind, now: UnixMillis) -> Result<(), SiteError> {
+    let empty = discovery::of_resource(tx.conn(), number).await?.is_empty();
+    if empty && resource::client(tx.conn(), number).await?.is_none() {
+        forget(tx, number, kind).await
+    } else {
+        settle(tx, number, kind, now).await
+    }
+}
+
+/// Removes a resource on which no client runs. Collections that named it are evaluated again.
+pub(super) async fn forget(tx: &mut Tx, number: i64, kind: ResourceKind) -> Result<(), SiteError> {
+    let collections: BTreeSet<_> = collection::with_resource(tx.conn(), number).await?.into_iter().collect();
+    if !collections.is_empty() {
+        collection::lock(tx).await?;
+    }
+    resource::remove(tx, number).await?;
+    device_change::note_resources(tx, &[number], class(kind)).await?;
+    for id in collections {
+        collection::ask(tx, id).await?;
+    }
+    Ok(())
+}
+
+async fn age(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> {
+    let days = show::settings(tx.conn()).await?.keep_days;
+    let rows = discovery::aged(tx.conn(), now.plus(-i64::from(days) * DAY), PIECE).await?;
+    let mut removed = 0_u64;
+    for row in &rows {
+        discovery::remove(tx, row.id).await?;
+        let (number, kind) = (row.resource_id, row.kind);
+        // A client stays for as long as it is enrolled: only what discovery said of it goes.
+        removed += u64::from(row.method != DiscoveryMethod::Heartbeat);
+        leave(tx, number, kind, now).await?;
+    }
+    if removed > 0 {
+        let detail = format!("Discovery data that is older than {days} days was removed: {removed} records.");
+        audit::append(tx, &Ctx::site(now), "discovery_age", "discovery".to_owned(), detail).await?;
+    }
+    Ok(rows.len())
+}

@@ -1,0 +1,200 @@
+//! Discovery: what is one thing and what is two, what a client has to fear of it, and how it ends.
+
+use muster_model::{
+    api::{DiscoveryMethod, DiscoverySettings, PageQuery, QueryRun, ResourceKind, ResourceQuery},
+    discovery::{DiscoveryRecord, Fact},
+    id::{CollectionId, ResourceId},
+    problem::Code,
+    time::{DAY, UnixMillis},
+};
+use muster_site::{
+    Ctx, Taken, Worker, collection_members, collection_work, device_list, discovery_settings_show,
+    discovery_settings_update, discovery_take, discovery_work, query_run, resource_list, resource_remove,
+    resource_show, site::Sources, testing::TestSite,
+};
+use muster_store::testing::tamper;
+
+const SID: &str = "S-1-5-21-1-2-3-1105";
+
+fn record(method: DiscoveryMethod, identity: &str, name: &str, facts: &[(&str, &str)]) -> DiscoveryRecord {
+    let fact = |(name, value): &(&str, &str)| ((*name).to_owned(), Fact::Text((*value).to_owned()));
+    DiscoveryRecord {
+        method,
+        kind: ResourceKind::System,
+        identity: identity.to_owned(),
+        source: "corp".to_owned(),
+        name: name.to_owned(),
+        found: UnixMillis(0),
+        facts: facts.iter().map(fact).collect(),
+    }
+}
+
+fn computer(guid: &str, name: &str, facts: &[(&str, &str)]) -> DiscoveryRecord {
+    record(DiscoveryMethod::DirectorySystem, &format!("ad:{guid}"), name, facts)
+}
+
+async fn found(test: &TestSite, records: &[DiscoveryRecord]) -> Taken {
+    let now = test.sources.now();
+    let records: Vec<_> = records.iter().map(|record| DiscoveryRecord { found: now, ..record.clone() }).collect();
+    discovery_take(&Ctx::site(now), &test.site, &records).await.unwrap()
+}
+
+/// Number, name and client of every system.
+async fn systems(test: &TestSite) -> Vec<(u32, String, bool)> {
+    let query = ResourceQuery { kind: Some(ResourceKind::System), limit: 500, ..ResourceQuery::default() };
+    let page = resource_list(&test.full(), &test.site, query).await.unwrap();
+    assert_eq!(page.total, page.items.len() as u64);
+    page.items.into_iter().map(|one| (one.resource_id.0, one.name, one.device.is_some())).collect()
+}
+
+async fn asked(test: &TestSite, query: &str) -> Vec<String> {
+    let request = QueryRun { query: query.to_owned(), limit: 100, utc_offset_minutes: 0 };
+    let result = query_run(&test.full(), &test.site, request).await.unwrap();
+    let text = |row: Vec<Option<muster_model::inventory::Value>>| match row.into_iter().next().flatten() {
+        Some(muster_model::inventory::Value::Text(text)) => text,
+        other => format!("{other:?}"),
+    };
+    let mut rows: Vec<String> = result.rows.into_iter().map(text).collect();
+    rows.sort();
+    rows
+}
+
+async fn members(test: &TestSite, id: &str) -> Vec<String> {
+    while collection_work(&test.site, test.sources.now()).await.unwrap() {}
+    let id: CollectionId = id.parse().unwrap();
+    let page = collection_members(&test.full(), &test.site, id, PageQuery::default()).await.unwrap();
+    page.items.into_iter().map(|member| member.name).collect()
+}
+
+async fn prove_account(test: &TestSite) {
+    tamper(&test.site.store, "UPDATE device SET account = 'S-1-5-21-1-2-3-1105' WHERE state <> 'retired'").await;
+}
+
+#[tokio::test]
+async fn what_was_found_is_a_resource_without_a_client_and_is_in_all_systems_only() {
+    for test in TestSite::all().await {
+        test.enrol("kiosk").await;
+        let first = computer("1", "SRV1", &[("DistinguishedName", "CN=SRV1,DC=x"), ("SID", SID)]);
+        assert_eq!(found(&test, std::slice::from_ref(&first)).await, Taken { new: 1, changed: 1, same: 0, refused: 0 });
+        assert_eq!(found(&test, std::slice::from_ref(&first)).await, Taken { new: 0, changed: 0, same: 1, refused: 0 });
+        let all = systems(&test).await;
+        assert_eq!(all, [(16_777_218, "SRV1".to_owned(), false), (16_777_217, "kiosk".to_owned(), true)]);
+        // It is in All Systems, and not among the clients; the list of devices does not have it.
+        assert_eq!(members(&test, "SMS00001").await, ["SRV1", "kiosk"]);
+        assert_eq!(members(&test, "SMSDM003").await, ["kiosk"]);
+        assert_eq!(device_list(&test.full(), &test.site, Default::default()).await.unwrap().total, 1);
+        assert_eq!(asked(&test, "select Name from SMS_R_System where Client = 0").await, ["SRV1"]);
+        let by = "select Name from SMS_R_System where AgentName = \"SMS_AD_SYSTEM_DISCOVERY_AGENT\"";
+        assert_eq!(asked(&test, by).await, ["SRV1"]);
+        // Renamed in the directory, it is the same resource.
+        let renamed = computer("1", "SRV2", &[("DistinguishedName", "CN=SRV2,DC=x"), ("SID", SID)]);
+        assert_eq!(found(&test, &[renamed]).await.new, 0);
+        assert_eq!(systems(&test).await[0], (16_777_218, "SRV2".to_owned(), false));
+        assert_eq!(members(&test, "SMS00001").await, ["SRV2", "kiosk"]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_joined_by_its_proven_account_and_nothing_else_and_keeps_what_it_said() {
+    // proves I2: what a directory says of a name moves no client that only has that name.
+    for test in TestSite::all().await {
+        test.enrol("pc1").await;
+        let facts = [("SID", SID), ("OperatingSystemNameandVersion", "Windows"), ("DistinguishedName", "CN=PC1,DC=x")];
+        found(&test, &[computer("1", "pc1", &facts)]).await;
+        assert_eq!(systems(&test).await.len(), 2, "the same name is no proof");
+        prove_account(&test).await;
+        // Whoever enrolled after it was found is joined by the site's own work, and so is a new record.
+        let mut worker = Worker::new(test.site.clone());
+        while worker.step().await.unwrap() {}
+        let all = systems(&test).await;
+        assert_eq!(all, [(16_777_217, "pc1".to_owned(), true)], "one resource, under the client's number");
+        let detail = resource_show(&test.full(), &test.site, ResourceId(16_777_217)).await.unwrap();
+        assert_eq!(detail.resource.methods, [DiscoveryMethod::DirectorySystem]);
+        assert_eq!(asked(&test, "select DistinguishedName from SMS_R_System").await, ["CN=PC1,DC=x"]);
+        let system = asked(&test, "select OperatingSystemNameandVersion from SMS_R_System").await;
+        assert_ne!(system, ["Windows"], "what the client says is not the directory's to say");
+        assert_eq!(members(&test, "SMS00001").await, ["pc1"]);
+        // What is on the network with the client's name changes nothing of it either.
+        found(&test, &[record(DiscoveryMethod::Network, "mac:02:00:00:00:00:09", "pc1", &[("Build", "9")])]).await;
+        assert_eq!(systems(&test).await.len(), 2);
+        // It retires: the directory's computer is a resource of its own again, under a number that nothing had.
+        tamper(&test.site.store, "UPDATE device SET state = 'retired'").await;
+        while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
+        let names: Vec<_> = systems(&test)
+            .await
+            .into_iter()
+            .map(|(number, name, client)| (number > 16_777_218, name, client))
+            .collect();
+        assert_eq!(names, [(true, "pc1".to_owned(), false), (true, "pc1".to_owned(), false)]);
+    }
+}
+
+#[tokio::test]
+async fn two_that_claim_one_identifier_stay_two_and_are_shown() {
+    for test in TestSite::all().await {
+        test.enrol("pc1").await;
+        prove_account(&test).await;
+        found(&test, &[computer("1", "PC1", &[("SID", SID)])]).await;
+        assert_eq!(systems(&test).await.len(), 1, "joined at once");
+        let taken = found(&test, &[computer("2", "IMPOSTOR", &[("SID", SID)])]).await;
+        assert_eq!(taken.new, 1, "another object with the same identifier is another resource");
+        let query = ResourceQuery { limit: 10, ..ResourceQuery::default() };
+        let all = resource_list(&test.full(), &test.site, query).await.unwrap().items;
+        assert!(all.len() == 2 && all.iter().all(|one| one.conflict), "{all:?}");
+        // One identity that becomes another kind of thing is another thing.
+        let group = DiscoveryRecord { kind: ResourceKind::Group, ..computer("1", "PC1", &[]) };
+        let taken = found(&test, &[DiscoveryRecord { method: DiscoveryMethod::DirectoryGroup, ..group }]).await;
+        assert_eq!(taken.new, 1);
+    }
+}
+
+#[tokio::test]
+async fn records_that_are_none_are_counted_and_change_nothing() {
+    let test = TestSite::new().await;
+    let odd = [
+        computer("1", "", &[]),
+        computer("1", "a\u{0}", &[]),
+        computer("1", "a", &[("Mail", "users have this")]),
+        computer("1", "a", &[("Build", &"x".repeat(1_025))]),
+        record(DiscoveryMethod::Heartbeat, "device:not-an-id", "a", &[]),
+        record(DiscoveryMethod::Heartbeat, "device:0192f0c1-7a3b-7c4d-8e5f-0123456789ab", "a", &[]),
+    ];
+    assert_eq!(found(&test, &odd).await, Taken { refused: 6, ..Taken::default() });
+    assert!(systems(&test).await.is_empty());
+    let denied = discovery_take(&test.full(), &test.site, &[computer("1", "a", &[])]).await.unwrap_err();
+    assert_eq!(denied.code(), Code::Unauthenticated, "nobody hands in what the site did not find");
+}
+
+#[tokio::test]
+async fn what_nobody_found_for_long_goes_and_a_client_stays() {
+    // proves P3, P8
+    for test in TestSite::all().await {
+        test.enrol("kiosk").await;
+        found(&test, &[computer("1", "SRV1", &[]), computer("2", "SRV2", &[])]).await;
+        let (full, analyst) = (test.full(), test.analyst());
+        assert_eq!(discovery_settings_show(&analyst, &test.site).await.unwrap().keep_days, 90);
+        let shorter = DiscoverySettings { keep_days: 30 };
+        let denied = discovery_settings_update(&analyst, &test.site, shorter).await.unwrap_err();
+        assert_eq!(denied.code(), Code::Forbidden);
+        let odd = discovery_settings_update(&full, &test.site, DiscoverySettings { keep_days: 13 }).await.unwrap_err();
+        assert_eq!(odd.code(), Code::Malformed, "less than two full runs");
+        discovery_settings_update(&full, &test.site, shorter).await.unwrap();
+        test.sources.pass(29 * DAY);
+        found(&test, &[computer("2", "SRV2", &[])]).await;
+        while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
+        assert_eq!(systems(&test).await.len(), 3);
+        test.sources.pass(2 * DAY);
+        while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
+        let left: Vec<String> = systems(&test).await.into_iter().map(|(_, name, _)| name).collect();
+        assert_eq!(left, ["SRV2", "kiosk"]);
+        assert_eq!(members(&test, "SMS00001").await, ["SRV2", "kiosk"]);
+        // By hand: only what no client runs on.
+        let all = systems(&test).await;
+        let (resource, client) = (ResourceId(all[0].0), ResourceId(all[1].0));
+        assert_eq!(resource_remove(&full, &test.site, client).await.unwrap_err().code(), Code::Conflict);
+        assert_eq!(resource_remove(&test.analyst(), &test.site, resource).await.unwrap_err().code(), Code::Forbidden);
+        resource_remove(&full, &test.site, resource).await.unwrap();
+        assert_eq!(members(&test, "SMS00001").await, ["kiosk"]);
+        assert_eq!(resource_remove(&full, &test.site, resource).await.unwrap_err().code(), Code::NotFound);
+    }
+}
