@@ -58,10 +58,10 @@ pub fn parse_length(text: &str) -> Result<i64, String> {
     number.checked_mul(unit).filter(|n| *n > 0).ok_or_else(wrong)
 }
 
-/// A moment as written: `now`, `+2h`, `2026-12-01T10:00` in this machine's zone, or with an offset.
+/// A moment as written: `now`, `+2h`, `-7d`, `2026-12-01T10:00` in this machine's zone, or with an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// So long after the command runs.
+    /// So long after the command runs, or before it.
     After(i64),
     /// This moment.
     At(UnixMillis),
@@ -89,13 +89,16 @@ pub fn parse_moment(text: &str) -> Result<Moment, String> {
     if let Some(length) = text.strip_prefix('+') {
         return parse_length(length).map(Moment::After);
     }
+    if let Some(length) = text.strip_prefix('-') {
+        return parse_length(length).map(|length| Moment::After(-length));
+    }
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Ok(Moment::At(UnixMillis(timestamp.as_millisecond())));
     }
     let local = text.parse::<DateTime>().and_then(|civil| civil.to_zoned(TimeZone::system()));
     local
         .map(|zoned| Moment::At(UnixMillis(zoned.timestamp().as_millisecond())))
-        .map_err(|_| format!("{text:?} is not a moment; write now, +2h, 2026-12-01T10:00 or 2026-12-01T10:00:00Z"))
+        .map_err(|_| format!("{text:?} is not a moment; write now, +2h, -7d, 2026-12-01T10:00 or 2026-12-01T10:00:00Z"))
 }
 
 #[cfg(test)]
@@ -119,12 +122,13 @@ mod tests {
     #[test]
     fn moments_and_lengths_are_read() {
         assert_eq!(parse_length("90s"), Ok(90 * SECOND));
+        assert_eq!(parse_moment("-2h").unwrap().at(UnixMillis(2 * HOUR)), UnixMillis(0));
         assert_eq!(parse_moment("+2h").unwrap().at(UnixMillis(1)), UnixMillis(2 * HOUR + 1));
         assert_eq!(parse_moment("1970-01-02T00:00:00Z").unwrap(), Moment::At(UnixMillis(DAY)));
         for bad in ["", "h", "-1h", "0s", "1w", "99999999999999999d", "é"] {
             assert!(parse_length(bad).is_err(), "{bad}");
         }
-        for bad in ["yesterday", "+", "2026-13-01T10:00"] {
+        for bad in ["yesterday", "+", "-", "2026-13-01T10:00"] {
             assert!(parse_moment(bad).is_err(), "{bad}");
         }
     }

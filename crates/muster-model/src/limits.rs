@@ -40,6 +40,11 @@ pub struct Limits {
     pub device_messages: u32,
     /// Bytes of reports after decompression that one device may send in an hour, and at once. A full inventory has 0.4 to 10 MB.
     pub device_report_bytes: u64,
+    /// Days for which changes of inventory are kept. With 0 none are.
+    pub history_days: u32,
+    /// Rows in the changes of one device that are kept; the oldest change goes first. A computer that is kept current has some thousand
+    /// in 90 days.
+    pub history_rows: u64,
     /// Rows of one page of a list.
     pub page_rows: u32,
 }
@@ -65,6 +70,8 @@ impl Default for Limits {
             device_connections: 16,
             device_messages: 20_000,
             device_report_bytes: 128 << 20,
+            history_days: 90,
+            history_rows: 200_000,
             page_rows: 500,
         }
     }
@@ -148,6 +155,13 @@ pub const COLLECTION_CHANGES: u32 = 20_000;
 pub const COLLECTION_PREVIEW: usize = 5_000;
 /// Collections that the picture of one shows.
 pub const COLLECTION_PICTURE: usize = 60;
+
+/// Rows that a comparison of two moments shows of one class, and of all together; the others are counted.
+pub const COMPARE_CLASS_ROWS: usize = 500;
+/// See [`COMPARE_CLASS_ROWS`].
+pub const COMPARE_ROWS: usize = 2_000;
+/// Days of history that can be asked for at most.
+pub const HISTORY_DAYS: u32 = 3_650;
 
 /// Classes that administrators of a site may define. Each is a table.
 pub const CLASSES: u64 = 500;

@@ -77,7 +77,10 @@ pub use knowledge::discovery::{
 };
 pub use knowledge::{
     class::{class_add, class_list, class_retire, class_show},
-    inventory::{inventory_show, inventory_summary, inventory_sweep},
+    inventory::{
+        history::{Purge, history_compare, history_list, history_purge, history_show},
+        inventory_show, inventory_summary, inventory_sweep,
+    },
     query::{query_check, query_run},
 };
 pub use site::{Site, SiteParts};

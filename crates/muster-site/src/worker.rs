@@ -10,7 +10,10 @@ use crate::{
     knowledge::{
         class::{class_follow, class_take},
         discovery::discovery_work,
-        inventory::inventory_sweep,
+        inventory::{
+            history::{Purge, history_purge},
+            inventory_sweep,
+        },
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -28,6 +31,8 @@ pub struct Worker {
     site: Arc<Site>,
     renewed: Option<UnixMillis>,
     swept: UnixMillis,
+    /// How far the removal of old history is, while it goes on.
+    purge: Option<Purge>,
     /// Why the trust bundle in the database was not taken.
     refused: Option<String>,
 }
@@ -37,7 +42,7 @@ impl Worker {
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
         let swept = site.sources.now();
-        Self { site, renewed: None, swept, refused: None }
+        Self { site, renewed: None, swept, purge: None, refused: None }
     }
 
     /// Works until `shutdown` is there; what is in a transaction then is finished first.
@@ -127,8 +132,18 @@ impl Worker {
             self.renewed = Some(now);
         }
         if !(0..DAY).contains(&now.since(self.swept)) {
-            let gone = inventory_sweep(&self.site).await?;
-            tracing::info!(gone, "Inventory rows that no device has any more were removed.");
+            // In small pieces, each behind what is urgent.
+            let purge = self.purge.get_or_insert_default();
+            if history_purge(&self.site, purge, now).await? {
+                return Ok(true);
+            }
+            let changes = self.purge.take().unwrap_or_default().gone;
+            let rows = inventory_sweep(&self.site).await?;
+            tracing::info!(
+                changes,
+                rows,
+                "Old changes of inventory, and rows that no device has any more, were removed."
+            );
             self.swept = now;
         }
         Ok(signed)

@@ -16,6 +16,7 @@ mod device;
 mod enrolment;
 mod events;
 mod hardware;
+mod history;
 mod issuer;
 mod message;
 mod query;

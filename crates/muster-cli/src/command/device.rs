@@ -1,6 +1,12 @@
 //! `muster device`: look at devices, lock them out, let them go.
 
-use super::{Context, Part, ask::confirm, certificate::Why, find};
+use super::{
+    Context, Part,
+    ask::confirm,
+    certificate::Why,
+    find,
+    history::{Compare, History},
+};
 use crate::{CliError, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
@@ -27,6 +33,10 @@ pub(super) enum Verb {
         #[command(flatten)]
         part: Part,
     },
+    /// How the inventory of a device changed, the latest first, or what a class was at a moment
+    History(History),
+    /// What is different on a device between two moments
+    Compare(Compare),
     /// Lock a device out at once; it can be unblocked
     Block(Block),
     /// Let a blocked device in again
@@ -96,6 +106,8 @@ impl Verb {
                 ctx.out.value(&client.device_show(id).await?.value, |detail| shown(ctx.now, detail))
             }
             Self::Timeline { device, part } => device_timeline(ctx, &device, part).await,
+            Self::History(history) => history.run(ctx).await,
+            Self::Compare(compare) => compare.run(ctx).await,
             Self::Block(block) => block.run(ctx).await,
             Self::Unblock(change) => change.run(ctx, Kind::Unblock).await,
             Self::Retire(change) => change.run(ctx, Kind::Retire).await,

@@ -48,7 +48,7 @@ impl Verb {
 /// Attributes that fit beside each other; a class with more is written one attribute a line.
 const COLUMNS: usize = 8;
 
-fn rows(found: &ClassRows) -> String {
+pub(super) fn rows(found: &ClassRows) -> String {
     let cell = |row: &Row, name: &str| {
         let at = found.attributes.iter().position(|known| known == name);
         let is_date = at.and_then(|at| found.types.get(at)).is_some_and(|kind| kind == "DateTime");
@@ -68,7 +68,7 @@ fn rows(found: &ClassRows) -> String {
     text.trim_end().to_owned()
 }
 
-fn written(value: &Value, is_date: bool) -> String {
+pub(super) fn written(value: &Value, is_date: bool) -> String {
     match value {
         Value::Int(moment) if is_date => when::full(UnixMillis(*moment)),
         Value::Bool(value) => value.to_string(),

@@ -19,6 +19,7 @@ mod discovery;
 mod enrolment;
 mod find;
 mod hardware;
+mod history;
 mod inventory;
 mod issuer;
 mod key;

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration although every value has its type. One sentence for each problem, with what to do.
 
 use super::{Config, Listen};
-use muster_model::enrol::is_https_authority;
+use muster_model::{enrol::is_https_authority, limits::HISTORY_DAYS};
 
 /// Every problem; empty when the server can start with it.
 #[must_use]
@@ -123,6 +123,10 @@ fn numbers(config: &Config, found: &mut Vec<String>) {
             found.push(format!("{name} is 0: nothing could be done; give it a number over 0."));
         }
     }
+    if config.limits.history_days > HISTORY_DAYS {
+        let days = config.limits.history_days;
+        found.push(format!("limits.history_days is {days}: it must be from 0 to {HISTORY_DAYS}."));
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +172,7 @@ mod tests {
             (after(|c| c.listen.revocation.set_port(8442)), "a port of its own"),
             (after(|c| c.http.header_seconds = 0), "from 1 to"),
             (after(|c| c.limits.page_rows = 0), "limits.page_rows is 0"),
+            (after(|c| c.limits.history_days = 3_651), "limits.history_days is 3651"),
             (after(|c| c.site.database = "mysql://x".into()), "site.database"),
         ] {
             assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");

@@ -123,6 +123,8 @@ const KEYS: &[(&str, &str)] = &[
         "limits.device_report_bytes",
         "Bytes of reports after decompression that one device may send in an hour, and at once.",
     ),
+    ("limits.history_days", "Days for which changes of inventory are kept; 0 to 3650, with 0 none are."),
+    ("limits.history_rows", "Rows in the kept changes of one device; the oldest change goes first."),
     ("limits.page_rows", "Rows of one page of a list."),
     ("log.format", "`human` or `json`, one line each, on standard error."),
     ("log.level", "`error`, `warn`, `info`, `debug`, `trace`, or by part: `info,muster_site=debug`."),

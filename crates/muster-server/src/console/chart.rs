@@ -152,7 +152,7 @@ impl Hours {
 }
 
 /// The least of 1, 2, 3, 4, 5, 6, 8, 10, 20, ... that is not below `most`: the top of a scale.
-fn nice_top(most: u64) -> u64 {
+pub(super) fn nice_top(most: u64) -> u64 {
     let mut decade: u64 = 1;
     loop {
         for factor in [1, 2, 3, 4, 5, 6, 8] {

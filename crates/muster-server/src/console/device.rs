@@ -3,15 +3,16 @@
 use super::{
     confirm::ConfirmPage,
     format,
-    paging::{Paging, query},
+    history::HistoryTab,
+    paging::{self, Paging, query},
     shell::{Done, Shell},
     visit::{Answer, Fields, Named, PageRefusal, ReasonFields, Rows, Visit, Wanted, chosen, go_done},
 };
 use askama::Template;
 use muster_model::{
     api::{
-        ClassRows, Device, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, MessageQuery, Page, PageQuery,
-        Reason, TimelineEntry,
+        ClassRows, Device, DeviceComparison, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, MessageQuery,
+        Page, PageQuery, Reason, TimelineEntry,
     },
     id::DeviceId,
     inventory::Value,
@@ -102,6 +103,10 @@ pub(crate) enum Tab {
     Overview,
     /// The classes, and the rows of one of them.
     Inventory(Option<(ClassRows, PageQuery)>),
+    /// How its inventory changed.
+    History(Box<HistoryTab>),
+    /// Two moments of its inventory.
+    Compare(Box<DeviceComparison>),
     /// Its status messages.
     Messages(Page<Message>, PageQuery),
     /// Its history.
@@ -121,7 +126,7 @@ pub(crate) struct DevicePage {
 }
 
 impl DevicePage {
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("/devices/{}", self.detail.device.id)
     }
 
@@ -129,6 +134,7 @@ impl DevicePage {
         let here = match self.tab {
             Tab::Overview => "overview",
             Tab::Inventory(_) => "inventory",
+            Tab::History(_) | Tab::Compare(_) => "history",
             Tab::Messages(..) => "messages",
             Tab::Timeline(..) => "timeline",
         };
@@ -171,7 +177,7 @@ impl DevicePage {
     }
 
     /// The attributes in the order of a reader: what names the row first, then as in the catalogue.
-    fn columns<'a>(&self, rows: &'a ClassRows) -> Vec<&'a String> {
+    pub(crate) fn columns<'a>(&self, rows: &'a ClassRows) -> Vec<&'a String> {
         let rank = |name: &String| NAMING.iter().position(|known| known == name).unwrap_or(NAMING.len());
         let mut columns: Vec<&String> = rows.attributes.iter().collect();
         columns.sort_by_key(|name| rank(name));
@@ -180,21 +186,26 @@ impl DevicePage {
 
     /// One value of an inventory row, as a reader wants it.
     fn cell(&self, rows: &ClassRows, attribute: &str, row: &muster_model::inventory::Row) -> Cell {
-        let at = rows.attributes.iter().position(|known| known == attribute);
-        let kind = at.and_then(|at| rows.types.get(at)).map(String::as_str);
-        match (row.get(attribute), kind) {
-            (None, _) => Cell { text: String::new(), numeric: false },
-            (Some(Value::Int(moment)), Some("DateTime")) => {
-                // Many dates have no time of the day: midnight says nothing.
-                let clock = format::clock(UnixMillis(*moment));
-                Cell { text: clock.strip_suffix(" 00:00:00").unwrap_or(&clock).to_owned(), numeric: false }
-            }
-            (Some(Value::Int(number)), _) => Cell { text: number.to_string(), numeric: true },
-            (Some(Value::Real(number)), _) => Cell { text: number.to_string(), numeric: true },
-            (Some(Value::Bool(yes)), _) => Cell { text: if *yes { "yes" } else { "no" }.to_owned(), numeric: false },
-            (Some(Value::Text(text)), _) => Cell { text: text.clone(), numeric: false },
-            (Some(Value::List(texts)), _) => Cell { text: texts.join(", "), numeric: false },
+        cell(rows, attribute, row)
+    }
+}
+
+/// One value of an inventory row, as a reader wants it.
+pub(crate) fn cell(rows: &ClassRows, attribute: &str, row: &muster_model::inventory::Row) -> Cell {
+    let at = rows.attributes.iter().position(|known| known == attribute);
+    let kind = at.and_then(|at| rows.types.get(at)).map(String::as_str);
+    match (row.get(attribute), kind) {
+        (None, _) => Cell { text: String::new(), numeric: false },
+        (Some(Value::Int(moment)), Some("DateTime")) => {
+            // Many dates have no time of the day: midnight says nothing.
+            let clock = format::clock(UnixMillis(*moment));
+            Cell { text: clock.strip_suffix(" 00:00:00").unwrap_or(&clock).to_owned(), numeric: false }
         }
+        (Some(Value::Int(number)), _) => Cell { text: number.to_string(), numeric: true },
+        (Some(Value::Real(number)), _) => Cell { text: number.to_string(), numeric: true },
+        (Some(Value::Bool(yes)), _) => Cell { text: if *yes { "yes" } else { "no" }.to_owned(), numeric: false },
+        (Some(Value::Text(text)), _) => Cell { text: text.clone(), numeric: false },
+        (Some(Value::List(texts)), _) => Cell { text: texts.join(", "), numeric: false },
     }
 }
 
@@ -213,9 +224,12 @@ const NAMING: [&str; 10] = [
 ];
 
 /// A value as shown; numbers stand to the right.
-struct Cell {
-    text: String,
-    numeric: bool,
+#[derive(Debug)]
+pub(crate) struct Cell {
+    /// The text.
+    pub(crate) text: String,
+    /// Whether it is a number.
+    pub(crate) numeric: bool,
 }
 
 /// What the address of the list asks for.
@@ -250,7 +264,8 @@ pub(crate) async fn device_list(
     visit.page(&DevicesPage::new(visit.shell("devices").await?, query, page))
 }
 
-async fn show(visit: Visit, id: DeviceId, tab: Tab) -> Answer {
+/// The page of a device with this below its heading.
+pub(crate) async fn show(visit: Visit, id: DeviceId, tab: Tab) -> Answer {
     let detail = visit.ask(muster_site::device_show(&visit.ctx, visit.site(), id).await)?;
     visit.page(&DevicePage { shell: visit.shell("devices").await?, detail, tab })
 }

@@ -16,6 +16,7 @@ mod device;
 mod enrolment;
 mod escape;
 mod format;
+mod history;
 mod issuer;
 mod message;
 mod paging;
@@ -37,6 +38,8 @@ mod sample_class;
 mod sample_collection;
 #[cfg(test)]
 mod sample_evidence;
+#[cfg(test)]
+mod sample_history;
 #[cfg(test)]
 mod sample_issuer;
 #[cfg(test)]
@@ -114,6 +117,8 @@ fn routes_of_devices() -> Vec<Route> {
         get("/devices/{id}", See, device::device_show),
         get("/devices/{id}/inventory", See, device::inventory_list),
         get("/devices/{id}/inventory/{class}", See, device::inventory_show),
+        get("/devices/{id}/history", See, history::history_list),
+        get("/devices/{id}/compare", See, history::history_compare),
         get("/devices/{id}/messages", See, device::message_list),
         get("/devices/{id}/timeline", See, device::device_timeline),
         get("/devices/{id}/block", Change, device::block_confirm),

@@ -13,6 +13,7 @@ use super::{
     deployment::{DeploymentForm, DeploymentNewPage, DeploymentPage, DeploymentsPage, Preview},
     device::{DevicePage, DevicesPage, Tab},
     enrolment::EnrolmentsPage,
+    history::HistoryTab,
     issuer::IssuersPage,
     message::{MessagesPage, QuarantinePage},
     problem::ProblemPage,
@@ -75,6 +76,8 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-classes", device(Tab::Inventory(None))),
         page("device-software", device(rows(false))),
         page("device-system", device(rows(true))),
+        page("device-history", device(history(f))),
+        page("device-compare", device(Tab::Compare(Box::new(super::sample_history::comparison(f))))),
         page("device-messages", device(Tab::Messages(f.page(f.messages(), 400), first()))),
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
@@ -115,6 +118,10 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
             },
         ),
     ]
+}
+
+fn history(f: Flavour) -> Tab {
+    Tab::History(Box::new(HistoryTab::new(super::sample_history::history(f), f.text("DISK"), 50, NOW)))
 }
 
 fn conflicts(open: bool) -> ConflictQuery {

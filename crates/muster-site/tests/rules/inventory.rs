@@ -7,9 +7,10 @@ use muster_model::{
     inventory::{Change, InventoryReport, Row, Section, Unread, Value},
     problem::Code,
     report::{Body, Channel},
+    time::DAY,
 };
 use muster_site::{
-    device_show, inventory_show, inventory_sweep, report_submit,
+    Purge, device_show, history_purge, inventory_show, inventory_sweep, report_submit,
     testing::{TestDevice, TestSite},
 };
 
@@ -83,6 +84,10 @@ async fn rows_are_shared_and_go_when_nobody_has_them() {
         assert_eq!(inventory_sweep(&test.site).await.unwrap(), 0, "the other still has it");
         outboxes[1].push(inventory(vec![full(CLASS, &both[..1])]));
         outboxes[1].send(&test, &devices[1]).await.unwrap();
+        assert_eq!(inventory_sweep(&test.site).await.unwrap(), 0, "their history has it");
+        test.sources.pass(91 * DAY);
+        let mut purge = Purge::default();
+        while history_purge(&test.site, &mut purge, test.now()).await.unwrap() {}
         assert_eq!(inventory_sweep(&test.site).await.unwrap(), 1);
         // What this process remembers of rows is not believed after a sweep.
         outboxes[0].push(inventory(vec![full(CLASS, &both)]));

@@ -20,6 +20,7 @@ mod discovery;
 mod enrolment;
 mod enterprise;
 mod hardware;
+mod history;
 mod inventory;
 mod loop_story;
 mod outbox;

@@ -76,7 +76,7 @@ impl Dialect {
     }
 
     /// A schema text with this database's words for what has two: `{bytes}`, `{serial}` (an identity key),
-    /// `{each_row_id}` (the ids in a section), `{each_value}column{as_v}` (the texts of a JSON array).
+    /// `{each_row_id}` (the ids in a section), `{each_removed_id}` (those that a change took from it), `{each_value}column{as_v}` (the texts of a JSON array).
     pub(super) fn schema(self, text: &str) -> String {
         let (bytes, serial) = match self {
             Self::Sqlite => ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"),
@@ -90,6 +90,7 @@ impl Dialect {
             ("{bytes}", bytes),
             ("{serial}", serial),
             ("{each_row_id}", super::inventory_schema::each_row_id(self)),
+            ("{each_removed_id}", super::inventory_schema::each_removed_id(self)),
             ("{each_value}", each_value),
             ("{as_v}", as_v),
         ];

@@ -40,7 +40,7 @@ pub struct NewRow<'a> {
 const INTERN_ROWS: usize = 1_000;
 
 /// The statement of a class, safe because its names were looked at when it was made.
-fn of(dialect: Dialect, class: &Class, statement: Statement) -> AssertSqlSafe<Cow<'static, str>> {
+pub(super) fn of(dialect: Dialect, class: &Class, statement: Statement) -> AssertSqlSafe<Cow<'static, str>> {
     AssertSqlSafe(inventory_schema::statement(dialect, class, statement))
 }
 
@@ -222,7 +222,7 @@ pub async fn rows(
     Ok(Some((rows, column::unsigned(total))))
 }
 
-fn inventory_row(class: &Class, row: &AnyRow) -> Result<InventoryRow, StoreError> {
+pub(super) fn inventory_row(class: &Class, row: &AnyRow) -> Result<InventoryRow, StoreError> {
     let mut values = InventoryRow::new();
     for attribute in &class.attributes {
         let name = attribute.name.as_str();

@@ -4,7 +4,7 @@ use super::{
     Dialect, StoreError, Tx,
     bulk::{Bulk, in_texts, json_texts},
     column::{self, parsed, signed, unsigned},
-    inventory_schema::{class_column, class_table, class_view, is_plain},
+    inventory_schema::{class_column, class_history_view, class_table, class_view, is_plain},
     setting,
 };
 use muster_model::{
@@ -100,7 +100,7 @@ pub async fn put(tx: &mut Tx, before: Option<&Class>, row: &ClassRow) -> Result<
     match before {
         None => {
             run(tx, class_table(class)).await?;
-            run(tx, class_view(class)).await?;
+            run(tx, views(class)).await?;
         }
         Some(before) => {
             for attribute in class.attributes.iter().skip(before.attributes.len()) {
@@ -146,13 +146,18 @@ async fn run(tx: &mut Tx, text: String) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the view of a class anew. PostgreSQL takes more columns at the end of one that other views read; SQLite has no such
+/// The views of a class.
+fn views(class: &Class) -> String {
+    class_view(class) + &class_history_view(class)
+}
+
+/// Makes the views of a class anew. PostgreSQL takes more columns at the end of one that other views read; SQLite has no such
 /// statement, and does not mind that a view goes.
 async fn view(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
-    let text = class_view(class);
+    let text = views(class);
     match tx.dialect() {
-        Dialect::Postgres => run(tx, text.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)).await,
-        Dialect::Sqlite => run(tx, format!("DROP VIEW v_GS_{};\n{text}", class.name)).await,
+        Dialect::Postgres => run(tx, text.replace("CREATE VIEW", "CREATE OR REPLACE VIEW")).await,
+        Dialect::Sqlite => run(tx, format!("DROP VIEW v_GS_{0};\nDROP VIEW v_HS_{0};\n{text}", class.name)).await,
     }
 }
 
@@ -160,7 +165,7 @@ async fn view(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
 pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
     let Some(sample) = Catalogue::built_in().class("FIRMWARE") else { return Ok(false) };
     let statement = "UPDATE setting SET value = $2, revision = revision + 1 WHERE name = $1 AND value <> $2";
-    let changed = sqlx::query(statement).bind(VIEWS).bind(class_view(sample)).execute(tx.conn()).await?;
+    let changed = sqlx::query(statement).bind(VIEWS).bind(views(sample)).execute(tx.conn()).await?;
     if changed.rows_affected() == 0 {
         return Ok(false);
     }
@@ -168,14 +173,15 @@ pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
     let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);
     for class in catalogue.classes() {
         is_plain(class)?;
-        run(tx, format!("DROP VIEW IF EXISTS v_GS_{};\n{}", class.name, class_view(class))).await?;
+        let drop = format!("DROP VIEW IF EXISTS v_GS_{0};\nDROP VIEW IF EXISTS v_HS_{0};\n", class.name);
+        run(tx, drop + &views(class)).await?;
     }
     Ok(true)
 }
 
 /// Whether the views are of this program's form.
 pub(super) async fn views_follow(conn: &mut AnyConnection) -> Result<bool, StoreError> {
-    let wanted = Catalogue::built_in().class("FIRMWARE").map(|sample| class_view(sample));
+    let wanted = Catalogue::built_in().class("FIRMWARE").map(|sample| views(sample));
     Ok(setting::get(conn, VIEWS).await? == wanted)
 }
 

@@ -23,11 +23,15 @@ pub(super) enum Statement {
     WithKeys,
     /// A page of the rows of device `$1`, in the order of their key: limit `$2`, offset `$3`.
     Rows,
-    /// Removes up to `$1` rows that no device has.
+    /// Removes up to `$1` rows that no device has or had.
     Sweep,
+    /// Keys of the rows with the ids of the JSON array `$1`.
+    Keys,
+    /// A page of the rows with the ids of the JSON array `$1`, in the order of their key: limit `$2`, offset `$3`.
+    RowsOf,
 }
 
-const STATEMENTS: usize = 5;
+const STATEMENTS: usize = 7;
 
 /// The statement of a class for this database. Of a class that is built in it is made once, when it is first wanted; most sites
 /// use few of them. Of an administrator's class it is made each time, because another version has another one.
@@ -65,6 +69,14 @@ pub(super) const fn each_row_id(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => "json_each(s.row_ids) AS e",
         Dialect::Postgres => "LATERAL jsonb_array_elements_text(CAST(s.row_ids AS jsonb)) AS e(value)",
+    }
+}
+
+/// The same for the ids that a change took from its section.
+pub(super) const fn each_removed_id(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "json_each(h.removed) AS e",
+        Dialect::Postgres => "LATERAL jsonb_array_elements_text(CAST(h.removed AS jsonb)) AS e(value)",
     }
 }
 
@@ -117,6 +129,19 @@ pub fn class_view(class: &Class) -> String {
     )
 }
 
+/// The view of what devices had of a class and have no more, as long as history is kept. `TimeStamp` is when it went.
+#[must_use]
+pub fn class_history_view(class: &Class) -> String {
+    let shown: String = class.attributes.iter().map(|a| format!(",\n    r.\"{0}\" AS {0}0", a.name)).collect();
+    format!(
+        "CREATE VIEW v_HS_{name} AS SELECT\n    d.resource_id AS ResourceID,\n    h.happened AS TimeStamp{shown}\n\
+         FROM device d JOIN section_change h ON h.device = d.id CROSS JOIN {{each_removed_id}}\n\
+         JOIN {table} r ON r.row_id = CAST(e.value AS BIGINT)\nWHERE h.class = '{name}';\n",
+        name = class.name,
+        table = table(class),
+    )
+}
+
 fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
     let table = table(class);
     match statement {
@@ -138,26 +163,41 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
         Statement::WithKeys => {
             format!("SELECT row_id, row_key FROM {table} WHERE row_key IN {}", integers(dialect))
         }
-        Statement::Rows => {
-            let key = class.attributes.first().map_or("row_id", |a| a.name.as_str());
-            format!(
-                "SELECT r.row_id{} FROM device_section s CROSS JOIN {} JOIN {table} r \
-                 ON r.row_id = CAST(e.value AS BIGINT) WHERE s.device = $1 AND s.class = '{}' \
-                 ORDER BY r.\"{key}\", r.row_id LIMIT $2 OFFSET $3",
-                class.attributes.iter().map(|a| format!(", r.\"{}\"", a.name)).collect::<String>(),
-                each_row_id(dialect),
-                class.name,
-            )
-        }
-        Statement::Sweep => {
-            format!(
-                "DELETE FROM {table} WHERE row_id IN (SELECT row_id FROM {table} WHERE row_id NOT IN \
-                 (SELECT CAST(e.value AS BIGINT) FROM device_section s CROSS JOIN {} WHERE s.class = '{}') LIMIT $1)",
-                each_row_id(dialect),
-                class.name,
-            )
-        }
+        Statement::Rows => format!(
+            "SELECT r.row_id{} FROM device_section s CROSS JOIN {} JOIN {table} r \
+             ON r.row_id = CAST(e.value AS BIGINT) WHERE s.device = $1 AND s.class = '{}' \
+             ORDER BY r.\"{}\", r.row_id LIMIT $2 OFFSET $3",
+            columns(class),
+            each_row_id(dialect),
+            class.name,
+            first(class),
+        ),
+        Statement::Sweep => format!(
+            "DELETE FROM {table} WHERE row_id IN (SELECT row_id FROM {table} WHERE row_id NOT IN \
+             (SELECT CAST(e.value AS BIGINT) FROM device_section s CROSS JOIN {} WHERE s.class = '{name}') \
+             AND row_id NOT IN (SELECT CAST(e.value AS BIGINT) FROM section_change h CROSS JOIN {} \
+             WHERE h.class = '{name}') LIMIT $1)",
+            each_row_id(dialect),
+            each_removed_id(dialect),
+            name = class.name,
+        ),
+        Statement::Keys => format!("SELECT row_id, row_key FROM {table} WHERE row_id IN {}", integers(dialect)),
+        Statement::RowsOf => format!(
+            "SELECT r.row_id{} FROM {table} r WHERE r.row_id IN {} ORDER BY r.\"{}\", r.row_id LIMIT $2 OFFSET $3",
+            columns(class),
+            integers(dialect),
+            first(class),
+        ),
     }
+}
+
+fn columns(class: &Class) -> String {
+    class.attributes.iter().map(|a| format!(", r.\"{}\"", a.name)).collect()
+}
+
+/// The column that rows are shown in the order of.
+fn first(class: &Class) -> &str {
+    class.attributes.first().map_or("row_id", |a| a.name.as_str())
 }
 
 fn texts(dialect: Dialect) -> &'static str {

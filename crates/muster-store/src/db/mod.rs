@@ -30,6 +30,7 @@ pub mod enterprise;
 pub mod hardware;
 pub mod inventory;
 pub mod inventory_class;
+pub mod inventory_history;
 pub mod inventory_schema;
 pub mod issuer;
 pub mod message;

@@ -16,6 +16,7 @@ mod device;
 mod enrolment;
 pub(crate) mod event;
 mod hardware;
+mod history;
 mod issuer;
 mod message;
 pub mod openapi;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> Vec<Route> {
         token::routes(),
         enrolment::routes(),
         hardware::routes(),
+        history::routes(),
         issuer::routes(),
         approval::routes(),
         serial::routes(),

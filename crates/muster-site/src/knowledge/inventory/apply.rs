@@ -1,6 +1,7 @@
 //! Applying checked inventory reports, in the transaction of the reports that carry them.
 
 use super::{
+    difference::difference,
     interner::{Interner, Known, TextKey},
     section::{Change, New, Refused, Report, RowRef, Section},
 };
@@ -14,7 +15,10 @@ use muster_model::{
 };
 use muster_store::{
     Tx,
-    db::inventory::{self, NewRow, SectionRow},
+    db::{
+        inventory::{self, NewRow, SectionRow},
+        inventory_history::{self, ChangeRow},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -57,7 +61,10 @@ pub(crate) struct Stale;
 struct State {
     digest: Option<Hash>,
     ids: Vec<i64>,
+    /// When the site got what changed it, in these messages.
     changed: Option<UnixMillis>,
+    /// As it is stored.
+    before: Option<SectionRow>,
 }
 
 type States<'a> = BTreeMap<(DeviceId, &'a str), State>;
@@ -93,7 +100,7 @@ pub(crate) async fn apply(
         }
     }
     applied.resync = resync(incoming, &states);
-    store(tx, incoming, states).await?;
+    store(tx, limits, incoming, states).await?;
     Ok(Ok(applied))
 }
 
@@ -141,16 +148,14 @@ async fn intern<'a>(
     Ok(ids)
 }
 
-/// The states that a difference is to, or that must be looked at.
+/// The sections as they are stored: a difference is to them, and how they change is kept.
 async fn load<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<States<'a>, SiteError> {
     let mut devices = BTreeSet::new();
     let mut classes: BTreeSet<&'a str> = BTreeSet::new();
     for message in incoming {
         for section in &message.report.sections {
-            if message.again || matches!(section.change, Change::Delta { .. }) {
-                devices.insert(message.device);
-                classes.insert(&section.class.name);
-            }
+            devices.insert(message.device);
+            classes.insert(&section.class.name);
         }
     }
     if devices.is_empty() {
@@ -161,7 +166,8 @@ async fn load<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<States<'a>, 
     let rows = inventory::sections(tx, &devices, &names).await?;
     let state = |row: SectionRow| {
         let class = *classes.get(row.class.as_str())?;
-        Some(((row.device, class), State { digest: Some(row.digest), ids: row.row_ids, changed: None }))
+        let (digest, ids) = (Some(row.digest), row.row_ids.clone());
+        Some(((row.device, class), State { digest, ids, changed: None, before: Some(row) }))
     };
     Ok(rows.into_iter().filter_map(state).collect())
 }
@@ -245,12 +251,34 @@ fn resync(incoming: &[Incoming<'_>], states: &States<'_>) -> HashMap<DeviceId, B
     resync
 }
 
-async fn store(tx: &mut Tx, incoming: &[Incoming<'_>], states: States<'_>) -> Result<(), SiteError> {
-    let changed = states.into_iter().filter_map(|((device, class), state)| {
-        let (digest, changed) = state.digest.zip(state.changed)?;
-        Some(SectionRow { device, class: class.to_owned(), digest, row_ids: state.ids, changed })
-    });
-    inventory::put(tx, &changed.collect::<Vec<_>>()).await?;
+/// How a section is stored, and the change that leads there. Nothing where it is as it was.
+fn changed(device: DeviceId, class: &str, state: State) -> Option<(SectionRow, Option<ChangeRow>)> {
+    let (digest, received) = state.digest.zip(state.changed)?;
+    let mut row = SectionRow { device, class: class.to_owned(), digest, row_ids: state.ids, changed: received };
+    let Some(before) = state.before else {
+        let (class, count) = (row.class.clone(), row.row_ids.len() as u64);
+        let (added, removed) = (Vec::new(), Vec::new());
+        return Some((row, Some(ChangeRow { device, class, happened: received, since: None, added, removed, count })));
+    };
+    let (added, removed) = difference(&before.row_ids, &row.row_ids);
+    if added.is_empty() && removed.is_empty() {
+        row.changed = before.changed;
+        return (before.digest != row.digest).then_some((row, None));
+    }
+    // Clocks go back now and then, and history does not.
+    row.changed = received.max(before.changed);
+    let (class, happened, count) = (row.class.clone(), row.changed, added.len() as u64);
+    let since = Some(before.changed);
+    Some((row, Some(ChangeRow { device, class, happened, since, added, removed, count })))
+}
+
+async fn store(tx: &mut Tx, limits: &Limits, incoming: &[Incoming<'_>], states: States<'_>) -> Result<(), SiteError> {
+    let rows = states.into_iter().filter_map(|((device, class), state)| changed(device, class, state));
+    let (sections, changes): (Vec<_>, Vec<_>) = rows.unzip();
+    inventory::put(tx, &sections).await?;
+    if limits.history_days > 0 {
+        inventory_history::insert(tx, &changes.into_iter().flatten().collect::<Vec<_>>()).await?;
+    }
     // The last message of a device says what could not be read.
     let new = incoming.iter().filter(|message| !message.again && !message.late);
     let new: BTreeMap<DeviceId, &Incoming<'_>> = new.map(|message| (message.device, message)).collect();

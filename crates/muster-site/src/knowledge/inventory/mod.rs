@@ -1,6 +1,8 @@
 //! Inventory: what devices report of themselves, and how it is shown.
 
 pub(crate) mod apply;
+mod difference;
+pub mod history;
 pub(crate) mod interner;
 pub(crate) mod section;
 
@@ -52,7 +54,7 @@ pub async fn inventory_summary(
     Ok((inventory::classes(&mut reader, device).await?, inventory::unread(&mut reader, device).await?))
 }
 
-/// Maintenance: removes rows that no device has any more. Returns how many went.
+/// Maintenance: removes rows that no device has any more, and that no kept history names. Returns how many went.
 ///
 /// # Errors
 /// When the store fails.
