@@ -247,6 +247,58 @@ fn size(value: &str) -> Result<usize, RecordError> {
     if value.len() > DISCOVERY_VALUE_BYTES { Err(RecordError::TooLarge("bytes of a value")) } else { Ok(value.len()) }
 }
 
+/// How far a whole run came: what changed after that in the same copy of the directory is the next delta.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// Which copy of the directory was read: the controller's `invocationId`.
+    pub copy: String,
+    /// Its highest number of a change when the run began.
+    pub change: u64,
+}
+
+/// Where a full run goes on that was cut off: at the beginning of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// When it began.
+    pub began: UnixMillis,
+    /// How far the copy of the directory was then.
+    pub reached: Reached,
+    /// Parts that are done.
+    pub parts: u64,
+}
+
+/// An object of a directory: the record, and the groups that it says it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryObject {
+    /// The record.
+    pub record: DiscoveryRecord,
+    /// Distinguished names of the groups that it is in directly.
+    pub groups: Vec<String>,
+    /// Security identifier of its primary group.
+    pub primary_group: Option<String>,
+}
+
+/// Whether a text may be the name of a source: it names a file of the server too.
+#[must_use]
+pub fn is_source_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+}
+
+/// Something that the server knows to be on the network, without having asked anybody.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Neighbour {
+    /// Its address.
+    pub address: std::net::IpAddr,
+    /// Its hardware address: `52:54:00:12:34:56`, in upper case.
+    pub hardware: String,
+    /// What it calls itself.
+    pub name: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +340,14 @@ mod tests {
         for name in ["", "a\u{0}b", &"x".repeat(256)] {
             let odd = DiscoveryRecord { name: name.to_owned(), ..good.clone() };
             assert_eq!(odd.check(), Err(RecordError::Unnamed));
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_source_leads_nowhere() {
+        assert!(is_source_name("corp-2"));
+        for odd in ["", "-a", "a/b", "..", "A", "a.b", &"a".repeat(33)] {
+            assert!(!is_source_name(odd), "{odd}");
         }
     }
 

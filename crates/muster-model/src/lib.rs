@@ -12,6 +12,7 @@ pub mod enrol;
 pub mod enterprise;
 pub mod id;
 pub mod inventory;
+pub mod ldap;
 pub mod limits;
 pub mod mof;
 pub mod policy;

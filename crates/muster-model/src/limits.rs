@@ -191,6 +191,32 @@ pub const DISCOVERY_RECORD_BYTES: usize = 32 << 10;
 /// Resources without a client that a site holds; whoever fills a directory or a network does not fill the site's disk.
 pub const DISCOVERED_RESOURCES: u64 = 1_000_000;
 
+/// Directories in which a site looks, and containers of each.
+pub const DIRECTORIES: usize = 32;
+/// See [`DIRECTORIES`].
+pub const DIRECTORY_CONTAINERS: usize = 64;
+/// Groups of one object of a directory. Windows gives a token at most 1,015.
+pub const DIRECTORY_GROUPS: usize = 1_024;
+/// Bytes of one message of a directory server while discovery reads. An object with every attribute has about 4,000.
+pub const DIRECTORY_MESSAGE_BYTES: usize = 1 << 20;
+/// Bytes of one page of 500 objects.
+pub const DIRECTORY_PAGE_BYTES: usize = 16 << 20;
+/// Bytes of one run: a million objects of 2,000 bytes.
+pub const DIRECTORY_RUN_BYTES: u64 = 2 << 30;
+/// Objects of one run; groups are read twice.
+pub const DIRECTORY_RUN_OBJECTS: u64 = 1_000_000;
+/// Pages of one run. Each group that changed takes one for each container.
+pub const DIRECTORY_RUN_PAGES: u64 = 200_000;
+/// Groups that changed since the last run; beyond, everything is read.
+pub const DIRECTORY_CHANGED_GROUPS: usize = 2_000;
+
+/// Ranges of network discovery.
+pub const NETWORK_RANGES: usize = 256;
+/// Bytes of a table of neighbours or leases that is read.
+pub const LEASES_BYTES: u64 = 16 << 20;
+/// Neighbours of one look.
+pub const NETWORK_NEIGHBOURS: usize = 50_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

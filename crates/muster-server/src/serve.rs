@@ -2,6 +2,7 @@
 
 use crate::{
     config::{self, Config},
+    directory::Directories,
     endorsement, foreign_list,
     http::{
         App, AppState,
@@ -20,6 +21,7 @@ use crate::{
         registry::Registry,
         tls::{Ask, ServerTls, ServerTlsError},
     },
+    network,
     ring::Ring,
 };
 use axum::extract::ConnectInfo;
@@ -159,7 +161,11 @@ impl Server {
         let tls = ServerTls::issue(&site, &config.names.server, site.sources.now()).await?;
         let registry = Arc::new(Registry::default());
         let (stopper, stop) = Stop::new();
-        spawn(&site, &tls, &registry, &config, sockets, &stop);
+        let known = Known {
+            directories: Directories::new(&layout.resolve(&config.discovery.directories)),
+            leases: config.discovery.lease_files.iter().map(|path| layout.resolve(path)).collect(),
+        };
+        spawn(&site, &tls, &registry, &config, known, sockets, &stop);
         let text = serde_json::to_vec_pretty(&urls).unwrap_or_default();
         replace_file(&layout.addresses(), &text)
             .map_err(|error| StartError::File { path: layout.addresses(), error })?;
@@ -322,11 +328,18 @@ fn recorder() -> PrometheusHandle {
         .clone()
 }
 
+/// What discovery may read.
+struct Known {
+    directories: Directories,
+    leases: Vec<PathBuf>,
+}
+
 fn spawn(
     site: &Arc<Site>,
     tls: &Arc<ServerTls>,
     registry: &Arc<Registry>,
     config: &Config,
+    known: Known,
     sockets: Sockets,
     stop: &Stop,
 ) {
@@ -335,6 +348,8 @@ fn spawn(
     tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), stop.clone()));
     tokio::spawn(contacts(site.clone(), stop.clone()));
     tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
+    tokio::spawn(known.directories.keep_read(site.clone(), stop.clone()));
+    tokio::spawn(network::keep_looking(site.clone(), known.leases, stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
     let mut ending = stop.clone();

@@ -72,8 +72,11 @@ pub use knowledge::collection::{
     collection_show, collection_work, device_collections,
 };
 pub use knowledge::discovery::{
-    Taken, discovery_settings_show, discovery_settings_update, discovery_take, discovery_work, resource_list,
-    resource_remove, resource_show,
+    DirectoryRun, Taken, directory_due, directory_end, directory_gone, directory_members, directory_method,
+    directory_page, discovery_delete, discovery_list, discovery_run, discovery_set, discovery_settings_show,
+    discovery_settings_update, discovery_show, discovery_take, discovery_work, network_discovery_due,
+    network_discovery_set, network_discovery_show, network_discovery_take, resource_list, resource_remove,
+    resource_show,
 };
 pub use knowledge::{
     class::{class_add, class_list, class_retire, class_show},

@@ -2,16 +2,18 @@
 //! Configuration Manager left. Only over TLS that an authority of the configuration vouches for, so that a stranger neither learns
 //! the bind password nor answers; and what comes is a hint all the same, because many people can write into a directory.
 
-use super::{
-    Hints, LocateError, Service, Source,
-    ber::{self, Answer, Filter, Scope},
-};
+use super::{Hints, LocateError, Service, Source};
 use crate::{
     clock::{Clock, random},
     http::Address,
     os::open_foreign,
 };
-use muster_model::{enrol::is_server_name, id::SiteCode, limits};
+use muster_model::{
+    enrol::is_server_name,
+    id::SiteCode,
+    ldap::{self, Answer, Filter, Scope, Search},
+    limits,
+};
 use muster_trust::tls;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,7 @@ use zeroize::Zeroizing;
 
 /// How long the whole conversation may take, and how long the server may search.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-const SEARCH_SECONDS: u16 = 10;
+const SEARCH_SECONDS: u32 = 10;
 /// Bytes of the file of authorities and of the file with the password.
 const AUTHORITIES_BYTES: u64 = 1 << 20;
 const PASSWORD_BYTES: u64 = 1 << 10;
@@ -150,6 +152,13 @@ fn searches<'a>(
 /// An object that was found: attributes in the order in which they came.
 pub(super) type Entry = Vec<(String, Vec<String>)>;
 
+/// Texts that are not UTF-8 are nobody's address; they stay recognisable as such.
+fn texts(entry: ldap::Entry) -> Entry {
+    let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+    let of = |(name, values): (String, Vec<Vec<u8>>)| (name, values.into_iter().map(text).collect());
+    entry.attributes.into_iter().map(of).collect()
+}
+
 fn take(entry: &Entry, config: &DirectoryConfig, source: &Source, found: &mut Hints) {
     for (name, values) in entry {
         for value in values.iter().take(limits::LOCATION_POINTS) {
@@ -227,7 +236,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// A conversation; every byte that comes is counted.
 pub(super) struct Connection<S> {
     stream: S,
-    id: u16,
+    id: u32,
     left: usize,
     read: Vec<u8>,
 }
@@ -242,12 +251,12 @@ impl Connection<Box<dyn Stream>> {
         let mut tcp = TcpStream::connect((address.host(), address.port())).await.map_err(unreachable)?;
         if !at_once {
             let mut plain = Connection { stream: &mut tcp, id: 0, left: limits::DIRECTORY_BYTES, read: Vec::new() };
-            plain.say(ber::start_tls).await?;
+            plain.say(ldap::start_tls).await?;
             match plain.answer().await? {
                 // What came before TLS stands is nobody's word.
-                Answer::Done { code: 0 } if plain.read.is_empty() => {}
-                Answer::Done { code } => return Err(format!("does not start TLS (result {code})")),
-                _ => return Err(ber::Malformed.to_string()),
+                Answer::Done { code: 0, .. } if plain.read.is_empty() => {}
+                Answer::Done { code, .. } => return Err(format!("does not start TLS (result {code})")),
+                _ => return Err(ldap::Malformed.to_string()),
             }
         }
         let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
@@ -257,7 +266,7 @@ impl Connection<Box<dyn Stream>> {
 }
 
 impl<S: Stream> Connection<S> {
-    async fn say(&mut self, request: impl FnOnce(u16) -> Vec<u8>) -> Result<(), String> {
+    async fn say(&mut self, request: impl FnOnce(u32) -> Vec<u8>) -> Result<(), String> {
         self.id += 1;
         let request = Zeroizing::new(request(self.id));
         let sent = async {
@@ -270,16 +279,16 @@ impl<S: Stream> Connection<S> {
     /// The next answer to the last request.
     async fn answer(&mut self) -> Result<Answer, String> {
         loop {
-            if let Some(length) = ber::length(&self.read).map_err(|error| error.to_string())? {
+            if let Some(length) = ldap::length(&self.read).map_err(|error| error.to_string())? {
                 if length > limits::DIRECTORY_BYTES {
                     return Err(too_large());
                 }
                 if self.read.len() >= length {
                     let rest = self.read.split_off(length);
                     let message = std::mem::replace(&mut self.read, rest);
-                    let (id, answer) = ber::answer(&message).map_err(|error| error.to_string())?;
+                    let (id, answer) = ldap::answer(&message).map_err(|error| error.to_string())?;
                     // 0 is a notice of its own accord, mostly that it closes.
-                    return if id == u64::from(self.id) { Ok(answer) } else { Err(ber::Malformed.to_string()) };
+                    return if id == u64::from(self.id) { Ok(answer) } else { Err(ldap::Malformed.to_string()) };
                 }
             }
             let mut piece = [0; 4_096];
@@ -299,39 +308,41 @@ impl<S: Stream> Connection<S> {
             Some(bind) => (bind.name.as_str(), password(&bind.password_file)?),
             None => ("", Zeroizing::new(Vec::new())),
         };
-        self.say(|id| ber::bind(id, name, &password)).await?;
+        self.say(|id| ldap::bind(id, name, &password)).await?;
         match self.answer().await? {
-            Answer::Done { code: 0 } => Ok(()),
-            Answer::Done { code } => Err(format!("refuses the bind (result {code})")),
-            _ => Err(ber::Malformed.to_string()),
+            Answer::Done { code: 0, .. } => Ok(()),
+            Answer::Done { code, .. } => Err(format!("refuses the bind (result {code})")),
+            _ => Err(ldap::Malformed.to_string()),
         }
     }
 
     pub(super) async fn search(
         &mut self,
-        from: (&str, Scope),
+        (base, scope): (&str, Scope),
         filter: &Filter<'_>,
         attributes: &[&str],
     ) -> Result<Vec<Entry>, String> {
         let entries = limits::LOCATION_ANSWERS;
-        let limit = u16::try_from(entries).unwrap_or(u16::MAX);
-        self.say(|id| ber::search(id, from, filter, attributes, limit, SEARCH_SECONDS)).await?;
+        let limit = u32::try_from(entries).unwrap_or(u32::MAX);
+        let (seconds, page) = (SEARCH_SECONDS, None);
+        let wanted = Search { base, scope, filter, attributes, entries: limit, seconds, page, deleted: false };
+        self.say(|id| ldap::search(id, &wanted)).await?;
         let mut found = Vec::new();
         loop {
             match self.answer().await? {
-                Answer::Entry(entry) if found.len() < entries => found.push(entry),
+                Answer::Entry(entry) if found.len() < entries => found.push(texts(entry)),
                 // References are not followed: they lead where somebody else wants.
                 Answer::Entry(_) | Answer::Reference => {}
                 // That there are more than are wanted (4), or none (32), is an answer.
-                Answer::Done { code: 0 | 4 | 32 } => return Ok(found),
-                Answer::Done { code } => return Err(format!("refuses the search (result {code})")),
+                Answer::Done { code: 0 | 4 | 32, .. } => return Ok(found),
+                Answer::Done { code, .. } => return Err(format!("refuses the search (result {code})")),
             }
         }
     }
 
     pub(super) async fn end(mut self) {
         // It is over whether or not the server hears of it.
-        let _ = self.say(ber::unbind).await;
+        let _ = self.say(ldap::unbind).await;
         let _ = self.stream.shutdown().await;
     }
 }

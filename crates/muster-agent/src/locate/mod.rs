@@ -6,7 +6,6 @@
 //! added. No message, and no field of one, leads the client anywhere.
 
 pub mod assign;
-mod ber;
 mod dns;
 mod ldap;
 mod order;

@@ -3,11 +3,13 @@
 
 use super::{
     DirectoryConfig, LocateError,
-    ber::{Filter, Scope},
     ldap::{Connection, Entry, PATIENCE},
 };
 use crate::clock::Clock;
-use muster_model::boundary::is_directory_site;
+use muster_model::{
+    boundary::is_directory_site,
+    ldap::{Filter, Scope},
+};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::time::timeout;
 

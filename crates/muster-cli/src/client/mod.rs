@@ -13,6 +13,7 @@ mod conflict;
 mod content;
 mod deployment;
 mod device;
+mod discovery;
 mod enrolment;
 mod events;
 mod hardware;

@@ -4,7 +4,9 @@ use super::{Context, Part, ask::confirm, collection_rule, find};
 use crate::{CliError, Client, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
-    api::{Collection, CollectionCreate, CollectionDetail, CollectionKind, CollectionQuery, CollectionSet},
+    api::{
+        Collection, CollectionCreate, CollectionDetail, CollectionKind, CollectionQuery, CollectionSet, ResourceKind,
+    },
     id::{CollectionId, Name},
     schedule::{Recurrence, ScheduleToken},
     time::UnixMillis,
@@ -68,9 +70,12 @@ pub(super) struct Create {
     /// What it is for
     #[arg(long, default_value = "")]
     comment: String,
-    /// Id or name of the collection that limits it
-    #[arg(long, value_name = "COLLECTION", default_value = "SMS00001")]
-    limiting: String,
+    /// What it holds: device or user
+    #[arg(long, default_value = "device")]
+    kind: CollectionKind,
+    /// Id or name of the collection that limits it [default: SMS00001 of devices, SMS00004 of users]
+    #[arg(long, value_name = "COLLECTION")]
+    limiting: Option<String>,
     /// Take members only by what the site itself knows
     #[arg(long)]
     protected: bool,
@@ -129,8 +134,12 @@ impl Create {
         Ok(CollectionCreate {
             name: self.name,
             comment: self.comment,
-            kind: CollectionKind::Device,
-            limiting: find::collection(client, &self.limiting).await?,
+            kind: self.kind,
+            limiting: match (self.limiting, self.kind) {
+                (Some(limiting), _) => find::collection(client, &limiting).await?,
+                (None, CollectionKind::Device) => CollectionId::ALL_SYSTEMS,
+                (None, CollectionKind::User) => CollectionId::ALL_USERS,
+            },
             protected: self.protected,
             incremental: self.incremental,
             schedule: self.every.map_or(Ok(Vec::new()), |length| schedule(length, now))?,
@@ -202,7 +211,11 @@ fn member_device(member: &muster_model::api::CollectionMember) -> String {
 }
 
 fn member_state(member: &muster_model::api::CollectionMember) -> String {
-    member.state.map_or("no client", muster_model::api::DeviceState::as_str).to_owned()
+    match (member.state, member.kind) {
+        (Some(state), _) => state.to_string(),
+        (None, ResourceKind::System) => "no client".to_owned(),
+        (None, kind) => kind.to_string(),
+    }
 }
 
 fn explained(said: &muster_model::api::CollectionExplained) -> String {

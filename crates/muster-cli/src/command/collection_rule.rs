@@ -5,7 +5,7 @@ use crate::{CliError, Client, files, output};
 use clap::{Args, Subcommand};
 use muster_model::{
     api::{CollectionRule, RuleSpec},
-    id::Name,
+    id::{Name, ResourceId},
 };
 use std::path::PathBuf;
 
@@ -32,6 +32,9 @@ pub(super) struct Wanted {
     /// A device: id or host name; as often as there are some
     #[arg(long = "device", value_name = "DEVICE")]
     devices: Vec<String>,
+    /// A resource by its number, as `muster resource list` says it: a user, a group, or a system without a client; as often as there are some
+    #[arg(long = "resource", value_name = "NUMBER")]
+    resources: Vec<u32>,
     /// Every member of this collection, id or name; as often as there are some
     #[arg(long = "include", value_name = "COLLECTION")]
     includes: Vec<String>,
@@ -56,6 +59,7 @@ impl Wanted {
         for word in &self.devices {
             rules.push(RuleSpec::Direct { device: find::device(client, word).await? });
         }
+        rules.extend(self.resources.iter().map(|number| RuleSpec::Resource { resource: ResourceId(*number) }));
         for word in &self.includes {
             rules.push(RuleSpec::Include { collection: find::collection(client, word).await? });
         }
@@ -83,6 +87,7 @@ pub(super) fn sentence(rule: &CollectionRule) -> String {
     let label = output::clean(&rule.label);
     match &rule.rule {
         RuleSpec::Direct { device } => format!("the device {label} ({device})"),
+        RuleSpec::Resource { resource } => format!("the resource {label} ({resource})"),
         RuleSpec::Query { query, .. } => format!("the query {label}: {}", output::clean(query)),
         RuleSpec::Include { collection } => format!("everything in {label} ({collection})"),
         RuleSpec::Exclude { collection } => format!("nothing of {label} ({collection})"),
@@ -97,7 +102,7 @@ impl Verb {
                 let rules = rules.rules(client).await?;
                 if rules.is_empty() {
                     return Err(CliError::Usage(
-                        "say which rule: --device, --query, --include or --exclude".to_owned(),
+                        "say which rule: --device, --resource, --query, --include or --exclude".to_owned(),
                     ));
                 }
                 let mut added = Vec::new();

@@ -1,8 +1,8 @@
-//! Collections: devices in groups, by rules.
+//! Collections: devices in groups, or users, by rules.
 
 use crate::{
-    api::DeviceState,
-    id::{CollectionId, DeploymentId, DeviceId, Name},
+    api::{DeviceState, ResourceKind},
+    id::{CollectionId, DeploymentId, DeviceId, Name, ResourceId},
     schedule::ScheduleToken,
     time::UnixMillis,
 };
@@ -40,6 +40,11 @@ pub enum RuleSpec {
     Direct {
         /// The device.
         device: DeviceId,
+    },
+    /// This resource: a user or a group, or a system on which no client runs.
+    Resource {
+        /// Its number.
+        resource: ResourceId,
     },
     /// Every device that a WQL query gives.
     Query {
@@ -212,6 +217,8 @@ impl Default for CollectionQuery {
 api! {
     /// A member of a collection.
     struct CollectionMember {
+        /// What it is.
+        kind: ResourceKind,
         /// The device; none: no client runs on it.
         device: Option<DeviceId>,
         /// Its number among all resources, as queries know it.

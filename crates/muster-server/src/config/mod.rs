@@ -37,6 +37,9 @@ pub struct Config {
     /// Which domains it has keys of.
     #[serde(default)]
     pub approval: Approval,
+    /// Which directories it knows.
+    #[serde(default)]
+    pub discovery: Discovery,
     /// Where its keys are, when they are not files.
     #[serde(default)]
     pub pkcs11: Pkcs11,
@@ -211,6 +214,22 @@ impl Default for Approval {
     }
 }
 
+/// `[discovery]`: which directories it knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Discovery {
+    /// Directory of the files about directories of users and computers, one for each.
+    pub directories: String,
+    /// Lease files of DHCP servers on this machine.
+    pub lease_files: Vec<String>,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { directories: "directories".to_owned(), lease_files: Vec::new() }
+    }
+}
+
 /// `[pkcs11]`: a token that holds the issuing keys and the policy keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -280,6 +299,7 @@ impl Config {
             http: Http::default(),
             attestation: Attestation::default(),
             approval: Approval::default(),
+            discovery: Discovery::default(),
             pkcs11: Pkcs11::default(),
             limits: Limits::default(),
             log: Log::default(),

@@ -102,6 +102,17 @@ const KEYS: &[(&str, &str)] = &[
         "Directory of the keytabs of the site's service in the domains that it trusts (`muster approval`). Each file must be \
          the server's alone (mode 0600). Read at each start.",
     ),
+    (
+        "discovery.directories",
+        "Directory of the files about the directories in which the site may look for computers, users and groups: `<name>.toml` says \
+         where one is, who vouches for it, and with what the site binds there. Read at each run; what is looked for is set with \
+         `muster discovery set <name>`.",
+    ),
+    (
+        "discovery.lease_files",
+        "Lease files of a DHCP server on this machine (ISC, Kea's CSV, dnsmasq), which network discovery reads where it is on \
+         (`muster discovery network`).",
+    ),
     ("limits.enrol_bytes", "Bytes of a request to enrol."),
     ("limits.attestation_bytes", "Bytes of each part of an attestation."),
     ("limits.domain_bytes", "Bytes of a proof of a computer's domain."),

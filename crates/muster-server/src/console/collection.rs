@@ -14,7 +14,7 @@ use muster_model::{
         Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionKind, CollectionMember,
         CollectionQuery, CollectionRule, DeviceQuery, Page, PageQuery, RuleSpec,
     },
-    id::{CollectionId, DeviceId},
+    id::{CollectionId, DeviceId, ResourceId},
     problem::Code,
 };
 use muster_site::SiteError;
@@ -106,7 +106,7 @@ impl CollectionPage {
     /// What a rule takes or leaves out, without what it names.
     fn kind(&self, rule: &CollectionRule) -> &'static str {
         match rule.rule {
-            RuleSpec::Direct { .. } => "Direct",
+            RuleSpec::Direct { .. } | RuleSpec::Resource { .. } => "Direct",
             RuleSpec::Query { .. } => "Query",
             RuleSpec::Include { .. } => "Include",
             RuleSpec::Exclude { .. } => "Exclude",
@@ -117,6 +117,7 @@ impl CollectionPage {
     fn text(&self, rule: &CollectionRule) -> String {
         match &rule.rule {
             RuleSpec::Direct { device } => device.to_string(),
+            RuleSpec::Resource { resource } => resource.to_string(),
             RuleSpec::Query { query, .. } => query.clone(),
             RuleSpec::Include { collection } | RuleSpec::Exclude { collection } => collection.to_string(),
         }
@@ -140,18 +141,25 @@ pub(crate) struct NewFields {
     pub(crate) protected: String,
     #[serde(default)]
     pub(crate) incremental: String,
+    #[serde(default)]
+    pub(crate) kind: String,
 }
 
 impl NewFields {
     fn parse(&self) -> Result<CollectionCreate, String> {
+        let kind = match self.kind.as_str() {
+            "" => CollectionKind::Device,
+            text => text.parse().map_err(|error| format!("Holds: {error}."))?,
+        };
         let limiting = match self.limiting.trim() {
+            "" if kind == CollectionKind::User => CollectionId::ALL_USERS,
             "" => CollectionId::ALL_SYSTEMS,
             text => text.parse().map_err(|error| format!("Limited by: {error}."))?,
         };
         Ok(CollectionCreate {
             name: self.name.trim().parse().map_err(|error| format!("Name: {error}."))?,
             comment: self.comment.trim().to_owned(),
-            kind: CollectionKind::Device,
+            kind,
             limiting,
             protected: !self.protected.is_empty(),
             incremental: !self.incremental.is_empty(),
@@ -193,6 +201,10 @@ impl RuleFields {
         let value = self.value.trim();
         let collection = || value.parse().map_err(|error| format!("Collection: {error}."));
         match self.kind.as_str() {
+            "direct" if value.parse::<u32>().is_ok() => {
+                let number = value.parse().map_err(|_| "A resource has a number.".to_owned())?;
+                Ok(RuleSpec::Resource { resource: ResourceId(number) })
+            }
             "direct" => Ok(RuleSpec::Direct { device: device(visit, value).await? }),
             "include" => Ok(RuleSpec::Include { collection: collection()? }),
             "exclude" => Ok(RuleSpec::Exclude { collection: collection()? }),

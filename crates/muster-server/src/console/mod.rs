@@ -13,6 +13,7 @@ mod conflict;
 mod dashboard;
 mod deployment;
 mod device;
+mod discovery;
 mod enrolment;
 mod escape;
 mod format;
@@ -128,6 +129,10 @@ fn routes_of_devices() -> Vec<Route> {
         get("/devices/{id}/retire", Change, device::retire_confirm),
         post("/devices/{id}/retire", Change, device::device_retire),
         get("/resources", See, resource::resource_list),
+        get("/discovery", See, discovery::discovery_list),
+        post("/discovery", Change, discovery::discovery_set),
+        post("/discovery/{name}/run", Change, discovery::discovery_run),
+        post("/discovery/network", Change, discovery::network_set),
         get("/resources/{id}", See, resource::resource_show),
         get("/resources/{id}/remove", Change, resource::remove_confirm),
         post("/resources/{id}/remove", Change, resource::resource_remove),

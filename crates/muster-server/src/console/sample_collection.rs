@@ -4,7 +4,7 @@ use super::sample::{Flavour, NOW};
 use muster_model::{
     api::{
         Collection, CollectionDeployment, CollectionDetail, CollectionEdge, CollectionExplained, CollectionKind,
-        CollectionMember, CollectionReason, CollectionRelation, CollectionRule, DeviceState, RuleSpec,
+        CollectionMember, CollectionReason, CollectionRelation, CollectionRule, DeviceState, ResourceKind, RuleSpec,
     },
     id::{CollectionId, DeploymentId, DeviceId},
     time::{DAY, HOUR},
@@ -85,6 +85,7 @@ pub(super) fn detail(f: Flavour, built_in: bool) -> CollectionDetail {
 
 pub(super) fn members(f: Flavour) -> Vec<CollectionMember> {
     let member = |number: u128| CollectionMember {
+        kind: ResourceKind::System,
         device: (number != 4).then(|| DeviceId(Uuid::from_u128(number))),
         resource_id: 16_777_216 + i64::try_from(number).unwrap(),
         name: f.text("web-01"),

@@ -2,7 +2,10 @@
 
 use super::sample::{Flavour, NOW};
 use muster_model::{
-    api::{DiscoveryMethod, Resource, ResourceDetail, ResourceKind, ResourceRecord},
+    api::{
+        DirectorySettings, DiscoveryMethod, DiscoverySource, NetworkDiscovery, NetworkSettings, Resource,
+        ResourceDetail, ResourceKind, ResourceRecord,
+    },
     discovery::Fact,
     id::{DeviceId, ResourceId},
     time::HOUR,
@@ -32,6 +35,41 @@ pub(super) fn resources(sample: Flavour) -> Vec<Resource> {
     ]
     .map(resource)
     .into()
+}
+
+pub(super) fn sources(sample: Flavour) -> Vec<DiscoverySource> {
+    if sample == Flavour::Empty {
+        return vec![];
+    }
+    let source = |name: &str, error: Option<String>| DiscoverySource {
+        name: sample.text(name),
+        settings: DirectorySettings {
+            enabled: true,
+            containers: vec![sample.text("OU=Berlin,DC=corp,DC=example")],
+            ..DirectorySettings::default()
+        },
+        changed: NOW.plus(-HOUR),
+        changed_by: sample.text("amelia"),
+        asked: None,
+        running: false,
+        full_ended: Some(NOW.plus(-HOUR)),
+        delta_ended: None,
+        failed: None,
+        error,
+        seen: 4_112,
+        altered: 3,
+        refused: 0,
+    };
+    vec![source("corp", None), source("lab", Some(sample.text("the server is not trusted")))]
+}
+
+pub(super) fn network(sample: Flavour) -> NetworkDiscovery {
+    if sample == Flavour::Empty {
+        return NetworkDiscovery::default();
+    }
+    let ranges = vec![sample.text("10.1.2.0/24")];
+    let settings = NetworkSettings { enabled: true, ranges, ..NetworkSettings::default() };
+    NetworkDiscovery { settings, looked: Some(NOW.plus(-HOUR)), seen: 17, error: Some(sample.text("/leases: gone")) }
 }
 
 pub(super) fn resource(sample: Flavour) -> ResourceDetail {

@@ -60,10 +60,12 @@ pub(crate) enum Done {
     ClassAdded,
     ClassRetired,
     ResourceRemoved,
+    DiscoverySaved,
+    DiscoveryAsked,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 21] = [
+    const ALL: [(Self, &str, &str); 23] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -103,6 +105,8 @@ impl Done {
         (Self::CollectionDeleted, "collection-deleted", "The collection was deleted. Its devices stay as they are."),
         (Self::ClassAdded, "class-added", "The class was added. What waited for it is taken in by the minute."),
         (Self::ClassRetired, "class-retired", "The class was retired. Devices' reports of it are refused."),
+        (Self::DiscoverySaved, "discovery-saved", "It was saved. The next run reads everything."),
+        (Self::DiscoveryAsked, "discovery-asked", "The directory is read within seconds."),
         (Self::ResourceRemoved, "resource-removed", "The resource was removed, with what discovery said of it."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];

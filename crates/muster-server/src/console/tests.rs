@@ -12,6 +12,7 @@ use super::{
     dashboard::DashboardPage,
     deployment::{DeploymentForm, DeploymentNewPage, DeploymentPage, DeploymentsPage, Preview},
     device::{DevicePage, DevicesPage, Tab},
+    discovery::{DirectoryFields, DiscoveryPage},
     enrolment::EnrolmentsPage,
     history::HistoryTab,
     issuer::IssuersPage,
@@ -81,6 +82,17 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-messages", device(Tab::Messages(f.page(f.messages(), 400), first()))),
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
+        page(
+            "discovery",
+            DiscoveryPage {
+                shell: f.shell("discovery"),
+                sources: sample_resource::sources(f),
+                network: sample_resource::network(f),
+                settings: muster_model::api::DiscoverySettings::default(),
+                problem: Some(f.text("The name is none.")),
+                fields: DirectoryFields::default(),
+            },
+        ),
         page(
             "resources",
             ResourcesPage::new(

@@ -1,14 +1,17 @@
 //! Discovery: what is one thing and what is two, what a client has to fear of it, and how it ends.
 
 use muster_model::{
-    api::{DiscoveryMethod, DiscoverySettings, PageQuery, QueryRun, ResourceKind, ResourceQuery},
+    api::{
+        CollectionCreate, CollectionKind, DiscoveryMethod, DiscoverySettings, PageQuery, QueryRun, ResourceKind,
+        ResourceQuery, RuleSpec,
+    },
     discovery::{DiscoveryRecord, Fact},
     id::{CollectionId, ResourceId},
     problem::Code,
     time::{DAY, UnixMillis},
 };
 use muster_site::{
-    Ctx, Taken, Worker, collection_members, collection_work, device_list, discovery_settings_show,
+    Ctx, Taken, Worker, collection_create, collection_members, collection_work, device_list, discovery_settings_show,
     discovery_settings_update, discovery_take, discovery_work, query_run, resource_list, resource_remove,
     resource_show, site::Sources, testing::TestSite,
 };
@@ -44,7 +47,11 @@ async fn systems(test: &TestSite) -> Vec<(u32, String, bool)> {
     let query = ResourceQuery { kind: Some(ResourceKind::System), limit: 500, ..ResourceQuery::default() };
     let page = resource_list(&test.full(), &test.site, query).await.unwrap();
     assert_eq!(page.total, page.items.len() as u64);
-    page.items.into_iter().map(|one| (one.resource_id.0, one.name, one.device.is_some())).collect()
+    let mut all: Vec<_> =
+        page.items.into_iter().map(|one| (one.resource_id.0, one.name, one.device.is_some())).collect();
+    // Databases order letters in ways of their own.
+    all.sort_by(|one, other| (&one.1, one.0).cmp(&(&other.1, other.0)));
+    all
 }
 
 async fn asked(test: &TestSite, query: &str) -> Vec<String> {
@@ -63,7 +70,9 @@ async fn members(test: &TestSite, id: &str) -> Vec<String> {
     while collection_work(&test.site, test.sources.now()).await.unwrap() {}
     let id: CollectionId = id.parse().unwrap();
     let page = collection_members(&test.full(), &test.site, id, PageQuery::default()).await.unwrap();
-    page.items.into_iter().map(|member| member.name).collect()
+    let mut names: Vec<String> = page.items.into_iter().map(|member| member.name).collect();
+    names.sort();
+    names
 }
 
 async fn prove_account(test: &TestSite) {
@@ -196,5 +205,85 @@ async fn what_nobody_found_for_long_goes_and_a_client_stays() {
         resource_remove(&full, &test.site, resource).await.unwrap();
         assert_eq!(members(&test, "SMS00001").await, ["kiosk"]);
         assert_eq!(resource_remove(&full, &test.site, resource).await.unwrap_err().code(), Code::NotFound);
+    }
+}
+
+fn person(guid: &str, name: &str, department: &str) -> DiscoveryRecord {
+    let facts = [("UniqueUserName", name), ("Department", department)];
+    let record = record(DiscoveryMethod::DirectoryUser, &format!("ad:{guid}"), name, &facts);
+    DiscoveryRecord { kind: ResourceKind::User, ..record }
+}
+
+fn of_users(name: &str, rules: Vec<RuleSpec>) -> CollectionCreate {
+    CollectionCreate {
+        name: name.parse().unwrap(),
+        comment: String::new(),
+        kind: CollectionKind::User,
+        limiting: CollectionId::ALL_USERS,
+        protected: false,
+        incremental: true,
+        schedule: Vec::new(),
+        rules,
+    }
+}
+
+#[tokio::test]
+async fn users_and_groups_are_in_collections_of_users_and_in_no_other() {
+    for test in TestSite::all().await {
+        let device = test.enrol("kiosk").await;
+        let group = record(DiscoveryMethod::DirectoryGroup, "ad:9", "CORP\\Engineers", &[]);
+        let group = DiscoveryRecord { kind: ResourceKind::Group, ..group };
+        let (ada, eve) = (person("1", "CORP\\ada", "Engines"), person("2", "CORP\\eve", "Sales"));
+        found(&test, &[ada.clone(), eve, group, computer("3", "SRV1", &[])]).await;
+        assert_eq!(members(&test, "SMS00002").await, ["CORP\\ada", "CORP\\eve"]);
+        assert_eq!(members(&test, "SMS00003").await, ["CORP\\Engineers"]);
+        assert_eq!(members(&test, "SMS00004").await, ["CORP\\Engineers", "CORP\\ada", "CORP\\eve"]);
+        assert_eq!(members(&test, "SMS00001").await, ["SRV1", "kiosk"]);
+        // By a query, which follows what the directory says.
+        let (full, query) = (test.full(), "select * from SMS_R_User where Department = 'Engines'".replace('\'', "\""));
+        let rule = RuleSpec::Query { name: "engines".parse().unwrap(), query };
+        let made = collection_create(&full, &test.site, &of_users("Engineers", vec![rule.clone()])).await.unwrap();
+        let id = made.collection.id.to_string();
+        assert_eq!(members(&test, &id).await, ["CORP\\ada"]);
+        found(&test, &[person("2", "CORP\\eve", "Engines")]).await;
+        assert_eq!(members(&test, &id).await, ["CORP\\ada", "CORP\\eve"]);
+        // By number; and by what another collection has.
+        let all =
+            resource_list(&full, &test.site, ResourceQuery { limit: 50, ..ResourceQuery::default() }).await.unwrap();
+        let of = |name: &str| all.items.iter().find(|one| one.name == name).unwrap().resource_id;
+        let direct = |name: &str| RuleSpec::Resource { resource: of(name) };
+        let exclude = RuleSpec::Exclude { collection: made.collection.id };
+        let others = of_users("Others", vec![direct("CORP\\Engineers"), direct("CORP\\eve"), exclude]);
+        let others = collection_create(&full, &test.site, &others).await.unwrap();
+        assert_eq!(members(&test, &others.collection.id.to_string()).await, ["CORP\\Engineers"]);
+        // Devices and users never mix.
+        let devices = RuleSpec::Query { name: "all".parse().unwrap(), query: "select * from SMS_R_System".to_owned() };
+        let limited = CollectionCreate { limiting: CollectionId::ALL_SYSTEMS, ..of_users("a", vec![]) };
+        let kiosk = RuleSpec::Direct { device: device.id };
+        for odd in [
+            of_users("a", vec![devices]),
+            of_users("a", vec![kiosk]),
+            of_users("a", vec![direct("SRV1")]),
+            limited.clone(),
+            CollectionCreate { kind: CollectionKind::Device, rules: vec![direct("CORP\\ada")], ..limited.clone() },
+            CollectionCreate { kind: CollectionKind::Device, rules: vec![rule], ..limited },
+        ] {
+            let refused = collection_create(&full, &test.site, &odd).await.unwrap_err();
+            assert!(matches!(refused.code(), Code::Malformed | Code::Conflict), "{odd:?}: {refused:?}");
+        }
+        // A system without a client is a device like others.
+        let server = CollectionCreate {
+            kind: CollectionKind::Device,
+            limiting: CollectionId::ALL_SYSTEMS,
+            rules: vec![direct("SRV1")],
+            ..of_users("Servers", vec![])
+        };
+        let server = collection_create(&full, &test.site, &server).await.unwrap();
+        assert_eq!(members(&test, &server.collection.id.to_string()).await, ["SRV1"]);
+        // Who is gone leaves.
+        tamper(&test.site.store, "DELETE FROM collection_rule WHERE kind = 'direct'").await;
+        resource_remove(&full, &test.site, of("CORP\\ada")).await.unwrap();
+        assert_eq!(members(&test, &id).await, ["CORP\\eve"]);
+        assert_eq!(members(&test, "SMS00002").await, ["CORP\\eve"]);
     }
 }

@@ -5,7 +5,7 @@ use super::{
     column::{parse, parsed, parsed_opt, signed, to_json, unsigned},
 };
 use muster_model::{
-    api::{CollectionMember, PageQuery},
+    api::{CollectionMember, PageQuery, ResourceKind},
     id::{CollectionId, DeviceId, Name},
     time::UnixMillis,
 };
@@ -112,6 +112,32 @@ pub async fn systems(
     Ok(sqlx::query_scalar(statement).bind(i64::from(clients)).bind(to_json(&only)).fetch_all(conn).await?)
 }
 
+/// Resources of these kinds that were found and are not gone: all, or those of `only`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn resources(
+    conn: &mut AnyConnection,
+    dialect: Dialect,
+    only: Option<&[u32]>,
+    kinds: [ResourceKind; 2],
+) -> Result<Vec<i64>, StoreError> {
+    macro_rules! all {
+        ($rest:literal) => {
+            concat!("SELECT resource_id FROM resource WHERE kind IN ($1, $2) AND gone IS NULL", $rest)
+        };
+    }
+    let [one, other] = kinds.map(ResourceKind::as_str);
+    let Some(only) = only else {
+        return Ok(sqlx::query_scalar(all!("")).bind(one).bind(other).fetch_all(conn).await?);
+    };
+    let statement = dialect.pick([
+        all!(" AND resource_id IN (SELECT value FROM json_each($3))"),
+        all!(" AND resource_id IN (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($3 AS jsonb)) AS e)"),
+    ]);
+    Ok(sqlx::query_scalar(statement).bind(one).bind(other).bind(to_json(&only)).fetch_all(conn).await?)
+}
+
 /// Writes what an evaluation came to.
 ///
 /// # Errors
@@ -197,6 +223,7 @@ pub async fn ask_policy(tx: &mut Tx, resources: &[u32], now: UnixMillis) -> Resu
 
 fn member(row: &AnyRow) -> Result<CollectionMember, StoreError> {
     Ok(CollectionMember {
+        kind: parsed(row, "kind")?,
         device: parsed_opt(row, "id")?,
         resource_id: row.try_get("resource_id")?,
         name: row.try_get("name")?,
@@ -217,9 +244,9 @@ pub async fn list(
         .bind(collection.to_string())
         .fetch_one(&mut *conn)
         .await?;
-    let statement = "SELECT d.id, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM collection_member m \
+    let statement = "SELECT d.id, x.kind, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM collection_member m \
          JOIN resource x ON x.resource_id = m.resource_id LEFT JOIN device d ON d.id = x.device \
-         WHERE m.collection = $1 ORDER BY 3, 2 LIMIT $2 OFFSET $3";
+         WHERE m.collection = $1 ORDER BY 4, 3 LIMIT $2 OFFSET $3";
     let rows = sqlx::query(statement)
         .bind(collection.to_string())
         .bind(i64::from(page.limit))
@@ -240,12 +267,12 @@ pub async fn devices(
     limit: u32,
 ) -> Result<Vec<CollectionMember>, StoreError> {
     let statement = dialect.pick([
-        "SELECT d.id, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
+        "SELECT d.id, x.kind, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
          LEFT JOIN device d ON d.id = x.device WHERE x.resource_id IN (SELECT value FROM json_each($1)) \
-         ORDER BY 3, 2 LIMIT $2",
-        "SELECT d.id, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
+         ORDER BY 4, 3 LIMIT $2",
+        "SELECT d.id, x.kind, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
          LEFT JOIN device d ON d.id = x.device WHERE x.resource_id IN \
-         (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e) ORDER BY 3, 2 LIMIT $2",
+         (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e) ORDER BY 4, 3 LIMIT $2",
     ]);
     let rows = sqlx::query(statement).bind(to_json(&resources)).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(member).collect()
@@ -256,7 +283,7 @@ pub async fn devices(
 /// # Errors
 /// When the database cannot be read.
 pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Option<CollectionMember>, StoreError> {
-    let statement = "SELECT id, resource_id, name, state FROM device WHERE id = $1";
+    let statement = "SELECT id, 'system' AS kind, resource_id, name, state FROM device WHERE id = $1";
     let row = sqlx::query(statement).bind(device.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(member).transpose()
 }

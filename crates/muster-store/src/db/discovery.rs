@@ -193,6 +193,23 @@ pub async fn to_part(conn: &mut AnyConnection, limit: u32) -> Result<Vec<RecordR
     rows.iter().map(record).collect()
 }
 
+/// Records in force of a source and method, at most so many, that were found last before that moment.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn unseen(
+    conn: &mut AnyConnection,
+    source: &str,
+    method: DiscoveryMethod,
+    before: UnixMillis,
+    limit: u32,
+) -> Result<Vec<RecordRow>, StoreError> {
+    let statement =
+        select!("WHERE source = $1 AND method = $2 AND found < $3 AND gone IS NULL ORDER BY found, id LIMIT $4");
+    let query = sqlx::query(statement).bind(source.to_owned()).bind(method.as_str()).bind(before.0);
+    query.bind(i64::from(limit)).fetch_all(conn).await?.iter().map(record).collect()
+}
+
 /// Records, at most so many, that were found last before that moment.
 ///
 /// # Errors

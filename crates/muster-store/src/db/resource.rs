@@ -153,6 +153,20 @@ pub async fn with_value(conn: &mut AnyConnection, attribute: &str, value: &str) 
     Ok(sqlx::query_scalar(statement).bind(attribute.to_owned()).bind(value.to_owned()).fetch_all(conn).await?)
 }
 
+/// Those of these resources that are of a kind.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_kind(tx: &mut Tx, numbers: &[i64], kind: ResourceKind) -> Result<Vec<i64>, StoreError> {
+    let statement = tx.dialect().pick([
+        "SELECT resource_id FROM resource WHERE kind = $2 AND resource_id IN (SELECT value FROM json_each($1))",
+        "SELECT resource_id FROM resource WHERE kind = $2 AND resource_id IN \
+         (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e)",
+    ]);
+    let query = sqlx::query_scalar(statement).bind(super::column::to_json(&numbers)).bind(kind.as_str());
+    Ok(query.fetch_all(tx.conn()).await?)
+}
+
 /// How many resources there are on which no client runs.
 ///
 /// # Errors

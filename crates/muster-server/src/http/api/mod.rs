@@ -13,6 +13,7 @@ mod content;
 mod dashboard;
 mod deployment;
 mod device;
+mod discovery;
 mod enrolment;
 pub(crate) mod event;
 mod hardware;
@@ -50,6 +51,7 @@ pub(crate) fn routes() -> Vec<Route> {
         serial::routes(),
         device::routes(),
         resource::routes(),
+        discovery::routes(),
         certificate::routes(),
         conflict::routes(),
         class::routes(),

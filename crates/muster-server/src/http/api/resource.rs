@@ -2,14 +2,14 @@
 
 use crate::http::{
     AppState,
-    extract::{Asked, Asking, Json, Part},
+    extract::{Asked, Asking, Part},
     respond::{Refusal, json},
     route::Route,
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use muster_model::{
-    api::{DiscoverySettings, Resource, ResourceDetail, ResourceQuery},
+    api::{Resource, ResourceDetail, ResourceQuery},
     id::ResourceId,
 };
 use muster_site::authz::Access;
@@ -26,13 +26,6 @@ pub(super) fn routes() -> Vec<Route> {
         Route::delete("/api/v1/resources/{id}", Access::Change, remove)
             .about("resource_remove", "Remove a resource on which no client runs, with all that was found of it.")
             .gives::<Resource>(),
-        Route::get("/api/v1/discovery/settings", Access::See, settings_show)
-            .about("discovery_settings_show", "How long what discovery found is kept.")
-            .gives::<DiscoverySettings>(),
-        Route::put("/api/v1/discovery/settings", Access::Change, settings_update)
-            .about("discovery_settings_update", "Change how long what discovery found is kept.")
-            .takes::<DiscoverySettings>()
-            .gives::<DiscoverySettings>(),
     ]
 }
 
@@ -58,16 +51,4 @@ async fn remove(
     Part(id): Part<ResourceId>,
 ) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::resource_remove(&ctx, &app.site, id).await?))
-}
-
-async fn settings_show(State(app): State<AppState>, Asking(ctx): Asking) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &muster_site::discovery_settings_show(&ctx, &app.site).await?))
-}
-
-async fn settings_update(
-    State(app): State<AppState>,
-    Asking(ctx): Asking,
-    Json(request): Json<DiscoverySettings>,
-) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &muster_site::discovery_settings_update(&ctx, &app.site, request).await?))
 }

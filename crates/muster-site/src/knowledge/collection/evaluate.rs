@@ -12,6 +12,7 @@ use super::{
 use crate::{Site, SiteError};
 use futures_util::{StreamExt, stream};
 use muster_model::{
+    api::ResourceKind,
     id::CollectionId,
     limits,
     schedule::{self, Recurrence, ScheduleToken},
@@ -256,18 +257,23 @@ pub(super) async fn ask(
 
 /// The members of a built-in collection, as far as the site knows any of their kind.
 pub(super) async fn known_to_site(site: &Site, id: CollectionId, scope: &Scope) -> Result<RoaringBitmap, SiteError> {
-    // All Systems has what was found and runs no client too; the others fill when there is something that they hold.
-    let clients = match id.as_str() {
-        "SMS00001" => false,
-        "SMSDM003" => true,
-        _ => return Ok(RoaringBitmap::new()),
-    };
     let only: Option<Vec<u32>> = match scope {
         Scope::All => None,
         Scope::Only(only) => Some(only.iter().collect()),
     };
     let mut reader = site.store.reader().await?;
-    load::set(collection_member::systems(&mut reader, site.store.dialect(), only.as_deref(), clients).await?)
+    let (dialect, only) = (site.store.dialect(), only.as_deref());
+    // All Systems has what was found and runs no client too; the others fill when there is something that they hold.
+    load::set(match id.as_str() {
+        "SMS00001" => collection_member::systems(&mut reader, dialect, only, false).await?,
+        "SMSDM003" => collection_member::systems(&mut reader, dialect, only, true).await?,
+        "SMS00002" => collection_member::resources(&mut reader, dialect, only, [ResourceKind::User; 2]).await?,
+        "SMS00003" => collection_member::resources(&mut reader, dialect, only, [ResourceKind::Group; 2]).await?,
+        "SMS00004" => {
+            collection_member::resources(&mut reader, dialect, only, [ResourceKind::User, ResourceKind::Group]).await?
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// Writes it all, or nothing: `None` when rules or members changed since it began. Else whether policy has to follow.

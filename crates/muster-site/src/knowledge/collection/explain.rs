@@ -49,7 +49,7 @@ pub async fn collection_preview(
     let mut stored = Stored::read(&mut reader).await?;
     stored.collections.insert(id, rules::row_of(ctx, admin, id, create)?);
     for spec in &create.rules {
-        stored.rules.push(rules::rule_of(site, &mut reader, id, spec).await?);
+        stored.rules.push(rules::rule_of(site, &mut reader, (id, create.kind), spec).await?);
     }
     let graph = stored.sound(site)?;
     let mut members = Members::new();

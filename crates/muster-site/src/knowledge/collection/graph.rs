@@ -5,7 +5,7 @@
 //! collection depends on, are looked at; where none is left, the way ends. Looking at all devices is the same with a wider scope.
 
 use muster_model::{api::CollectionRelation, id::CollectionId};
-use muster_store::db::device_change::SYSTEM;
+use muster_store::db::device_change::{SYSTEM, USER, USER_GROUP};
 use roaring::RoaringBitmap;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -240,7 +240,8 @@ impl<'a> Round<'a> {
         if node.built_in || node.incremental {
             let matters = |class: &String| {
                 let asked = |query: &Query| query.classes.as_ref().is_none_or(|classes| classes.contains(class));
-                (node.built_in && class == SYSTEM) || node.queries.iter().any(asked)
+                (node.built_in && [SYSTEM, USER, USER_GROUP].contains(&class.as_str()))
+                    || node.queries.iter().any(asked)
             };
             let changed = self.changes.devices.iter().filter(|(class, _)| matters(class));
             changed.for_each(|(_, changed)| devices |= changed);

@@ -3,13 +3,17 @@
 use super::{graph::Scope, load};
 use crate::{Site, SiteError};
 use muster_model::{
+    api::CollectionKind,
     id::CollectionId,
     time::UnixMillis,
     wql::{self, Checked, Schema, date::Clock, schema::Role},
 };
 use muster_store::{
     StoreError,
-    db::{device_change::SYSTEM, wql as store},
+    db::{
+        device_change::{SYSTEM, USER, USER_GROUP},
+        wql as store,
+    },
 };
 use roaring::RoaringBitmap;
 use std::{collections::BTreeSet, time::Duration};
@@ -56,9 +60,22 @@ fn read(schema: &Schema, text: &str) -> Result<Checked, String> {
         format!("line {line}, column {column}: {}", error.message)
     };
     let checked = wql::parse(text).and_then(|parsed| wql::check(&parsed, schema)).map_err(shown)?;
-    match checked.rule().map_err(shown)? {
-        Role::System | Role::UnknownSystem => Ok(checked),
-        _ => Err("a collection of devices takes devices, and this query gives users".to_owned()),
+    checked.rule().map_err(shown)?;
+    Ok(checked)
+}
+
+/// Whether a query gives what a collection of this kind holds; else why not.
+pub(super) fn gives(site: &Site, text: &str, kind: CollectionKind) -> Result<(), String> {
+    let checked = read(&Schema::of(&site.catalogue.load()), text)?;
+    let users = matches!(checked.rule().map_err(|error| error.message)?, Role::User | Role::UserGroup);
+    match kind {
+        CollectionKind::Device if users => {
+            Err("a collection of devices takes devices, and this query gives users".to_owned())
+        }
+        CollectionKind::User if !users => {
+            Err("a collection of users takes users and groups, and this query gives devices".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -107,7 +124,9 @@ fn classes(checked: &Checked) -> Option<BTreeSet<String>> {
                 classes.extend(BEHIND_SYSTEM.map(str::to_owned));
             }
             Role::Inventory(class) => drop(classes.insert(class)),
-            Role::User | Role::UserGroup | Role::UnknownSystem | Role::Members | Role::MembersOf(_) => {}
+            Role::User => drop(classes.insert(USER.to_owned())),
+            Role::UserGroup => drop(classes.insert(USER_GROUP.to_owned())),
+            Role::UnknownSystem | Role::Members | Role::MembersOf(_) => {}
             // Made of whatever the site knows of a device.
             Role::Other => return None,
         }

@@ -8,8 +8,8 @@ use super::{
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Admin, Collection, CollectionCreate, CollectionDetail, CollectionRelation, CollectionRule, CollectionSet,
-        DeviceState, RuleSpec,
+        Admin, Collection, CollectionCreate, CollectionDetail, CollectionKind, CollectionRelation, CollectionRule,
+        CollectionSet, DeviceState, ResourceKind, RuleSpec,
     },
     id::CollectionId,
     limits,
@@ -21,7 +21,7 @@ use muster_store::{
     bus::{Notice, Noun},
     db::{
         collection::{self, Rule, RuleRow},
-        collection_member,
+        collection_member, resource,
     },
     transaction,
 };
@@ -138,7 +138,7 @@ pub(super) async fn insert(
     }
     collection::put(tx, &row).await?;
     for spec in &create.rules {
-        let rule = rule_of(site, tx.conn(), id, spec).await?;
+        let rule = rule_of(site, tx.conn(), (id, row.kind), spec).await?;
         collection::add_rule(tx, &rule).await?;
     }
     Ok(row)
@@ -148,10 +148,21 @@ pub(super) async fn insert(
 pub(super) async fn rule_of(
     site: &Site,
     conn: &mut Connection,
-    id: CollectionId,
+    (id, kind): (CollectionId, CollectionKind),
     spec: &RuleSpec,
 ) -> Result<RuleRow, SiteError> {
     let (name, rule) = match spec {
+        RuleSpec::Direct { .. } if kind == CollectionKind::User => {
+            return Err(malformed("A collection of users holds users and groups, and no devices."));
+        }
+        RuleSpec::Resource { resource: number } => {
+            let found = resource::get(conn, *number).await?.filter(|found| found.gone.is_none());
+            let found = found.ok_or_else(|| malformed(format!("There is no resource {number}.")))?;
+            if (found.kind == ResourceKind::System) != (kind == CollectionKind::Device) {
+                return Err(malformed(format!("{} is a {}; the collection holds {kind}s.", found.name, found.kind)));
+            }
+            (found.name, Rule::Direct(i64::from(number.0)))
+        }
         RuleSpec::Direct { device } => {
             let found = collection_member::of_device(conn, *device).await?;
             let found = found.filter(|found| found.state != Some(DeviceState::Retired));
@@ -163,7 +174,8 @@ pub(super) async fn rule_of(
                 let detail = format!("A query has at most {} bytes.", limits::COLLECTION_QUERY_BYTES);
                 return Err(SiteError::refused(Code::TooLarge, detail));
             }
-            query::asks(site, text)
+            query::gives(site, text, kind)
+                .and_then(|()| query::asks(site, text))
                 .map_err(|reason| malformed(format!("The query of {name} cannot be asked: {reason}.")))?;
             (name.to_string(), Rule::Query(text.clone()))
         }
@@ -302,7 +314,7 @@ pub async fn collection_rule_add(
         if row.rules >= limits::COLLECTION_RULES as u64 {
             return Err(conflict(format!("{} has as many rules as a collection can have.", row.name)));
         }
-        let mut rule = rule_of(site, tx.conn(), id, spec).await?;
+        let mut rule = rule_of(site, tx.conn(), (id, row.kind), spec).await?;
         let same = collection::rules(tx.conn(), id).await?;
         if same.iter().any(|other| other.rule == rule.rule) {
             return Err(conflict(format!("{} has this rule already.", row.name)));
@@ -357,7 +369,7 @@ pub async fn collection_evaluate(ctx: &Ctx, site: &Site, id: CollectionId) -> Re
 
 fn sentence(rule: &RuleRow) -> String {
     match &rule.rule {
-        Rule::Direct(resource) => format!("the device {} ({resource})", rule.name),
+        Rule::Direct(resource) => format!("the resource {} ({resource})", rule.name),
         Rule::Query(text) => format!("the query {}: {text}", rule.name),
         Rule::Include(source) => format!("everything in {} ({source})", rule.name),
         Rule::Exclude(source) => format!("nothing of {} ({source})", rule.name),

@@ -7,7 +7,7 @@ use muster_model::{
         Collection, CollectionDetail, CollectionEdge, CollectionMember, CollectionQuery, CollectionRule,
         DeviceCollection, Page, PageQuery, RuleSpec,
     },
-    id::{CollectionId, DeviceId},
+    id::{CollectionId, DeviceId, ResourceId},
     limits,
     problem::Code,
 };
@@ -112,7 +112,11 @@ pub(super) async fn shown(
         let (rule, label) = match row.rule {
             Rule::Direct(resource) => {
                 let found = devices.get(&resource)?;
-                (RuleSpec::Direct { device: found.device? }, found.name.clone())
+                let spec = match found.device {
+                    Some(device) => RuleSpec::Direct { device },
+                    None => RuleSpec::Resource { resource: ResourceId(number(resource).ok()?) },
+                };
+                (spec, found.name.clone())
             }
             Rule::Query(query) => (RuleSpec::Query { name: row.name.parse().ok()?, query }, row.name),
             Rule::Include(collection) => (RuleSpec::Include { collection }, row.name),

@@ -12,6 +12,7 @@ use muster_store::{
         device_change,
         discovery::{self, RecordRow},
         resource::{self, ResourceFacts},
+        resource_group,
     },
 };
 
@@ -78,7 +79,27 @@ pub(super) async fn settle(tx: &mut Tx, number: i64, kind: ResourceKind, now: Un
         (None, false) => last.unwrap_or_default(),
     };
     resource::put(tx, &ResourceFacts { resource_id: number, name, gone, conflict, facts }).await?;
-    device_change::note_resources(tx, &[number], class(kind)).await?;
+    note(tx, &[number], kind).await
+}
+
+/// Notes for collections that resources of one kind changed. What is in a group is known by the group's name.
+async fn note(tx: &mut Tx, numbers: &[i64], kind: ResourceKind) -> Result<(), SiteError> {
+    device_change::note_resources(tx, numbers, class(kind)).await?;
+    if kind == ResourceKind::Group {
+        for group in numbers {
+            let members = resource_group::members(tx.conn(), *group).await?;
+            note_each(tx, &members).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes for collections that resources changed, of whatever kind each is.
+pub(super) async fn note_each(tx: &mut Tx, numbers: &[i64]) -> Result<(), SiteError> {
+    for kind in [ResourceKind::System, ResourceKind::User, ResourceKind::Group] {
+        let of_kind = resource::of_kind(tx, numbers, kind).await?;
+        device_change::note_resources(tx, &of_kind, class(kind)).await?;
+    }
     Ok(())
 }
 

@@ -4,12 +4,21 @@
 //! queries and collections know. Records are display data: nobody is ever contacted because of one, and none changes what an
 //! enrolled client attested.
 
+mod directory;
 mod merge;
+mod network;
 mod show;
+mod source;
 mod take;
 mod upkeep;
 
+pub use directory::{
+    DirectoryRun, directory_due, directory_end, directory_gone, directory_members, directory_page,
+    method as directory_method,
+};
+pub use network::{network_discovery_due, network_discovery_set, network_discovery_show, network_discovery_take};
 pub use show::{discovery_settings_show, discovery_settings_update, resource_list, resource_remove, resource_show};
+pub use source::{discovery_delete, discovery_list, discovery_run, discovery_set, discovery_show};
 pub use take::{Taken, discovery_take};
 pub(crate) use take::{heartbeat, take};
 pub use upkeep::discovery_work;

@@ -1,6 +1,7 @@
 //! What time does to resources: clients that enrol or retire, and what nobody has found for long.
 
 use super::{
+    directory::regroup,
     merge::{class, settle},
     show,
 };
@@ -15,7 +16,7 @@ use muster_store::{
     db::{
         collection, device_change,
         discovery::{self, RecordRow},
-        resource,
+        resource, resource_group,
     },
     transaction,
 };
@@ -32,6 +33,7 @@ const PIECE: u32 = 200;
 pub async fn discovery_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
     let moved = transaction!(site.store, "discovery_move", |tx| { move_records(tx, now).await })?;
     let aged = transaction!(site.store, "discovery_age", |tx| { age(tx, now).await })?;
+    regroup(site).await?;
     if moved + aged > 0 {
         site.bus.publish(Notice::Changed(Noun::Device));
     }
@@ -74,6 +76,7 @@ async fn relocate(tx: &mut Tx, row: RecordRow, to: i64, now: UnixMillis) -> Resu
     let (from, kind) = (row.resource_id, row.kind);
     discovery::put(tx, &RecordRow { resource_id: to, ..row }).await?;
     resource::follow(tx, from, to).await?;
+    resource_group::ask(tx, &[to]).await?;
     settle(tx, to, kind, now).await?;
     leave(tx, from, kind, now).await
 }
@@ -94,6 +97,8 @@ pub(super) async fn forget(tx: &mut Tx, number: i64, kind: ResourceKind) -> Resu
     if !collections.is_empty() {
         collection::lock(tx).await?;
     }
+    // What was in it is in less than before.
+    resource_group::ask(tx, &[number]).await?;
     resource::remove(tx, number).await?;
     device_change::note_resources(tx, &[number], class(kind)).await?;
     for id in collections {

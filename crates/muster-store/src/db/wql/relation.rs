@@ -38,7 +38,15 @@ fn members(id: Option<&str>) -> String {
          CAST(0 AS BIGINT) AS IsDecommissioned0, t.code AS SiteCode0, \
          CASE WHEN EXISTS (SELECT 1 FROM collection_rule r WHERE r.collection = m.collection AND r.resource_id = m.resource_id) \
          THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS IsDirect0 \
-         FROM collection_member m JOIN v_R_System s ON s.ResourceID = m.resource_id CROSS JOIN site t WHERE true{of})"
+         FROM collection_member m JOIN v_R_System s ON s.ResourceID = m.resource_id CROSS JOIN site t WHERE true{of} \
+         UNION ALL SELECT m.collection, x.resource_id, x.resource_id, \
+         CASE WHEN x.kind = 'user' THEN CAST(4 AS BIGINT) ELSE CAST(3 AS BIGINT) END, x.name, NULL, x.\"WindowsNTDomain\", \
+         CAST(0 AS BIGINT), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, CAST(0 AS BIGINT), CAST(0 AS BIGINT), \
+         CAST(0 AS BIGINT), t.code, \
+         CASE WHEN EXISTS (SELECT 1 FROM collection_rule r WHERE r.collection = m.collection AND r.resource_id = m.resource_id) \
+         THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END \
+         FROM collection_member m JOIN resource x ON x.resource_id = m.resource_id AND x.kind <> 'system' \
+         CROSS JOIN site t WHERE true{of})"
     )
 }
 
