@@ -277,6 +277,8 @@ fn bounded(settings: ClientSettings) -> ClientSettings {
         policy_poll: settings.policy_poll.clamp(MINUTE, DAY),
         inventory: settings.inventory.clamp(HOUR, 90 * DAY),
         heartbeat: settings.heartbeat.clamp(HOUR, 30 * DAY),
+        // What is wrong or too much is not looked for.
+        software: settings.software.filter(|scan| scan.check().is_ok()),
     }
 }
 

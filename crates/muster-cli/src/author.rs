@@ -3,7 +3,7 @@
 use crate::{CliError, files};
 use muster_model::{
     Signed,
-    application::{Application, Command, ContentFile, Detection, FileName, Platform},
+    application::{Application, Collector, Command, ContentFile, Detection, FileName, Platform},
     id::{ApplicationId, Hash, Name},
     limits::Limits,
 };
@@ -36,6 +36,9 @@ pub struct Manifest {
     /// Names of secrets that the install command gets: `secret/<name>` among its arguments is the path of a file.
     #[serde(default)]
     pub secrets: Vec<FileName>,
+    /// A program that says rows of an administrator's class.
+    #[serde(default)]
+    pub collector: Option<Collector>,
     /// The files, relative to the manifest.
     #[serde(default)]
     pub files: Vec<ManifestFile>,
@@ -118,6 +121,7 @@ impl Manifest {
             install: self.install.clone(),
             detection,
             secrets: self.secrets.clone(),
+            collector: self.collector.clone(),
             max_run_seconds: self.max_run_seconds,
         };
         application.check().map_err(|e| CliError::file(path, e))?;

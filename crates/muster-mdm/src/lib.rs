@@ -1,1 +1,3 @@
-//! mdm
+//! Foreign protocols as pure codecs: bytes in, values out. No I/O, no clock.
+
+pub mod foreign;

@@ -1,6 +1,7 @@
 //! Applications: content, install command, detection rule. Written and signed by an author; the site only distributes them.
 
 use crate::{
+    api::ClassAdd,
     id::{ApplicationId, Hash, Name},
     secret::SECRETS_OF_APPLICATION,
 };
@@ -33,12 +34,28 @@ pub struct Application {
     /// among the arguments. They are sealed for each device on their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<FileName>,
+    /// What it says for the inventory, where it says something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<Collector>,
     /// Seconds that the install command may run; then it is ended with everything that it started. 1 to 86,400.
     pub max_run_seconds: u32,
 }
 
 impl crate::Signed for Application {
     const TYPE: &'static str = APPLICATION_TYPE;
+}
+
+/// A program that says rows of an administrator's class. It runs with each inventory of a device on which the application is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Collector {
+    /// The class: none that is built in.
+    pub class: ClassAdd,
+    /// The command. It prints one row as a JSON object, or a list of them, and nothing else.
+    pub command: Command,
+    /// Seconds that it may run. 1 to 300.
+    pub max_run_seconds: u32,
 }
 
 /// Systems an application is for.
@@ -132,6 +149,9 @@ pub enum ApplicationError {
     /// Too many secrets, or two of one name.
     #[error("an application names at most {SECRETS_OF_APPLICATION} secrets, each with a name of its own")]
     Secrets,
+    /// The collector's class or time is out of its rules.
+    #[error("a collector runs for 1 to 300 seconds and has a class that an administrator may add")]
+    Collector,
     /// A path in the detection rule is not absolute.
     #[error("the detection rule's path must be absolute, without `..`")]
     DetectionPath,
@@ -158,6 +178,12 @@ impl Application {
             return Err(ApplicationError::Secrets);
         }
         self.install.check(&names, &secrets)?;
+        if let Some(collector) = &self.collector {
+            collector.command.check(&names, &HashSet::new())?;
+            if !(1..=300).contains(&collector.max_run_seconds) || collector.class.class().is_err() {
+                return Err(ApplicationError::Collector);
+            }
+        }
         match &self.detection {
             Detection::Package { name, version } => {
                 let ok =
@@ -289,6 +315,7 @@ mod tests {
             },
             detection: Detection::File { path: "/x".into(), hash: None },
             secrets: vec!["token".parse().unwrap()],
+            collector: None,
             max_run_seconds: 1,
         };
         assert_eq!(app("content/setup", &["content/setup"]).check(), Ok(()));

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod discovery;
 pub mod enrol;
 pub mod enterprise;
+pub mod glob;
 pub mod id;
 pub mod inventory;
 pub mod ldap;
@@ -23,6 +24,8 @@ pub mod schedule;
 pub mod secret;
 pub mod status;
 pub mod time;
+pub mod title;
+pub mod version;
 pub mod wql;
 
 /// A payload that travels signed. The content type stands in the signed header, so that a signature over one kind of

@@ -163,6 +163,25 @@ pub const COMPARE_ROWS: usize = 2_000;
 /// Days of history that can be asked for at most.
 pub const HISTORY_DAYS: u32 = 3_650;
 
+/// Bytes of a foreign collector's inventory as sent. One of 1,500 packages has 30 KB compressed, and 500 KB where it is not.
+pub const FOREIGN_BYTES: usize = 2 << 20;
+/// Bytes of it after decompression; the decoder stops here.
+pub const FOREIGN_DECODED_BYTES: usize = 8 << 20;
+/// Bytes of one of its texts; what is longer is cut.
+pub const FOREIGN_VALUE_BYTES: usize = 1_024;
+/// Bytes that a collector may print. 20,000 short rows have 1 MB.
+pub const COLLECTOR_BYTES: usize = 2 << 20;
+/// Own rules of software titles. Each row of software is held against all of them once.
+pub const TITLE_RULES: usize = 500;
+/// Spellings of one such rule.
+pub const TITLE_SPELLINGS: usize = 20;
+/// Bytes of a name in such a rule.
+pub const TITLE_TEXT_BYTES: usize = 256;
+/// Bytes of a file with such rules.
+pub const TITLE_RULES_BYTES: u64 = 1 << 20;
+/// Versions of a title that are shown: those of most devices.
+pub const TITLE_VERSIONS: u32 = 500;
+
 /// Classes that administrators of a site may define. Each is a table.
 pub const CLASSES: u64 = 500;
 /// Attributes of such a class. Each is a column, and PostgreSQL keeps a row in one page of 8 KB.

@@ -85,11 +85,13 @@ pub use knowledge::{
         inventory_show, inventory_summary, inventory_sweep,
     },
     query::{query_check, query_run},
+    title::{TitleWork, title_list, title_rules_show, title_rules_update, title_show, title_test, title_work},
 };
 pub use site::{Site, SiteParts};
 pub use truth::{
     budget::{device_admitted, report_refused},
     dashboard::dashboard_show,
+    foreign::foreign_submit,
     message::message_list,
     quarantine::quarantine_list,
     report::report_submit,

@@ -9,7 +9,7 @@ use crate::{
         limiter::Limiter,
         revocation::{Lists, Revoked},
     },
-    knowledge::{collection::evaluate::Known, inventory::interner::Interner},
+    knowledge::{collection::evaluate::Known, inventory::interner::Interner, title::TitleWork},
     truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue},
 };
 use std::sync::{
@@ -21,6 +21,8 @@ use tokio::sync::Notify;
 /// The memory of one process. Made with [`Default`]; filled as the site works.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// How far the work on software titles is.
+    pub(crate) titles: tokio::sync::Mutex<TitleWork>,
     /// Devices with a live channel.
     pub online: Online,
     /// How often who failed to sign in.

@@ -14,6 +14,7 @@ use crate::{
             history::{Purge, history_purge},
             inventory_sweep,
         },
+        title::{title_sweep, title_work},
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -139,6 +140,7 @@ impl Worker {
             }
             let changes = self.purge.take().unwrap_or_default().gone;
             let rows = inventory_sweep(&self.site).await?;
+            title_sweep(&self.site).await?;
             tracing::info!(
                 changes,
                 rows,
@@ -146,6 +148,7 @@ impl Worker {
             );
             self.swept = now;
         }
-        Ok(signed)
+        let mut titles = self.site.memory.titles.lock().await;
+        Ok(title_work(&self.site, &mut titles, now).await? || signed)
     }
 }

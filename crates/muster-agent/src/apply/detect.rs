@@ -1,6 +1,6 @@
 //! Detection: is the application there? Asked before and after every installation; the answer decides, not the installer.
 
-use super::{arguments, version};
+use super::arguments;
 use crate::os::{
     Machine, PrivateDirectory, open_foreign,
     process::{self, Ending, Job},
@@ -64,7 +64,9 @@ fn package(root: &Path, name: &str, wanted: Option<&str>) -> Result<bool, Detect
     let packages = Machine::open(root).ok().and_then(|machine| machine.packages(&mut gaps));
     let packages = packages.ok_or_else(|| DetectionFailed(gaps.join(" ")))?;
     Ok(packages.iter().filter(|package| package.name == name).any(|package| {
-        wanted.is_none_or(|wanted| version::at_least(package.evidence, &package.version, wanted).unwrap_or(false))
+        wanted.is_none_or(|wanted| {
+            muster_model::version::at_least(package.evidence, &package.version, wanted).unwrap_or(false)
+        })
     }))
 }
 

@@ -282,7 +282,8 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         },
         None => Ok(false),
     };
-    let mut step = Step { agent, progress };
+    let collects = application.is_some_and(|application| application.value().collector.is_some());
+    let mut step = Step { agent, progress, collects };
     let failure = match found {
         Ok(true) => None,
         Ok(false) | Err(_) => Some((FailureReason::Interrupted, None)),

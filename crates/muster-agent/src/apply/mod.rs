@@ -5,7 +5,6 @@
 
 pub mod detect;
 mod install;
-pub mod version;
 
 use crate::{
     agent::Agent,
@@ -180,7 +179,9 @@ async fn start(step: &mut Step<'_>, policy: &Policy, application: &Application) 
 fn clean_cache(agent: &Agent, policy: &Policy) {
     let open = policy.deployments().iter().filter(|deployment| {
         let progress = agent.store.deployment(deployment.policy().deployment).ok().flatten();
-        !progress.is_some_and(|p| p.application == deployment.policy().application && p.is_final())
+        // What collects goes on to be needed when it is installed.
+        deployment.application().is_some_and(|application| application.value().collector.is_some())
+            || !progress.is_some_and(|p| p.application == deployment.policy().application && p.is_final())
     });
     let needed = open.filter_map(Deployment::application).flat_map(|application| &application.value().content);
     let needed: Vec<Hash> = needed.map(|file| file.hash).collect();
@@ -193,6 +194,8 @@ fn clean_cache(agent: &Agent, policy: &Policy) {
 struct Step<'a> {
     agent: &'a Agent,
     progress: Progress,
+    /// Whether the inventory is to be taken when it is installed.
+    collects: bool,
 }
 
 impl<'a> Step<'a> {
@@ -206,7 +209,8 @@ impl<'a> Step<'a> {
             until: UnixMillis(0),
             attempts: 0,
         });
-        Self { agent, progress }
+        let collects = deployment.application().is_some_and(|application| application.value().collector.is_some());
+        Self { agent, progress, collects }
     }
 
     fn take(&mut self, state: DeploymentState, fill: impl FnOnce(&mut DeploymentReport)) -> Result<(), StoreError> {
@@ -230,7 +234,11 @@ impl<'a> Step<'a> {
     }
 
     fn succeed(&mut self, output: String) -> Result<(), StoreError> {
-        self.take(DeploymentState::Succeeded, |report| report.output = output)
+        self.take(DeploymentState::Succeeded, |report| report.output = output)?;
+        if self.collects {
+            self.agent.inventory_wanted.notify_one();
+        }
+        Ok(())
     }
 
     fn fail(&mut self, reason: FailureReason, exit_code: Option<i32>, output: String) -> Result<(), StoreError> {

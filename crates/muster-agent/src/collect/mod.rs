@@ -20,6 +20,7 @@ mod operating_system;
 mod pc_bios;
 mod processor;
 mod service;
+mod software_file;
 mod system_console_user;
 mod system_enclosure;
 mod x86_pc_memory;
@@ -29,13 +30,15 @@ use crate::os::{
     facts::{Gaps, System},
 };
 use muster_model::{
-    catalogue::COLLECTED,
+    catalogue::{COLLECTED, Catalogue, Class},
     inventory::{Row, Unread},
+    policy::SoftwareScan,
     time::UnixMillis,
 };
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// What was found: the rows of every class that could be read, and what could not.
@@ -44,6 +47,8 @@ pub struct Collected {
     /// Class to rows, which obey the catalogue and have different keys. A class that is not here could not be read, and
     /// the site keeps what it has.
     pub classes: BTreeMap<String, Vec<Row>>,
+    /// Classes of administrators among them, which the catalogue that is built in does not have.
+    pub own: BTreeMap<String, Arc<Class>>,
     /// What could not be read in full, with one sentence each.
     pub unread: Vec<Unread>,
 }
@@ -77,12 +82,18 @@ impl Collector {
     /// milliseconds, so call it from a thread that may block. `now` decides about daylight saving time only.
     #[must_use]
     pub fn collect(&self, now: UnixMillis) -> Collected {
+        self.collect_with(now, None)
+    }
+
+    /// The same, and the files that the client settings want, which may take as long as they say.
+    #[must_use]
+    pub fn collect_with(&self, now: UnixMillis, files: Option<&SoftwareScan>) -> Collected {
         let machine = match Machine::open(&self.root) {
             Ok(machine) => machine,
             Err(error) => {
                 let reason = format!("{} could not be opened ({error}).", self.root.display());
                 let unread = |class: &&str| Unread { class: (*class).to_owned(), reason: reason.clone() };
-                return Collected { classes: BTreeMap::new(), unread: COLLECTED.iter().map(unread).collect() };
+                return Collected { unread: COLLECTED.iter().map(unread).collect(), ..Collected::default() };
             }
         };
         let system = machine.system(now.0);
@@ -98,6 +109,9 @@ impl Collector {
         });
         found.take("INSTALLED_SOFTWARE", |gaps| installed_software::rows(&machine, gaps));
         found.take("SERVICE", |gaps| service::rows(&machine, gaps));
+        if let Some(wanted) = files {
+            found.files(&machine, wanted, now);
+        }
         found.take("SYSTEM_CONSOLE_USER", |gaps| system_console_user::rows(&machine, gaps));
         found
     }
@@ -133,6 +147,12 @@ impl Collected {
         for (class, rows) in pair.into_iter().zip(rows.into_iter().flatten()) {
             self.keep(class, rows);
         }
+    }
+
+    /// The class of this name.
+    #[must_use]
+    pub fn class(&self, name: &str) -> Option<&Arc<Class>> {
+        Catalogue::built_in().class(name).or_else(|| self.own.get(name))
     }
 
     fn note(&mut self, class: &str, gaps: Gaps) {

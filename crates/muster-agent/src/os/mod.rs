@@ -8,11 +8,11 @@ pub mod smbios;
 pub mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Machine, claims,
+    Machine, be_nice, claims,
     claims::serial_number,
     directory::{DirectoryError, PrivateDirectory, open_foreign},
     is_root,
     memory::give_memory_back,
-    network, process,
+    network, process, scan,
     volatile::{volatile_directory, volatile_find, volatile_sweep},
 };

@@ -1,25 +1,38 @@
-//! Takes the inventory at the start, at its interval, and when the site asks for it again.
+//! Takes the inventory at the start, at its interval, when the site asks for it again, and when the files that it wants are others.
 
+use super::collector::{self, Said};
 use crate::{
     agent::Agent,
     clock::{random, spread},
+    collect::Collected,
     policy::Policy,
     store::StoreError,
 };
 use muster_model::{
     inventory::Unread,
+    policy::SoftwareScan,
     status::{Component, MessageId, Severity},
-    time::DAY,
+    time::{DAY, UnixMillis},
 };
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// What could not be read the last time, so that it is said once.
 const UNREAD: &str = "inventory_unread";
+/// Whether files were ever reported: when none are wanted any more, the site is told so.
+const FILES: &str = "inventory_files";
 
-pub(super) async fn run(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>>>) {
+type Policies = watch::Receiver<Option<Arc<Policy>>>;
+
+pub(super) async fn run(agent: Arc<Agent>, mut policy: Policies) {
     loop {
-        let wait = match take(&agent).await {
+        let files = wanted(&policy);
+        let current = policy.borrow().clone();
+        let said = match &current {
+            Some(policy) => collector::collect(&agent, policy).await,
+            None => Vec::new(),
+        };
+        let wait = match take(&agent, files.clone(), said).await {
             Ok(()) => spread(super::interval(&policy, |p| p.settings().inventory, 7 * DAY), random()),
             Err(error) => {
                 tracing::error!(%error, "the inventory could not be kept; it is taken again");
@@ -29,15 +42,31 @@ pub(super) async fn run(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Po
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = agent.inventory_wanted.notified() => {}
+            () = others(&mut policy, files.flatten()) => {}
         }
     }
 }
 
-async fn take(agent: &Arc<Agent>) -> Result<(), StoreError> {
+/// Which files the policy wants; nothing where no policy is known.
+fn wanted(policy: &Policies) -> Option<Option<SoftwareScan>> {
+    policy.borrow().as_ref().map(|policy| policy.settings().software.clone())
+}
+
+/// Waits until other files are wanted.
+async fn others(policy: &mut Policies, known: Option<SoftwareScan>) {
+    while wanted(policy).flatten() == known {
+        if policy.changed().await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}
+
+async fn take(agent: &Arc<Agent>, files: Option<Option<SoftwareScan>>, said: Vec<Said>) -> Result<(), StoreError> {
     let taker = agent.clone();
     let work = move || {
         let now = taker.clock.now();
-        let collected = taker.collector.collect(now);
+        let mut collected = collect(&taker, now, files)?;
+        said.into_iter().for_each(|said| add(&mut collected, said));
         let sections = taker.store.push_inventory(&collected, now)?;
         tracing::info!(classes = collected.classes.len(), changed = sections, "inventory");
         Ok::<_, StoreError>(collected.unread)
@@ -45,6 +74,35 @@ async fn take(agent: &Arc<Agent>) -> Result<(), StoreError> {
     let unread = tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Damaged))?;
     crate::os::give_memory_back();
     report_unread(agent, &unread)
+}
+
+/// What a collector said becomes a class of the inventory, or a reason why it did not.
+fn add(collected: &mut Collected, said: Said) {
+    let name = said.class.name.clone();
+    match said.rows {
+        Ok(rows) => {
+            collected.own.insert(name.clone(), said.class);
+            collected.classes.insert(name, rows);
+        }
+        Err(reason) => collected.unread.push(Unread { class: name, reason }),
+    }
+}
+
+fn collect(agent: &Agent, now: UnixMillis, files: Option<Option<SoftwareScan>>) -> Result<Collected, StoreError> {
+    let Some(wanted) = files.as_ref().and_then(Option::as_ref) else {
+        let mut collected = agent.collector.collect(now);
+        if files.is_some() && agent.store.value(FILES)?.is_some() {
+            collected.no_files();
+        }
+        return Ok(collected);
+    };
+    agent.store.set_value(FILES, "reported")?;
+    // A thread of its own, behind everything else that the machine does.
+    let scan = || {
+        crate::os::be_nice();
+        agent.collector.collect_with(now, Some(wanted))
+    };
+    Ok(std::thread::scope(|scope| scope.spawn(scan).join()).unwrap_or_else(|_| agent.collector.collect(now)))
 }
 
 /// What cannot be read is said when it changes, and not at every inventory.

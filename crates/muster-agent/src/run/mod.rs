@@ -1,6 +1,7 @@
 //! `muster-agent run`: the start phase, in which every error stops the agent with a sentence that says what to do, and the run
 //! phase, in which every error is logged and tried again.
 
+mod collector;
 mod discovery;
 pub mod follow;
 mod inventory;

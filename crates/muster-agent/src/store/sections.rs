@@ -12,7 +12,7 @@ use crate::collect::{
     diff::{self, Base},
 };
 use muster_model::{
-    catalogue::Catalogue,
+    catalogue::Class,
     inventory::{InventoryReport, Row, Section},
     report::{Body, Message},
     time::UnixMillis,
@@ -62,6 +62,7 @@ impl Store {
             tx.execute("UPDATE section SET waiting = NULL", [])?;
             let mut sections = Vec::new();
             for (class, rows) in &collected.classes {
+                let Some(class) = collected.class(class) else { continue };
                 sections.extend(section(tx, class, rows)?);
             }
             let count = sections.len();
@@ -83,8 +84,8 @@ impl Store {
 }
 
 /// The change of one class since its base; `None`: there is none.
-fn section(tx: &Transaction<'_>, name: &str, rows: &[Row]) -> Result<Option<Section>, StoreError> {
-    let Some(class) = Catalogue::built_in().class(name) else { return Ok(None) };
+fn section(tx: &Transaction<'_>, class: &Class, rows: &[Row]) -> Result<Option<Section>, StoreError> {
+    let name = class.name.as_str();
     let sql = "SELECT base FROM section WHERE class = ?1 AND base IS NOT NULL";
     let base: Option<Vec<u8>> = tx.query_row(sql, [name], |row| row.get(0)).optional()?;
     // A base that does not parse any more is no base: the class is sent in full.

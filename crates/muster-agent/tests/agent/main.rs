@@ -3,6 +3,7 @@
 
 mod actor;
 mod collect;
+mod collector;
 mod deployment;
 mod directory;
 mod disk;

@@ -10,7 +10,7 @@ use muster_agent::{
 };
 use muster_model::{
     id::DeviceId,
-    policy::{Assignment, BodyKind, BodyRef, ClientSettings, PolicyRefusal, Recipient},
+    policy::{Assignment, BodyKind, BodyRef, ClientSettings, PolicyRefusal, Recipient, SoftwareScan},
     report::Channel,
     status::MessageId,
     time::{DAY, MINUTE},
@@ -187,11 +187,14 @@ async fn bodies_are_taken_only_with_the_bytes_that_were_signed() {
     site.assign(vec![good.clone(), second]);
     assert_eq!(client.refused("two settings").await, PolicyRefusal::Malformed);
     // A site that is taken over must not drown its clients in polls, or silence them.
-    let wild = ClientSettings { policy_poll: 1, inventory: 0, heartbeat: i64::MAX };
+    let scan: SoftwareScan =
+        serde_json::from_str(r#"{"paths": [{"path": "/", "names": ["*"]}], "seconds": 4000000000}"#).unwrap();
+    let wild = ClientSettings { policy_poll: 1, inventory: 0, heartbeat: i64::MAX, software: Some(scan) };
     site.assign(vec![site.body(BodyKind::Settings, settings(&wild))]);
     client.follower.refresh().await.unwrap();
     let bounded = client.follower.publish.borrow().clone().unwrap().settings().clone();
     assert!(bounded.policy_poll >= MINUTE && bounded.heartbeat <= 30 * DAY, "{bounded:?}");
+    assert_eq!(bounded.software, None, "nor let them look for ever");
 }
 
 #[tokio::test]

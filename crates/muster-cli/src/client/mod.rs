@@ -27,6 +27,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod title;
 mod token;
 mod transport;
 mod trust;

@@ -250,6 +250,7 @@ mod tests {
             },
             detection: Detection::Package { name: "a".to_owned(), version: Some("1.0".to_owned()) },
             secrets: Vec::new(),
+            collector: None,
             max_run_seconds: 600,
         };
         let text = described(&application);

@@ -33,6 +33,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod title;
 mod token;
 mod trust;
 
@@ -109,6 +110,9 @@ enum Noun {
     /// Inventory classes: what devices can report
     #[command(subcommand)]
     Class(class::Verb),
+    /// Software under one name, whatever its packages call it
+    #[command(subcommand)]
+    Title(title::Verb),
     /// Applications: sign them here, add them to the site
     #[command(subcommand)]
     Application(application::Verb),
@@ -242,6 +246,7 @@ impl Cli {
             Noun::Conflict(verb) => verb.run(&ctx).await,
             Noun::Inventory(verb) => verb.run(&ctx).await,
             Noun::Class(verb) => verb.run(&ctx).await,
+            Noun::Title(verb) => verb.run(&ctx).await,
             Noun::Application(verb) => verb.run(&ctx).await,
             Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,

@@ -3,7 +3,11 @@
 use super::{Context, ask::confirm};
 use crate::{CliError, output, when};
 use clap::Subcommand;
-use muster_model::policy::ClientSettings;
+use muster_model::{
+    limits::DEFINITION_BYTES,
+    policy::{ClientSettings, SoftwareScan},
+};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -20,6 +24,12 @@ pub(super) enum Verb {
         /// How often clients say that they are there
         #[arg(long, value_parser = when::parse_length, value_name = "LENGTH")]
         heartbeat: Option<i64>,
+        /// JSON file that says which files clients report: {"paths": [{"path", "names", "recursive"}], "exclude", "files", "seconds"}
+        #[arg(long, value_name = "FILE")]
+        software: Option<PathBuf>,
+        /// Report no files any more
+        #[arg(long, conflicts_with = "software")]
+        no_software: bool,
     },
 }
 
@@ -27,13 +37,19 @@ impl Verb {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
         let client = ctx.client().await?;
         let mut settings = client.settings_show().await?;
-        if let Self::Update { policy_poll, inventory, heartbeat } = self {
-            if policy_poll.is_none() && inventory.is_none() && heartbeat.is_none() {
+        if let Self::Update { policy_poll, inventory, heartbeat, software, no_software } = self {
+            let lengths = [policy_poll, inventory, heartbeat];
+            if lengths.iter().all(Option::is_none) && software.is_none() && !no_software {
                 return Err(CliError::Usage("name at least one setting; see --help".to_owned()));
             }
             settings.policy_poll = policy_poll.unwrap_or(settings.policy_poll);
             settings.inventory = inventory.unwrap_or(settings.inventory);
             settings.heartbeat = heartbeat.unwrap_or(settings.heartbeat);
+            if let Some(file) = software {
+                settings.software = Some(scan(&file)?);
+            } else if no_software {
+                settings.software = None;
+            }
             confirm(ctx, &format!("Every client gets these settings:\n{}", shown(&settings)))?;
             settings = client.settings_update(&settings).await?;
         }
@@ -41,10 +57,28 @@ impl Verb {
     }
 }
 
+fn scan(file: &Path) -> Result<SoftwareScan, CliError> {
+    let bytes = crate::files::read_at_most(file, DEFINITION_BYTES as u64)?;
+    let scan: SoftwareScan = serde_json::from_slice(&bytes)
+        .map_err(|error| CliError::Usage(format!("{} does not say which files: {error}.", file.display())))?;
+    scan.check().map_err(|reason| CliError::Usage(format!("{}: {reason}", file.display())))?;
+    Ok(scan)
+}
+
 fn shown(settings: &ClientSettings) -> String {
     output::pairs([
         ("Policy polling", format!("every {}", when::length(settings.policy_poll))),
         ("Hardware inventory", format!("every {}", when::length(settings.inventory))),
         ("Heartbeat discovery", format!("every {}", when::length(settings.heartbeat))),
+        ("Software inventory", files(settings)),
     ])
+}
+
+fn files(settings: &ClientSettings) -> String {
+    let Some(scan) = &settings.software else { return "no files".to_owned() };
+    let path = |path: &muster_model::policy::ScanPath| {
+        let below = if path.recursive { " and below" } else { "" };
+        format!("{} in {}{below}", path.names.join(" "), path.path)
+    };
+    scan.paths.iter().map(path).collect::<Vec<_>>().join("; ")
 }

@@ -58,6 +58,7 @@ pub mod secret;
 pub mod session;
 pub mod site;
 pub mod status;
+pub mod title;
 pub mod token;
 pub mod trust;
 
@@ -82,6 +83,7 @@ pub use secret::*;
 pub use session::*;
 pub use site::*;
 pub use status::*;
+pub use title::*;
 pub use token::*;
 pub use trust::*;
 

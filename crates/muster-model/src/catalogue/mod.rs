@@ -2,9 +2,11 @@
 
 mod built_in;
 mod definition;
+mod more;
 
 pub use built_in::COLLECTED;
 pub use definition::{Definition, DefinitionError, definitions, is_class_name};
+pub use more::{ForeignClass, SOFTWARE_FILES, foreign, foreign_element, is_foreign, more};
 
 use crate::inventory::{Row, Value};
 use std::{
@@ -176,7 +178,8 @@ impl Catalogue {
     /// The classes that are built in: those of `data/inventory-classes.json`.
     pub fn built_in() -> &'static Arc<Self> {
         static CATALOGUE: OnceLock<Arc<Catalogue>> = OnceLock::new();
-        CATALOGUE.get_or_init(|| Arc::new(Self::of(built_in::classes().map(Arc::new).collect(), 0)))
+        CATALOGUE
+            .get_or_init(|| Arc::new(Self::of(built_in::classes().chain(more::classes()).map(Arc::new).collect(), 0)))
     }
 
     /// The classes that are built in, and those of an administrator; `revision` counts the changes of the latter.

@@ -28,6 +28,7 @@ mod resource;
 mod shell;
 mod sign_in;
 mod site;
+mod title;
 mod token;
 mod visit;
 
@@ -47,6 +48,8 @@ mod sample_issuer;
 mod sample_location;
 #[cfg(test)]
 mod sample_resource;
+#[cfg(test)]
+mod sample_title;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
@@ -84,6 +87,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(routes_of_devices());
     routes.extend(routes_of_software());
     routes.extend([
+        get("/software", See, title::title_list),
+        get("/software/{id}", See, title::title_show),
         get("/queries", See, query::query_show),
         post("/queries", See, query::query_run),
         get("/messages", See, message::message_list),

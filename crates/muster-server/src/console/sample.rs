@@ -442,6 +442,7 @@ impl Flavour {
                     },
                 },
                 secrets: Vec::new(),
+                collector: None,
                 max_run_seconds: 900,
             },
             authors: vec![hash(150), hash(151)],

@@ -48,7 +48,7 @@ impl Field {
 
 impl SettingsPage {
     fn fields(&self) -> [Field; 3] {
-        let ClientSettings { policy_poll, inventory, heartbeat } = self.settings;
+        let ClientSettings { policy_poll, inventory, heartbeat, .. } = self.settings;
         [
             Field::new(
                 "policy_poll",
@@ -124,10 +124,13 @@ fn length(number: i64, unit: &str) -> i64 {
 
 /// `POST /settings`
 pub(crate) async fn settings_update(visit: Visit, Fields(fields): Fields<SettingsFields>) -> Answer {
+    // What the form does not have stays as it is.
+    let before = visit.ask(muster_site::settings_show(&visit.ctx, visit.site()).await)?;
     let settings = ClientSettings {
         policy_poll: length(fields.policy_poll, &fields.policy_poll_unit),
         inventory: length(fields.inventory, &fields.inventory_unit),
         heartbeat: length(fields.heartbeat, &fields.heartbeat_unit),
+        software: before.software,
     };
     match muster_site::settings_update(&visit.ctx, visit.site(), settings.clone()).await {
         Ok(_) => Ok(go_done("/settings", Done::SettingsSaved)),

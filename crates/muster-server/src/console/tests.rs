@@ -25,18 +25,19 @@ use super::{
     shell::{Done, Shell, Theme},
     sign_in::SignInPage,
     site::{SettingsPage, SitePage},
+    title::{TitlePage, TitlesPage},
     token::{TokenCreatedPage, TokensPage},
 };
 use askama::Template;
 use muster_model::{
     api::{
         AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
-        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryResult, ResourceQuery, Role,
+        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryResult, ResourceQuery, Role, TitleQuery,
         TokenCreated,
     },
     id::TokenId,
     inventory::Value,
-    policy::ClientSettings,
+    policy::{ClientSettings, ScanPath, SoftwareScan},
     problem::Code,
     status::DeploymentState,
     time::{HOUR, MINUTE},
@@ -296,7 +297,10 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let audit = |verdict| AuditPage::new(f.shell("audit"), first(), f.page(f.audit(), 1_048), verdict);
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
     let bad = AuditVerdict { entries: 1_048, broken_at: Some(17), head: hash(200) };
-    let settings = ClientSettings { policy_poll: 90 * MINUTE, ..ClientSettings::default() };
+    let path = ScanPath { path: f.text("/opt"), names: vec![f.text("*.jar")], recursive: true };
+    let scan = SoftwareScan { paths: vec![path], exclude: vec![], files: 5_000, seconds: 60 };
+    let software = (f != Flavour::Empty).then_some(scan);
+    let settings = ClientSettings { policy_poll: 90 * MINUTE, software, ..ClientSettings::default() };
     let mut analyst = f.shell("settings");
     analyst.admin.role = Role::ReadOnlyAnalyst;
     vec![
@@ -352,6 +356,11 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
         ),
         page("queries", queries(f)),
         page("boundaries", boundaries(f, Role::FullAdministrator)),
+        page(
+            "software",
+            TitlesPage::new(f.shell("software"), &TitleQuery::default(), f.page(super::sample_title::titles(f), 3)),
+        ),
+        page("software-title", TitlePage::new(f.shell("software"), super::sample_title::title_detail(f))),
         page("classes", classes(f)),
         page("class", ClassPage { shell: f.shell("classes"), class: super::sample_class::class(f) }),
         page("boundaries-analyst", boundaries(f, Role::ReadOnlyAnalyst)),

@@ -39,6 +39,7 @@ async fn deployed(world: &World, device: &TestDevice) -> Vec<String> {
         install: Command { program: "content/hello".to_owned(), arguments: Vec::new(), success_codes: vec![0] },
         detection: Detection::File { path: "/opt/hello".to_owned(), hash: None },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds: 60,
     };
     let object = envelope::sign_json(&[&world.author()], &application).unwrap();

@@ -182,6 +182,7 @@ fn application() -> Application {
         },
         detection: Detection::File { path: "/opt/hello".into(), hash: None },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds: 60,
     }
 }

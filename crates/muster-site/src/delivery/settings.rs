@@ -59,7 +59,8 @@ fn check(settings: &ClientSettings) -> Result<(), SiteError> {
             return Err(SiteError::refused(Code::Malformed, format!("{name} must be {words}, in milliseconds.")));
         }
     }
-    Ok(())
+    let wrong = |reason| SiteError::refused(Code::Malformed, reason);
+    settings.software.as_ref().map_or(Ok(()), |scan| scan.check().map_err(wrong))
 }
 
 async fn update(ctx: &Ctx, tx: &mut Tx, settings: &ClientSettings) -> Result<(), SiteError> {
@@ -77,7 +78,17 @@ async fn update(ctx: &Ctx, tx: &mut Tx, settings: &ClientSettings) -> Result<(),
             settings.heartbeat / HOUR
         )
     };
-    let detail = format!("Client settings were: {}; they are: {}.", minutes(&before), minutes(settings));
+    let files = |settings: &ClientSettings| match &settings.software {
+        Some(scan) => scan.paths.iter().map(|path| path.path.as_str()).collect::<Vec<_>>().join(", "),
+        None => "none".to_owned(),
+    };
+    let detail = format!(
+        "Client settings were: {}, files: {}; they are: {}, files: {}.",
+        minutes(&before),
+        files(&before),
+        minutes(settings),
+        files(settings)
+    );
     audit::append(tx, ctx, "settings_update", "settings".to_owned(), detail).await
 }
 

@@ -4,3 +4,4 @@ pub mod collection;
 pub mod discovery;
 pub mod inventory;
 pub mod query;
+pub mod title;

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub mod dashboard;
+pub mod foreign;
 pub mod message;
 pub mod online;
 pub mod quarantine;

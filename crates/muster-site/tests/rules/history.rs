@@ -238,7 +238,7 @@ async fn a_device_that_changes_all_the_time_has_its_latest_changes_only() {
 }
 
 #[tokio::test]
-async fn the_same_inventory_again_is_no_change_and_history_can_be_off() {
+async fn the_same_inventory_again_is_no_change_and_who_may_not_see_it_does_not() {
     let test = TestSite::new().await;
     let device = test.enrol("alpha").await;
     let mut outbox = Outbox::new(Channel::Inventory);

@@ -32,6 +32,7 @@ pub(crate) fn application(content: &[u8]) -> Application {
         install: Command { program: "content/hello".to_owned(), arguments: Vec::new(), success_codes: vec![0] },
         detection: Detection::File { path: "/opt/hello".to_owned(), hash: None },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds: 60,
     }
 }

@@ -19,6 +19,7 @@ mod device;
 mod discovery;
 mod enrolment;
 mod enterprise;
+mod foreign;
 mod hardware;
 mod history;
 mod inventory;
@@ -30,6 +31,7 @@ mod revocation;
 mod secret;
 mod session;
 mod site;
+mod title;
 mod trust;
 
 use muster_model::api::Reason;

@@ -9,7 +9,7 @@ use super::{
 };
 use muster_model::{
     api::WaitingClass,
-    catalogue::{Catalogue, Class, Definition},
+    catalogue::{Catalogue, Class, Definition, more},
     id::{DeviceId, Hash},
     time::UnixMillis,
 };
@@ -151,6 +151,11 @@ fn views(class: &Class) -> String {
     class_view(class) + &class_history_view(class)
 }
 
+/// Of which form the views are, and which tables the program makes by itself: where it is another one they are made anew.
+fn form(sample: &Class) -> String {
+    views(sample) + &more().join(" ")
+}
+
 /// Makes the views of a class anew. PostgreSQL takes more columns at the end of one that other views read; SQLite has no such
 /// statement, and does not mind that a view goes.
 async fn view(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
@@ -165,9 +170,14 @@ async fn view(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
 pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
     let Some(sample) = Catalogue::built_in().class("FIRMWARE") else { return Ok(false) };
     let statement = "UPDATE setting SET value = $2, revision = revision + 1 WHERE name = $1 AND value <> $2";
-    let changed = sqlx::query(statement).bind(VIEWS).bind(views(sample)).execute(tx.conn()).await?;
+    let changed = sqlx::query(statement).bind(VIEWS).bind(form(sample)).execute(tx.conn()).await?;
     if changed.rows_affected() == 0 {
         return Ok(false);
+    }
+    for class in Catalogue::built_in().classes().iter().filter(|class| more().contains(&class.name)) {
+        is_plain(class)?;
+        let text = class_table(class).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS");
+        run(tx, text.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS")).await?;
     }
     let own = all(tx.conn()).await?;
     let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);
@@ -181,7 +191,7 @@ pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
 
 /// Whether the views are of this program's form.
 pub(super) async fn views_follow(conn: &mut AnyConnection) -> Result<bool, StoreError> {
-    let wanted = Catalogue::built_in().class("FIRMWARE").map(|sample| views(sample));
+    let wanted = Catalogue::built_in().class("FIRMWARE").map(|sample| form(sample));
     Ok(setting::get(conn, VIEWS).await? == wanted)
 }
 

@@ -29,9 +29,13 @@ pub(super) enum Statement {
     Keys,
     /// A page of the rows with the ids of the JSON array `$1`, in the order of their key: limit `$2`, offset `$3`.
     RowsOf,
+    /// Rows after `$1` that were not looked at by the rules `$2`, at most `$3`.
+    Untitled,
+    /// Removes up to `$1` entries of rows that are not there any more.
+    TitleSweep,
 }
 
-const STATEMENTS: usize = 7;
+const STATEMENTS: usize = 9;
 
 /// The statement of a class for this database. Of a class that is built in it is made once, when it is first wanted; most sites
 /// use few of them. Of an administrator's class it is made each time, because another version has another one.
@@ -188,6 +192,17 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
             integers(dialect),
             first(class),
         ),
+        Statement::Untitled => format!(
+            "SELECT r.row_id{} FROM {table} r WHERE r.row_id > $1 AND NOT EXISTS (SELECT 1 FROM software_row n \
+             WHERE n.class = '{}' AND n.row_id = r.row_id AND n.rules = $2) ORDER BY r.row_id LIMIT $3",
+            columns(class),
+            class.name,
+        ),
+        Statement::TitleSweep => format!(
+            "DELETE FROM software_row WHERE class = '{name}' AND row_id IN (SELECT row_id FROM software_row \
+             WHERE class = '{name}' AND row_id NOT IN (SELECT row_id FROM {table}) LIMIT $1)",
+            name = class.name,
+        ),
     }
 }
 
@@ -229,13 +244,15 @@ fn value(dialect: Dialect, attribute: &Attribute) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_model::catalogue::COLLECTED;
+    use muster_model::catalogue::{COLLECTED, more};
 
     /// What the migration has by hand, before the tables of the classes.
     const TABLES: &str = "-- The tables of the classes that the agent does not collect, made from the catalogue.\n";
 
     fn classes() -> String {
-        let others = Catalogue::built_in().classes().iter().filter(|c| !COLLECTED.contains(&c.name.as_str()));
+        let by_program =
+            |c: &&std::sync::Arc<Class>| !COLLECTED.contains(&c.name.as_str()) && !more().contains(&c.name);
+        let others = Catalogue::built_in().classes().iter().filter(by_program);
         others.map(|class| class_table(class)).collect()
     }
 

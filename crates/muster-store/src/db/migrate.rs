@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (20, include_str!("../../migrations/0020_discovery.sql")),
     (21, include_str!("../../migrations/0021_directory.sql")),
     (22, include_str!("../../migrations/0022_section_change.sql")),
+    (23, include_str!("../../migrations/0023_software_title.sql")),
 ];
 
 /// Brings the schema up to date.

@@ -48,6 +48,7 @@ pub mod serial;
 pub mod session;
 pub mod setting;
 pub mod site_row;
+pub mod software_title;
 pub mod timeline;
 pub mod token;
 pub mod trust_bundle;

@@ -9,7 +9,10 @@ use muster_model::{
 };
 use muster_store::{
     StoreError,
-    db::inventory::{self, NewRow, SectionRow},
+    db::{
+        inventory::{self, NewRow, SectionRow},
+        inventory_history::{self, ChangeRow},
+    },
     testing::stores,
     transaction,
 };
@@ -43,9 +46,9 @@ async fn a_row_is_stored_once_and_the_views_show_it() {
             inventory::put(tx, &sections).await?;
             assert_eq!(inventory::sections(tx, &ids, &["PC_BIOS"]).await?.len(), 2);
             assert!(inventory::sections(tx, &ids, &["DISK"]).await?.is_empty());
-            Ok(())
+            Ok(sections[0].row_ids.clone())
         });
-        done.unwrap();
+        let had = done.unwrap();
         let mut reader = store.reader().await.unwrap();
         // As a reporting tool writes it, without quoting, on either database.
         let statement = "SELECT Name0 FROM v_GS_PC_BIOS WHERE ResourceID = $1 ORDER BY Name0";
@@ -68,7 +71,29 @@ async fn a_row_is_stored_once_and_the_views_show_it() {
             row_ids: Vec::new(),
             changed: UnixMillis(6),
         };
-        transaction!(store, "t", |tx| { inventory::put(tx, std::slice::from_ref(&gone)).await }).unwrap();
+        let change = ChangeRow {
+            device: ids[0],
+            class: "PC_BIOS".to_owned(),
+            happened: UnixMillis(6),
+            since: Some(UnixMillis(5)),
+            added: Vec::new(),
+            removed: had,
+            count: 0,
+        };
+        transaction!(store, "t", |tx| {
+            inventory_history::insert(tx, std::slice::from_ref(&change)).await?;
+            inventory::put(tx, std::slice::from_ref(&gone)).await
+        })
+        .unwrap();
+        let statement = "SELECT Name0 FROM v_HS_PC_BIOS WHERE ResourceID = $1 AND TimeStamp = 6 ORDER BY Name0";
+        let mut reader = store.reader().await.unwrap();
+        let names: Vec<String> =
+            sqlx::query_scalar(statement).bind(16_777_217_i64).fetch_all(&mut *reader).await.unwrap();
+        assert_eq!(names, ["one", "two"]);
+        drop(reader);
+        assert_eq!(sweep("history").await, 0, "history names both");
+        let gone = transaction!(store, "t", |tx| { inventory_history::remove_old(tx, UnixMillis(7), 10).await });
+        assert_eq!(gone.unwrap(), 1);
         assert_eq!(sweep("second").await, 1, "the other device still has one of the two");
         let sweeps = transaction!(store, "t", |tx| { inventory::sweeps(tx).await }).unwrap();
         assert_eq!(sweeps, "second");

@@ -233,6 +233,7 @@ async fn deploy(
         },
         detection: Detection::File { path, hash: None },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds: 60,
     };
     let added = client.application_create(author::sign(&application, &profile.author_key()?)?).await?;

@@ -68,6 +68,7 @@ impl Owner {
             },
             detection: Detection::File { path: trophy, hash: None },
             secrets: Vec::new(),
+            collector: None,
             max_run_seconds: 30,
         }
     }

@@ -9,6 +9,8 @@ mod domain;
 mod enterprise;
 mod enterprise_ca;
 mod evil_server;
+mod files;
+mod foreign;
 mod forgeries;
 mod harness;
 mod hsm;

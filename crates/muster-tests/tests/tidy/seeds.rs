@@ -38,6 +38,16 @@ where
     ID.parse().unwrap()
 }
 
+/// What a FusionInventory agent says, in a few of its sections.
+const FOREIGN: &str = "<CONTENT><VERSIONCLIENT>FusionInventory-Agent_v2.6</VERSIONCLIENT><HARDWARE><NAME>pc-1</NAME><MEMORY>2048</MEMORY>\
+     </HARDWARE><SOFTWARES><NAME>curl</NAME><VERSION>7.88.1-10</VERSION><ARCH>amd64</ARCH><FROM>deb</FROM></SOFTWARES><CPUS>\
+     <NAME>a &amp; b &#x41;</NAME><CORE>4</CORE></CPUS></CONTENT><DEVICEID>pc-1</DEVICEID><QUERY>INVENTORY</QUERY>";
+
+/// A document that is not compressed: the first byte says so.
+fn foreign(inside: &str) -> Vec<u8> {
+    format!("\0<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<REQUEST>{inside}</REQUEST>").into_bytes()
+}
+
 fn application() -> Application {
     Application {
         id: id(),
@@ -52,6 +62,7 @@ fn application() -> Application {
         },
         detection: Detection::Package { name: "tools".into(), version: Some("7.1".into()) },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds: 600,
     }
 }
@@ -206,6 +217,8 @@ fn signed() -> Vec<Seed> {
         ("ocsp", "request-nonce.der", ocsp::request(&issuer, 7, Some(&[7; 32])).unwrap()),
         ("ocsp", "good.der", ca.ocsp_status(7, ocsp::Status::Good, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
         ("ocsp", "revoked.der", ca.ocsp_status(7, revoked, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
+        ("foreign_inventory", "prolog", foreign("<DEVICEID>pc-1</DEVICEID><QUERY>PROLOG</QUERY>")),
+        ("foreign_inventory", "inventory", foreign(FOREIGN)),
         ("foreign_list", "list.der", ca.revocation_list(7, &[], NOW, UnixMillis(NOW.0 + 1_000_000)).unwrap()),
         ("envelope", "one.cose", one),
         ("envelope", "several.cose", several),

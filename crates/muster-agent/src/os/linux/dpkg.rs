@@ -2,6 +2,7 @@
 
 use super::files::{Files, TEXT_BYTES, unread};
 use crate::os::facts::Package;
+use std::collections::{HashMap, HashSet};
 
 /// Bytes of the status file. 5,000 packages have 8 MB.
 const STATUS_BYTES: u64 = 64 << 20;
@@ -10,6 +11,8 @@ const PACKAGES: usize = 100_000;
 const STATUS: &str = "/var/lib/dpkg/status";
 /// Where images without a package manager keep one stanza a file.
 const PARTS: &str = "/var/lib/dpkg/status.d";
+/// Bytes of the list of one package's files.
+const LIST_BYTES: u64 = 8 << 20;
 const INFO: &str = "/var/lib/dpkg/info";
 
 /// All installed packages; `None` when this machine has no dpkg database.
@@ -36,6 +39,24 @@ pub fn packages(files: &Files) -> Result<Option<Vec<Package>>, String> {
         }
     }
     Ok(any.then_some(found))
+}
+
+/// Which package each of these files is of, where dpkg says so: its name, with the architecture where the package's list has it.
+pub fn owners(files: &Files, wanted: &HashSet<String>) -> HashMap<String, String> {
+    let mut found = HashMap::new();
+    for name in files.names(INFO).unwrap_or_default() {
+        let Some(package) = name.strip_suffix(".list") else { continue };
+        let Ok(bytes) = files.bytes(&format!("{INFO}/{name}"), LIST_BYTES) else { continue };
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            // Packages of before the merge of /usr name files where a link is now.
+            let merged =
+                ["/bin/", "/sbin/", "/lib"].iter().any(|old| line.starts_with(old)).then(|| format!("/usr{line}"));
+            for path in merged.iter().map(String::as_str).chain([line]).filter(|path| wanted.contains(*path)) {
+                found.insert(path.to_owned(), package.to_owned());
+            }
+        }
+    }
+    found
 }
 
 /// What a stanza says about one installed package.

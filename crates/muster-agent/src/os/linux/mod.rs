@@ -18,6 +18,7 @@ pub mod network;
 pub mod proc;
 pub mod process;
 pub mod rpm;
+pub mod scan;
 pub mod sqlite;
 pub mod systemd;
 pub mod sysv;
@@ -33,12 +34,22 @@ use crate::os::{
 };
 use files::{Files, TABLE_BYTES, unread};
 use kernel::Kernel;
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    io,
+    path::Path,
+};
 
 /// Whether this process runs as root.
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Lets this thread run behind everything else.
+pub fn be_nice() {
+    // Where that is not allowed the work is done all the same.
+    let _ = rustix::process::setpriority_process(None, 10);
 }
 
 /// A Linux machine that can be asked. `None` from a method means: could not be read, and the gaps say why.
@@ -115,6 +126,12 @@ impl Machine {
     #[must_use]
     pub fn resolver(&self) -> Resolver {
         net::resolver(&self.files)
+    }
+
+    /// Which package each of these files is of, where the package database says so.
+    #[must_use]
+    pub fn owners(&self, wanted: &HashSet<String>) -> HashMap<String, String> {
+        if wanted.is_empty() { HashMap::new() } else { dpkg::owners(&self.files, wanted) }
     }
 
     /// Installed packages. When one of several package databases cannot be read this time, none is reported: the half

@@ -411,6 +411,7 @@ pub(crate) fn application(script: ContentFile, detected: &std::path::Path, max_r
         content: vec![script],
         detection: Detection::File { path: detected.display().to_string(), hash: None },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds,
     }
 }

@@ -83,8 +83,10 @@ fn an_upgrade_is_a_small_difference() {
 #[test]
 fn a_class_that_cannot_be_read_keeps_its_state() {
     let rows = vec![package("a", 1)];
-    let bases =
-        acknowledged(&Bases::new(), &Collected { classes: [(software().name.clone(), rows)].into(), unread: vec![] });
+    let bases = acknowledged(
+        &Bases::new(),
+        &Collected { classes: [(software().name.clone(), rows)].into(), ..Collected::default() },
+    );
     let nothing = Collected::default();
     assert_eq!(report(&bases, nothing.clone(), &Resend::Nothing).sections, []);
     assert_eq!(acknowledged(&bases, &nothing), bases);

@@ -30,6 +30,7 @@ fn described(place: &Place, content: ContentFile, id: ApplicationId) -> Result<A
         },
         detection: Detection::File { path: installed, hash: Some(hash) },
         secrets: Vec::new(),
+        collector: None,
         max_run_seconds: 60,
     })
 }

@@ -6,6 +6,7 @@ mod assignment;
 mod body;
 mod certificate;
 mod content;
+mod foreign;
 mod report;
 mod sealing_key;
 mod trust_bundle;
@@ -204,6 +205,10 @@ async fn answer(
         (&Method::POST, "/mp/v1/reports") => {
             metrics::counter!("muster_device_requests_total", "verb" => "report").increment(1);
             report::submit(ctx, point, request).await
+        }
+        (&Method::POST, "/mp/v1/foreign/inventory") => {
+            metrics::counter!("muster_device_requests_total", "verb" => "foreign").increment(1);
+            foreign::submit(ctx, point, request).await
         }
         (&Method::GET, "/mp/v1/live") => {
             metrics::counter!("muster_device_requests_total", "verb" => "live").increment(1);

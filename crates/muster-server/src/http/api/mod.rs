@@ -29,6 +29,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod title;
 mod token;
 mod trust;
 
@@ -42,6 +43,7 @@ pub(crate) fn routes() -> Vec<Route> {
         trust::routes(),
         dashboard::routes(),
         admin::routes(),
+        title::routes(),
         token::routes(),
         enrolment::routes(),
         hardware::routes(),

@@ -2,7 +2,7 @@
 
 use super::interner::{Interner, Known, TextKey};
 use muster_model::{
-    catalogue::{Catalogue, Class, is_class_name},
+    catalogue::{Catalogue, Class, is_class_name, is_foreign},
     id::Hash,
     inventory::{Row, Unread, Value},
     limits::{Limits, WAITING_BYTES},
@@ -172,7 +172,20 @@ enum RawChange<'a> {
 /// # Errors
 /// A sentence, when nothing of it can be read.
 pub(crate) fn read(catalogue: &Catalogue, limits: &Limits, interner: &Interner, text: &str) -> Result<Report, String> {
-    let reader = Reader { catalogue, limits, interner };
+    read_as(Reader { catalogue, limits, interner, foreign: false }, text)
+}
+
+/// The same of a message that was made of a foreign collector's document: it has other classes, and no class of the agent.
+pub(crate) fn read_foreign(
+    catalogue: &Catalogue,
+    limits: &Limits,
+    interner: &Interner,
+    text: &str,
+) -> Result<Report, String> {
+    read_as(Reader { catalogue, limits, interner, foreign: true }, text)
+}
+
+fn read_as(reader: Reader<'_>, text: &str) -> Result<Report, String> {
     // All at once when it is as it should be; section by section only when something is wrong in one of them.
     match serde_json::from_str::<RawMessage<'_, RawSection<'_>>>(text) {
         Ok(RawMessage { time: UnixMillis(_), body: RawBody::Inventory(report) }) => {
@@ -217,6 +230,8 @@ struct Reader<'a> {
     catalogue: &'a Catalogue,
     limits: &'a Limits,
     interner: &'a Interner,
+    /// Whether a foreign collector speaks.
+    foreign: bool,
 }
 
 impl Reader<'_> {
@@ -256,6 +271,14 @@ impl Reader<'_> {
             waiting: None,
         };
         let Some(class) = self.catalogue.class(&raw.class) else { return Err(unknown(raw)) };
+        if is_foreign(&class.name) != self.foreign {
+            let reason = if self.foreign {
+                "A foreign collector has no word in this class."
+            } else {
+                "Only foreign collectors report this class."
+            };
+            return Err(refuse(reason.to_owned(), String::new()));
+        }
         if class.retired {
             return Err(refuse("This class was retired; it takes no reports.".to_owned(), String::new()));
         }

@@ -6,13 +6,17 @@ use std::cmp::Ordering;
 /// `dpkg`, `rpm` or `apk`. `None`: the database is not one of these.
 #[must_use]
 pub fn at_least(database: &str, installed: &str, wanted: &str) -> Option<bool> {
-    let order = match database {
-        "dpkg" => debian(installed, wanted),
-        "rpm" => rpm(installed, wanted),
-        "apk" => apk(installed, wanted),
-        _ => return None,
-    };
-    Some(order.is_ge())
+    matches!(database, "dpkg" | "rpm" | "apk").then(|| compare(database, installed, wanted).is_ge())
+}
+
+/// How two versions follow each other by the rules of a database; of any other kind, number by number.
+#[must_use]
+pub fn compare(database: &str, a: &str, b: &str) -> Ordering {
+    match database {
+        "rpm" => rpm(a, b),
+        "apk" => apk(a, b),
+        _ => debian(a, b),
+    }
 }
 
 /// Epoch, upstream version and revision; an epoch that is not a number counts as part of the version.

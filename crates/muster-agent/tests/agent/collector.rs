@@ -1,0 +1,128 @@
+//! Collectors of administrators' classes: heard when authors signed them and they obey their class, and in no other case.
+
+use crate::actor::{
+    Site, application,
+    machine::{Machine, script},
+    now,
+};
+use muster_model::{
+    api::{ClassAdd, ClassAttribute},
+    application::{Application, Collector, Command},
+    inventory::{Change, InventoryReport, Row, Value},
+    report::Body,
+    status::{DeploymentState as State, FailureReason as Reason},
+};
+use muster_trust::{PrivateKey, bundle::NamedKey};
+use std::sync::Arc;
+
+const CLASS: &str = "BADGE_READER";
+
+async fn enrolled() -> (Arc<Site>, Machine) {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    // The application counts as installed: only its collector is of interest.
+    std::fs::write(machine.place("installed"), "").unwrap();
+    (site, machine)
+}
+
+/// An application whose collector runs these lines.
+fn collecting(site: &Site, machine: &Machine, lines: &str, seconds: u32) -> Application {
+    let program = site.content("collect.sh", &script(lines));
+    let attribute = |name: &str, kind: &str, key| ClassAttribute { name: name.to_owned(), kind: kind.to_owned(), key };
+    let class = ClassAdd {
+        name: CLASS.to_owned(),
+        provider: String::new(),
+        attributes: vec![attribute("Name", "String", true), attribute("Slots", "UInt8", false)],
+    };
+    let command = Command {
+        program: "content/collect.sh".to_owned(),
+        arguments: vec![machine.place("ran").display().to_string()],
+        success_codes: vec![0],
+    };
+    let collector = Some(Collector { class, command, max_run_seconds: seconds });
+    Application { collector, ..application(program, &machine.place("installed"), 60) }
+}
+
+/// What is reported of the class: its rows, or why there are none.
+fn reported(report: &InventoryReport) -> Option<Result<Vec<Row>, String>> {
+    let section = report.sections.iter().find(|section| section.class == CLASS).map(|section| match &section.change {
+        Change::Full { rows } => Ok(rows.clone()),
+        Change::Delta { upsert, .. } => Ok(upsert.clone()),
+    });
+    let unread = report.unread.iter().find(|unread| unread.class == CLASS).map(|unread| Err(unread.reason.clone()));
+    section.or(unread)
+}
+
+/// Deploys, signed by these, and waits for what is reported.
+async fn heard(lines: &str, seconds: u32) -> Result<Vec<Row>, String> {
+    let (site, machine) = enrolled().await;
+    let application = collecting(&site, &machine, lines, seconds);
+    site.deploy(&[&site.keys.author], &application, now());
+    let running = machine.run();
+    let heard = site
+        .wait("what the collector says", |state| {
+            state.messages.iter().rev().find_map(|(_, _, message)| match &message.body {
+                Body::Inventory(report) => reported(report),
+                _ => None,
+            })
+        })
+        .await;
+    running.stop().await;
+    let left: Vec<_> = std::fs::read_dir(machine.state().join("run")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    heard
+}
+
+#[tokio::test]
+async fn a_signed_collector_says_rows_of_its_class() {
+    let rows = heard(r#"echo '[{"Name": "front", "Slots": 4}, {"Name": "back"}]'"#, 30).await.unwrap();
+    let row = |name: &str| Row::from([("Name".to_owned(), Value::Text(name.to_owned()))]);
+    let mut front = row("front");
+    front.insert("Slots".to_owned(), Value::Int(4));
+    assert_eq!(rows, [front, row("back")]);
+    assert_eq!(heard(r#"echo '{"Name": "one"}'"#, 30).await, Ok(vec![row("one")]));
+}
+
+#[tokio::test]
+async fn what_does_not_obey_goes_nowhere_and_the_reason_is_told() {
+    // proves S1
+    for (lines, reason) in [
+        (r#"echo '[{"Name": "a", "Slots": 400}]'"#, "out of range"),
+        (r#"echo '[{"Name": "a", "Other": 1}]'"#, "no attribute"),
+        (r#"echo '[{"Slots": 1}]'"#, "missing"),
+        (r#"echo '[{"Name": "a"}, {"Name": "a", "Slots": 1}]'"#, "same key"),
+        ("echo hello", "not a list of rows"),
+        ("exit 3", "code 3"),
+        ("sleep 60", "more than 1 seconds"),
+        ("head -c 3000000 /dev/zero | tr '\\0' ' '; echo '[]'", "printed more than"),
+    ] {
+        let seconds = if reason.contains("seconds") { 1 } else { 30 };
+        let error = heard(lines, seconds).await.unwrap_err();
+        assert!(error.contains(reason), "{lines}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_authors_did_not_sign_never_runs() {
+    // proves I2: whoever owns the server decides who gets which signed thing, and cannot make one.
+    let (site, machine) = (Site::start().await, Machine::new());
+    let (second, stranger) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+    site.sign_bundle(|bundle| {
+        bundle.authors.keys.push(NamedKey::new("second", second.public()));
+        bundle.authors.threshold = 2;
+    });
+    machine.enrol(&site).await;
+    std::fs::write(machine.place("installed"), "").unwrap();
+    let application = collecting(&site, &machine, "touch \"$1\"; echo '[]'", 30);
+    let author = &site.keys.author;
+    let running = machine.run();
+    for signers in [vec![&stranger], vec![&site.keys.policy, &stranger], vec![author], vec![author, author]] {
+        let steps = site.wait_end(site.deploy(&signers, &application, now())).await;
+        assert_eq!(steps.last().map(|step| (step.state, step.reason)), Some((State::Failed, Some(Reason::NotSigned))));
+    }
+    assert!(!machine.place("ran").exists());
+    let steps = site.wait_end(site.deploy(&[author, &second], &application, now())).await;
+    assert_eq!(steps.last().map(|step| step.state), Some(State::Succeeded));
+    crate::actor::machine::wait_for_file(&machine.place("ran")).await;
+    running.stop().await;
+}

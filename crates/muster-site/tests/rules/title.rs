@@ -1,0 +1,122 @@
+//! Software titles: many spellings are one product, counted once for each device, and anew when something changes.
+
+use crate::client::{Outbox, full, inventory, row};
+use muster_model::{
+    api::{TitleQuery, TitleRules, TitleTest},
+    inventory::{Row, Value},
+    problem::Code,
+    report::Channel,
+    time::{HOUR, MINUTE},
+};
+use muster_site::{
+    TitleWork, inventory_sweep, testing::TestSite, title_list, title_rules_show, title_rules_update, title_show,
+    title_test, title_work,
+};
+
+const CLASS: &str = "INSTALLED_SOFTWARE";
+
+fn package(source: &str, name: &str, version: &str, publisher: &str) -> Row {
+    let text = |text: &str| Value::Text(text.to_owned());
+    row(&[
+        ("SoftwareCode", text(&format!("{source}:{name}:amd64"))),
+        ("ProductName", text(name)),
+        ("ProductVersion", text(version)),
+        ("Publisher", text(publisher)),
+        ("EvidenceSource", text(source)),
+    ])
+}
+
+async fn work(test: &TestSite, work: &mut TitleWork) {
+    // Counting rests for a while after each time.
+    test.sources.pass(MINUTE);
+    while title_work(&test.site, work, test.now()).await.unwrap() {}
+}
+
+async fn listed(test: &TestSite, search: &str) -> Vec<(String, String, u64, u64)> {
+    let query = TitleQuery { search: search.to_owned(), offset: 0, limit: 50 };
+    let page = title_list(&test.analyst(), &test.site, query).await.unwrap();
+    assert_eq!(page.total, page.items.len() as u64);
+    page.items.into_iter().map(|t| (t.product, t.publisher, t.devices, t.versions)).collect()
+}
+
+#[tokio::test]
+async fn spellings_are_one_title_with_its_versions_in_their_order() {
+    for test in TestSite::all().await {
+        let mut state = TitleWork::default();
+        let linux = [("9.0-1", "alpha"), ("10.0-1", "beta"), ("10.0~rc1-1", "gamma")];
+        let mut outboxes = Vec::new();
+        for (version, name) in linux {
+            let device = test.enrol(name).await;
+            let mut outbox = Outbox::new(Channel::Inventory);
+            let both = [package("dpkg", "firefox", version, "Debian"), package("dpkg", "curl", "7.88.1-10", "Debian")];
+            outbox.push(inventory(vec![full(CLASS, &both)]));
+            outbox.send(&test, &device).await.unwrap();
+            outboxes.push((device, outbox));
+        }
+        let windows = test.enrol("delta").await;
+        let text = |text: &str| Value::Text(text.to_owned());
+        let arp = |id: &str, name: &str| {
+            row(&[("ProdID", text(id)), ("DisplayName", text(name)), ("Publisher", text("Mozilla"))])
+        };
+        let mut outbox = Outbox::new(Channel::Inventory);
+        // Twice on one device: it is counted once.
+        outbox.push(inventory(vec![
+            full("ADD_REMOVE_PROGRAMS", &[arp("a", "Mozilla Firefox 9.0 (x86 de)")]),
+            full("ADD_REMOVE_PROGRAMS_64", &[arp("b", "Mozilla Firefox 9.0 (x64 en-US)")]),
+        ]));
+        outbox.send(&test, &windows).await.unwrap();
+        work(&test, &mut state).await;
+        let (curl, firefox) = ("curl".to_owned(), "Mozilla Firefox".to_owned());
+        let expected = [(firefox, "Mozilla".to_owned(), 4, 4), (curl.clone(), curl.clone(), 3, 1)];
+        assert_eq!(listed(&test, "").await, expected);
+        assert_eq!(listed(&test, "MOZ").await, expected[..1]);
+        let query = TitleQuery { search: "firefox".to_owned(), offset: 0, limit: 50 };
+        let id = title_list(&test.full(), &test.site, query).await.unwrap().items[0].id;
+        let shown = title_show(&test.full(), &test.site, id).await.unwrap();
+        let versions: Vec<&str> = shown.versions.iter().map(|v| v.version.as_str()).collect();
+        // 10 is after 9, and a candidate before what it is one of.
+        assert_eq!(versions, ["10.0-1", "10.0~rc1-1", "9.0-1", "9.0"]);
+        // What goes is counted no more, and what nobody has is forgotten with its rows.
+        for (device, outbox) in &mut outboxes {
+            outbox.push(inventory(vec![full(CLASS, &[])]));
+            outbox.send(&test, device).await.unwrap();
+        }
+        work(&test, &mut state).await;
+        assert_eq!(listed(&test, "").await, [("Mozilla Firefox".to_owned(), "Mozilla".to_owned(), 1, 1)]);
+        inventory_sweep(&test.site).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn own_rules_come_first_and_every_row_is_looked_at_again() {
+    for test in TestSite::all().await {
+        let mut state = TitleWork::default();
+        let device = test.enrol("alpha").await;
+        let mut outbox = Outbox::new(Channel::Inventory);
+        outbox.push(inventory(vec![full(CLASS, &[package("dpkg", "acme-client", "1", "Acme")])]));
+        outbox.send(&test, &device).await.unwrap();
+        work(&test, &mut state).await;
+        assert_eq!(listed(&test, "").await[0].0, "acme-client");
+        let rules: TitleRules = serde_json::from_str(
+            r#"{"products": [{"product": "Acme Client", "publisher": "Acme", "names": ["acme-*"]}]}"#,
+        )
+        .unwrap();
+        let refused = title_rules_update(&test.analyst(), &test.site, rules.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Forbidden);
+        let mut wrong = rules.clone();
+        wrong.products[0].names = vec!["*".to_owned()];
+        let refused = title_rules_update(&test.full(), &test.site, wrong).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Malformed);
+        title_rules_update(&test.full(), &test.site, rules.clone()).await.unwrap();
+        assert_eq!(title_rules_show(&test.analyst(), &test.site).await.unwrap(), rules);
+        let ask = TitleTest { name: "acme-x".to_owned(), source: "dpkg".to_owned(), ..TitleTest::default() };
+        assert_eq!(title_test(&test.analyst(), &test.site, ask).await.unwrap().product, "Acme Client");
+        work(&test, &mut state).await;
+        assert_eq!(listed(&test, "").await, [("Acme Client".to_owned(), "Acme".to_owned(), 1, 1)]);
+        // Another process comes to the same.
+        test.sources.pass(HOUR);
+        work(&test, &mut TitleWork::default()).await;
+        assert_eq!(listed(&test, "").await.len(), 1);
+        assert_eq!(title_show(&test.full(), &test.site, 999_999).await.unwrap_err().code(), Code::NotFound);
+    }
+}
