@@ -4,7 +4,7 @@ use super::{
     flood, lists, live,
     process::Database,
     ratios::{self, Plan},
-    report, role_limit, role_peer,
+    report, role_limit, role_peer, size,
 };
 use crate::fleet::{FleetError, limit, progress::Progress, say};
 use clap::{Args, Parser, Subcommand};
@@ -80,6 +80,19 @@ struct Flood {
 }
 
 #[derive(Debug, Args)]
+struct Size {
+    /// Devices by which the database grows.
+    #[arg(long, default_value_t = 1_000)]
+    devices: u64,
+    /// On the PostgreSQL that scripts/with-postgres has started.
+    #[arg(long)]
+    postgres: bool,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct RoleFlood {
     /// The directory of the fleet, of which the last device floods.
     #[arg(long)]
@@ -110,6 +123,8 @@ enum Verb {
     Lists(Lists),
     /// How long other devices wait while one floods the site.
     Flood(Flood),
+    /// What a device costs on the disk of the database.
+    Size(Size),
     /// How long a change takes to reach many live channels, and a block to close them.
     Live(Live),
     #[command(hide = true)]
@@ -158,6 +173,15 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
             say(&report::table(&flood::measure(length, scratch, &Progress::default()).await?));
             Ok(())
         }
+        Verb::Size(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            let figures =
+                size::measure(asked.devices, database(asked.postgres)?, scratch, &Progress::default()).await?;
+            say(&report::table(&figures));
+            Ok(())
+        }
         Verb::Lists(asked) => {
             let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
             let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
@@ -166,6 +190,10 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
             Ok(())
         }
     }
+}
+
+fn database(postgres: bool) -> Result<Database, FleetError> {
+    if postgres { Database::postgres() } else { Ok(Database::Sqlite) }
 }
 
 async fn measure(asked: Ratios) -> Result<(), FleetError> {
@@ -186,7 +214,7 @@ async fn measure(asked: Ratios) -> Result<(), FleetError> {
         clients: asked.clients,
         idle: Duration::from_secs(asked.idle.max(1)),
         seed: asked.seed,
-        database: if asked.postgres { Database::postgres()? } else { Database::Sqlite },
+        database: database(asked.postgres)?,
     };
     let figures = ratios::run(&plan, scratch, &Progress::default()).await?;
     say(&report::table(&figures));

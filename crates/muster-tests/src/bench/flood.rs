@@ -30,9 +30,9 @@ use tokio::{
 };
 
 /// Devices that work as devices do.
-const OTHERS: usize = 32;
+const OTHERS: usize = 64;
 /// Each of them does something so often.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(160);
 /// Connections of the one that floods, where the site lets it.
 const CONNECTIONS: usize = 32;
 

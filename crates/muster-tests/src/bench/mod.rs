@@ -18,3 +18,4 @@ pub mod report;
 pub mod role_limit;
 pub mod role_peer;
 pub mod signature;
+pub mod size;
