@@ -32,9 +32,10 @@ pub struct Limits {
     pub object_bytes: usize,
     /// Quarantined items kept per device; the oldest goes first.
     pub quarantine_items: usize,
-    /// Requests that one device may make in a minute, and at once. One that works has some ten an hour.
+    /// Requests that one device may make in a minute, and at once. One that works has some ten an hour; one that is new, two for each
+    /// of its deployments.
     pub device_requests: u32,
-    /// Connections that one device may have at the same time. One that works has up to three.
+    /// Connections that one device may have at the same time; the oldest ends for one more. One that works has up to three.
     pub device_connections: usize,
     /// Messages that one device may send in an hour, and at once: it may have been away for months.
     pub device_messages: u32,
@@ -66,7 +67,7 @@ impl Default for Limits {
             content_bytes: 8 << 30,
             object_bytes: 256 << 10,
             quarantine_items: 20,
-            device_requests: 600,
+            device_requests: 3_000,
             device_connections: 16,
             device_messages: 20_000,
             device_report_bytes: 128 << 20,

@@ -89,7 +89,7 @@ pub use knowledge::{
 };
 pub use site::{Site, SiteParts};
 pub use truth::{
-    budget::{device_admitted, report_refused},
+    budget::{device_admitted, report_admitted, report_refused},
     dashboard::dashboard_show,
     foreign::foreign_submit,
     message::message_list,

@@ -195,7 +195,7 @@ impl Default for Http {
             revocation_connections: 1_000,
             connections_per_address: 64,
             requests_per_minute: 600,
-            handshakes_per_minute: 3_000,
+            handshakes_per_minute: 6_000,
         }
     }
 }

@@ -77,8 +77,8 @@ const KEYS: &[(&str, &str)] = &[
     ),
     (
         "http.handshakes_per_minute",
-        "New connections of one address in a minute to each door, a fifth of them at once. More wait their turn, up to half a minute; the \
-         address may be that of many devices.",
+        "New connections of one address in a minute to each door, a fifth of them at once. More wait their turn, up to 8 seconds. Raise it \
+         where more than 10,000 devices come from one address, as behind a load balancer.",
     ),
     (
         "pkcs11.module",

@@ -107,9 +107,12 @@ where
                     tokio::spawn(served);
                 } else {
                     metrics::counter!("muster_connections_delayed_total", "door" => door.name).increment(1);
+                    let mut stop = stop.clone();
                     tokio::spawn(async move {
-                        tokio::time::sleep(wait).await;
-                        served.await;
+                        tokio::select! {
+                            () = stop.wait() => {}
+                            () = tokio::time::sleep(wait) => served.await,
+                        }
                     });
                 }
             }

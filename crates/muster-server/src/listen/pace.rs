@@ -12,8 +12,8 @@ use std::{
 
 /// Addresses that are remembered; the one that was quiet for longest is forgotten first.
 const ADDRESSES: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-/// Whoever would wait longer is closed, and comes again.
-const LONGEST: f64 = 30.0;
+/// Whoever would wait longer is closed, and comes again: clients wait 20 seconds for a connection, and none is to be served who left.
+const LONGEST: f64 = 8.0;
 
 /// The measure of all addresses.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(pace.turn(a, now), Some(Duration::from_millis(200)));
         assert_eq!(pace.turn(b, now), Some(Duration::ZERO));
         let waiting = (0..1_000).filter(|_| pace.turn(a, now).is_some()).count();
-        assert!((290..=300).contains(&waiting), "30 seconds of them wait: {waiting}");
+        assert!((75..=80).contains(&waiting), "8 seconds of them wait: {waiting}");
         assert_eq!(pace.turn(a, now), None);
         assert!(pace.turn(a, now + Duration::from_secs(1)).is_some());
         assert_eq!(pace.turn(a, now + Duration::from_secs(600)), Some(Duration::ZERO));

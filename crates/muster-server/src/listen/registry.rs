@@ -105,17 +105,18 @@ impl Drop for Registered {
 }
 
 impl Registry {
-    /// Enters a connection of `device`, which has less than `most`.
-    pub(crate) fn enter(self: &Arc<Self>, device: DeviceId, most: usize) -> Option<Registered> {
+    /// Enters a connection of `device`. Beyond `most` the oldest ends: it may be one that nobody holds any more.
+    pub(crate) fn enter(self: &Arc<Self>, device: DeviceId, most: usize) -> Registered {
         let line = Arc::new(Line::default());
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         // One connection is the rule: room for exactly one.
         let of_device = lines.entry(device).or_insert_with(|| Vec::with_capacity(1));
-        if of_device.len() >= most {
-            return None;
+        if of_device.len() >= most && !of_device.is_empty() {
+            metrics::counter!("muster_floods_total", "of" => "connections").increment(1);
+            of_device.remove(0).tell(STOPPING);
         }
         of_device.push(line.clone());
-        Some(Registered { registry: self.clone(), device, line })
+        Registered { registry: self.clone(), device, line }
     }
 
     /// How many connections a device has.
@@ -174,8 +175,9 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let (a, b) = (DeviceId(Uuid::from_u128(1)), DeviceId(Uuid::from_u128(2)));
         let enter = |device| registry.enter(device, 2);
-        let (first, second, other) = (enter(a).unwrap(), enter(a).unwrap(), enter(b).unwrap());
-        assert!(enter(a).is_none(), "two of one device");
+        let (oldest, first, second, other) = (enter(a), enter(a), enter(a), enter(b));
+        assert_eq!(oldest.line().news().await, News::Stopping, "two of one device");
+        drop(oldest);
         registry.changed(a);
         registry.changed(a);
         assert_eq!(first.line().news().await, News::Changed);

@@ -5,13 +5,7 @@
 
 use crate::{Ctx, Site, SiteError, authz, identity::limiter::Limiter};
 use lru::LruCache;
-use muster_model::{
-    id::DeviceId,
-    limits::Limits,
-    problem::Code,
-    report::Channel,
-    time::{HOUR, MINUTE, UnixMillis},
-};
+use muster_model::{id::DeviceId, limits::Limits, problem::Code, report::Channel, time::HOUR};
 use muster_store::{
     db::quarantine::{self, QuarantineRow},
     transaction,
@@ -19,10 +13,11 @@ use muster_store::{
 use std::{
     num::NonZeroUsize,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
-/// Devices that are remembered.
-const DEVICES: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+/// Devices that are remembered: more than one server has.
+const DEVICES: NonZeroUsize = NonZeroUsize::new(262_144).expect("not zero");
 /// As how many requests a report counts that was refused as a whole.
 const RUBBISH: f64 = 20.0;
 /// Bytes of a refused report that are kept.
@@ -47,12 +42,11 @@ impl Default for Budgets {
 /// What is left to one device. Below zero: something larger than what was left was taken, and is paid back by waiting.
 #[derive(Debug, Clone, Copy)]
 struct Budget {
-    at: UnixMillis,
+    /// By the clock that nobody sets: a request may come to its end long after its time was taken.
+    at: Instant,
     requests: f64,
     messages: f64,
     bytes: f64,
-    /// Requests refused since the budget last sufficed.
-    refused: u64,
     /// Reports that are being read or committed.
     working: u8,
 }
@@ -68,52 +62,49 @@ enum Over {
 
 #[expect(clippy::cast_precision_loss, reason = "counts and limits stay far below 2^52")]
 impl Budget {
-    fn full(limits: &Limits, now: UnixMillis) -> Self {
+    fn full(limits: &Limits, now: Instant) -> Self {
         Self {
             at: now,
             requests: f64::from(limits.device_requests),
             messages: f64::from(limits.device_messages),
             bytes: limits.device_report_bytes as f64,
-            refused: 0,
             working: 0,
         }
     }
 
-    /// Adds what was earned since the last time. A clock that goes back earns nothing.
-    fn earn(&mut self, limits: &Limits, now: UnixMillis) {
+    /// Adds what was earned since the last time.
+    fn earn(&mut self, limits: &Limits, now: Instant) {
         let full = Self::full(limits, now);
-        let passed = now.since(self.at).max(0) as f64;
-        let earn = |left: f64, most: f64, time: i64| (left + most * passed / time as f64).min(most);
-        self.requests = earn(self.requests, full.requests, MINUTE);
-        self.messages = earn(self.messages, full.messages, HOUR);
-        self.bytes = earn(self.bytes, full.bytes, HOUR);
-        self.at = now;
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        let earn = |left: f64, most: f64, seconds: f64| (left + most * passed / seconds).min(most);
+        self.requests = earn(self.requests, full.requests, 60.0);
+        self.messages = earn(self.messages, full.messages, 3_600.0);
+        self.bytes = earn(self.bytes, full.bytes, 3_600.0);
+        self.at = self.at.max(now);
     }
 }
 
 impl Budgets {
-    fn with<T>(&self, device: DeviceId, limits: &Limits, now: UnixMillis, act: impl FnOnce(&mut Budget) -> T) -> T {
+    fn with<T>(&self, device: DeviceId, limits: &Limits, now: Instant, act: impl FnOnce(&mut Budget) -> T) -> T {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = devices.get_or_insert_mut(device, || Budget::full(limits, now));
         budget.earn(limits, now);
         act(budget)
     }
 
-    /// Takes a request; or says that there is none left, and how many were refused in a row.
-    fn request(&self, device: DeviceId, limits: &Limits, now: UnixMillis) -> Result<(), u64> {
+    /// Takes a request; or says that there is none left.
+    fn request(&self, device: DeviceId, limits: &Limits, now: Instant) -> Result<(), ()> {
         self.with(device, limits, now, |budget| {
             if budget.requests < 1.0 {
-                budget.refused += 1;
-                return Err(budget.refused);
+                return Err(());
             }
             budget.requests -= 1.0;
-            budget.refused = 0;
             Ok(())
         })
     }
 
     /// A place for a report, if it may come: what it costs is known when it was read.
-    fn report(&self, device: DeviceId, limits: &Limits, now: UnixMillis) -> Result<Working<'_>, Over> {
+    fn report(&self, device: DeviceId, limits: &Limits, now: Instant) -> Result<Working<'_>, Over> {
         self.with(device, limits, now, |budget| {
             match () {
                 () if budget.working >= WORKING => return Err(Over::Working),
@@ -129,7 +120,7 @@ impl Budgets {
 
     /// A report was read.
     #[expect(clippy::cast_precision_loss, reason = "both have limits far below 2^52")]
-    pub(super) fn read(&self, device: DeviceId, limits: &Limits, now: UnixMillis, messages: usize, bytes: usize) {
+    pub(super) fn read(&self, device: DeviceId, limits: &Limits, now: Instant, messages: usize, bytes: usize) {
         self.with(device, limits, now, |budget| {
             budget.messages -= messages as f64;
             budget.bytes -= bytes as f64;
@@ -139,7 +130,7 @@ impl Budgets {
 
 /// A report that is worked on; dropped when it is answered.
 #[derive(Debug)]
-pub(super) struct Working<'a> {
+pub struct Working<'a> {
     budgets: &'a Budgets,
     device: DeviceId,
 }
@@ -159,24 +150,21 @@ impl Drop for Working<'_> {
 /// `too_many`: it asked more in the last minute than a device may. It is shown in the quarantine, once an hour.
 pub async fn device_admitted(ctx: &Ctx, site: &Site) -> Result<(), SiteError> {
     let device = authz::device(ctx)?.id;
-    let Err(refused) = site.memory.budgets.request(device, &site.limits, ctx.now) else { return Ok(()) };
+    let Err(()) = site.memory.budgets.request(device, &site.limits, Instant::now()) else { return Ok(()) };
     metrics::counter!("muster_floods_total", "of" => "requests").increment(1);
     let most = site.limits.device_requests;
-    if refused == 1 {
-        tracing::warn!(%device, address = ctx.address, most, "A device asks more than it may, and is refused.");
-    }
     show(ctx, site, device, "requests", &format!("It floods: more than {most} requests in a minute."), String::new())
         .await?;
     Err(too_many(&format!("A device may make {most} requests in a minute")))
 }
 
-/// Whether the connected device may send a report.
+/// A place for a report of the connected device, before a byte of it is read.
 ///
 /// # Errors
-/// `too_many`: it sent more messages or bytes than a device may, or more reports at the same time.
-pub(super) async fn admit<'a>(ctx: &Ctx, site: &'a Site, device: DeviceId) -> Result<Working<'a>, SiteError> {
-    let limits = &site.limits;
-    let over = match site.memory.budgets.report(device, limits, ctx.now) {
+/// `unauthenticated`; `too_many`: it sent more messages or bytes than a device may, or more reports at the same time.
+pub async fn report_admitted<'a>(ctx: &Ctx, site: &'a Site) -> Result<Working<'a>, SiteError> {
+    let (device, limits) = (authz::device(ctx)?.id, &site.limits);
+    let over = match site.memory.budgets.report(device, limits, Instant::now()) {
         Ok(working) => return Ok(working),
         Err(over) => over,
     };
@@ -204,7 +192,7 @@ pub async fn report_refused(ctx: &Ctx, site: &Site, code: Code, detail: &str, be
     if !matches!(code, Code::TooLarge | Code::Malformed | Code::SignatureInvalid | Code::ForeignSite) {
         return Ok(());
     }
-    site.memory.budgets.with(device, &site.limits, ctx.now, |budget| budget.requests -= RUBBISH);
+    site.memory.budgets.with(device, &site.limits, Instant::now(), |budget| budget.requests -= RUBBISH);
     let begin = begin.get(..EXCERPT).unwrap_or(begin);
     show(ctx, site, device, code.as_str(), &format!("{code}: {detail}"), begin.escape_ascii().to_string()).await
 }
@@ -221,6 +209,7 @@ async fn show(
     if site.memory.budgets.shown.count(&format!("{device} {of}"), 1, ctx.now).is_err() {
         return Ok(());
     }
+    tracing::warn!(%device, address = ctx.address, reason, "A device is refused.");
     let row = QuarantineRow {
         device,
         received: ctx.now,
@@ -239,20 +228,22 @@ async fn show(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use uuid::Uuid;
 
     #[test]
     fn a_device_that_asks_too_often_waits_and_no_other_does() {
         let (budgets, limits) = (Budgets::default(), Limits { device_requests: 60, ..Limits::default() });
         let (a, b) = (DeviceId(Uuid::from_u128(1)), DeviceId(Uuid::from_u128(2)));
-        let at = |seconds: i64| UnixMillis(seconds * 1_000);
+        let began = Instant::now();
+        let at = |seconds: u64| began + Duration::from_secs(seconds);
         assert!((0..60).all(|_| budgets.request(a, &limits, at(0)).is_ok()));
-        assert_eq!(budgets.request(a, &limits, at(0)), Err(1));
-        assert_eq!(budgets.request(a, &limits, at(0)), Err(2));
+        assert_eq!(budgets.request(a, &limits, at(0)), Err(()));
+        assert_eq!(budgets.request(a, &limits, at(0)), Err(()));
         assert_eq!(budgets.request(b, &limits, at(0)), Ok(()));
         assert_eq!(budgets.request(a, &limits, at(1)), Ok(()), "one a second is earned");
-        assert_eq!(budgets.request(a, &limits, at(1)), Err(1));
-        assert_eq!(budgets.request(a, &limits, at(0)), Err(2), "a clock that goes back earns nothing");
+        assert_eq!(budgets.request(a, &limits, at(1)), Err(()));
+        assert_eq!(budgets.request(a, &limits, at(0)), Err(()), "what began earlier earns nothing again");
         assert_eq!(
             (0..90).filter(|_| budgets.request(a, &limits, at(999)).is_ok()).count(),
             60,
@@ -264,9 +255,10 @@ mod tests {
     fn what_is_larger_than_what_is_left_is_paid_back() {
         let limits = Limits { device_messages: 3_600, device_report_bytes: 36_000, ..Limits::default() };
         let (budgets, a) = (Budgets::default(), DeviceId(Uuid::from_u128(1)));
-        let at = |seconds: i64| UnixMillis(seconds * 1_000);
+        let began = Instant::now();
+        let at = |seconds: u64| began + Duration::from_secs(seconds);
         budgets.read(a, &limits, at(0), 3_599, 1);
-        let may = |seconds: i64| budgets.report(a, &limits, at(seconds)).map(drop);
+        let may = |seconds: u64| budgets.report(a, &limits, at(seconds)).map(drop);
         assert_eq!(may(0), Ok(()));
         budgets.read(a, &limits, at(0), 11, 1);
         assert_eq!(may(9), Err(Over::Messages));
@@ -278,10 +270,10 @@ mod tests {
     #[test]
     fn two_reports_of_a_device_are_worked_on_at_once_and_not_three() {
         let (budgets, limits, a) = (Budgets::default(), Limits::default(), DeviceId(Uuid::from_u128(1)));
-        let first = budgets.report(a, &limits, UnixMillis(0)).unwrap();
-        let _second = budgets.report(a, &limits, UnixMillis(0)).unwrap();
-        assert_eq!(budgets.report(a, &limits, UnixMillis(0)).unwrap_err(), Over::Working);
+        let first = budgets.report(a, &limits, Instant::now()).unwrap();
+        let _second = budgets.report(a, &limits, Instant::now()).unwrap();
+        assert_eq!(budgets.report(a, &limits, Instant::now()).unwrap_err(), Over::Working);
         drop(first);
-        assert!(budgets.report(a, &limits, UnixMillis(0)).is_ok());
+        assert!(budgets.report(a, &limits, Instant::now()).is_ok());
     }
 }

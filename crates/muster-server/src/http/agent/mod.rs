@@ -139,11 +139,7 @@ async fn known(point: &Arc<ManagementPoint>, certificate: &[u8]) -> Result<Known
     let now = point.site.sources.now();
     let identity = muster_site::device_identified(&point.site, certificate, now).await?;
     // Entered before it is asked: a block that comes in between is heard.
-    let most = point.site.limits.device_connections;
-    let registered = point.registry.enter(identity.device, most).ok_or_else(|| {
-        metrics::counter!("muster_floods_total", "of" => "connections").increment(1);
-        Refusal::new(Code::TooMany, format!("A device may have {most} connections at the same time; close one."))
-    })?;
+    let registered = point.registry.enter(identity.device, point.site.limits.device_connections);
     muster_site::device_connected(&point.site, &identity, point.site.sources.now()).await?;
     Ok(Known { identity, registered })
 }

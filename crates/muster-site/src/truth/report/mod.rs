@@ -14,8 +14,9 @@ use muster_model::{
     report::ReportAnswer,
 };
 use muster_trust::sequence::SequenceError;
+use std::time::Instant;
 
-/// Takes a report of the device that is connected.
+/// Takes a report of the device that is connected; it has a place for it ([`crate::report_admitted`]).
 ///
 /// # Errors
 /// `unauthenticated`; `too_large`; `malformed`; `signature_invalid`: not by this device's key; `foreign_site`;
@@ -23,7 +24,6 @@ use muster_trust::sequence::SequenceError;
 /// the report is taken then.
 pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<ReportAnswer, SiteError> {
     let device = authz::device(ctx)?;
-    let _working = budget::admit(ctx, site, device.id).await?;
     let report = match read::envelope(ctx, site, device, envelope) {
         Ok(report) => report,
         Err(error) => {
@@ -32,7 +32,7 @@ pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<Re
             return Err(error);
         }
     };
-    site.memory.budgets.read(device.id, &site.limits, ctx.now, report.items.len(), report.bytes());
+    site.memory.budgets.read(device.id, &site.limits, Instant::now(), report.items.len(), report.bytes());
     let accepted_policy = report.accepted_policy();
     match site.memory.reports.submit(site, report).await? {
         Outcome::Answer(answer) => {
