@@ -169,12 +169,13 @@ pub async fn others_with_sid(conn: &mut AnyConnection, sid: &str, identity: &str
 /// # Errors
 /// When the database cannot be read.
 pub async fn to_join(conn: &mut AnyConnection, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
+    // From the devices, of which few have an account, to the records by their index.
     let statement = select!(
-        "WHERE gone IS NULL AND sid IS NOT NULL AND method <> 'heartbeat' AND EXISTS (SELECT 1 FROM device d \
-         WHERE d.account = discovery_record.sid AND d.state <> 'retired') AND resource_id <> (SELECT MAX(d.resource_id) \
-         FROM device d WHERE d.account = discovery_record.sid AND d.state <> 'retired') \
-         AND NOT EXISTS (SELECT 1 FROM resource x WHERE x.resource_id = discovery_record.resource_id AND x.conflict = 1) \
-         ORDER BY id LIMIT $1"
+        "WHERE id IN (SELECT r.id FROM device d JOIN discovery_record r ON r.sid = d.account \
+         JOIN resource x ON x.resource_id = r.resource_id \
+         WHERE d.account IS NOT NULL AND d.state <> 'retired' AND r.resource_id <> d.resource_id AND r.kind = 'system' \
+         AND r.method = 'active_directory_system' AND r.gone IS NULL AND x.conflict = 0 AND NOT EXISTS (SELECT 1 FROM device n \
+         WHERE n.account = d.account AND n.state <> 'retired' AND n.resource_id > d.resource_id) ORDER BY r.id LIMIT $1) ORDER BY id"
     );
     let rows = sqlx::query(statement).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(record).collect()
@@ -186,8 +187,9 @@ pub async fn to_join(conn: &mut AnyConnection, limit: u32) -> Result<Vec<RecordR
 /// When the database cannot be read.
 pub async fn to_part(conn: &mut AnyConnection, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
     let statement = select!(
-        "WHERE method <> 'heartbeat' AND EXISTS (SELECT 1 FROM resource x JOIN device d ON d.id = x.device \
-         WHERE x.resource_id = discovery_record.resource_id AND d.state = 'retired') ORDER BY id LIMIT $1"
+        "WHERE id IN (SELECT r.id FROM device d JOIN resource x ON x.device = d.id \
+         JOIN discovery_record r ON r.resource_id = x.resource_id \
+         WHERE d.state = 'retired' AND r.method <> 'heartbeat' ORDER BY r.id LIMIT $1) ORDER BY id"
     );
     let rows = sqlx::query(statement).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(record).collect()

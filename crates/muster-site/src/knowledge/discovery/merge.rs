@@ -62,13 +62,19 @@ pub(super) fn merged(records: &[RecordRow], client: bool) -> (String, Facts) {
 pub(super) async fn settle(tx: &mut Tx, number: i64, kind: ResourceKind, now: UnixMillis) -> Result<(), SiteError> {
     let records = discovery::of_resource(tx.conn(), number).await?;
     let client = resource::client(tx.conn(), number).await?;
-    let (name, facts) = merged(&records, client.is_some());
-    let mut conflict = false;
+    let mut disputed = Vec::new();
     for record in records.iter().filter(|record| record.gone.is_none()) {
-        if let Some(sid) = record.sid.as_deref().filter(|_| record.method != DiscoveryMethod::Heartbeat) {
-            conflict |= !discovery::others_with_sid(tx.conn(), sid, &record.identity).await?.is_empty();
+        if let Some(sid) = record.sid.as_deref().filter(|_| record.method != DiscoveryMethod::Heartbeat)
+            && !discovery::others_with_sid(tx.conn(), sid, &record.identity).await?.is_empty()
+        {
+            disputed.push(record.id);
         }
     }
+    let conflict = !disputed.is_empty();
+    // Of a client nothing is believed that two claim: whoever came first is not right for that.
+    let believed: Vec<RecordRow> =
+        records.iter().filter(|record| client.is_none() || !disputed.contains(&record.id)).cloned().collect();
+    let (name, facts) = merged(&believed, client.is_some());
     let living = records.iter().any(|record| record.gone.is_none());
     let gone = if client.is_some() || living { None } else { Some(now) };
     // Whoever is gone keeps its name, so that people know what it was.
@@ -99,6 +105,15 @@ pub(super) async fn note_each(tx: &mut Tx, numbers: &[i64]) -> Result<(), SiteEr
     for kind in [ResourceKind::System, ResourceKind::User, ResourceKind::Group] {
         let of_kind = resource::of_kind(tx, numbers, kind).await?;
         device_change::note_resources(tx, &of_kind, class(kind)).await?;
+    }
+    Ok(())
+}
+
+/// Computes those anew that have this security identifier too: whether two claim it may have changed.
+pub(super) async fn settle_others(tx: &mut Tx, sid: &str, identity: &str, now: UnixMillis) -> Result<(), SiteError> {
+    for other in discovery::others_with_sid(tx.conn(), sid, identity).await? {
+        let kind = discovery::of_resource(tx.conn(), other).await?.first().map_or(ResourceKind::System, |row| row.kind);
+        settle(tx, other, kind, now).await?;
     }
     Ok(())
 }

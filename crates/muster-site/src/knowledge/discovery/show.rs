@@ -1,6 +1,6 @@
 //! Resources as people see them, and how long what was found is kept.
 
-use super::upkeep::forget;
+use super::{merge::settle_others, upkeep::forget};
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{DiscoverySettings, Page, Resource, ResourceDetail, ResourceQuery},
@@ -57,7 +57,14 @@ pub async fn resource_remove(ctx: &Ctx, site: &Site, id: ResourceId) -> Result<R
             let detail = "A client runs on this resource; retire the device instead.";
             return Err(SiteError::refused(Code::Conflict, detail));
         }
+        let records = discovery::of_resource(tx.conn(), i64::from(id.0)).await?;
         forget(tx, i64::from(id.0), row.kind).await?;
+        // Who was in dispute with it may be alone now.
+        for record in &records {
+            if let Some(sid) = &record.sid {
+                settle_others(tx, sid, &record.identity, ctx.now).await?;
+            }
+        }
         let detail = format!("{} {} was removed, with what discovery said of it.", row.kind, row.name);
         audit::append(tx, ctx, "resource_remove", format!("resource {id}"), detail).await?;
         Ok::<_, SiteError>(row)

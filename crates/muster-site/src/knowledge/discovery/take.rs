@@ -8,11 +8,14 @@
 //!
 //! Two things that claim one security identifier stay two, and both are shown as a conflict.
 
-use super::merge::settle;
+use super::{
+    merge::{settle, settle_others},
+    upkeep::leave,
+};
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
     api::{DiscoveryMethod, ResourceKind},
-    discovery::{DiscoveryRecord, Facts},
+    discovery::{DiscoveryRecord, Fact, Facts},
     id::DeviceId,
     limits::DISCOVERED_RESOURCES,
     time::UnixMillis,
@@ -63,8 +66,16 @@ pub(crate) fn heartbeat(device: DeviceId, facts: Facts, now: UnixMillis) -> Disc
         source: String::new(),
         name: device.to_string(),
         found: now,
-        facts,
+        facts: spelled(facts),
     }
+}
+
+/// Hardware addresses in one spelling, by which others find them.
+fn spelled(mut facts: Facts) -> Facts {
+    if let Some(Fact::List(addresses)) = facts.get_mut("MACAddresses") {
+        addresses.iter_mut().for_each(|address| address.make_ascii_uppercase());
+    }
+    facts
 }
 
 /// Takes records in; those that are not what a record may be are counted and dropped.
@@ -83,6 +94,8 @@ pub(crate) async fn take(tx: &mut Tx, records: &[DiscoveryRecord], now: UnixMill
     for record in good {
         let rows = known.get(&record.identity).map_or(&[][..], Vec::as_slice);
         let before = rows.iter().find(|row| row.method == record.method);
+        let left = before.map(|row| (row.resource_id, row.kind));
+        let old_sid = before.and_then(|row| row.sid.clone());
         if let Some(before) = before
             && before.gone.is_none()
             && before.name == record.name
@@ -113,12 +126,18 @@ pub(crate) async fn take(tx: &mut Tx, records: &[DiscoveryRecord], now: UnixMill
             facts: record.facts.clone(),
         };
         discovery::put(tx, &row).await?;
-        // The next record of the same identity must find it.
-        known.entry(record.identity.clone()).or_default().push(row);
+        // The next record of the same identity must find it, and not the one before.
+        let rows = known.entry(record.identity.clone()).or_default();
+        rows.retain(|other| other.method != record.method);
+        rows.push(row);
         settle(tx, number, record.kind, now).await?;
-        if let Some(sid) = record.sid().filter(|_| record.method != DiscoveryMethod::Heartbeat) {
-            for other in discovery::others_with_sid(tx.conn(), sid, &record.identity).await? {
-                settle(tx, other, record.kind, now).await?;
+        if let Some((left, kind)) = left.filter(|(left, _)| *left != number) {
+            leave(tx, left, kind, now).await?;
+        }
+        if record.method != DiscoveryMethod::Heartbeat {
+            let sids = [record.sid().map(str::to_owned), old_sid.filter(|sid| Some(sid.as_str()) != record.sid())];
+            for sid in sids.into_iter().flatten() {
+                settle_others(tx, &sid, &record.identity, now).await?;
             }
         }
     }
@@ -143,8 +162,11 @@ async fn whose(
             None => Ok(None),
         };
     }
-    // One identity is one kind of thing: what becomes another kind is another thing.
-    if let Some(row) = rows.iter().find(|row| row.kind == record.kind) {
+    // One identity is one kind of thing: what becomes another kind is another thing. Where it was before comes first.
+    let own = rows.iter().find(|row| row.method == record.method && row.kind == record.kind);
+    if let Some(row) = own.or_else(|| rows.iter().find(|row| row.kind == record.kind))
+        && stays(tx, record, row).await?
+    {
         return Ok(Some(row.resource_id));
     }
     if record.kind == ResourceKind::System {
@@ -153,7 +175,7 @@ async fn whose(
         }
         if record.method == DiscoveryMethod::Network
             && let Some(address) = record.identity.strip_prefix("mac:")
-            && let [one] = resource::with_value(tx.conn(), "MACAddresses", address).await?[..]
+            && let [one] = resource::with_value(tx.conn(), "MACAddresses", &address.to_ascii_uppercase()).await?[..]
         {
             return Ok(Some(one));
         }
@@ -169,6 +191,18 @@ async fn whose(
     }
     taken.new += 1;
     Ok(Some(resource::insert(tx, record.kind, &record.name, record.found).await?))
+}
+
+/// Whether a record stays with the resource of a row of the same identity. With a client it is for as long only as the reason holds.
+async fn stays(tx: &mut Tx, record: &DiscoveryRecord, row: &RecordRow) -> Result<bool, SiteError> {
+    if resource::client(tx.conn(), row.resource_id).await?.is_none() {
+        return Ok(true);
+    }
+    match record.method {
+        // A client may have said an address that is another's: asked anew each time.
+        DiscoveryMethod::Network => Ok(false),
+        _ => Ok(record.sid().is_some() && record.sid() == row.sid.as_deref()),
+    }
 }
 
 /// The client that a computer of a directory is: its domain proved the account when it enrolled, and nobody else claims it.

@@ -2,7 +2,7 @@
 
 use super::{
     directory::regroup,
-    merge::{class, settle},
+    merge::{class, settle, settle_others},
     show,
 };
 use crate::{Site, SiteError, audit, ctx::Ctx};
@@ -31,13 +31,39 @@ const PIECE: u32 = 200;
 /// # Errors
 /// When the store fails.
 pub async fn discovery_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
-    let moved = transaction!(site.store, "discovery_move", |tx| { move_records(tx, now).await })?;
-    let aged = transaction!(site.store, "discovery_age", |tx| { age(tx, now).await })?;
-    regroup(site).await?;
+    // Mostly there is nothing to do, and whoever writes does not wait for that to be found out.
+    let work = is_due(site, now).await?;
+    let moved = if work.move_records {
+        transaction!(site.store, "discovery_move", |tx| { move_records(tx, now).await })?
+    } else {
+        0
+    };
+    let aged = if work.age { transaction!(site.store, "discovery_age", |tx| { age(tx, now).await })? } else { 0 };
+    if work.group {
+        regroup(site).await?;
+    }
     if moved + aged > 0 {
         site.bus.publish(Notice::Changed(Noun::Device));
     }
     Ok(moved.max(aged) >= PIECE as usize)
+}
+
+/// What there is to do.
+struct Due {
+    move_records: bool,
+    age: bool,
+    group: bool,
+}
+
+async fn is_due(site: &Site, now: UnixMillis) -> Result<Due, SiteError> {
+    let mut reader = site.store.reader().await?;
+    let keep = i64::from(show::settings(&mut reader).await?.keep_days) * DAY;
+    Ok(Due {
+        move_records: !discovery::to_join(&mut reader, 1).await?.is_empty()
+            || !discovery::to_part(&mut reader, 1).await?.is_empty(),
+        age: !discovery::aged(&mut reader, now.plus(-keep), 1).await?.is_empty(),
+        group: !resource_group::asked(&mut reader, 1).await?.is_empty(),
+    })
 }
 
 async fn move_records(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> {
@@ -82,7 +108,7 @@ async fn relocate(tx: &mut Tx, row: RecordRow, to: i64, now: UnixMillis) -> Resu
 }
 
 /// What is left of a resource that lost a record.
-async fn leave(tx: &mut Tx, number: i64, kind: ResourceKind, now: UnixMillis) -> Result<(), SiteError> {
+pub(super) async fn leave(tx: &mut Tx, number: i64, kind: ResourceKind, now: UnixMillis) -> Result<(), SiteError> {
     let empty = discovery::of_resource(tx.conn(), number).await?.is_empty();
     if empty && resource::client(tx.conn(), number).await?.is_none() {
         forget(tx, number, kind).await
@@ -117,6 +143,9 @@ async fn age(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> {
         // A client stays for as long as it is enrolled: only what discovery said of it goes.
         removed += u64::from(row.method != DiscoveryMethod::Heartbeat);
         leave(tx, number, kind, now).await?;
+        if let Some(sid) = &row.sid {
+            settle_others(tx, sid, &row.identity, now).await?;
+        }
     }
     if removed > 0 {
         let detail = format!("Discovery data that is older than {days} days was removed: {removed} records.");
