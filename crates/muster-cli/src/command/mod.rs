@@ -310,6 +310,21 @@ mod tests {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
+    const DELIVERY: &[&str] = &[
+        "muster application sign --manifest a.toml --key k.pem --out a.signed",
+        "muster application cosign a.signed",
+        "muster application add a.signed --content dist",
+        "muster application list",
+        "muster application show Hello",
+        "muster deployment preview Hello --all-systems",
+        "muster deployment create Hello --device kiosk-7 --deadline +2h --available now",
+        "muster deployment list",
+        "muster deployment show Hello --state failed",
+        "muster deployment watch Hello --timeout 30m",
+        "muster deployment delete Hello",
+        "muster deployment create Hello --collection Kiosks --high-impact",
+    ];
+
     #[test]
     fn every_rule_of_the_api_has_its_command() {
         let id = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab";
@@ -359,18 +374,6 @@ mod tests {
             "muster inventory show kiosk-7 INSTALLED_SOFTWARE --json",
             "muster message list --device kiosk-7 --severity warning",
             "muster quarantine list",
-            "muster application sign --manifest a.toml --key k.pem --out a.signed",
-            "muster application cosign a.signed",
-            "muster application add a.signed --content dist",
-            "muster application list",
-            "muster application show Hello",
-            "muster deployment preview Hello --all-systems",
-            "muster deployment create Hello --device kiosk-7 --deadline +2h --available now",
-            "muster deployment list",
-            "muster deployment show Hello --state failed",
-            "muster deployment watch Hello --timeout 30m",
-            "muster deployment delete Hello",
-            "muster deployment create Hello --collection Kiosks --high-impact",
             "muster collection list --search lab",
             "muster collection show P0100001",
             "muster collection create --name Lab --limiting SMS00001 --incremental --every 7d --device kiosk-7 --exclude Old",
@@ -411,7 +414,10 @@ mod tests {
             "muster key show k.pem.pub",
             "muster profile show",
             "muster completion zsh",
-        ] {
+        ]
+        .iter()
+        .chain(DELIVERY)
+        {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
         }
     }
