@@ -26,6 +26,7 @@ use muster_store::{
     transaction,
 };
 use muster_trust::sha256;
+use std::time::Instant;
 
 /// Hours after which a collector shall ask again.
 const HOURS: u32 = 24;
@@ -40,7 +41,7 @@ pub async fn foreign_submit(ctx: &Ctx, site: &Site, content_type: &str, body: Ve
         let detail = "Send application/xml, application/x-compress-zlib or application/x-compress-gzip.";
         return Err(SiteError::refused(Code::UnsupportedMediaType, detail));
     };
-    let _working = budget::admit(ctx, site, device).await?;
+    let _working = budget::report_admitted(ctx, site).await?;
     let bounds = Bounds {
         decoded_bytes: FOREIGN_DECODED_BYTES,
         rows: site.limits.section_rows,
@@ -58,7 +59,7 @@ pub async fn foreign_submit(ctx: &Ctx, site: &Site, content_type: &str, body: Ve
     };
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| SiteError::Fault(error.to_string()))?;
     let unpacked = read.as_ref().map_or(FOREIGN_DECODED_BYTES, |(_, bytes)| *bytes);
-    site.memory.budgets.read(device, &site.limits, ctx.now, 1, unpacked);
+    site.memory.budgets.read(device, &site.limits, Instant::now(), 1, unpacked);
     let mapped = match read {
         Ok((Some(mapped), _)) => mapped,
         Ok((None, _)) => return Ok(foreign::prolog_answer(HOURS)),
