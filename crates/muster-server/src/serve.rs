@@ -242,7 +242,8 @@ impl Sockets {
     }
 }
 
-fn lock(layout: &Layout) -> Result<File, StartError> {
+/// Takes the site's directory for one program.
+pub(crate) fn lock(layout: &Layout) -> Result<File, StartError> {
     let path = layout.lock();
     let at = |error| StartError::File { path: path.clone(), error };
     if let Some(parent) = path.parent() {

@@ -57,6 +57,12 @@ impl From<StoreError> for SiteError {
         match error {
             StoreError::NotFound => Self::not_found(),
             StoreError::Exists => Self::refused(Code::Conflict, "There is one with this name or key already."),
+            StoreError::ViewInUse { view, by } => Self::refused(
+                Code::Conflict,
+                format!(
+                    "The view {view} has to be made anew, and {by} reads it: drop that first, and make it anew afterwards."
+                ),
+            ),
             other => Self::Store(other),
         }
     }

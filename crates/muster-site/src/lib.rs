@@ -43,6 +43,7 @@ pub use identity::{
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
     conflict::{conflict_decide, conflict_list, conflict_show},
     connection::{device_connected, device_seen, device_seen_flush},
+    database::{database_check, database_copy, database_migrate, database_show, database_standing},
     device::{device_block, device_block_many, device_list, device_retire, device_revoke, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},
     enterprise::{device_identified, enterprise_change},

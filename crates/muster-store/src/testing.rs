@@ -1,5 +1,7 @@
 //! A private database for a test. A story runs on SQLite, and on PostgreSQL where `MUSTER_TEST_POSTGRES` names a server.
 
+pub mod server;
+
 use crate::db::Store;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
@@ -42,10 +44,27 @@ pub async fn stores() -> Vec<TestStore> {
         admin.close().await.expect("the connection closes");
         let (base, query) = server.split_once('?').map_or((server, ""), |(base, query)| (base, query));
         let root = base.rsplit_once('/').map_or(base, |(root, _)| root);
-        let url = format!("{root}/{name}{}{query}", if query.is_empty() { "" } else { "?" });
-        let store = Store::open(&url).await.expect("the store opens");
-        TestStore { store, url, directory: TempDir::new().expect("a temporary directory") }
+        at(format!("{root}/{name}{}{query}", if query.is_empty() { "" } else { "?" })).await
     }
+}
+
+/// Opens the store at this URL.
+///
+/// # Panics
+/// When it does not open.
+#[expect(clippy::expect_used, reason = "a test without its database has to stop")]
+pub async fn at(url: String) -> TestStore {
+    let store = Store::open(&url).await.expect("the store opens");
+    TestStore { store, url, directory: TempDir::new().expect("a temporary directory") }
+}
+
+/// Runs a statement on a server, outside of a transaction; whether it took it.
+pub async fn command(url: &str, statement: &str) -> Result<(), String> {
+    sqlx::any::install_default_drivers();
+    let mut conn = sqlx::AnyConnection::connect(url).await.map_err(|error| error.to_string())?;
+    let done = conn.execute(AssertSqlSafe(statement.to_owned())).await.map(drop).map_err(|error| error.to_string());
+    drop(conn.close().await);
+    done
 }
 
 /// Opens a new, empty SQLite store.

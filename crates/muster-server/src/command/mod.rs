@@ -1,6 +1,7 @@
 //! The commands of `musterd`.
 
 mod config;
+mod database;
 mod doctor;
 mod init;
 mod location;
@@ -43,6 +44,11 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Look at the database, bring its schema up to date, or move the site into another one.
+    Database {
+        #[command(subcommand)]
+        command: database::DatabaseCommand,
+    },
     /// How clients find this site.
     Location {
         #[command(subcommand)]
@@ -78,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(at) => doctor::run(&at.dir),
         Command::Config { command: ConfigCommand::Check(at) } => config::check(&at.dir),
         Command::Config { command: ConfigCommand::Dump(at) } => config::dump(&at.dir),
+        Command::Database { command } => database::run(&command),
         Command::Location { command } => location::run(&command),
         Command::Trust { command } => trust::run(&command),
         Command::Version => {

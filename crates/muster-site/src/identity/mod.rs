@@ -8,6 +8,7 @@ pub mod boundary;
 pub mod certificate;
 pub mod conflict;
 pub mod connection;
+pub mod database;
 pub mod device;
 pub mod domain;
 pub mod enrolment;

@@ -19,6 +19,7 @@ mod device;
 mod discovery;
 mod enrolment;
 mod enterprise;
+mod fault;
 mod foreign;
 mod hardware;
 mod history;

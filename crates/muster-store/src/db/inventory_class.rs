@@ -137,6 +137,21 @@ pub async fn put(tx: &mut Tx, before: Option<&Class>, row: &ClassRow) -> Result<
     Ok(())
 }
 
+/// The statements that make the tables of the administrators' classes, and the views of all, in a database whose migrations ran.
+pub(super) fn statements(dialect: Dialect, catalogue: &Catalogue) -> Result<Vec<String>, StoreError> {
+    let mut text = String::new();
+    for class in catalogue.classes() {
+        is_plain(class)?;
+        // One that is built in has its table from a migration, and a definition of its own has another version.
+        if class.version > 0 {
+            text.push_str(&class_table(class));
+        }
+        text.push_str(&format!("DROP VIEW IF EXISTS v_GS_{0};\nDROP VIEW IF EXISTS v_HS_{0};\n", class.name));
+        text.push_str(&views(class));
+    }
+    Ok(super::migrate::split(&dialect.schema(&text)).map(str::to_owned).collect())
+}
+
 /// Runs schema statements of a class whose names were looked at.
 async fn run(tx: &mut Tx, text: String) -> Result<(), StoreError> {
     let text = tx.dialect().schema(&text);
@@ -146,7 +161,7 @@ async fn run(tx: &mut Tx, text: String) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The views of a class.
+/// The views of a class: what devices have, and what they had.
 fn views(class: &Class) -> String {
     class_view(class) + &class_history_view(class)
 }
@@ -156,14 +171,41 @@ fn form(sample: &Class) -> String {
     views(sample) + &more().join(" ")
 }
 
-/// Makes the views of a class anew. PostgreSQL takes more columns at the end of one that other views read; SQLite has no such
-/// statement, and does not mind that a view goes.
-async fn view(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
-    let text = views(class);
-    match tx.dialect() {
-        Dialect::Postgres => run(tx, text.replace("CREATE VIEW", "CREATE OR REPLACE VIEW")).await,
-        Dialect::Sqlite => run(tx, format!("DROP VIEW v_GS_{0};\nDROP VIEW v_HS_{0};\n{text}", class.name)).await,
+/// Makes the views of a class anew, or for the first time.
+pub(super) async fn view(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
+    one_view(tx, &format!("v_GS_{}", class.name), class_view(class)).await?;
+    one_view(tx, &format!("v_HS_{}", class.name), class_history_view(class)).await
+}
+
+/// Makes a view anew. PostgreSQL takes more columns at the end of one that other views read, and is asked for that first; where more
+/// has to change, the view goes and comes again, unless something reads it: then that is said, and nothing is changed. SQLite has no
+/// such statement, and does not mind that a view goes.
+async fn one_view(tx: &mut Tx, name: &str, text: String) -> Result<(), StoreError> {
+    if tx.dialect() == Dialect::Sqlite {
+        return run(tx, format!("DROP VIEW IF EXISTS {name};\n{text}")).await;
     }
+    tx.conn().execute("SAVEPOINT view").await?;
+    match run(tx, text.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)).await {
+        Ok(()) => return Ok(tx.conn().execute("RELEASE SAVEPOINT view").await.map(drop)?),
+        // 42P16: the columns that are there would change.
+        Err(StoreError::Database(sqlx::Error::Database(inner))) if inner.code().as_deref() == Some("42P16") => {}
+        Err(error) => return Err(error),
+    }
+    tx.conn().execute("ROLLBACK TO SAVEPOINT view").await?;
+    let readers = readers(tx, name).await?;
+    if !readers.is_empty() {
+        return Err(StoreError::ViewInUse { view: name.to_lowercase(), by: readers.join(", ") });
+    }
+    run(tx, format!("DROP VIEW {name};\n{text}")).await
+}
+
+/// What reads a view, on PostgreSQL.
+async fn readers(tx: &mut Tx, view: &str) -> Result<Vec<String>, StoreError> {
+    let statement = "SELECT DISTINCT CAST(CAST(r.ev_class AS regclass) AS TEXT) FROM pg_depend d \
+         JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = CAST('pg_rewrite' AS regclass) \
+         WHERE d.refclassid = CAST('pg_class' AS regclass) AND d.refobjid = CAST($1 AS regclass) AND r.ev_class <> d.refobjid \
+         ORDER BY 1";
+    Ok(sqlx::query_scalar(statement).bind(view.to_lowercase()).fetch_all(tx.conn()).await?)
 }
 
 /// Makes the views of all classes anew where they are not of this program's form.
@@ -183,8 +225,7 @@ pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
     let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);
     for class in catalogue.classes() {
         is_plain(class)?;
-        let drop = format!("DROP VIEW IF EXISTS v_GS_{0};\nDROP VIEW IF EXISTS v_HS_{0};\n", class.name);
-        run(tx, drop + &views(class)).await?;
+        view(tx, class).await?;
     }
     Ok(true)
 }

@@ -1,8 +1,9 @@
 //! Schema versions: applied in order, each in a transaction of its own, never changed afterwards.
 
-use super::{Store, StoreError, inventory_class};
+use super::{Dialect, Store, StoreError, Tx, inventory_class};
 use crate::transaction;
-use sqlx::Executor;
+use muster_model::catalogue::Catalogue;
+use sqlx::{AnyConnection, AssertSqlSafe, Executor};
 
 /// The migrations, oldest first. Only ever added to. `{bytes}` and `{serial}` are the dialect's words.
 const MIGRATIONS: &[(i64, &str)] = &[
@@ -28,35 +29,154 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (23, include_str!("../../migrations/0023_software_title.sql")),
 ];
 
-/// Brings the schema up to date.
-pub(super) async fn run(store: &Store) -> Result<(), StoreError> {
-    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+/// Which migrations a database has.
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)";
+
+/// One migration, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its number.
+    pub version: i64,
+    /// What it says of itself.
+    pub what: String,
+}
+
+/// What a database has, and what it has not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// The newest schema that it has; `None`: none at all.
+    pub newest: Option<i64>,
+    /// Migrations that it lacks, in order.
+    pub pending: Vec<Step>,
+    /// Whether the views of the classes have to be made anew.
+    pub views: bool,
+    /// Its schema, where this program does not know it.
+    pub too_new: Option<i64>,
+}
+
+/// The newest schema that this program knows.
+pub(super) fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, _)| *version)
+}
+
+/// What a migration says of itself: its first line, where that is a comment.
+fn step(version: i64, text: &str) -> Step {
+    let first = text.lines().next().unwrap_or_default();
+    let what = first.strip_prefix("-- ").unwrap_or("tables and indexes").trim_end_matches('.').to_owned();
+    Step { version, what }
+}
+
+/// Every statement of every migration, in order.
+pub(super) fn statements(dialect: Dialect) -> impl Iterator<Item = String> {
+    let each = move |(_, text): &(i64, &str)| split(&dialect.schema(text)).map(str::to_owned).collect::<Vec<_>>();
+    std::iter::once(VERSIONS.to_owned()).chain(MIGRATIONS.iter().flat_map(each))
+}
+
+/// What a database has, without changing it.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) async fn state(conn: &mut AnyConnection, dialect: Dialect) -> Result<State, StoreError> {
+    let all = || MIGRATIONS.iter().map(|(version, text)| step(*version, text));
+    if !super::copy::has_table(conn, dialect, "schema_version").await? {
+        return Ok(State { newest: None, pending: all().collect(), views: true, too_new: None });
+    }
+    let applied = applied(conn).await?;
+    let pending: Vec<Step> = all().filter(|step| !applied.contains(&step.version)).collect();
+    let views = !pending.is_empty()
+        || !inventory_class::views_follow(conn).await?
+        || !missing_views(conn, dialect).await?.is_empty();
+    let found = applied.last().copied();
+    Ok(State { newest: found, pending, views, too_new: found.filter(|found| *found > newest()) })
+}
+
+async fn applied(conn: &mut AnyConnection) -> Result<Vec<i64>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT version FROM schema_version ORDER BY version").fetch_all(conn).await?)
+}
+
+/// Classes of which a view is not there.
+async fn missing_views(conn: &mut AnyConnection, dialect: Dialect) -> Result<Vec<String>, StoreError> {
+    let statement = dialect.pick([
+        "SELECT lower(name) FROM sqlite_master WHERE type = 'view'",
+        "SELECT lower(c.relname) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace \
+         AND s.nspname = current_schema() WHERE c.relkind = 'v'",
+    ]);
+    let there: Vec<String> = sqlx::query_scalar(statement).fetch_all(&mut *conn).await?;
+    let own = inventory_class::all(conn).await?;
+    let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);
+    let names = catalogue.classes().iter().map(|class| class.name.clone());
+    let whole =
+        |name: &String| ["v_gs_", "v_hs_"].iter().all(|kind| there.contains(&format!("{kind}{}", name.to_lowercase())));
+    Ok(names.filter(|name| !whole(name)).collect())
+}
+
+/// Brings the schema up to date; what was done.
+pub(super) async fn run(store: &Store) -> Result<State, StoreError> {
     transaction!(store, "schema_create", |tx| {
-        let statement = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)";
-        tx.conn().execute(statement).await?;
+        one_at_a_time(tx).await?;
+        tx.conn().execute(VERSIONS).await?;
         Ok::<_, StoreError>(())
     })?;
-    let applied: Vec<i64> =
-        sqlx::query_scalar("SELECT version FROM schema_version ORDER BY version").fetch_all(&store.write).await?;
-    if let Some(&found) = applied.last().filter(|found| **found > known) {
-        return Err(StoreError::SchemaTooNew { found, known });
+    let before = applied(&mut *store.write.acquire().await?).await?;
+    if let Some(&found) = before.last().filter(|found| **found > newest()) {
+        return Err(StoreError::SchemaTooNew { found, known: newest() });
     }
+    let mut done = State { newest: before.last().copied(), ..State::default() };
     // Each that is missing, not only those after the last: two that were written at the same time may come in either order.
-    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !applied.contains(version)) {
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !before.contains(version)) {
         tracing::info!(version, "The database schema is brought to a new version.");
-        transaction!(store, "schema_migrate", |tx| {
-            let text = tx.dialect().schema(text);
-            for statement in split(&text) {
-                tx.conn().execute(sqlx::AssertSqlSafe(statement.to_owned())).await?;
-            }
-            sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version).execute(tx.conn()).await?;
-            Ok::<_, StoreError>(())
-        })?;
+        let here = transaction!(store, "schema_migrate", |tx| { one(tx, *version, text).await })?;
+        if here {
+            done.pending.push(step(*version, text));
+        }
     }
     if !inventory_class::views_follow(&mut *store.write.acquire().await?).await? {
-        transaction!(store, "schema_views", |tx| { inventory_class::follow_views(tx).await })?;
+        done.views = transaction!(store, "schema_views", |tx| {
+            one_at_a_time(tx).await?;
+            inventory_class::follow_views(tx).await
+        })?;
+    }
+    Ok(done)
+}
+
+/// One migration; whether it was not there yet: another server may have been faster.
+async fn one(tx: &mut Tx, version: i64, text: &str) -> Result<bool, StoreError> {
+    one_at_a_time(tx).await?;
+    if applied(tx.conn()).await?.contains(&version) {
+        return Ok(false);
+    }
+    let text = tx.dialect().schema(text);
+    for statement in split(&text) {
+        tx.conn().execute(AssertSqlSafe(statement.to_owned())).await?;
+    }
+    sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version).execute(tx.conn()).await?;
+    Ok(true)
+}
+
+/// Two servers that start at the same time on one database bring its schema up one after the other. SQLite's transactions do so
+/// by themselves.
+async fn one_at_a_time(tx: &mut Tx) -> Result<(), StoreError> {
+    if tx.dialect() == Dialect::Postgres {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(super::lock::MIGRATION).execute(tx.conn()).await?;
     }
     Ok(())
+}
+
+/// As [`run`], and makes views of classes that went lost.
+pub(super) async fn repair(store: &Store) -> Result<State, StoreError> {
+    let mut done = run(store).await?;
+    let dialect = store.dialect;
+    let made = transaction!(store, "schema_views", |tx| {
+        let missing = missing_views(tx.conn(), dialect).await?;
+        let own = inventory_class::all(tx.conn()).await?;
+        let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);
+        for class in missing.iter().filter_map(|name| catalogue.class(name)) {
+            inventory_class::view(tx, class).await?;
+        }
+        Ok::<_, StoreError>(!missing.is_empty())
+    })?;
+    done.views |= made;
+    Ok(done)
 }
 
 /// Statements end with a semicolon at the end of a line; no text of ours has one inside.

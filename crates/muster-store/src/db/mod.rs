@@ -17,6 +17,7 @@ pub mod collection_member;
 mod column;
 pub mod conflict;
 pub mod content_row;
+pub mod copy;
 pub mod dashboard;
 pub mod deployment;
 pub mod device;
@@ -34,6 +35,7 @@ pub mod inventory_class;
 pub mod inventory_history;
 pub mod inventory_schema;
 pub mod issuer;
+mod lock;
 pub mod message;
 mod migrate;
 pub mod network;
@@ -43,6 +45,7 @@ pub mod report_hour;
 pub mod resource;
 pub mod resource_group;
 pub mod revocation;
+pub mod schema;
 pub mod secret;
 pub mod serial;
 pub mod session;
@@ -55,6 +58,7 @@ pub mod trust_bundle;
 pub mod wql;
 
 pub use dialect::Dialect;
+pub use migrate::{State as SchemaState, Step as SchemaStep};
 
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction, any::AnyPoolOptions, pool::PoolConnection};
 use std::time::Duration;
@@ -85,6 +89,25 @@ pub enum StoreError {
         /// The newest schema that this program knows.
         known: i64,
     },
+    /// A copy into this database was begun and not finished.
+    #[error(
+        "a copy of the site from {0} into this database was not finished; copy again with `musterd database copy --again`, \
+         or name another database"
+    )]
+    HalfCopied(String),
+    /// Something that Muster did not make reads a view of a class whose columns have to change.
+    #[error(
+        "the view {view} has to be made anew, and {by} reads it; drop that, start again, and make it anew afterwards"
+    )]
+    ViewInUse {
+        /// The view of the class.
+        view: String,
+        /// What reads it.
+        by: String,
+    },
+    /// Another program has the database for itself.
+    #[error("{0}")]
+    InUse(&'static str),
     /// The URL is not one of a database that Muster speaks.
     #[error("{0:?} is not a database URL; use sqlite:<path> or postgres://...")]
     Url(String),
@@ -108,12 +131,21 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(inner) if inner.code().as_deref() == Some("55P03") => {
                 Self::Unavailable("others work on the same table; try again".to_owned())
             }
+            sqlx::Error::Database(inner) if inner.code().is_some_and(|code| is_away(&code)) => {
+                Self::Unavailable(inner.message().to_owned())
+            }
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::Unavailable(error.to_string())
             }
             _ => Self::Database(error),
         }
     }
+}
+
+/// Whether PostgreSQL says by this code that it is not there for us: it is stopped, starts, ended the connection (57P..), the
+/// connection broke (08...), it has no connections or no memory left (53300, 53200). SQLite's codes are shorter.
+fn is_away(code: &str) -> bool {
+    code.len() == 5 && (code.starts_with("57P") || code.starts_with("08") || matches!(code, "53300" | "53200"))
 }
 
 impl StoreError {
@@ -178,12 +210,47 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, or its schema is newer than this program.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let store = Self::connect(url).await?;
+        let store = Self::open_as_it_is(url).await?;
+        // By itself: a connection that is out would keep the store from closing.
+        let marked = copy::marker(&mut *store.reader().await?, store.dialect).await?;
+        if let Some(from) = marked {
+            store.close().await;
+            return Err(StoreError::HalfCopied(from));
+        }
         migrate::run(&store).await?;
         Ok(store)
     }
 
-    async fn connect(url: &str) -> Result<Self, StoreError> {
+    /// Opens the database, and leaves its schema alone: to look at it, or to bring it up to date with
+    /// [`Store::migrate`] when that was agreed to.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open_as_it_is(url: &str) -> Result<Self, StoreError> {
+        Self::connect(url, true).await
+    }
+
+    /// What the schema has, and what it lacks.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        migrate::state(&mut *self.reader().await?, self.dialect).await
+    }
+
+    /// Brings the schema up to date, and makes views that are missing; what was done.
+    ///
+    /// # Errors
+    /// When the database refuses it, is half copied, or is a newer program's.
+    pub async fn migrate(&self) -> Result<SchemaState, StoreError> {
+        match copy::marker(&mut *self.reader().await?, self.dialect).await? {
+            Some(from) => Err(StoreError::HalfCopied(from)),
+            None => migrate::repair(self).await,
+        }
+    }
+
+    /// Connects. `shared`: others see that the site is worked on, so that nobody copies it meanwhile.
+    async fn connect(url: &str, shared: bool) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect =
             Dialect::of_url(url).ok_or_else(|| StoreError::Url(url.split('@').next_back().unwrap_or("").to_owned()))?;
@@ -193,12 +260,23 @@ impl Store {
             Dialect::Sqlite => (1, 8),
             Dialect::Postgres => (16, 16),
         };
+        let shared = shared && dialect == Dialect::Postgres;
+        if shared {
+            lock::ask(&url).await?;
+        }
         let options = |max| {
             AnyPoolOptions::new()
                 .max_connections(max)
                 .acquire_timeout(Duration::from_secs(30))
                 .max_lifetime(None)
-                .after_connect(move |conn, _| Box::pin(async move { dialect.prepare(conn).await }))
+                .after_connect(move |conn, _| {
+                    Box::pin(async move {
+                        if shared {
+                            lock::share(conn).await?;
+                        }
+                        dialect.prepare(conn).await
+                    })
+                })
                 // SQLite ends a transaction by itself when the disk is full; the driver then counts it as open for ever.
                 // Such a connection is thrown away, and the next one works as soon as there is space.
                 .before_acquire(|conn, _| Box::pin(async move { Ok(!conn.is_in_transaction()) }))
@@ -246,14 +324,15 @@ impl Store {
             }
         };
         *attempt += 1;
-        if let Err(error) = &result
-            && *attempt < ATTEMPTS
-            && error.as_store_error().is_some_and(StoreError::is_transient)
-        {
+        let collided = result.as_ref().is_err_and(|error| error.as_store_error().is_some_and(StoreError::is_transient));
+        if collided && *attempt < ATTEMPTS {
             metrics::counter!("muster_store_retries_total", "transaction" => name).increment(1);
             tokio::time::sleep(Duration::from_millis(5 << *attempt)).await;
             return None;
         }
+        // Nothing was changed, and later it works: that is what a caller has to know of it.
+        let busy = || StoreError::Unavailable("others work on the same rows; try again".to_owned()).into();
+        let result = if collided { Err(busy()) } else { result };
         let outcome = if result.is_ok() { "commit" } else { "rollback" };
         metrics::counter!("muster_store_transactions_total", "transaction" => name, "outcome" => outcome).increment(1);
         Some(result)

@@ -5,9 +5,11 @@
 mod admin;
 mod assignment;
 mod audit;
+mod database;
 mod deployment;
 mod device;
 mod enrolment;
+mod fault;
 mod fixture;
 mod fleet;
 mod inventory;

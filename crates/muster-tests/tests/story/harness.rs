@@ -94,6 +94,16 @@ async fn new_database(server: &str) -> String {
     format!("{root}/{name}{query}")
 }
 
+/// A new, empty database of the PostgreSQL server that `MUSTER_TEST_POSTGRES` names, where it does.
+pub(crate) async fn postgresql() -> Option<String> {
+    let Ok(server) = std::env::var("MUSTER_TEST_POSTGRES") else {
+        let why = "MUSTER_TEST_POSTGRES is not set; use scripts/with-postgres";
+        muster_tests::skip::loudly("the story on PostgreSQL", why);
+        return None;
+    };
+    Some(new_database(&server).await)
+}
+
 /// A site with its server.
 pub(crate) struct Site {
     dir: tempfile::TempDir,
@@ -116,14 +126,7 @@ impl Site {
 
     /// As [`Site::start`], on a new database of the PostgreSQL server that `MUSTER_TEST_POSTGRES` names, where it does.
     pub(crate) async fn start_on_postgresql() -> Option<Self> {
-        let Ok(server) = std::env::var("MUSTER_TEST_POSTGRES") else {
-            muster_tests::skip::loudly(
-                "the story on PostgreSQL",
-                "MUSTER_TEST_POSTGRES is not set; use scripts/with-postgres",
-            );
-            return None;
-        };
-        let url = new_database(&server).await;
+        let url = postgresql().await?;
         Some(Self::start_with("127.0.0.1", &["--database", &url]).await)
     }
 

@@ -17,6 +17,7 @@ mod hsm;
 mod kills;
 mod location;
 mod loop_closes;
+mod move_database;
 mod reference;
 mod refusals;
 mod revocation;

@@ -1,0 +1,41 @@
+//! Who may work on a database at the same time. SQLite locks by itself; on PostgreSQL these are advisory locks, which end with the
+//! connection that holds them, however it ends.
+
+use super::StoreError;
+use sqlx::{AnyConnection, Connection as _, PgConnection};
+
+/// Held by whoever changes the schema, until the end of that transaction.
+pub(super) const MIGRATION: i64 = 0x006d_7573_7465_7201;
+/// Shared by every connection of a program that works on the site; taken alone by a copy.
+pub(super) const USE: i64 = 0x006d_7573_7465_7202;
+
+/// What a program is told that comes while the site is being copied.
+pub(super) fn in_use() -> StoreError {
+    StoreError::InUse("the database is being copied; wait until that has ended")
+}
+
+/// Says on a connection that the site is worked on.
+pub(super) async fn share(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let granted: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock_shared($1)")
+        .bind(USE)
+        .persistent(false)
+        .fetch_one(conn)
+        .await?;
+    if granted { Ok(()) } else { Err(sqlx::Error::Configuration(in_use().to_string().into())) }
+}
+
+/// Asks before a pool does: a pool would try for half a minute, and then say only that it took too long.
+pub(super) async fn ask(url: &str) -> Result<(), StoreError> {
+    let mut conn = AnyConnection::connect(url).await?;
+    let shared = share(&mut conn).await;
+    conn.close().await?;
+    match shared {
+        Err(sqlx::Error::Configuration(_)) => Err(in_use()),
+        other => Ok(other?),
+    }
+}
+
+/// Takes the site alone, as long as the connection lives; `false`: somebody works on it.
+pub(super) async fn alone(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(USE).persistent(false).fetch_one(conn).await?)
+}
