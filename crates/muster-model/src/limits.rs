@@ -152,6 +152,13 @@ pub const COLLECTION_QUERY_BYTES: usize = 32 << 10;
 pub const COLLECTION_SCHEDULES: usize = 15;
 /// Changed devices of which one round of evaluation knows.
 pub const COLLECTION_CHANGES: u32 = 20_000;
+/// Bytes of the index that answers rules of collections: rules about what would not fit in are asked of the database. 100,000 devices
+/// with 1,500 packages each take about a tenth.
+pub const INDEX_BYTES: usize = 4 << 30;
+/// Bytes of a text with collections. An export of a thousand collections has about two million.
+pub const COLLECTION_IMPORT_BYTES: usize = 16 << 20;
+/// Collections in one such text.
+pub const COLLECTION_IMPORTS: usize = 5_000;
 /// Rows of a preview, as in Configuration Manager.
 pub const COLLECTION_PREVIEW: usize = 5_000;
 /// Collections that the picture of one shows.

@@ -69,8 +69,8 @@ pub use identity::{
 };
 pub use knowledge::collection::{
     CollectionWorker, collection_change, collection_create, collection_delete, collection_evaluate, collection_explain,
-    collection_list, collection_members, collection_preview, collection_rule_add, collection_rule_remove,
-    collection_show, collection_work, device_collections,
+    collection_export, collection_import, collection_index, collection_list, collection_members, collection_preview,
+    collection_rule_add, collection_rule_remove, collection_show, collection_work, device_collections,
 };
 pub use knowledge::discovery::{
     DirectoryRun, Taken, directory_due, directory_end, directory_gone, directory_members, directory_method,

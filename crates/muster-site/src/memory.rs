@@ -9,7 +9,11 @@ use crate::{
         limiter::Limiter,
         revocation::{Lists, Revoked},
     },
-    knowledge::{collection::evaluate::Known, inventory::interner::Interner, title::TitleWork},
+    knowledge::{
+        collection::known::{Known, Noted},
+        inventory::interner::Interner,
+        title::TitleWork,
+    },
     truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue},
 };
 use std::sync::{
@@ -57,6 +61,8 @@ pub struct Memory {
     pub(crate) collections: Known,
     /// What each device may still ask.
     pub(crate) budgets: Budgets,
+    /// What the index of rules was like when it was last used.
+    pub(crate) index: Noted,
     /// Reports that wait to be committed.
     pub(crate) reports: Queue,
     /// The last dashboard.

@@ -1,11 +1,12 @@
 //! Collections.
 
-use super::{Client, ClientError, query};
-use http::Method;
+use super::{Client, ClientError, body, query};
+use http::{Method, header};
 use muster_model::{
     api::{
-        Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionMember, CollectionPreview,
-        CollectionQuery, CollectionRule, CollectionSet, DeviceCollection, Page, PageQuery, RuleSpec,
+        Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionExport, CollectionExported,
+        CollectionImported, CollectionIndex, CollectionMember, CollectionPreview, CollectionQuery, CollectionRule,
+        CollectionSet, DeviceCollection, Page, PageQuery, RuleSpec,
     },
     id::{CollectionId, DeviceId},
 };
@@ -33,6 +34,33 @@ impl Client {
     /// As [`Client::collection_create`].
     pub async fn collection_preview(&self, request: &CollectionCreate) -> Result<CollectionPreview, ClientError> {
         self.post("/collections/preview", request).await
+    }
+
+    /// `POST /collections/import`: takes the collections of a MOF file; with `what_if` only says what would be taken.
+    ///
+    /// # Errors
+    /// `malformed`, with the place: it is no MOF; `too_large`, `conflict`.
+    pub async fn collection_import(&self, file: Vec<u8>, what_if: bool) -> Result<CollectionImported, ClientError> {
+        let path = format!("/collections/import?what_if={what_if}");
+        let builder = self.request(Method::POST, &path).header(header::CONTENT_TYPE, "application/octet-stream");
+        let answer = self.call(self.build(builder, body::full(file))?).await?;
+        self.parse(&answer.body)
+    }
+
+    /// `GET /collections/index`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn collection_index(&self) -> Result<CollectionIndex, ClientError> {
+        self.get("/collections/index").await
+    }
+
+    /// `GET /collections/export`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn collection_export(&self, wanted: &CollectionExport) -> Result<CollectionExported, ClientError> {
+        self.get(&format!("/collections/export{}", query(wanted))).await
     }
 
     /// `GET /collections/{id}`.

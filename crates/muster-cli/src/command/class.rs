@@ -80,13 +80,7 @@ async fn add(ctx: &Context, file: &std::path::Path) -> Result<(), CliError> {
 
 /// A text in UTF-8, or in UTF-16 with its mark, as the MOF tools of Windows write it.
 fn text(bytes: &[u8]) -> Option<String> {
-    let (first, read): (_, fn([u8; 2]) -> u16) = match bytes {
-        [0xff, 0xfe, ..] => (2, u16::from_le_bytes),
-        [0xfe, 0xff, ..] => (2, u16::from_be_bytes),
-        _ => return String::from_utf8(bytes.to_vec()).ok(),
-    };
-    let units: Vec<u16> = bytes[first..].chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();
-    String::from_utf16(&units).ok()
+    muster_model::mof::text::text(bytes).ok()
 }
 
 async fn list(ctx: &Context, all: bool) -> Result<(), CliError> {

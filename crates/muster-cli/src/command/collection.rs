@@ -1,6 +1,6 @@
 //! `muster collection`: devices in groups, by rules.
 
-use super::{Context, Part, ask::confirm, collection_rule, find};
+use super::{Context, Part, ask::confirm, collection_rule, collection_transfer, find};
 use crate::{CliError, Client, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
@@ -11,6 +11,7 @@ use muster_model::{
     schedule::{Recurrence, ScheduleToken},
     time::UnixMillis,
 };
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -55,6 +56,24 @@ pub(super) enum Verb {
         /// Id or host name of the device
         device: String,
     },
+    /// Take the collections of a MOF file that Configuration Manager exported, or another site
+    Import {
+        /// The file, in UTF-16 or UTF-8
+        file: PathBuf,
+        /// Make nothing; only say what would be taken and what not
+        #[arg(long)]
+        what_if: bool,
+    },
+    /// Write collections as a MOF file: those that administrators made, or one
+    Export {
+        /// Id or name of the collection
+        collection: Option<String>,
+        /// Where to; in UTF-16, as Configuration Manager reads it [default: the standard output]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Show what the index in the server's memory is like, which answers the queries of rules
+    Index,
     /// Evaluate a whole collection now
     Evaluate {
         /// Id or name
@@ -196,6 +215,17 @@ impl Verb {
                 let id = find::collection(&client, &collection).await?;
                 let device = find::device(&client, &device).await?;
                 ctx.out.value(&client.collection_explain(id, device).await?, explained)
+            }
+            Self::Index => ctx.out.value(&client.collection_index().await?, |index| {
+                let each = index.bytes / index.devices.max(1);
+                format!(
+                    "{} devices, {} bytes ({each} for each device)\n{} rules are answered by the index, {} by SQL",
+                    index.devices, index.bytes, index.by_index, index.by_sql
+                )
+            }),
+            Self::Import { file, what_if } => collection_transfer::import(ctx, &client, &file, what_if).await,
+            Self::Export { collection, output } => {
+                collection_transfer::export(ctx, &client, collection.as_deref(), output.as_deref()).await
             }
             Self::Evaluate { collection } => {
                 let id = find::collection(&client, &collection).await?;

@@ -88,7 +88,10 @@ pub(super) fn sentence(rule: &CollectionRule) -> String {
     match &rule.rule {
         RuleSpec::Direct { device } => format!("the device {label} ({device})"),
         RuleSpec::Resource { resource } => format!("the resource {label} ({resource})"),
-        RuleSpec::Query { query, .. } => format!("the query {label}: {}", output::clean(query)),
+        RuleSpec::Query { query, .. } => {
+            let (query, answered) = (output::clean(query), output::clean(&rule.answered));
+            format!("the query {label}: {query} (answered by: {answered})")
+        }
         RuleSpec::Include { collection } => format!("everything in {label} ({collection})"),
         RuleSpec::Exclude { collection } => format!("nothing of {label} ({collection})"),
     }

@@ -11,6 +11,7 @@ mod certificate;
 mod class;
 mod collection;
 mod collection_rule;
+mod collection_transfer;
 mod completion;
 mod conflict;
 mod deployment;

@@ -73,6 +73,8 @@ api! {
         rule: RuleSpec,
         /// What it names: a device, a collection, or the rule itself.
         label: String,
+        /// Who answers its query: `index`, or `SQL`, and why.
+        #[serde(default)] answered: String,
     }
 }
 api! {

@@ -44,6 +44,35 @@ pub fn members(checked: &Checked, rows: &impl Rows, clock: Clock) -> BTreeSet<i6
     found.iter().filter_map(id).collect()
 }
 
+/// The first rows, one of each source by its number, for which a query finds something; a source that a left join left empty has none.
+#[must_use]
+pub fn first(checked: &Checked, rows: &impl Rows, clock: Clock) -> Option<HashMap<usize, Option<Row>>> {
+    let found = Evaluator { rows, clock }.select(&checked.select, &Scope::default());
+    found.into_iter().next().map(|scope| scope.rows)
+}
+
+/// No rows of any class.
+struct Nothing;
+
+impl Rows for Nothing {
+    fn rows(&self, _: &Class) -> Vec<Row> {
+        Vec::new()
+    }
+}
+
+/// What a test says of one row of a source; `None` as row: a row that a join left empty. Sub-selects find nothing.
+#[must_use]
+pub fn judge(test: &Test, source: usize, row: Option<Row>, clock: Clock) -> Option<bool> {
+    let scope = Scope { rows: HashMap::from([(source, row)]), elements: HashMap::new() };
+    Evaluator { rows: &Nothing, clock }.test(test, &scope)
+}
+
+/// What a value without any attribute is, in a domain.
+#[must_use]
+pub fn constant(domain: Domain, value: &Value, clock: Clock) -> Option<Cell> {
+    Evaluator { rows: &Nothing, clock }.in_domain(domain, value, &Scope::default())
+}
+
 /// One row of each source, and the elements that are being asked about.
 #[derive(Debug, Clone, Default)]
 struct Scope {

@@ -18,10 +18,10 @@ mod suggest;
 mod tests;
 mod token;
 pub mod tree;
-mod visit;
+pub mod visit;
 
 pub use check::{Checked, check};
-pub use parse::parse;
+pub use parse::{Parsed, parse};
 pub use schema::Schema;
 pub use token::Number;
 

@@ -26,6 +26,14 @@ pub struct Parsed {
     pub lone_backslashes: Vec<Span>,
 }
 
+impl Parsed {
+    /// A tree that was not read from a text.
+    #[must_use]
+    pub fn of(query: Query) -> Self {
+        Self { query, lone_backslashes: Vec::new() }
+    }
+}
+
 /// Reads a query.
 ///
 /// # Errors

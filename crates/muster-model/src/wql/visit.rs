@@ -109,20 +109,30 @@ fn said_of(select: &Select, source: usize) -> Vec<String> {
 }
 
 /// What must hold for a test to hold.
-fn conjuncts(test: &Test) -> Box<dyn Iterator<Item = &Test> + '_> {
+pub fn conjuncts(test: &Test) -> Box<dyn Iterator<Item = &Test> + '_> {
     match test {
         Test::And(parts) => Box::new(parts.iter().flat_map(conjuncts)),
         other => Box::new(std::iter::once(other)),
     }
 }
 
-fn is_number(field: &Field) -> bool {
+/// Whether an attribute is the number of the resource.
+#[must_use]
+pub fn is_number(field: &Field) -> bool {
     ["ResourceID", "MachineID"].iter().any(|name| field.attribute.name.eq_ignore_ascii_case(name))
 }
 
 fn is_by_number(test: &Test, source: usize) -> bool {
-    let Test::Compare(_, super::tree::Comparison::Equal, Value::Field(a), Value::Field(b)) = test else { return false };
-    is_number(a) && is_number(b) && (a.source == source) != (b.source == source)
+    joined_by_number(test, source).is_some()
+}
+
+/// The other source, where a test says that this one is of the same resource.
+#[must_use]
+pub fn joined_by_number(test: &Test, source: usize) -> Option<usize> {
+    let Test::Compare(_, super::tree::Comparison::Equal, Value::Field(a), Value::Field(b)) = test else { return None };
+    let other = if a.source == source { b.source } else { a.source };
+    let is = is_number(a) && is_number(b) && (a.source == source) != (b.source == source);
+    is.then_some(other)
 }
 
 fn walk<'a>(test: &'a Test, found: &mut impl FnMut(&'a Test)) {
@@ -151,7 +161,97 @@ impl Test {
     }
 }
 
+impl Test {
+    /// The attributes that decide, without those that sub-selects ask about.
+    #[must_use]
+    pub fn own_fields(&self) -> Vec<&Field> {
+        let mut fields = Vec::new();
+        self.own(&mut |test| {
+            test.values().into_iter().for_each(|value| value.fields(&mut fields));
+            if let Self::Any { field, .. } = test {
+                fields.push(field);
+            }
+        });
+        fields
+    }
+
+    /// Whether it asks what time it is.
+    #[must_use]
+    pub fn asks_time(&self) -> bool {
+        let mut asks = false;
+        self.own(&mut |test| asks = asks || test.values().into_iter().any(Value::asks_time));
+        asks
+    }
+
+    fn own<'a>(&'a self, found: &mut impl FnMut(&'a Self)) {
+        found(self);
+        match self {
+            Self::Or(parts) | Self::And(parts) => parts.iter().for_each(|part| part.own(found)),
+            Self::Not(inner) | Self::Any { test: inner, .. } => inner.own(found),
+            _ => {}
+        }
+    }
+
+    /// Changes every attribute that stands in it, but for those in sub-selects.
+    pub fn change_fields(&mut self, change: &mut impl FnMut(&mut Field)) {
+        match self {
+            Self::Or(parts) | Self::And(parts) => parts.iter_mut().for_each(|part| part.change_fields(change)),
+            Self::Not(inner) => inner.change_fields(change),
+            Self::Any { field, test, .. } => {
+                change(field);
+                test.change_fields(change);
+            }
+            Self::Compare(_, _, a, b) => {
+                a.change_fields(change);
+                b.change_fields(change);
+            }
+            Self::CompareSelect(_, _, value, _) | Self::InSelect(_, value, _) | Self::IsNull(value) => {
+                value.change_fields(change);
+            }
+            Self::Like { value, .. } => value.change_fields(change),
+            Self::In(_, value, list) => std::iter::once(value).chain(list).for_each(|v| v.change_fields(change)),
+        }
+    }
+}
+
 impl Value {
+    /// Whether it depends on what time it is.
+    #[must_use]
+    pub fn asks_time(&self) -> bool {
+        match self {
+            Self::Now => true,
+            Self::DateDiff(_, a, b) => a.asks_time() || b.asks_time(),
+            Self::DateAdd(_, _, value)
+            | Self::DatePart(_, value)
+            | Self::Case(_, value)
+            | Self::Substring(value, _, _) => value.asks_time(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the same for every row.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let mut fields = Vec::new();
+        self.fields(&mut fields);
+        fields.is_empty()
+    }
+
+    fn change_fields(&mut self, change: &mut impl FnMut(&mut Field)) {
+        match self {
+            Self::Field(field) | Self::Joined(field) | Self::Element(_, field) => change(field),
+            Self::DateDiff(_, a, b) => {
+                a.change_fields(change);
+                b.change_fields(change);
+            }
+            Self::DateAdd(_, _, value)
+            | Self::DatePart(_, value)
+            | Self::Case(_, value)
+            | Self::Substring(value, _, _) => value.change_fields(change),
+            Self::Null | Self::Text(_) | Self::Number(_) | Self::Local(_) | Self::Now => {}
+        }
+    }
+
     fn fields<'a>(&'a self, found: &mut Vec<&'a Field>) {
         match self {
             Self::Field(field) | Self::Joined(field) | Self::Element(_, field) => found.push(field),

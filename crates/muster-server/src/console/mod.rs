@@ -8,6 +8,7 @@ mod boundary;
 mod chart;
 mod class;
 mod collection;
+mod collection_import;
 mod confirm;
 mod conflict;
 mod dashboard;
@@ -161,6 +162,9 @@ fn routes_of_software() -> Vec<Route> {
         post("/tokens/{id}/revoke", Change, token::token_revoke),
         get("/collections", See, collection::collection_list),
         post("/collections", Change, collection::collection_create),
+        get("/collections/import", Change, collection_import::form),
+        post("/collections/import", Change, collection_import::collection_import),
+        get("/collections/export", See, collection_import::collection_export),
         get("/collections/{id}", See, collection::collection_show),
         get("/collections/{id}/delete", Change, collection::delete_confirm),
         post("/collections/{id}/delete", Change, collection::collection_delete),

@@ -3,8 +3,9 @@
 use super::sample::{Flavour, NOW};
 use muster_model::{
     api::{
-        Collection, CollectionDeployment, CollectionDetail, CollectionEdge, CollectionExplained, CollectionKind,
-        CollectionMember, CollectionReason, CollectionRelation, CollectionRule, DeviceState, ResourceKind, RuleSpec,
+        Collection, CollectionDeployment, CollectionDetail, CollectionEdge, CollectionExplained, CollectionImported,
+        CollectionKind, CollectionLeft, CollectionMember, CollectionReason, CollectionRelation, CollectionRule,
+        CollectionTaken, DeviceState, ResourceKind, RuleSpec,
     },
     id::{CollectionId, DeploymentId, DeviceId},
     time::{DAY, HOUR},
@@ -64,7 +65,11 @@ pub(super) fn detail(f: Flavour, built_in: bool) -> CollectionDetail {
         RuleSpec::Include { collection: id("P0100004") },
         RuleSpec::Exclude { collection: id("P0100005") },
     ];
-    let rule = |(at, rule): (usize, RuleSpec)| CollectionRule { id: at as u64 + 1, rule, label: f.text("web-01") };
+    let rule = |(at, rule): (usize, RuleSpec)| {
+        let is_query = matches!(rule, RuleSpec::Query { .. });
+        let answered = if is_query { f.text("SQL, because it counts") } else { String::new() };
+        CollectionRule { id: at as u64 + 1, rule, label: f.text("web-01"), answered }
+    };
     let empty = f == Flavour::Empty;
     CollectionDetail {
         collection: collection(f, number, "Laboratories", built_in),
@@ -113,5 +118,17 @@ pub(super) fn explained(f: Flavour) -> CollectionExplained {
             reason(Some(1), true, "The query Debian gives it."),
             reason(None, false, "The limiting collection does not have it."),
         ],
+    }
+}
+
+pub(super) fn imported(f: Flavour) -> CollectionImported {
+    let empty = f == Flavour::Empty;
+    let taken = CollectionTaken { name: f.text("Laboratories"), was: f.text("LAB0001C"), id: id("P0100001"), rules: 3 };
+    let why = f.text("There is a collection Laboratories already.");
+    let left = CollectionLeft { line: 12, column: 1, collection: f.text("Laboratories"), why };
+    CollectionImported {
+        what_if: false,
+        taken: if empty { vec![] } else { vec![taken] },
+        left: if empty { vec![] } else { vec![left] },
     }
 }

@@ -340,6 +340,15 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
                 fields,
             )
         }),
+        page(
+            "collection-import",
+            super::collection_import::ImportPage {
+                shell: f.shell("collections"),
+                done: Some(sample_collection::imported(f)),
+                problem: Some(f.text("Line 3, column 1: a name is expected here.")),
+                fields: super::collection_import::ImportFields { text: f.text("instance of"), make: String::new() },
+            },
+        ),
         page("collection", collection(f, false)),
         page("collection-built-in", collection(f, true)),
         page("quarantine", QuarantinePage::new(f.shell("quarantine"), first(), f.page(f.quarantine(), 2))),

@@ -153,6 +153,7 @@ fn announced(app: &AppState, body: BodyLimit, headers: &HeaderMap) -> Result<(),
         BodyLimit::Api => limits.api_bytes as u64,
         BodyLimit::Object => limits.object_bytes as u64,
         BodyLimit::Content => limits.content_bytes,
+        BodyLimit::Import => muster_model::limits::COLLECTION_IMPORT_BYTES as u64,
     };
     if super::body::announced(headers).is_some_and(|length| length > limit) {
         return Err(Refusal::new(Code::TooLarge, format!("The body has more than {limit} bytes.")));

@@ -57,6 +57,8 @@ pub(crate) enum BodyLimit {
     Content,
     /// `Limits::object_bytes`.
     Object,
+    /// `limits::COLLECTION_IMPORT_BYTES`.
+    Import,
 }
 
 /// A schema with its name and everything that it refers to.

@@ -12,6 +12,8 @@ mod class;
 mod client;
 mod collection;
 mod collection_failure;
+mod collection_random;
+mod collection_transfer;
 mod conflict;
 mod content;
 mod deployment;
@@ -34,6 +36,8 @@ mod session;
 mod site;
 mod title;
 mod trust;
+mod wql_oracle;
+mod wql_random;
 
 use muster_model::api::Reason;
 

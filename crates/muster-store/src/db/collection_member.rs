@@ -288,6 +288,21 @@ pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Opt
     row.as_ref().map(member).transpose()
 }
 
+/// The devices with this number or this name, whatever its case; at most 20.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn known_as(
+    conn: &mut AnyConnection,
+    resource: i64,
+    name: &str,
+) -> Result<Vec<CollectionMember>, StoreError> {
+    let statement = "SELECT id, 'system' AS kind, resource_id, name, state FROM device WHERE resource_id = $1 OR lower(name) = lower($2) \
+         ORDER BY state = 'retired', resource_id LIMIT 20";
+    let rows = sqlx::query(statement).bind(resource).bind(name).fetch_all(conn).await?;
+    rows.iter().map(member).collect()
+}
+
 /// The collections that a device is in, by name.
 ///
 /// # Errors

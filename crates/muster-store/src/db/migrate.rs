@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (21, include_str!("../../migrations/0021_directory.sql")),
     (22, include_str!("../../migrations/0022_section_change.sql")),
     (23, include_str!("../../migrations/0023_software_title.sql")),
+    (24, include_str!("../../migrations/0024_change_done.sql")),
 ];
 
 /// Which migrations a database has.

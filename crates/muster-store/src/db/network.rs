@@ -4,7 +4,7 @@ use super::{
     StoreError, Tx,
     bulk::{Bulk, in_texts, json_texts},
     column::{self, parsed},
-    device_change::{self, SYSTEM},
+    device_change::{self, NETWORK},
 };
 use muster_model::{id::DeviceId, report::NetworkReport, time::UnixMillis};
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -54,7 +54,7 @@ pub async fn put(tx: &mut Tx, rows: &[NetworkRow]) -> Result<(), StoreError> {
             .bind(row.reported.0)
     })
     .await?;
-    let changes: Vec<_> = rows.iter().map(|row| (row.device, [SYSTEM])).collect();
+    let changes: Vec<_> = rows.iter().map(|row| (row.device, vec![NETWORK])).collect();
     device_change::note(tx, &changes).await
 }
 

@@ -1,7 +1,7 @@
 //! The command line of `muster-bench`.
 
 use super::{
-    flood, lists, live,
+    collections, flood, lists, live,
     process::Database,
     ratios::{self, Plan},
     report, role_limit, role_peer, size,
@@ -54,6 +54,25 @@ struct Lists {
     /// How many devices the site has.
     #[arg(long, default_value_t = 100_000)]
     devices: u32,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Collections {
+    /// How many devices the site has.
+    #[arg(long, default_value_t = 100_000)]
+    devices: u64,
+    /// How many collections, each with one query.
+    #[arg(long, default_value_t = 1_000)]
+    collections: usize,
+    /// What makes the simulated devices other ones.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// An empty PostgreSQL database (postgres://...). Default: SQLite.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Where the site is made; it stays. Default: a directory that is removed.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -125,6 +144,8 @@ enum Verb {
     Flood(Flood),
     /// What a device costs on the disk of the database.
     Size(Size),
+    /// Membership of collections: the index against SQL, whole and after one device changed.
+    Collections(Collections),
     /// How long a change takes to reach many live channels, and a block to close them.
     Live(Live),
     #[command(hide = true)]
@@ -180,6 +201,20 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
             let figures =
                 size::measure(asked.devices, database(asked.postgres)?, scratch, &Progress::default()).await?;
             say(&report::table(&figures));
+            Ok(())
+        }
+        Verb::Collections(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            let plan = collections::Plan {
+                database: asked.database.as_deref(),
+                scratch,
+                devices: asked.devices,
+                collections: asked.collections,
+                seed: asked.seed,
+            };
+            say(&report::table(&collections::run(&plan).await?));
             Ok(())
         }
         Verb::Lists(asked) => {

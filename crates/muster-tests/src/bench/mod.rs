@@ -2,6 +2,8 @@
 //! `muster-bench` is their program; the results are in `docs/BENCHMARKS.md`.
 
 pub mod agent;
+pub mod collections;
+pub mod collections_site;
 pub mod command;
 pub mod cpu;
 pub mod flood;

@@ -77,24 +77,47 @@ fn touched(state: State) -> Vec<u64> {
     chosen
 }
 
-/// The rows of a device, as the agent reports them.
+/// A row that several devices may have: a package as an image had it, or as an update made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// Which package of the list.
+    pub package: u16,
+    /// The image; 0 where it was updated.
+    image: u64,
+    /// To which later version, and on which day.
+    updated: Option<(u64, u64)>,
+}
+
+/// The kinds of a device's rows, in the order of the list.
 #[must_use]
-pub fn rows(state: State) -> Vec<Row> {
+pub fn kinds(state: State) -> Vec<Kind> {
     let mut stream = Stream::of(state.seed, &[0, state.device]);
     let image = stream.below(IMAGES);
     let touched = touched(state);
-    (0_u64..)
-        .zip(packages())
-        .map(|(number, package)| {
+    (0_u16..)
+        .take(PACKAGES)
+        .map(|package| {
             let updated = stream.happens(UPDATED).then(|| (stream.below(LATER) + 1, stream.below(UPDATE_DAYS)));
-            let updated = if touched.contains(&number) {
+            let updated = if touched.contains(&u64::from(package)) {
                 Some((LATER + 1 + state.generation % LATER, UPDATE_DAYS + state.generation % LATER))
             } else {
                 updated
             };
-            row(package, image, updated)
+            Kind { package, image: if updated.is_some() { 0 } else { image }, updated }
         })
         .collect()
+}
+
+/// The row of a kind.
+#[must_use]
+pub fn row_of(kind: Kind) -> Row {
+    packages().nth(usize::from(kind.package)).map(|package| row(package, kind.image, kind.updated)).unwrap_or_default()
+}
+
+/// The rows of a device, as the agent reports them.
+#[must_use]
+pub fn rows(state: State) -> Vec<Row> {
+    packages().zip(kinds(state)).map(|(package, kind)| row(package, kind.image, kind.updated)).collect()
 }
 
 fn row(package: Package, image: u64, updated: Option<(u64, u64)>) -> Row {

@@ -5,6 +5,7 @@ mod attestation;
 mod away;
 mod clock;
 mod clones;
+mod collection_kills;
 mod domain;
 mod enterprise;
 mod enterprise_ca;

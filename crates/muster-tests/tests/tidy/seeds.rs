@@ -165,6 +165,11 @@ fn wire() -> Vec<Seed> {
         ("kerberos", "computer.keytab", keytab()),
         ("class_definition", "badge.json", class_definition(BADGE_JSON)),
         ("class_definition", "badge.mof", class_definition(BADGE_MOF)),
+        ("wql", "software.wql", wql(SOFTWARE_WQL)),
+        ("wql", "without.wql", wql(WITHOUT_WQL)),
+        ("wql", "functions.wql", wql(FUNCTIONS_WQL)),
+        ("mof", "laboratories.mof", mof(LABORATORIES_MOF, false)),
+        ("mof", "laboratories-utf16.mof", mof(LABORATORIES_MOF, true)),
         ("live", "changed", b": open\n\nevent: changed\ndata: 1\n\n:\n\n".to_vec()),
     ]
 }
@@ -257,6 +262,33 @@ class Win32_Badge : SMS_Class_Template
 "#;
 
 /// A text that defines one class.
+const SOFTWARE_WQL: &str = "select SMS_R_SYSTEM.ResourceID,SMS_R_SYSTEM.Name from SMS_R_System inner join \
+    SMS_G_System_INSTALLED_SOFTWARE on SMS_G_System_INSTALLED_SOFTWARE.ResourceID = SMS_R_System.ResourceId where \
+    SMS_G_System_INSTALLED_SOFTWARE.ProductName like \"%[a-z]_reader%\" and SMS_R_System.Client = \"1\"";
+const WITHOUT_WQL: &str = "select distinct * from SMS_R_System s where s.ResourceId not in (select ResourceID from \
+    SMS_CM_RES_COLL_SMS00001) or not (s.Name is not in ('a', 'b\\\\c') and s.IPAddresses <> null) order by s.Name desc;";
+const FUNCTIONS_WQL: &str = "select count(*) from SMS_R_System a full outer join SMS_G_System_OPERATING_SYSTEM as o on \
+    o.ResourceID = a.ResourceID where DateDiff(dd, o.LastBootUpTime, GetDate()) > 14 and upper(substring(o.Caption, 1, 3)) = 'WIN' \
+    and o.InstallDate >= DateAdd(month, -3, GetDate()) and DatePart(hh, o.LastBootUpTime) < 4.5";
+const LABORATORIES_MOF: &str = "// x\n[SecurityVerbs(-1)]\ninstance of SMS_Collection\n{\n\tCollectionID = \"LAB0001C\";\n\
+    CollectionRules = {instance of SMS_CollectionRuleQuery {QueryExpression = \"select * from SMS_R_System where Name like \\\"L%\\\"\"; \
+    RuleName = \"By name\";}, instance of SMS_CollectionRuleDirect {ResourceID = 16777220; RuleName = \"PC7\";}, instance of \
+    SMS_CollectionRuleExcludeCollection {ExcludeCollectionID = \"LAB0001D\"; RuleName = \"Broken\";}};\nCollectionType = 2; Name = \"L\"; \
+    LimitToCollectionID = \"SMS00001\"; RefreshSchedule = {instance of SMS_ST_RecurWeekly {Day = 2; ForNumberOfWeeks = 1; StartTime = \
+    \"20240120130000.000000+***\";}}; RefreshType = 6; OwnedByThisSite = TRUE; Comment = NULL;\n};\n";
+
+fn wql(text: &str) -> Vec<u8> {
+    let parsed = muster_model::wql::parse(text).unwrap();
+    muster_model::wql::check(&parsed, muster_model::wql::Schema::built_in()).unwrap();
+    text.into()
+}
+
+fn mof(text: &str, wide: bool) -> Vec<u8> {
+    let (found, left) = muster_model::mof::collection::collections(text).unwrap();
+    assert!(found.len() == 1 && found[0].rules.len() == 3 && left.is_empty() && found[0].left.is_empty());
+    if wide { muster_model::mof::text::utf16(text) } else { text.into() }
+}
+
 fn class_definition(text: &str) -> Vec<u8> {
     let found = muster_model::catalogue::definitions(text).unwrap();
     assert!(matches!(&found[..], [one] if one.class().is_ok()), "{text}");

@@ -1,21 +1,27 @@
 //! Collections: devices in groups, by rules.
 
 use crate::http::{
-    AppState,
+    AppState, body,
     extract::{Asked, Asking, IfMatch, Json, Part},
     respond::{Refusal, empty, etag, json},
-    route::Route,
+    route::{BodyLimit, Route},
 };
-use axum::{extract::State, response::Response};
-use http::{StatusCode, header};
+use axum::{body::Body, extract::State, response::Response};
+use http::{Request, StatusCode, header};
 use muster_model::{
     api::{
-        Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionMember, CollectionPreview,
-        CollectionQuery, CollectionRule, CollectionSet, DeviceCollection, PageQuery, RuleSpec,
+        Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionExport, CollectionExported,
+        CollectionImport, CollectionImported, CollectionIndex, CollectionMember, CollectionPreview, CollectionQuery,
+        CollectionRule, CollectionSet, DeviceCollection, PageQuery, RuleSpec,
     },
     id::{CollectionId, DeviceId},
+    limits, mof,
 };
 use muster_site::authz::Access;
+use std::time::Duration;
+
+/// The media type of a MOF file, whose encoding its first bytes say.
+const MOF: &str = "application/octet-stream";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -32,6 +38,18 @@ pub(super) fn routes() -> Vec<Route> {
             .about("collection_preview", "Who would be in a collection. Nothing is changed.")
             .takes::<CollectionCreate>()
             .gives::<CollectionPreview>(),
+        Route::post("/api/v1/collections/import", Access::Change, import)
+            .about("collection_import", "Take the collections of a MOF file, in UTF-8 or UTF-16 with its mark.")
+            .query::<ImportQuery>()
+            .takes_bytes(MOF, BodyLimit::Import)
+            .gives::<CollectionImported>(),
+        Route::get("/api/v1/collections/export", Access::See, export)
+            .about("collection_export", "Collections that administrators made, as a MOF file.")
+            .query::<CollectionExport>()
+            .gives::<CollectionExported>(),
+        Route::get("/api/v1/collections/index", Access::See, index)
+            .about("collection_index", "What the index in memory is like, which answers the queries of rules.")
+            .gives::<CollectionIndex>(),
         Route::get("/api/v1/collections/{id}", Access::See, show)
             .about("collection_show", "One collection with its rules and what it depends on. The ETag is its revision.")
             .gives::<CollectionDetail>(),
@@ -94,6 +112,42 @@ async fn preview(
     Json(request): Json<CollectionCreate>,
 ) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::collection_preview(&ctx, &app.site, &request).await?))
+}
+
+/// How a file is taken.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+struct ImportQuery {
+    /// Only say what would be taken.
+    #[serde(default)]
+    what_if: bool,
+}
+
+async fn import(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Asked(ImportQuery { what_if }): Asked<ImportQuery>,
+    request: Request<Body>,
+) -> Result<Response, Refusal> {
+    let (parts, stream) = request.into_parts();
+    body::expect_type(&parts.headers, MOF)?;
+    let patience = Duration::from_secs(app.http.body_seconds);
+    let file = body::read(&parts.headers, stream, limits::COLLECTION_IMPORT_BYTES, patience).await?;
+    let text =
+        mof::text::text(&file).map_err(|error| Refusal::malformed(format!("It cannot be read: {}.", error.what)))?;
+    let request = CollectionImport { text, what_if };
+    Ok(json(StatusCode::OK, &muster_site::collection_import(&ctx, &app.site, &request).await?))
+}
+
+async fn index(State(app): State<AppState>, Asking(ctx): Asking) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::collection_index(&ctx, &app.site)?))
+}
+
+async fn export(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Asked(query): Asked<CollectionExport>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::collection_export(&ctx, &app.site, &query).await?))
 }
 
 async fn show(

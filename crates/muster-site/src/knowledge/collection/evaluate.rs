@@ -5,18 +5,17 @@
 //! later entry in the list, and comes next.
 
 use super::{
-    graph::{Changes, Graph, Members, Piece, Round, Scope},
-    load::{self, Stored},
-    query,
+    graph::{Changes, Piece, Query, Round, Scope},
+    known::{Begun, State},
+    load, query,
 };
 use crate::{Site, SiteError};
 use futures_util::{StreamExt, stream};
 use muster_model::{
     api::ResourceKind,
     id::CollectionId,
-    limits,
-    schedule::{self, Recurrence, ScheduleToken},
-    time::{HOUR, MINUTE, UnixMillis},
+    limits, schedule,
+    time::{MINUTE, UnixMillis},
 };
 use muster_store::{
     Connection,
@@ -30,10 +29,9 @@ use muster_store::{
 };
 use roaring::RoaringBitmap;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use tokio::sync::Mutex;
 
 /// Queries that are asked at the same time.
 const TOGETHER: usize = 4;
@@ -41,18 +39,6 @@ const TOGETHER: usize = 4;
 const RETRY: i64 = 10 * MINUTE;
 /// From so many devices on a query is asked about all of them.
 const MANY: u64 = 5_000;
-
-/// Rules and members as this process knows them, and as of which version. Held by whoever evaluates.
-#[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<Option<State>>);
-
-#[derive(Debug)]
-struct State {
-    version: Version,
-    graph: Arc<Graph>,
-    members: Members,
-    schedules: HashMap<CollectionId, Vec<ScheduleToken>>,
-}
 
 /// One evaluation on its way.
 struct Work {
@@ -71,11 +57,24 @@ struct Work {
 pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
     let mut known = site.memory.collections.0.lock().await;
     let mut reader = site.store.reader().await?;
-    let Some(work) = wanted(&mut reader, now).await? else { return Ok(false) };
-    let mut state = current(site, &mut reader, work.version, known.take()).await?;
+    let work = wanted(&mut reader, now).await?;
+    let idle = work.due.is_empty() && work.entries.is_empty();
+    if idle && known.as_ref().is_some_and(|state| state.is_near(work.version)) {
+        return Ok(false);
+    }
+    let state = State::current(site, &mut reader, work.version, known.take()).await?;
+    let mut state = state.follow(site, &mut reader, &work.changes, now).await?;
     drop(reader);
+    site.memory.index.note(state.figures());
+    if idle {
+        *known = Some(state);
+        return Ok(false);
+    }
     let (evaluations, postponed) = evaluate(site, now, &state, &work).await?;
-    let Some(moved) = write(site, now, &work, &evaluations, &postponed).await? else { return Ok(true) };
+    let Some(moved) = write(site, now, &work, state.asked(), &evaluations, &postponed).await? else {
+        *known = Some(state);
+        return Ok(true);
+    };
     for evaluation in &evaluations {
         let members = Arc::make_mut(state.members.entry(evaluation.collection).or_default());
         for device in &evaluation.left {
@@ -83,7 +82,7 @@ pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteE
         }
         members.extend(evaluation.joined.iter().copied());
     }
-    state.version.members += 1;
+    state.written();
     *known = Some(state);
     if moved {
         site.memory.work.notify_one();
@@ -94,14 +93,11 @@ pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteE
     Ok(true)
 }
 
-async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Option<Work>, SiteError> {
+async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Work, SiteError> {
     // First, so that whatever is read after it is no older.
     let version = collection_member::version(conn).await?;
     let due: BTreeMap<CollectionId, i64> = collection::due(conn, now).await?.into_iter().collect();
     let listed = device_change::oldest(conn, limits::COLLECTION_CHANGES).await?;
-    if due.is_empty() && listed.is_empty() {
-        return Ok(None);
-    }
     let mut changes = Changes { whole: due.keys().copied().collect(), ..Changes::default() };
     let mut entries = Vec::with_capacity(listed.len());
     for change in listed {
@@ -111,45 +107,7 @@ async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Option<Work>, 
             changes.devices.entry(class).or_default().insert(device);
         }
     }
-    Ok(Some(Work { version, due, entries, changes }))
-}
-
-/// Rules and members of that version: what is remembered, or what is stored.
-async fn current(
-    site: &Site,
-    conn: &mut Connection,
-    version: Version,
-    known: Option<State>,
-) -> Result<State, SiteError> {
-    let (rules, members) = known.map_or((None, None), |state| {
-        let State { version: of, graph, members, schedules } = state;
-        ((of.rules == version.rules).then_some((graph, schedules)), (of.members == version.members).then_some(members))
-    });
-    let members = match members {
-        Some(members) => members,
-        None => load::members(conn).await?,
-    };
-    let (graph, schedules) = match rules {
-        Some(rules) => rules,
-        None => {
-            let stored = Stored::read(conn).await?;
-            let graph = Graph::new(stored.nodes(site)?).map_err(|circle| {
-                SiteError::Fault(format!("collections depend on each other in a circle: {circle:?}"))
-            })?;
-            let schedule = |row: &muster_model::api::Collection| (row.id, tokens(row.id, &row.schedule));
-            (Arc::new(graph), stored.collections.values().map(schedule).collect())
-        }
-    };
-    Ok(State { version, graph, members, schedules })
-}
-
-/// The schedule of a collection. The two roots are evaluated every day at four.
-fn tokens(id: CollectionId, own: &[ScheduleToken]) -> Vec<ScheduleToken> {
-    if id == CollectionId::ALL_SYSTEMS || id == CollectionId::ALL_USERS {
-        let every = Recurrence::Interval { days: 1, hours: 0, minutes: 0 };
-        return vec![ScheduleToken { start: UnixMillis(4 * HOUR), every }];
-    }
-    own.to_vec()
+    Ok(Work { version, due, entries, changes })
 }
 
 /// What one collection's queries came to.
@@ -170,11 +128,23 @@ async fn evaluate(
     let mut round = Round::new(&state.graph, &state.members, &work.changes);
     let mut answers: BTreeMap<CollectionId, (u64, Option<String>)> = BTreeMap::new();
     while let Some(pieces) = round.next() {
-        let (late, pieces): (Vec<_>, Vec<_>) =
-            pieces.into_iter().partition(|piece| round.is_ahead_of(piece.collection));
+        let (late, pieces): (Vec<_>, Vec<_>) = pieces
+            .into_iter()
+            .partition(|piece| round.is_ahead_of(piece.collection, |query| state.by_index(query.rule)));
         postponed.extend(late.into_iter().map(|piece| piece.collection));
         // Those of one level do not depend on each other, so that none waits for another.
-        let asked = stream::iter(pieces.into_iter().map(|piece| answer(site, &state.graph, piece, now)));
+        let mut begun = Vec::with_capacity(pieces.len());
+        for (at, piece) in pieces.into_iter().enumerate() {
+            let began = site.sources.now();
+            let mut one = state.begin(&round, piece, now);
+            one.took = since(site, began);
+            begun.push(one);
+            // Sets of many devices take a while: others have their turn in between.
+            if at % 16 == 15 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let asked = stream::iter(begun.into_iter().map(|begun| answer(site, begun, now)));
         let level: Vec<Result<Answer, SiteError>> = asked.buffer_unordered(TOGETHER).collect().await;
         for Answer { piece, took, found } in level.into_iter().collect::<Result<Vec<_>, _>>()? {
             let error = match found {
@@ -224,35 +194,53 @@ async fn evaluate(
     Ok((evaluations, postponed))
 }
 
-async fn answer(site: &Site, graph: &Graph, piece: Piece, now: UnixMillis) -> Result<Answer, SiteError> {
+async fn answer(site: &Site, begun: Begun, now: UnixMillis) -> Result<Answer, SiteError> {
     let began = site.sources.now();
-    let found = if piece.asks() { ask(site, graph, &piece, now).await? } else { Ok(RoaringBitmap::new()) };
-    let took = u64::try_from(site.sources.now().since(began)).unwrap_or_default();
-    Ok(Answer { piece, took, found })
+    let Begun { piece, queries, mut found, known, took } = begun;
+    if known {
+        found |= known_to_site(site, piece.collection, &piece.ask).await?;
+    }
+    let found = match ask(site, &queries, &piece.ask, now).await? {
+        Ok(more) => Ok(found | more),
+        Err(reason) => Err(reason),
+    };
+    Ok(Answer { piece, took: took + since(site, began), found })
 }
 
+/// Milliseconds since a moment.
+fn since(site: &Site, began: UnixMillis) -> u64 {
+    u64::try_from(site.sources.now().since(began)).unwrap_or_default()
+}
+
+/// Whom these queries give when the database is asked.
 pub(super) async fn ask(
     site: &Site,
-    graph: &Graph,
-    piece: &Piece,
+    queries: &[Query],
+    about: &Scope,
     now: UnixMillis,
 ) -> Result<Result<RoaringBitmap, String>, SiteError> {
     let mut found = RoaringBitmap::new();
-    let Some(node) = graph.nodes.get(&piece.collection) else { return Ok(Ok(found)) };
-    let scope = match &piece.ask {
+    let scope = match about {
         Scope::Only(only) if only.len() <= MANY => Scope::Only(only.clone()),
         _ => Scope::All,
     };
-    if node.built_in {
-        found |= known_to_site(site, piece.collection, &scope).await?;
-    }
-    for query in &node.queries {
+    for query in queries {
         match query::members(site, &query.text, now, &scope).await? {
             Ok(members) => found |= members,
             Err(reason) => return Ok(Err(format!("Rule {} cannot be asked: {reason}.", query.rule))),
         }
     }
     Ok(Ok(found))
+}
+
+/// Whether a built-in collection of systems holds only those with a client. All Systems has what was found and runs no client too; the
+/// others fill when there is something that they hold.
+pub(super) fn only_clients(id: CollectionId) -> Option<bool> {
+    match id.as_str() {
+        "SMS00001" => Some(false),
+        "SMSDM003" => Some(true),
+        _ => None,
+    }
 }
 
 /// The members of a built-in collection, as far as the site knows any of their kind.
@@ -281,6 +269,7 @@ async fn write(
     site: &Site,
     now: UnixMillis,
     work: &Work,
+    asked: &BTreeSet<String>,
     evaluations: &[Evaluation],
     postponed: &[CollectionId],
 ) -> Result<Option<bool>, SiteError> {
@@ -298,7 +287,8 @@ async fn write(
         }
         let devices: Vec<u32> = moved.iter().collect();
         collection_member::ask_policy(tx, &devices, now).await?;
-        device_change::remove(tx, &work.entries).await?;
+        device_change::done(tx, &work.entries, work.version.members + 1).await?;
+        device_change::ask(tx, asked).await?;
         for id in postponed {
             collection::ask(tx, *id).await?;
         }

@@ -4,7 +4,7 @@ use super::{
     evaluate,
     graph::{Changes, Graph, Members, Round, Scope},
     load::{self, Stored},
-    query, rules,
+    query, rules, why,
 };
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
@@ -83,7 +83,8 @@ async fn alone(
                 round.settle(&piece, RoaringBitmap::new());
                 continue;
             }
-            match evaluate::ask(site, graph, &piece, ctx.now).await? {
+            let Some(node) = graph.nodes.get(&piece.collection) else { continue };
+            match evaluate::ask(site, &node.queries, &piece.ask, ctx.now).await? {
                 Ok(found) => round.settle(&piece, found),
                 Err(reason) => return Err(rules::malformed(reason)),
             }
@@ -183,14 +184,24 @@ async fn judge(
                 if holds { "A direct rule names it.".to_owned() } else { format!("A direct rule names {name}.") };
             (None, reason(id, None, holds, text))
         }
-        Rule::Query(text) => {
+        Rule::Query(rule_text) => {
+            let text = rule_text;
             let scope = Scope::Only(RoaringBitmap::from([resource]));
-            let (holds, text) = match query::members(site, text, ctx.now, &scope).await? {
-                Ok(found) if found.contains(resource) => (true, format!("The query {name} gives it.")),
-                Ok(_) => (false, format!("The query {name} does not give it.")),
-                Err(why) => (false, format!("The query {name} cannot be asked: {why}.")),
+            let (holds, mut text) = match query::members(site, text, ctx.now, &scope).await? {
+                Ok(found) if found.contains(resource) => (true, format!("The query {name} gives it")),
+                Ok(_) => (false, format!("The query {name} does not give it")),
+                Err(why) => {
+                    let text = format!("The query {name} cannot be asked: {why}.");
+                    return Ok((None, reason(id, None, false, text)));
+                }
             };
-            (None, reason(id, None, holds, text))
+            let why = why::why(site, rule_text, ctx.now, resource, holds).await?.unwrap_or_default();
+            if !why.text.is_empty() {
+                text.push_str(if holds { ", " } else { ": " });
+                text.push_str(&why.text);
+            }
+            text.push('.');
+            (None, CollectionReason { row: why.row, ..reason(id, None, holds, text) })
         }
         Rule::Include(source) => {
             let holds = is_in.contains_key(source);

@@ -8,6 +8,7 @@ use muster_model::{api::CollectionRelation, id::CollectionId};
 use muster_store::db::device_change::{SYSTEM, USER, USER_GROUP};
 use roaring::RoaringBitmap;
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
@@ -115,6 +116,11 @@ impl Graph {
             }
         }
         Ok(Self { nodes, levels })
+    }
+
+    /// Every collection, after what it depends on.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = CollectionId> + '_ {
+        self.levels.iter().flatten().copied()
     }
 }
 
@@ -262,10 +268,22 @@ impl<'a> Round<'a> {
         members
     }
 
-    /// Whether a query of the collection asks for members that this round has changed: the database does not have them yet.
-    pub(crate) fn is_ahead_of(&self, id: CollectionId) -> bool {
+    /// All members of a collection, as far as this round has come.
+    pub(crate) fn current(&self, id: CollectionId) -> Cow<'a, RoaringBitmap> {
+        match self.before.get(&id) {
+            Some(members) if !self.deltas.contains_key(&id) => Cow::Borrowed(members.as_ref()),
+            _ => Cow::Owned(self.now(id, &Scope::All)),
+        }
+    }
+
+    /// Whether a query of the collection asks for members that this round has changed: the database does not have them yet. Those
+    /// that are answered in memory are not meant.
+    pub(crate) fn is_ahead_of(&self, id: CollectionId, in_memory: impl Fn(&Query) -> bool) -> bool {
         let asked = self.graph.nodes.get(&id).into_iter().flat_map(|node| &node.queries);
-        asked.flat_map(|query| &query.collections).any(|source| self.deltas.contains_key(source))
+        asked
+            .filter(|query| !in_memory(query))
+            .flat_map(|query| &query.collections)
+            .any(|source| self.deltas.contains_key(source))
     }
 
     /// What the queries of a collection gave; of those whom they were not asked about, it counts for nothing.

@@ -15,11 +15,12 @@ use muster_store::{
     db::{
         collection::{self, Rule, RuleRow},
         collection_member,
+        device_change::ANY,
     },
 };
 use roaring::RoaringBitmap;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -143,6 +144,18 @@ impl Stored {
 
 fn refused(detail: String) -> SiteError {
     SiteError::refused(Code::Conflict, detail)
+}
+
+/// The classes that the queries of these collections ask about.
+pub(super) fn asked<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> BTreeSet<String> {
+    let mut asked = BTreeSet::new();
+    for query in nodes.into_iter().flat_map(|node| &node.queries) {
+        match &query.classes {
+            Some(classes) => asked.extend(classes.iter().cloned()),
+            None => return BTreeSet::from([ANY.to_owned()]),
+        }
+    }
+    asked
 }
 
 /// Every member of every collection, as sets.

@@ -3,17 +3,23 @@
 pub(crate) mod evaluate;
 mod explain;
 mod graph;
+mod index;
+pub(crate) mod known;
 mod load;
 mod query;
 mod rules;
 mod show;
+mod transfer;
+mod why;
 mod worker;
 
 pub use evaluate::collection_work;
 pub use explain::{collection_explain, collection_preview};
+use query::ids as query_ids;
 pub use rules::{
     collection_change, collection_create, collection_delete, collection_evaluate, collection_rule_add,
     collection_rule_remove,
 };
-pub use show::{collection_list, collection_members, collection_show, device_collections};
+pub use show::{collection_index, collection_list, collection_members, collection_show, device_collections};
+pub use transfer::{collection_export, collection_import};
 pub use worker::CollectionWorker;

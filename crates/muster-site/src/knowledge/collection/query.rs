@@ -1,12 +1,16 @@
 //! What collections want of queries: whether one can be asked at all, what it asks about, and whom it gives.
 
-use super::{graph::Scope, load};
+use super::{
+    graph::Scope,
+    index::{self, Plan},
+    known, load,
+};
 use crate::{Site, SiteError};
 use muster_model::{
     api::CollectionKind,
     id::CollectionId,
     time::UnixMillis,
-    wql::{self, Checked, Schema, date::Clock, schema::Role},
+    wql::{self, Checked, Schema, schema::Role},
 };
 use muster_store::{
     StoreError,
@@ -20,15 +24,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// A query that takes longer has failed: nobody comes into its collection by it.
 const TIME: Duration = Duration::from_secs(60);
-/// Inventory classes from which attributes of a system come.
-const BEHIND_SYSTEM: [&str; 6] = [
-    "COMPUTER_SYSTEM",
-    "COMPUTER_SYSTEM_PRODUCT",
-    "NETWORK_ADAPTER",
-    "NETWORK_ADAPTER_CONFIGURATION",
-    "OPERATING_SYSTEM",
-    "SYSTEM_CONSOLE_USER",
-];
 /// Attributes of a system that the site gives; of the others a device decides by what it says of itself.
 const ESTABLISHED: [&str; 8] = [
     "ResourceID",
@@ -119,10 +114,7 @@ fn classes(checked: &Checked) -> Option<BTreeSet<String>> {
     let mut classes = BTreeSet::new();
     for role in checked.roles() {
         match role {
-            Role::System => {
-                classes.insert(SYSTEM.to_owned());
-                classes.extend(BEHIND_SYSTEM.map(str::to_owned));
-            }
+            Role::System => drop(classes.insert(SYSTEM.to_owned())),
             Role::Inventory(class) => drop(classes.insert(class)),
             Role::User => drop(classes.insert(USER.to_owned())),
             Role::UserGroup => drop(classes.insert(USER_GROUP.to_owned())),
@@ -131,7 +123,41 @@ fn classes(checked: &Checked) -> Option<BTreeSet<String>> {
             Role::Other => return None,
         }
     }
+    // Some attributes of a system, and of a member, come from its inventory.
+    for field in checked.select.fields() {
+        if matches!(field.class.role, Role::System | Role::Members | Role::MembersOf(_)) {
+            let name = match field.attribute.name.as_str() {
+                "DeviceOS" => "OperatingSystemNameandVersion",
+                "Domain" => "ResourceDomainORWorkgroup",
+                name => name,
+            };
+            classes.extend(index::behind(name).iter().map(|class| (*class).to_owned()));
+        }
+    }
     Some(classes)
+}
+
+/// The ids of collections that a text of a query names, in capitals: in `SMS_CM_RES_COLL_<id>`, and in quotes.
+pub(super) fn ids(text: &str) -> impl Iterator<Item = String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let id = move |word: &str| {
+        let word = word.to_ascii_uppercase();
+        let id = word.strip_prefix("SMS_CM_RES_COLL_").unwrap_or(&word);
+        let (site, number) = (id.get(..3)?, id.get(3..)?);
+        let is_id = word.len() > id.len()
+            || (id.len() == 8
+                && site.bytes().all(|b| b.is_ascii_alphanumeric())
+                && number.bytes().all(|b| b.is_ascii_hexdigit())
+                && (site == "SMS" || text.to_ascii_lowercase().contains("collectionid")));
+        is_id.then(|| id.to_owned())
+    };
+    let found: std::collections::BTreeSet<String> = text.split(move |c| !is_word(c)).filter_map(id).collect();
+    found.into_iter()
+}
+
+/// What a query means for the index; or why it is asked of the database.
+pub(super) fn planned(site: &Site, text: &str) -> Result<Plan, String> {
+    index::plan(&read(&Schema::of(&site.catalogue.load()), text)?)
 }
 
 /// Whom a query gives, of those in the scope; the inner error: it cannot be asked any more.
@@ -149,8 +175,7 @@ pub(super) async fn members(
         Scope::All => None,
         Scope::Only(only) => Some(only.iter().map(i64::from).collect()),
     };
-    // Rules are asked in UTC, as schedules are kept.
-    let clock = Clock { now, offset_minutes: 0 };
+    let clock = known::clock(now);
     let mut reader = site.store.reader().await?;
     let asked = store::members(&mut reader, site.store.dialect(), &checked, clock, only.as_deref());
     match tokio::time::timeout(TIME, asked).await {

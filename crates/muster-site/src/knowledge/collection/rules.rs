@@ -21,10 +21,11 @@ use muster_store::{
     bus::{Notice, Noun},
     db::{
         collection::{self, Rule, RuleRow},
-        collection_member, resource,
+        collection_member, device_change, resource,
     },
     transaction,
 };
+use std::collections::BTreeMap;
 
 pub(super) fn malformed(detail: impl Into<String>) -> SiteError {
     SiteError::refused(Code::Malformed, detail)
@@ -34,7 +35,7 @@ fn conflict(detail: impl Into<String>) -> SiteError {
     SiteError::refused(Code::Conflict, detail)
 }
 
-fn changed(site: &Site) {
+pub(super) fn changed(site: &Site) {
     site.bus.publish(Notice::Changed(Noun::Collection));
 }
 
@@ -106,7 +107,8 @@ pub async fn collection_create(
     let row = transaction!(site.store, "collection_create", |tx| {
         collection::lock(tx).await?;
         let row = insert(ctx, admin, site, tx, create).await?;
-        Stored::read(tx).await?.sound(site)?;
+        let graph = Stored::read(tx).await?.sound(site)?;
+        device_change::ask(tx, &load::asked(graph.nodes.values())).await?;
         let detail = format!("{} was made, limited by {}, with {} rule(s).", row.name, create.limiting, row.rules);
         audit::append(tx, ctx, "collection_create", format!("collection {}", row.id), detail).await?;
         Ok::<_, SiteError>(row)
@@ -245,7 +247,8 @@ pub async fn collection_change(
             ..before.clone()
         };
         collection::put(tx, &row).await?;
-        Stored::read(tx).await?.sound(site)?;
+        let graph = Stored::read(tx).await?.sound(site)?;
+        device_change::ask(tx, &load::asked(graph.nodes.values())).await?;
         let was = |row: &Collection| {
             let limiting = row.limiting.map(|id| id.to_string()).unwrap_or_default();
             let (protected, incremental) = (row.protected, row.incremental);
@@ -321,14 +324,16 @@ pub async fn collection_rule_add(
         }
         rule.id = collection::add_rule(tx, &rule).await?;
         collection::touch(tx, id, ctx.now, admin.name.as_str()).await?;
-        Stored::read(tx).await?.sound(site)?;
+        let graph = Stored::read(tx).await?.sound(site)?;
+        device_change::ask(tx, &load::asked(graph.nodes.values())).await?;
         let detail = format!("{} got a rule: {}.", row.name, sentence(&rule));
         audit::append(tx, ctx, "collection_rule_add", format!("collection {id}"), detail).await?;
         Ok::<_, SiteError>(rule)
     })?;
     changed(site);
     let id = u64::try_from(rule.id).unwrap_or_default();
-    Ok(CollectionRule { id, rule: spec.clone(), label: rule.name })
+    let answered = show::answered(site, &BTreeMap::new(), &rule);
+    Ok(CollectionRule { id, rule: spec.clone(), label: rule.name, answered })
 }
 
 /// Removes a rule. The collection is evaluated at once.

@@ -1,11 +1,14 @@
 //! Collections as they are shown.
 
-use super::load::{Stored, number};
+use super::{
+    load::{Stored, number},
+    query,
+};
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
     api::{
-        Collection, CollectionDetail, CollectionEdge, CollectionMember, CollectionQuery, CollectionRule,
-        DeviceCollection, Page, PageQuery, RuleSpec,
+        Collection, CollectionDetail, CollectionEdge, CollectionIndex, CollectionMember, CollectionQuery,
+        CollectionRule, DeviceCollection, Page, PageQuery, RuleSpec,
     },
     id::{CollectionId, DeviceId, ResourceId},
     limits,
@@ -18,7 +21,7 @@ use muster_store::{
         collection_member, device,
     },
 };
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// Characters of a search text.
 const SEARCH_CHARS: usize = 100;
@@ -95,6 +98,31 @@ pub(super) async fn detail(
     Ok(CollectionDetail { collection, rules, graph, deployments })
 }
 
+/// What the index in this server's memory is like.
+///
+/// # Errors
+/// `unauthenticated`.
+pub fn collection_index(ctx: &Ctx, site: &Site) -> Result<CollectionIndex, SiteError> {
+    authz::see(ctx)?;
+    let figures = site.memory.index.get();
+    Ok(CollectionIndex {
+        devices: figures.devices,
+        bytes: figures.bytes,
+        by_index: figures.by_index,
+        by_sql: figures.by_sql,
+        as_of: u64::try_from(figures.as_of).unwrap_or_default(),
+    })
+}
+
+/// Who answers the query of a rule.
+pub(super) fn answered(site: &Site, because: &BTreeMap<i64, String>, row: &RuleRow) -> String {
+    let Rule::Query(text) = &row.rule else { return String::new() };
+    match because.get(&row.id).cloned().or_else(|| query::planned(site, text).err()) {
+        Some(reason) => format!("SQL, because {reason}"),
+        None => "index".to_owned(),
+    }
+}
+
 /// Rules with what they name. A direct rule whose device nobody knows any more is left out.
 pub(super) async fn shown(
     conn: &mut Connection,
@@ -108,7 +136,9 @@ pub(super) async fn shown(
     let direct: Vec<u32> = direct.collect::<Result<_, _>>()?;
     let devices = collection_member::devices(conn, site.store.dialect(), &direct, u32::MAX).await?;
     let devices: HashMap<i64, CollectionMember> = devices.into_iter().map(|found| (found.resource_id, found)).collect();
+    let because = site.memory.index.get().because;
     let rule = |row: RuleRow| {
+        let answered = answered(site, &because, &row);
         let (rule, label) = match row.rule {
             Rule::Direct(resource) => {
                 let found = devices.get(&resource)?;
@@ -122,7 +152,7 @@ pub(super) async fn shown(
             Rule::Include(collection) => (RuleSpec::Include { collection }, row.name),
             Rule::Exclude(collection) => (RuleSpec::Exclude { collection }, row.name),
         };
-        Some(CollectionRule { id: u64::try_from(row.id).ok()?, rule, label })
+        Some(CollectionRule { id: u64::try_from(row.id).ok()?, rule, label, answered })
     };
     Ok(rows.into_iter().filter_map(rule).collect())
 }

@@ -1,5 +1,6 @@
 //! WQL on the database: a checked query is one statement, the same on SQLite and PostgreSQL but for a few words.
 
+pub mod facts;
 mod relation;
 mod run;
 mod statement;

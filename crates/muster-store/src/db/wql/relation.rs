@@ -21,7 +21,7 @@ pub(super) fn relation(class: &Class) -> Option<String> {
 }
 
 /// What a catalogue names has these letters only; nothing else becomes a part of a statement.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 

@@ -109,6 +109,10 @@ impl Statement {
     /// FROM with its joins, and WHERE.
     fn from(&mut self, select: &Select) -> String {
         let mut text = String::from("FROM ");
+        let outer = |(kind, _): &(JoinKind, Test)| matches!(kind, JoinKind::Right | JoinKind::Full);
+        // SQLite takes what a view is made of for what stands right of a join, unless it is computed first.
+        let first =
+            self.dialect == Dialect::Sqlite && select.sources.iter().any(|s| s.join.as_ref().is_some_and(outer));
         for source in &select.sources {
             let relation = match relation::relation(&source.class) {
                 Some(relation) if relation.contains("{now}") => {
@@ -118,6 +122,7 @@ impl Statement {
                 Some(relation) => relation,
                 None => "(SELECT CAST(NULL AS BIGINT) AS ResourceID WHERE 1 = 0)".to_owned(),
             };
+            let relation = if first { format!("(SELECT * FROM {relation} LIMIT -1)") } else { relation };
             match &source.join {
                 None => text.push_str(&format!("{relation} t{}", source.id)),
                 Some((kind, on)) => {

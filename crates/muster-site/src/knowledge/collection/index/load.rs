@@ -1,0 +1,292 @@
+//! The index follows the database: what rules newly ask about is read, and what changed of what is there.
+
+use super::super::load as stored;
+use super::{Index, Needs, Of, datum::Datum, leaf, table::Table};
+use crate::{Site, SiteError};
+use muster_model::{
+    limits,
+    wql::{
+        Schema,
+        date::Clock,
+        schema::{Attribute, Class},
+    },
+};
+use muster_store::{
+    Connection,
+    db::{
+        device_change::{ANY, NETWORK, SYSTEM},
+        wql::facts::{self, Values, Which},
+    },
+};
+use roaring::RoaringBitmap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Devices of which is read at once.
+const PIECE: i64 = 250;
+/// Rows that are read at once.
+const ROWS: i64 = 5_000;
+/// Numbers between two devices that are read together.
+const GAP: u32 = 8;
+
+/// The classes in which a change may change an attribute of a system.
+pub(in super::super) fn behind(attribute: &str) -> &'static [&'static str] {
+    const OF: &[(&str, &[&str])] = &[
+        ("ResourceDomainORWorkgroup", &["COMPUTER_SYSTEM"]),
+        ("ADSiteName", &[NETWORK]),
+        ("SMBIOSGUID", &["COMPUTER_SYSTEM_PRODUCT"]),
+        ("Build", &["OPERATING_SYSTEM"]),
+        ("Build01", &["OPERATING_SYSTEM"]),
+        ("CPUType", &["COMPUTER_SYSTEM"]),
+        ("IsVirtualMachine", &["COMPUTER_SYSTEM"]),
+        ("LastLogonUserName", &["SYSTEM_CONSOLE_USER"]),
+        ("IPAddresses", &["NETWORK_ADAPTER_CONFIGURATION", NETWORK]),
+        ("MACAddresses", &["NETWORK_ADAPTER", "NETWORK_ADAPTER_CONFIGURATION"]),
+        ("ResourceNames", &["NETWORK_ADAPTER_CONFIGURATION"]),
+    ];
+    OF.iter().find(|(name, _)| name.eq_ignore_ascii_case(attribute)).map_or(&[], |(_, classes)| classes)
+}
+
+/// Brings the index to where the database is: `changed` is what changed since it was last here, by class. Whether something was read
+/// that no rule asked about before.
+///
+/// # Errors
+/// When the store fails; the index is of no use then.
+pub(in super::super) async fn follow(
+    site: &Site,
+    conn: &mut Connection,
+    index: &mut Index,
+    needs: &Needs,
+    changed: &BTreeMap<String, RoaringBitmap>,
+    clock: Clock,
+) -> Result<bool, SiteError> {
+    let mut reader = Reader { site, conn, schema: Schema::of(&site.catalogue.load()) };
+    if !index.filled {
+        for range in reader.ranges().await? {
+            for (system, client) in facts::systems(reader.conn, range).await? {
+                let system = stored::number(system)?;
+                index.systems.insert(system);
+                if client {
+                    index.clients.insert(system);
+                }
+            }
+        }
+        index.filled = true;
+    }
+    reader.systems_changed(index, changed).await?;
+    // What no rule asks about any more goes.
+    for (of, table) in &mut index.tables {
+        if !needs.contains_key(of) && index.numbers.remove(of).is_some() {
+            *table = Table::default();
+        }
+    }
+    let mut filled = false;
+    for (of, names) in needs {
+        let there = index.table(of).is_some_and(|table| table.has(names) && !table.is_worn());
+        if there {
+            reader.rows_changed(index, of, changed).await?;
+        } else if !index.over.contains(of) {
+            reader.fill(index, of.clone(), names.clone(), clock).await?;
+            filled = true;
+        }
+    }
+    Ok(filled)
+}
+
+struct Reader<'a> {
+    site: &'a Site,
+    conn: &'a mut Connection,
+    schema: Cow<'static, Schema>,
+}
+
+/// Numbers of resources as ranges that are read one after the other.
+fn ranges(devices: &RoaringBitmap) -> Vec<(i64, i64)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for device in devices {
+        match ranges.last_mut() {
+            Some((from, to)) if device - *to <= GAP && i64::from(device - *from) < PIECE => *to = device,
+            _ => ranges.push((device, device)),
+        }
+    }
+    ranges.into_iter().map(|(from, to)| (i64::from(from), i64::from(to))).collect()
+}
+
+/// The ids of a JSON list of whole numbers.
+fn ids(text: &str) -> impl Iterator<Item = i64> + '_ {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
+}
+
+fn data(values: Values) -> Vec<Datum> {
+    values.into_iter().map(Datum::from).collect()
+}
+
+impl Reader<'_> {
+    /// All numbers that devices have, in pieces.
+    async fn ranges(&mut self) -> Result<Vec<(i64, i64)>, SiteError> {
+        let Some((first, last)) = facts::bounds(self.conn).await? else { return Ok(Vec::new()) };
+        let piece = usize::try_from(PIECE).unwrap_or(1);
+        Ok((first..=last).step_by(piece).map(|from| (from, (from + PIECE - 1).min(last))).collect())
+    }
+
+    fn class(&self, of: &Of) -> Option<Arc<Class>> {
+        match of {
+            Of::Class(name) => self.schema.class(&format!("SMS_G_System_{name}")),
+            Of::System(_) => self.schema.class("SMS_R_System"),
+        }
+    }
+
+    /// Who is a system, of those that changed; who is none any more has no rows.
+    async fn systems_changed(
+        &mut self,
+        index: &mut Index,
+        changed: &BTreeMap<String, RoaringBitmap>,
+    ) -> Result<(), SiteError> {
+        let Some(devices) = changed.get(SYSTEM) else { return Ok(()) };
+        for range in ranges(devices) {
+            let there = facts::systems(self.conn, range).await?;
+            let there: BTreeMap<u32, bool> = there
+                .into_iter()
+                .map(|(system, client)| Ok((stored::number(system)?, client)))
+                .collect::<Result<_, SiteError>>()?;
+            for device in stored::number(range.0)?..=stored::number(range.1)? {
+                let client = there.get(&device).copied();
+                if client == Some(true) {
+                    index.clients.insert(device)
+                } else {
+                    index.clients.remove(device)
+                };
+                if client.is_some() {
+                    index.systems.insert(device);
+                } else if index.systems.remove(device) {
+                    index.tables.iter_mut().for_each(|(_, table)| table.set(device, Vec::new()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a whole table.
+    async fn fill(
+        &mut self,
+        index: &mut Index,
+        of: Of,
+        names: BTreeSet<String>,
+        clock: Clock,
+    ) -> Result<(), SiteError> {
+        let Some(class) = self.class(&of) else { return Ok(()) };
+        let mut names = names;
+        // What one rule asked about before, others ask about still.
+        if let Some(before) = index.table(&of) {
+            names.extend(before.names().iter().cloned());
+        }
+        let attributes = attributes(&class, &names);
+        let before = index.table_mut(&of).map(std::mem::take);
+        let others = index.bytes();
+        let mut table = Table::new(attributes.iter().map(|a| a.name.clone()).collect(), before);
+        if matches!(of, Of::Class(_)) {
+            let mut after = i64::MIN;
+            loop {
+                let which = Which::After(after, ROWS);
+                let rows = facts::rows(self.conn, self.site.store.dialect(), &class, &attributes, which).await?;
+                let Some((last, _)) = rows.last() else { break };
+                after = *last;
+                rows.into_iter().for_each(|(id, values)| table.add_id(id, data(values)));
+            }
+        }
+        let mut read: usize = 0;
+        for range in self.ranges().await? {
+            self.piece(&mut table, &of, &class, &attributes, range).await?;
+            read += 1;
+            let over = read.is_multiple_of(40) && others + table.bytes() > limits::INDEX_BYTES;
+            if over {
+                tracing::warn!(?of, "The index would have too many bytes; rules about this are asked of the database.");
+                index.over.insert(of.clone());
+                index.put(of, Table::default());
+                return Ok(());
+            }
+        }
+        // Looking for every kind of rows in all rows takes a while.
+        let table = tokio::task::spawn_blocking(move || {
+            table.settle(clock);
+            table
+        });
+        let table = table.await.map_err(|error| SiteError::Fault(format!("the index could not be built: {error}")))?;
+        index.put(of, table);
+        Ok(())
+    }
+
+    /// Sets the rows of the devices between two numbers.
+    async fn piece(
+        &mut self,
+        table: &mut Table,
+        of: &Of,
+        class: &Arc<Class>,
+        attributes: &[Attribute],
+        range: (i64, i64),
+    ) -> Result<(), SiteError> {
+        let mut gone: BTreeSet<u32> = (stored::number(range.0)?..=stored::number(range.1)?).collect();
+        match of {
+            Of::System(_) => {
+                for (device, values) in facts::system_values(self.conn, class, attributes, range).await? {
+                    let device = stored::number(device)?;
+                    gone.remove(&device);
+                    let slot = table.by_values(data(values));
+                    table.set(device, vec![slot]);
+                }
+            }
+            Of::Class(name) => {
+                let sections = facts::sections(self.conn, name, range).await?;
+                let unknown: BTreeSet<i64> =
+                    sections.iter().flat_map(|(_, text)| ids(text)).filter(|id| table.by_id(*id).is_none()).collect();
+                if !unknown.is_empty() {
+                    let unknown: Vec<i64> = unknown.into_iter().collect();
+                    let which = Which::Ids(&unknown);
+                    let rows = facts::rows(self.conn, self.site.store.dialect(), class, attributes, which).await?;
+                    rows.into_iter().for_each(|(id, values)| table.add_id(id, data(values)));
+                }
+                for (device, text) in &sections {
+                    let device = stored::number(*device)?;
+                    gone.remove(&device);
+                    table.set(device, ids(text).filter_map(|id| table.by_id(id)).collect());
+                }
+            }
+        }
+        gone.into_iter().for_each(|device| table.set(device, Vec::new()));
+        Ok(())
+    }
+
+    /// Reads what changed of a table.
+    async fn rows_changed(
+        &mut self,
+        index: &mut Index,
+        of: &Of,
+        changed: &BTreeMap<String, RoaringBitmap>,
+    ) -> Result<(), SiteError> {
+        let classes: BTreeSet<&str> = match of {
+            Of::Class(name) => BTreeSet::from([name.as_str()]),
+            Of::System(names) => names.iter().flat_map(|name| behind(name)).copied().chain([SYSTEM]).collect(),
+        };
+        let mut devices = RoaringBitmap::new();
+        for (class, changed) in changed {
+            if class == ANY || classes.contains(class.as_str()) {
+                devices |= changed;
+            }
+        }
+        let (Some(class), false) = (self.class(of), devices.is_empty()) else { return Ok(()) };
+        let Some(table) = index.table_mut(of) else { return Ok(()) };
+        let attributes = attributes(&class, &table.names().iter().cloned().collect());
+        for range in ranges(&devices) {
+            self.piece(table, of, &class, &attributes, range).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The attributes of these names, in their order.
+fn attributes(class: &Class, names: &BTreeSet<String>) -> Vec<Attribute> {
+    let is_wanted = |name: &&String| class.name == "SMS_R_System" || !leaf::is_one(name);
+    names.iter().filter(is_wanted).filter_map(|name| class.attribute(name)).cloned().collect()
+}

@@ -1,0 +1,231 @@
+//! Collections that come and go as MOF files; why a device is in one, row by row; and two servers that evaluate by turns.
+
+use crate::{
+    client::{Outbox, full, inventory, package},
+    collection::{direct, make, members, wish, work},
+};
+use muster_model::{
+    api::{CollectionCreate, CollectionExport, CollectionImport, CollectionQuery, PageQuery, RuleSpec},
+    id::{CollectionId, DeviceId},
+    problem::Code,
+    report::Channel,
+};
+use muster_site::{
+    Site, SiteParts, audit_list, collection_create, collection_explain, collection_export, collection_import,
+    collection_index, collection_list, collection_show, collection_work,
+    testing::{TestDevice, TestSite},
+};
+use std::sync::Arc;
+
+const ALL: CollectionId = CollectionId::ALL_SYSTEMS;
+
+const FILE: &str = r#"
+instance of SMS_Collection { CollectionID = "LAB00003"; Name = "Rest"; LimitToCollectionID = "LAB00001"; LimitToCollectionName = "Labs";
+  CollectionRules = { instance of SMS_CollectionRuleQuery { RuleName = "Not broken"; QueryExpression =
+    "select * from SMS_R_System where ResourceId not in (select ResourceID from sms_cm_res_coll_LAB00002)"; } };
+  RefreshType = 4; };
+instance of SMS_Collection { CollectionID = "LAB00002"; Name = "Broken"; LimitToCollectionID = "LAB00001";
+  CollectionRules = {
+    instance of SMS_CollectionRuleDirect { ResourceClassName = "SMS_R_System"; ResourceID = 5; RuleName = "PC1"; },
+    instance of SMS_CollectionRuleDirect { ResourceClassName = "SMS_R_System"; ResourceID = 6; RuleName = "nobody"; },
+    instance of SMS_CollectionRuleQuery { RuleName = "x"; QueryExpression = "select * from SMS_R_Sytem"; } };
+  RefreshSchedule = { instance of SMS_ST_RecurInterval { DaySpan = 7; StartTime = "20240120130000.000000+***"; } }; RefreshType = 2; };
+instance of SMS_Collection { CollectionID = "LAB00001"; Name = "Labs"; LimitToCollectionID = "SMS00001"; Comment = "All of them"; RefreshType = 6;
+  CollectionRules = { instance of SMS_CollectionRuleQuery { RuleName = "All"; QueryExpression = "select * from SMS_R_System where Name like \"pc%\""; } }; };
+instance of SMS_Collection { CollectionID = "LAB00004"; Name = "Lost"; LimitToCollectionID = "LAB00099"; LimitToCollectionName = "Gone"; };
+instance of SMS_Collection { CollectionID = "LAB00005"; Name = "Here"; LimitToCollectionID = "SMS00001"; };
+instance of SMS_Collection { CollectionID = "LAB00006"; Name = "Ring"; LimitToCollectionID = "LAB00006"; };
+"#;
+
+async fn import(test: &TestSite, text: &str, what_if: bool) -> muster_model::api::CollectionImported {
+    let request = CollectionImport { text: text.to_owned(), what_if };
+    collection_import(&test.full(), &test.site, &request).await.unwrap()
+}
+
+async fn named(test: &TestSite, name: &str) -> CollectionId {
+    let query = CollectionQuery { search: name.to_owned(), ..CollectionQuery::default() };
+    let page = collection_list(&test.full(), &test.site, &query).await.unwrap();
+    page.items.iter().find(|row| row.name.as_str() == name).unwrap_or_else(|| panic!("{name}")).id
+}
+
+async fn exported(test: &TestSite) -> String {
+    collection_export(&test.full(), &test.site, &CollectionExport::default()).await.unwrap().text
+}
+
+#[tokio::test]
+async fn collections_come_from_a_file_and_go_into_one_and_what_is_left_is_said() {
+    for test in TestSite::all().await {
+        let mut devices: Vec<DeviceId> = Vec::new();
+        for name in ["pc0", "pc1", "other"] {
+            devices.push(test.enrol(name).await.id);
+        }
+        make(&test, "Here", ALL, direct(&devices[..1])).await;
+        let before = exported(&test).await;
+        let said = import(&test, FILE, true).await;
+        assert_eq!(exported(&test).await, before, "with what_if nothing is made");
+        let done = import(&test, FILE, false).await;
+        assert_eq!(
+            done.taken.iter().map(|taken| (taken.name.as_str(), taken.rules)).collect::<Vec<_>>(),
+            [("Labs", 1), ("Broken", 1), ("Rest", 1)],
+            "each after what it depends on"
+        );
+        assert_eq!((&said.left, said.taken.len()), (&done.left, 3), "what would be is what is");
+        let left: Vec<String> =
+            done.left.iter().map(|left| format!("{}:{} {}", left.line, left.collection, left.why)).collect();
+        for (line, of, why) in [
+            (9, "Broken", "No device is called nobody"),
+            (10, "Broken", "SMS_R_Sytem"),
+            (14, "Lost", "neither in the file nor here"),
+            (15, "Here", "already"),
+            (16, "Ring", "circle"),
+        ] {
+            let said = left.iter().any(|left| left.starts_with(&format!("{line}:{of} ")) && left.contains(why));
+            assert!(said, "{line} {of} {why}: {left:#?}");
+        }
+        assert_eq!(left.len(), 5, "{left:#?}");
+        work(&test).await;
+        let (rest, broken) = (named(&test, "Rest").await, named(&test, "Broken").await);
+        assert_eq!(members(&test, broken).await, [devices[1]]);
+        assert_eq!(members(&test, rest).await, [devices[0]], "the query asks for the new id");
+        let shown = collection_show(&test.full(), &test.site, rest).await.unwrap();
+        assert_eq!((shown.rules[0].answered.as_str(), shown.collection.incremental), ("index", true));
+        let shown = collection_show(&test.full(), &test.site, broken).await.unwrap().collection;
+        assert_eq!((shown.schedule.len(), shown.incremental), (1, false));
+
+        // What is written is read again to the same, at a site that has the same devices.
+        let text = exported(&test).await;
+        let other = TestSite::new().await;
+        for name in ["pc0", "pc1", "other"] {
+            other.enrol(name).await;
+        }
+        let again = import(&other, &text, false).await;
+        assert!(again.left.is_empty(), "{:?}", again.left);
+        let plain = |text: String| {
+            let (mut found, left) = muster_model::mof::collection::collections(&text).unwrap();
+            assert!(left.is_empty());
+            // Ids are given by each site in its own order.
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+            found
+                .iter()
+                .map(|one| (one.name.clone(), one.limiting_name.clone(), one.schedule.clone(), one.rules.len()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(plain(exported(&other).await), plain(text.clone()));
+        let twice = import(&other, &text, false).await;
+        assert!(twice.taken.is_empty() && twice.left.len() == 4, "{twice:?}");
+
+        // Who may not, does not; what is no MOF is refused with its place.
+        let request = CollectionImport { text: FILE.to_owned(), what_if: true };
+        let refused = collection_import(&test.analyst(), &test.site, &request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Forbidden);
+        let request = CollectionImport { text: "instance of\n X { A = ; };".to_owned(), what_if: true };
+        let refused = collection_import(&test.full(), &test.site, &request).await.unwrap_err();
+        assert!(
+            refused.code() == Code::Malformed && refused.problem().detail.starts_with("Line 2, column 10"),
+            "{refused:?}"
+        );
+        let log = audit_list(&test.full(), &test.site, PageQuery { offset: 0, limit: 500 }).await.unwrap();
+        assert!(log.items.iter().any(|entry| entry.action == "collection_import"));
+    }
+}
+
+async fn says(test: &TestSite, device: &TestDevice, outbox: &mut Outbox, names: &[&str]) {
+    let rows: Vec<_> = names.iter().map(|name| package(name, "1.0")).collect();
+    outbox.push(inventory(vec![full("INSTALLED_SOFTWARE", &rows)]));
+    outbox.send(test, device).await.unwrap();
+}
+
+fn query(text: &str) -> Vec<RuleSpec> {
+    vec![RuleSpec::Query { name: "by software".parse().unwrap(), query: text.to_owned() }]
+}
+
+#[tokio::test]
+async fn a_query_says_which_row_it_found_and_which_part_does_not_hold() {
+    for test in TestSite::all().await {
+        let device = test.enrol("pc0").await;
+        let bare = test.enrol("pc1").await;
+        says(&test, &device, &mut Outbox::new(Channel::Inventory), &["reader", "zip"]).await;
+        let joined = "select * from SMS_R_System s inner join SMS_G_System_INSTALLED_SOFTWARE x on x.ResourceID = s.ResourceId \
+                      where x.ProductName like 'Z%' and s.Client = 1";
+        let without = "select * from SMS_R_System where ResourceId not in (select ResourceID from \
+                       SMS_G_System_INSTALLED_SOFTWARE where ProductName = 'READER')";
+        let joined = make(&test, "With", ALL, query(joined)).await;
+        let without = make(&test, "Without", ALL, query(without)).await;
+        work(&test).await;
+        let why = async |collection, device: DeviceId| {
+            let said = collection_explain(&test.full(), &test.site, collection, device).await.unwrap();
+            let one = said.reasons.into_iter().find(|reason| reason.rule.is_some()).unwrap();
+            (one.holds, one.text, one.row)
+        };
+        let (holds, text, row) = why(joined, device.id).await;
+        assert!(holds && text.ends_with("by this row of SMS_G_System_INSTALLED_SOFTWARE."), "{text}");
+        assert_eq!((row["ProductName"].as_str(), row["ProductVersion"].as_str()), ("zip", "1.0"));
+        let (holds, text, _) = why(joined, bare.id).await;
+        assert!(!holds && text.ends_with("it has no row of SMS_G_System_INSTALLED_SOFTWARE."), "{text}");
+        let (holds, text, row) = why(without, device.id).await;
+        assert!(!holds && text.contains("it is not so that ResourceId not in (select ResourceID from"), "{text}");
+        assert_eq!(row["ProductName"], "reader", "the row that is in");
+        let (holds, text, _) = why(without, bare.id).await;
+        assert!(holds && text == "The query by software gives it.", "{text}");
+    }
+}
+
+async fn second(test: &TestSite) -> Arc<Site> {
+    let parts = SiteParts {
+        store: test.site.store.clone(),
+        content: test.site.content.clone(),
+        keys: test.ring.clone(),
+        root: test.root_key.public().id(),
+        endorsement_roots: Vec::new(),
+        keytabs: Vec::new(),
+        limits: test.site.limits.clone(),
+        addresses: test.site.addresses.clone(),
+        sources: test.sources.clone(),
+    };
+    Arc::new(Site::open(parts).await.unwrap())
+}
+
+#[tokio::test]
+async fn two_servers_that_evaluate_by_turns_come_to_the_same() {
+    for test in TestSite::all().await {
+        let other = second(&test).await;
+        let (one, two) = (test.enrol("pc0").await, test.enrol("pc1").await);
+        let (mut first, mut last) = (Outbox::new(Channel::Inventory), Outbox::new(Channel::Inventory));
+        let text = "select * from SMS_R_System where ResourceId in (select ResourceID from SMS_G_System_INSTALLED_SOFTWARE \
+                    where ProductName = 'reader')";
+        let create = CollectionCreate { incremental: true, ..wish("Reader", ALL, query(text)) };
+        let collection = collection_create(&test.full(), &test.site, &create).await.unwrap().collection.id;
+        work(&test).await;
+        while collection_work(&other, test.full().now).await.unwrap() {}
+        // The other one deals with a change; then this one evaluates for another reason, and must know of it.
+        says(&test, &one, &mut first, &["reader"]).await;
+        while collection_work(&other, test.full().now).await.unwrap() {}
+        assert_eq!(members(&test, collection).await, [one.id]);
+        says(&test, &two, &mut last, &["reader", "zip"]).await;
+        muster_site::collection_evaluate(&test.full(), &test.site, collection).await.unwrap();
+        work(&test).await;
+        assert_eq!(members(&test, collection).await, [one.id, two.id]);
+        says(&test, &one, &mut first, &["zip"]).await;
+        while collection_work(&other, test.full().now).await.unwrap() {}
+        assert_eq!(members(&test, collection).await, [two.id]);
+        let index = collection_index(&test.full(), &test.site).unwrap();
+        assert!(index.devices == 2 && index.bytes > 0 && index.by_index >= 1, "{index:?}");
+
+        // What no rule asks about is noted nowhere; what one asks about later is read then.
+        let noted = async || {
+            let mut reader = test.site.store.reader().await.unwrap();
+            muster_store::db::device_change::oldest(&mut reader, 100).await.unwrap().len()
+        };
+        let rows = vec![crate::client::row(&[("Tag", muster_model::inventory::Value::Text("7".to_owned()))])];
+        first.push(inventory(vec![full("SYSTEM_ENCLOSURE", &rows)]));
+        first.send(&test, &one).await.unwrap();
+        assert_eq!(noted().await, 0);
+        let text = "select * from SMS_R_System s join SMS_G_System_SYSTEM_ENCLOSURE e on e.ResourceID = s.ResourceID where e.Tag = '7'";
+        let later = make(&test, "Seven", ALL, query(text)).await;
+        work(&test).await;
+        assert_eq!(members(&test, later).await, [one.id]);
+        first.push(inventory(vec![full("SYSTEM_ENCLOSURE", &[])]));
+        first.send(&test, &one).await.unwrap();
+        assert_eq!(noted().await, 1);
+    }
+}
