@@ -69,7 +69,7 @@ async fn what_collides_again_and_again_is_refused_and_not_tried_for_ever() {
         assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
         assert_eq!(runs, 5);
     }
-    assert_eq!(setting::get(&mut *test.store.reader().await.unwrap(), "never").await.unwrap(), None);
+    assert_eq!(setting::get(&mut test.store.reader().await.unwrap(), "never").await.unwrap(), None);
 }
 
 #[tokio::test]
