@@ -187,6 +187,7 @@ pub fn plain(text: &str, most: usize) -> String {
         }
         out.push(c);
     }
+    out.truncate(out.trim_end().len());
     out
 }
 

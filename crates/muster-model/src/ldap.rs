@@ -386,13 +386,13 @@ mod tests {
         assert_eq!(search(2, &wanted(&filter, &["c"])), [&[0x30, 41, 2, 1, 2][..], &plain].concat());
         let paged = search(2, &Search { page: Some((500, b"xy")), ..wanted(&filter, &["c"]) });
         let control = [
-            &[0xa0, 40, 0x30, 38, 4, 22][..],
+            &[0xa0, 41, 0x30, 39, 4, 22][..],
             PAGED.as_bytes(),
             &[1, 1, 0xff, 4, 10, 0x30, 8, 2, 2, 1, 0xf4, 4, 2],
             b"xy",
         ]
         .concat();
-        assert_eq!(paged, [&[0x30, 83, 2, 1, 2][..], &plain, &control].concat());
+        assert_eq!(paged, [&[0x30, 84, 2, 1, 2][..], &plain, &control].concat());
         let either = Filter::Any(vec![Filter::Present("a"), Filter::Equal("b", "c"), Filter::AtLeast("u", 7)]);
         assert_eq!(
             Filter::Not(Box::new(either)).bytes(),

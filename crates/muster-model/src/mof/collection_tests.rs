@@ -69,17 +69,17 @@ fn an_export_is_read_and_what_is_left_says_where() {
         MofRule::Exclude { id: "LAB0001D".to_owned(), name: "Broken".to_owned() },
     ];
     assert_eq!(one.rules.iter().map(|(rule, _, _)| rule.clone()).collect::<Vec<_>>(), rules);
-    assert_eq!(one.rules[1].1, 12, "its line");
+    assert_eq!(one.rules[1].1, 13, "its line");
     let every = Recurrence::Interval { days: 7, hours: 0, minutes: 0 };
     assert_eq!(one.schedule, [ScheduleToken { start: UnixMillis(1_705_755_600_000), every }]);
     let why: Vec<(usize, &str)> = one.left.iter().map(|left| (left.line, left.why.as_str())).collect();
     let expected = [
-        (45, "A schedule has numbers that cannot be."),
-        (23, "A rule of the class SMS_CollectionRuleOther is not known."),
+        (43, "A schedule has numbers that cannot be."),
+        (24, "A rule of the class SMS_CollectionRuleOther is not known."),
         (3, "Laboratories has maintenance windows; they are not in such a file."),
     ];
     assert_eq!(why, expected);
-    assert_eq!((left[0].line, left[0].why.as_str()), (54, "An instance of SMS_Package is no collection."));
+    assert_eq!((left[0].line, left[0].why.as_str()), (52, "An instance of SMS_Package is no collection."));
 }
 
 #[test]

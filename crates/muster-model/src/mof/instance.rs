@@ -134,6 +134,14 @@ impl Parser<'_> {
         }
     }
 
+    /// What stands after `$`, which may be a number.
+    fn alias(&mut self) -> Result<String, MofError> {
+        match self.advance()? {
+            Token { kind: TokenKind::Word(alias) | TokenKind::Number(alias), .. } => Ok(alias),
+            token => Err(token.error("an alias is expected here")),
+        }
+    }
+
     /// `#pragma name("value")`.
     fn pragma(&mut self) -> Result<(), MofError> {
         self.word("pragma")?;
@@ -176,7 +184,7 @@ impl Parser<'_> {
         if self.token.is_word("as") {
             self.advance()?;
             self.expect('$')?;
-            self.word("an alias")?;
+            self.alias()?;
         }
         self.expect('{')?;
         let mut properties = Vec::new();
@@ -229,7 +237,7 @@ impl Parser<'_> {
             TokenKind::Word(word) if word.eq_ignore_ascii_case("false") => Value::Bool(false),
             TokenKind::Number(number) => number.parse().map_or(Value::Other(number), Value::Number),
             TokenKind::Word(word) => Value::Other(word),
-            TokenKind::Mark('$') => Value::Other(self.word("an alias")?),
+            TokenKind::Mark('$') => Value::Other(self.alias()?),
             _ => return Err(token.error("a value is expected here")),
         })
     }

@@ -293,14 +293,18 @@ fn queries(f: Flavour) -> QueriesPage {
     }
 }
 
+fn settings(f: Flavour) -> ClientSettings {
+    let path = ScanPath { path: f.text("/opt"), names: vec![f.text("*.jar")], recursive: true };
+    let scan = SoftwareScan { paths: vec![path], exclude: vec![], files: 5_000, seconds: 60 };
+    let software = (f != Flavour::Empty).then_some(scan);
+    ClientSettings { policy_poll: 90 * MINUTE, software, ..ClientSettings::default() }
+}
+
 fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let audit = |verdict| AuditPage::new(f.shell("audit"), first(), f.page(f.audit(), 1_048), verdict);
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
     let bad = AuditVerdict { entries: 1_048, broken_at: Some(17), head: hash(200) };
-    let path = ScanPath { path: f.text("/opt"), names: vec![f.text("*.jar")], recursive: true };
-    let scan = SoftwareScan { paths: vec![path], exclude: vec![], files: 5_000, seconds: 60 };
-    let software = (f != Flavour::Empty).then_some(scan);
-    let settings = ClientSettings { policy_poll: 90 * MINUTE, software, ..ClientSettings::default() };
+    let settings = settings(f);
     let mut analyst = f.shell("settings");
     analyst.admin.role = Role::ReadOnlyAnalyst;
     vec![

@@ -27,11 +27,12 @@ async fn one_byte_over_the_limit_is_refused_everywhere() {
         let limit = match route.about.operation {
             "application_create" => 3_000,
             "content_upload" => 4_000,
+            "collection_import" => muster_model::limits::COLLECTION_IMPORT_BYTES,
             _ => 2_000,
         };
         let media = match route.about.operation {
             "application_create" => "application/cose",
-            "content_upload" => "application/octet-stream",
+            "content_upload" | "collection_import" => "application/octet-stream",
             _ => "application/json",
         };
         let path =

@@ -145,11 +145,19 @@ pub(super) fn statements(dialect: Dialect, catalogue: &Catalogue) -> Result<Vec<
         // One that is built in has its table from a migration, and a definition of its own has another version.
         if class.version > 0 {
             text.push_str(&class_table(class));
+        } else if more().contains(&class.name) {
+            text.push_str(&own_table(class));
         }
         text.push_str(&format!("DROP VIEW IF EXISTS v_GS_{0};\nDROP VIEW IF EXISTS v_HS_{0};\n", class.name));
         text.push_str(&views(class));
     }
     Ok(super::migrate::split(&dialect.schema(&text)).map(str::to_owned).collect())
+}
+
+/// The table of a class that is built in and that no migration makes.
+fn own_table(class: &Class) -> String {
+    let text = class_table(class).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS");
+    text.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS")
 }
 
 /// Runs schema statements of a class whose names were looked at.
@@ -218,8 +226,7 @@ pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
     }
     for class in Catalogue::built_in().classes().iter().filter(|class| more().contains(&class.name)) {
         is_plain(class)?;
-        let text = class_table(class).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS");
-        run(tx, text.replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS")).await?;
+        run(tx, own_table(class)).await?;
     }
     let own = all(tx.conn()).await?;
     let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);

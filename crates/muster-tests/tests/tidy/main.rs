@@ -8,6 +8,7 @@ mod budgets;
 mod documents;
 mod fences;
 mod headers;
+mod limits;
 mod matrix;
 mod seeds;
 mod source;

@@ -50,6 +50,8 @@ enum Short {
     /// `true`: blanks at the end are cut before.
     Like(Sought, bool),
     Number(Comparison, i64),
+    /// As [`Self::Number`], of a moment: one that nobody can count with is unknown.
+    Moment(Comparison, i64),
     Numbers(HashSet<i64>),
     /// Boundaries between the attribute and a moment, or from that moment to it.
     Age {
@@ -89,7 +91,8 @@ fn sought(pattern: &Pattern) -> Sought {
 impl Short {
     fn of(test: &Test, clock: Clock) -> Option<Self> {
         match test {
-            Test::IsNull(Value::Field(_)) => Some(Self::Null),
+            // A moment that nobody can count with is none.
+            Test::IsNull(Value::Field(field)) if field.attribute.kind != Kind::Moment => Some(Self::Null),
             Test::Compare(domain, comparison, left, right) => match (left, right) {
                 (left, right) if right.is_constant() => Self::compare(*domain, *comparison, left, right, clock),
                 (left, right) if left.is_constant() => Self::compare(*domain, turned(*comparison), right, left, clock),
@@ -128,7 +131,7 @@ impl Short {
                 Some(Self::Number(comparison, number))
             }
             (Domain::Moment, Value::Field(field), Cell::Int(moment)) if field.attribute.kind == Kind::Moment => {
-                Some(Self::Number(comparison, moment))
+                Some(Self::Moment(comparison, moment))
             }
             (Domain::Number, Value::DateDiff(part, from, to), Cell::Int(number)) => {
                 let (from_field, other) = match (&**from, &**to) {
@@ -176,6 +179,10 @@ impl Short {
                 }
             }
             (Self::Number(comparison, number), Datum::Int(it)) => comparison.holds(it.cmp(number)),
+            (Self::Moment(comparison, moment), Datum::Int(it)) => {
+                let Some(it) = date::known(*it) else { return Some(None) };
+                comparison.holds(it.cmp(moment))
+            }
             (Self::Numbers(numbers), Datum::Int(it)) => numbers.contains(it),
             (Self::Age { part, from_field, local, offset, comparison, number }, Datum::Int(moment)) => {
                 let Some(of) = date::known(moment.saturating_add(*offset)) else { return Some(None) };
