@@ -1,7 +1,6 @@
 //! Inventories of foreign collectors. Who sends one is known by its certificate; what it says goes into classes of its own, and never
 //! into those of the agent.
 
-use super::budget;
 use crate::{
     Ctx, Site, SiteError, authz,
     knowledge::inventory::{
@@ -31,7 +30,8 @@ use std::time::Instant;
 /// Hours after which a collector shall ask again.
 const HOURS: u32 = 24;
 
-/// Takes what a foreign collector on a device sends, packed as its content type says. Returns the answer, which is XML.
+/// Takes what a foreign collector on a device sends, packed as its content type says. Returns the answer, which is XML. It has a place for it
+/// ([`crate::report_admitted`]).
 ///
 /// # Errors
 /// `unauthenticated`; `device_not_active`; `unsupported_media_type`; `malformed` and `too_large`: nothing of it is taken, and what came is put aside.
@@ -41,7 +41,6 @@ pub async fn foreign_submit(ctx: &Ctx, site: &Site, content_type: &str, body: Ve
         let detail = "Send application/xml, application/x-compress-zlib or application/x-compress-gzip.";
         return Err(SiteError::refused(Code::UnsupportedMediaType, detail));
     };
-    let _working = budget::report_admitted(ctx, site).await?;
     let bounds = Bounds {
         decoded_bytes: FOREIGN_DECODED_BYTES,
         rows: site.limits.section_rows,
