@@ -20,7 +20,8 @@ fuzz_target!(|text: &str| {
     }
     match wql::check(&parsed, Schema::built_in()) {
         Ok(checked) => {
-            let _ = (checked.classes(), checked.rule().is_ok(), checked.select.is_of_each(), checked.select.collections());
+            let _ =
+                (checked.classes(), checked.rule().is_ok(), checked.select.is_of_each(), checked.select.collections());
             if let Some(again) = again {
                 let second = wql::check(&again, Schema::built_in()).expect("what was sound is sound");
                 assert_eq!(second.select, checked.select, "and means the same");
