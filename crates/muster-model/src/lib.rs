@@ -26,6 +26,7 @@ pub mod status;
 pub mod time;
 pub mod title;
 pub mod version;
+pub mod window;
 pub mod wql;
 
 /// A payload that travels signed. The content type stands in the signed header, so that a signature over one kind of

@@ -1,4 +1,5 @@
-//! Schedules, as Configuration Manager has them: when something is due again. All in UTC.
+//! Schedules, as Configuration Manager has them: when something is due again. By the calendar alone: collections have it in UTC,
+//! maintenance windows also as a clock on the wall shows it.
 
 use crate::time::{DAY, HOUR, MINUTE, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,15 @@ pub enum Recurrence {
         week: u8,
         /// Every so many months, 1 to 12.
         months: u8,
+        /// So many days later, 0 to 4: the day after patch Tuesday is 1.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        offset: u8,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// One token of a schedule.
@@ -72,8 +81,8 @@ impl ScheduleToken {
             }
             Recurrence::Weekly { day, weeks } => (1..=7).contains(&day) && (1..=4).contains(&weeks),
             Recurrence::MonthlyByDate { day, months } => day <= 31 && (1..=12).contains(&months),
-            Recurrence::MonthlyByWeekday { day, week, months } => {
-                (1..=7).contains(&day) && week <= 4 && (1..=12).contains(&months)
+            Recurrence::MonthlyByWeekday { day, week, months, offset } => {
+                (1..=7).contains(&day) && week <= 4 && (1..=12).contains(&months) && offset <= 4
             }
         };
         numbers && (0..=LAST_START).contains(&self.start.0)
@@ -102,11 +111,11 @@ impl ScheduleToken {
                 let day = if day == 0 { last } else { i64::from(day) };
                 (day <= last).then(|| days_of(year, month, day))
             }),
-            Recurrence::MonthlyByWeekday { day, week, months } => self.monthly(now, months, |year, month| {
+            Recurrence::MonthlyByWeekday { day, week, months, offset } => self.monthly(now, months, |year, month| {
                 let (day, last) = (i64::from(day) - 1, month_days(year, month));
                 let first = 1 + (day - weekday(days_of(year, month, 1))).rem_euclid(7);
                 let at = if week == 0 { first + (last - first) / 7 * 7 } else { first + (i64::from(week) - 1) * 7 };
-                (at <= last).then(|| days_of(year, month, at))
+                (at <= last).then(|| days_of(year, month, at) + i64::from(offset))
             }),
         }
     }
@@ -118,7 +127,8 @@ impl ScheduleToken {
             year * 12 + month - 1
         };
         let (begin, step, of_day) = (month_of(self.start.0), i64::from(months.max(1)), self.start.0.rem_euclid(DAY));
-        let behind = (month_of(now.0.clamp(self.start.0, LAST_START)) - begin) / step;
+        // One before: its day and an offset may lie in the month after it.
+        let behind = ((month_of(now.0.clamp(self.start.0, LAST_START)) - begin) / step - 1).max(0);
         let candidates = (behind..behind + 100).filter_map(|at| {
             let month = begin + at * step;
             Some(day_in(month.div_euclid(12), month.rem_euclid(12) + 1)? * DAY + of_day)
@@ -212,10 +222,15 @@ mod tests {
         assert_eq!(last.after(at(2028, 2, 1, 0)), Some(at(2028, 2, 29, 0)));
         let day31 = token(at(2026, 1, 1, 0), Recurrence::MonthlyByDate { day: 31, months: 1 });
         assert_eq!(day31.after(at(2026, 4, 1, 0)), Some(at(2026, 5, 31, 0)), "April has none");
-        let patch = token(at(2026, 1, 1, 2), Recurrence::MonthlyByWeekday { day: 3, week: 2, months: 1 });
+        let patch = token(at(2026, 1, 1, 2), Recurrence::MonthlyByWeekday { day: 3, week: 2, months: 1, offset: 0 });
         assert_eq!(patch.after(at(2026, 9, 1, 0)), Some(at(2026, 9, 8, 2)), "the second Tuesday");
-        let friday = token(at(2026, 1, 1, 2), Recurrence::MonthlyByWeekday { day: 6, week: 0, months: 3 });
+        let friday = token(at(2026, 1, 1, 2), Recurrence::MonthlyByWeekday { day: 6, week: 0, months: 3, offset: 0 });
         assert_eq!(friday.after(at(2026, 2, 1, 0)), Some(at(2026, 4, 24, 2)), "the last Friday of every third month");
+        // 2026-09-30 is the last Wednesday of its month; two days later is October.
+        let late = Recurrence::MonthlyByWeekday { day: 4, week: 0, months: 1, offset: 2 };
+        let late = token(at(2026, 1, 1, 2), late);
+        assert_eq!(late.after(at(2026, 10, 1, 0)), Some(at(2026, 10, 2, 2)));
+        assert_eq!(late.after(at(2026, 10, 2, 2)), Some(at(2026, 10, 30, 2)));
     }
 
     #[test]
@@ -227,7 +242,7 @@ mod tests {
             Recurrence::Interval { days: 0, hours: 0, minutes: 0 },
             Recurrence::Weekly { day: 0, weeks: 1 },
             Recurrence::MonthlyByDate { day: 32, months: 1 },
-            Recurrence::MonthlyByWeekday { day: 1, week: 5, months: 1 },
+            Recurrence::MonthlyByWeekday { day: 1, week: 5, months: 1, offset: 0 },
         ];
         for every in odd {
             assert!(!ScheduleToken { start: UnixMillis(0), every }.is_sound());

@@ -205,6 +205,7 @@ fn recurrence(token: &Instance) -> Result<ScheduleToken, String> {
             day: number("Day"),
             week: number("WeekOrder"),
             months: number("ForNumberOfMonths"),
+            offset: 0,
         },
         _ => return Err(format!("A schedule of the class {} is not known.", shown(&token.class))),
     };
@@ -289,7 +290,7 @@ fn token_text(token: &ScheduleToken) -> String {
         Recurrence::MonthlyByDate { day, months } => {
             ("RecurMonthlyByDate", vec![("MonthDay", day), ("ForNumberOfMonths", months)])
         }
-        Recurrence::MonthlyByWeekday { day, week, months } => {
+        Recurrence::MonthlyByWeekday { day, week, months, .. } => {
             ("RecurMonthlyByWeekday", vec![("Day", day), ("WeekOrder", week), ("ForNumberOfMonths", months)])
         }
     };

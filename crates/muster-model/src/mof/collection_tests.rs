@@ -90,7 +90,7 @@ fn what_is_written_is_read_again_to_the_same() {
         Recurrence::Interval { days: 1, hours: 2, minutes: 3 },
         Recurrence::Weekly { day: 3, weeks: 2 },
         Recurrence::MonthlyByDate { day: 0, months: 3 },
-        Recurrence::MonthlyByWeekday { day: 3, week: 2, months: 1 },
+        Recurrence::MonthlyByWeekday { day: 3, week: 2, months: 1, offset: 0 },
     ];
     let one = MofCollection {
         id: "ABC00014".to_owned(),

@@ -14,7 +14,7 @@ use muster_model::{
     id::CollectionId,
     limits,
     problem::Code,
-    schedule,
+    schedule::{self, Recurrence, ScheduleToken},
 };
 use muster_store::{
     Connection, Tx,
@@ -47,7 +47,11 @@ fn checked(set: CollectionSet) -> Result<CollectionSet, SiteError> {
     if set.schedule.len() > limits::COLLECTION_SCHEDULES {
         return Err(malformed(format!("A schedule has at most {} tokens.", limits::COLLECTION_SCHEDULES)));
     }
-    if let Some(odd) = set.schedule.iter().find(|token| !token.is_sound()) {
+    // Days after a day of the week are for maintenance windows; a schedule with them could not be exported.
+    let odd = |token: &&ScheduleToken| {
+        !token.is_sound() || matches!(token.every, Recurrence::MonthlyByWeekday { offset: 1.., .. })
+    };
+    if let Some(odd) = set.schedule.iter().find(odd) {
         return Err(malformed(format!("A token of the schedule has a number outside of its range: {:?}.", odd.every)));
     }
     Ok(set)
