@@ -91,6 +91,10 @@ uuid_id!(
     BoundaryId, "a boundary id"
 );
 uuid_id!(
+    /// A query that is kept.
+    SavedQueryId, "a query id"
+);
+uuid_id!(
     /// A boundary group.
     BoundaryGroupId, "a boundary group id"
 );

@@ -142,6 +142,13 @@ pub const WQL_JOINED: usize = 12;
 /// See [`WQL_CLASSES`].
 pub const WQL_COLUMNS: usize = 500;
 
+/// Queries that a site keeps. A large site of Configuration Manager has some hundred.
+pub const SAVED_QUERIES: u64 = 2_000;
+/// Characters of a comment on a query.
+pub const QUERY_COMMENT: usize = 500;
+/// Characters of a query in an entry of the audit log.
+pub const AUDIT_QUERY: usize = 4_000;
+
 /// Collections of a site. Configuration Manager has no hard limit; large sites have a few thousand. All of them are in memory.
 pub const COLLECTIONS: u64 = 20_000;
 /// Rules of one collection: an administrator's list of machines is the longest.

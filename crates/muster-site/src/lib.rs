@@ -43,7 +43,7 @@ pub use identity::{
     certificate::{certificate_list, certificate_renew, certificate_revoke, server_certificate_issue},
     conflict::{conflict_decide, conflict_list, conflict_show},
     connection::{device_connected, device_seen, device_seen_flush},
-    database::{database_check, database_copy, database_migrate, database_show, database_standing},
+    database::{database_check, database_copy, database_migrate, database_reader, database_show, database_standing},
     device::{device_block, device_block_many, device_list, device_retire, device_revoke, device_show, device_unblock},
     enrolment::{enrolment_approve, enrolment_list, enrolment_poll, enrolment_refuse, enrolment_request},
     enterprise::{device_identified, enterprise_change},
@@ -85,7 +85,8 @@ pub use knowledge::{
         history::{Purge, history_compare, history_list, history_purge, history_show},
         inventory_show, inventory_summary, inventory_sweep,
     },
-    query::{query_check, query_run},
+    query::{query_check, query_run, query_sql},
+    saved_query::{query_delete, query_list, query_run_saved, query_save, query_show},
     title::{TitleWork, title_list, title_rules_show, title_rules_update, title_show, title_test, title_work},
 };
 pub use site::{Site, SiteParts};

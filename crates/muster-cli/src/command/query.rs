@@ -1,20 +1,28 @@
-//! `muster query`: questions in WQL.
+//! `muster query`: questions in WQL and SQL, now and kept.
 
-use super::Context;
+use super::{Context, Part, ask::confirm};
 use crate::{CliError, output, when};
 use clap::Subcommand;
 use muster_model::{
-    api::{QueryCheck, QueryChecked, QueryColumn, QueryFinding, QueryResult, QueryRun},
+    api::{
+        PageQuery, QueryCheck, QueryChecked, QueryColumn, QueryFinding, QueryLanguage, QueryResult, QueryRun,
+        QuerySave, QuerySql, SavedQuery, SavedQueryRun,
+    },
+    id::Name,
     inventory::Value,
     time::UnixMillis,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Run a query in WQL
+    /// Run a query
     Run {
-        /// The query: "select Name from SMS_R_System where ..."
-        query: String,
+        /// A query in WQL ("select Name from SMS_R_System where ..."), or the name of one that is kept
+        #[arg(required_unless_present = "sql")]
+        query: Option<String>,
+        /// One SELECT in the database's SQL, over the views for reports (v_R_System, v_GS_...). It is noted in the audit log
+        #[arg(long, value_name = "SELECT", conflicts_with = "query")]
+        sql: Option<String>,
         /// Rows at most
         #[arg(long, default_value_t = 1_000)]
         limit: u32,
@@ -24,6 +32,32 @@ pub(super) enum Verb {
         /// Comma-separated values instead of a table
         #[arg(long)]
         csv: bool,
+    },
+    /// Keep a query under a name, for all administrators; one of the same name is replaced
+    Save {
+        /// The name
+        name: Name,
+        /// The query, in WQL
+        #[arg(required_unless_present = "sql")]
+        query: Option<String>,
+        /// One SELECT in the database's SQL instead
+        #[arg(long, value_name = "SELECT", conflicts_with = "query")]
+        sql: Option<String>,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+    /// List the queries that are kept
+    List(Part),
+    /// Show a query that is kept
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Keep a query no more
+    Delete {
+        /// Its name
+        name: String,
     },
     /// Say what is wrong with a query, and what is often a mistake
     Check {
@@ -35,13 +69,32 @@ pub(super) enum Verb {
 impl Verb {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
         match self {
-            Self::Run { query, limit, utc_offset, csv } => {
-                let request = QueryRun { query, limit, utc_offset_minutes: utc_offset };
-                let found = ctx.client().await?.query_run(&request).await?;
+            Self::Run { query, sql, limit, utc_offset, csv } => {
+                let asked = Asked { query: query.unwrap_or_default(), sql, limit, utc_offset };
+                let found = asked.run(ctx).await?;
                 if csv {
                     return ctx.out.line(as_csv(&found).trim_end());
                 }
-                ctx.out.value(&found, |found| table(&request.query, found))
+                ctx.out.value(&found, |found| table(&asked.query, found))
+            }
+            Self::Save { name, query, sql, comment } => {
+                let language = if sql.is_some() { QueryLanguage::Sql } else { QueryLanguage::Wql };
+                let save = QuerySave { name, language, query: sql.or(query).unwrap_or_default(), comment };
+                let kept = ctx.client().await?.query_save(&save).await?;
+                ctx.out.value(&kept, |kept| {
+                    format!("The query {} is kept; `muster query run` runs it by its name.", kept.name)
+                })
+            }
+            Self::List(part) => query_list(ctx, part).await,
+            Self::Show { name } => {
+                let kept = named(ctx, &name).await?;
+                ctx.out.value(&kept, |kept| shown(ctx, kept))
+            }
+            Self::Delete { name } => {
+                let kept = named(ctx, &name).await?;
+                confirm(ctx, &format!("The query {} of {} is kept no more.", kept.name, kept.owner))?;
+                let gone = ctx.client().await?.query_delete(kept.id).await?;
+                ctx.out.value(&gone, |gone| format!("The query {} is kept no more.", gone.name))
             }
             Self::Check { query } => {
                 let checked = ctx.client().await?.query_check(&QueryCheck { query: query.clone() }).await?;
@@ -49,6 +102,81 @@ impl Verb {
             }
         }
     }
+}
+
+/// What is to be run.
+struct Asked {
+    query: String,
+    sql: Option<String>,
+    limit: u32,
+    utc_offset: i32,
+}
+
+impl Asked {
+    async fn run(&self, ctx: &Context) -> Result<QueryResult, CliError> {
+        let (limit, utc_offset_minutes) = (self.limit, self.utc_offset);
+        if let Some(statement) = self.sql.clone() {
+            return Ok(ctx.client().await?.query_sql(&QuerySql { statement, limit }).await?);
+        }
+        // No name begins like this.
+        let first = self.query.split_whitespace().next().unwrap_or_default();
+        if first.eq_ignore_ascii_case("select") {
+            let request = QueryRun { query: self.query.clone(), limit, utc_offset_minutes };
+            return Ok(ctx.client().await?.query_run(&request).await?);
+        }
+        let kept = named(ctx, &self.query).await?;
+        let request = SavedQueryRun { limit, utc_offset_minutes };
+        Ok(ctx.client().await?.query_run_saved(kept.id, &request).await?)
+    }
+}
+
+/// The query that is kept under this name.
+async fn named(ctx: &Context, name: &str) -> Result<SavedQuery, CliError> {
+    let client = ctx.client().await?;
+    let mut offset = 0;
+    loop {
+        let page = client.query_list(&PageQuery { offset, limit: 500 }).await?;
+        offset += page.items.len() as u64;
+        let last = page.items.is_empty() || offset >= page.total;
+        if let Some(found) = page.items.into_iter().find(|kept| kept.name.as_str() == name) {
+            return Ok(found);
+        }
+        if last {
+            return Err(CliError::Usage(format!(
+                "no query is kept under the name {name:?}; `muster query list` shows them"
+            )));
+        }
+    }
+}
+
+async fn query_list(ctx: &Context, part: Part) -> Result<(), CliError> {
+    let page = ctx.client().await?.query_list(&part.query()).await?;
+    ctx.out.value(&page, |page| {
+        let rows = page.items.iter().map(|kept| {
+            [
+                kept.name.to_string(),
+                kept.language.to_string(),
+                kept.owner.clone(),
+                when::human(ctx.now, kept.changed),
+                output::clean(&kept.comment),
+            ]
+        });
+        let table = output::table(["NAME", "LANGUAGE", "OWNER", "CHANGED", "COMMENT"], rows);
+        output::listed(&table, page.items.len(), page.total, page.offset, "No queries are kept.")
+    })
+}
+
+fn shown(ctx: &Context, kept: &SavedQuery) -> String {
+    let (changed, comment) = (when::human(ctx.now, kept.changed), output::clean(&kept.comment));
+    let lines: Vec<String> = kept.query.lines().map(|line| format!("  {}", output::clean(line))).collect();
+    format!(
+        "{} ({}), of {}\nChanged {changed} by {}\n{comment}\n{}\n",
+        kept.name,
+        kept.language,
+        kept.owner,
+        kept.changed_by,
+        lines.join("\n")
+    )
 }
 
 fn text(value: Option<&Value>, column: &QueryColumn) -> String {

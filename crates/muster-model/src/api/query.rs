@@ -1,6 +1,10 @@
-//! Queries in WQL: checked, and run now.
+//! Queries in WQL and SQL: checked, run now, and kept.
 
-use crate::inventory::Value;
+use crate::{
+    id::{Name, SavedQueryId},
+    inventory::Value,
+    time::UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 /// Rows of one answer.
@@ -76,5 +80,68 @@ api! {
         complete: bool,
         /// What is allowed, and often a mistake.
         lints: Vec<QueryFinding>,
+    }
+}
+api! {
+    /// The language of a query.
+    enum QueryLanguage {
+        /// Configuration Manager's.
+        Wql = "wql",
+        /// The database's.
+        Sql = "sql",
+    }
+}
+api! {
+    /// `POST /api/v1/queries/sql`.
+    struct QuerySql {
+        /// One SELECT over the views for reports, whose names begin with `v_`.
+        statement: String,
+        /// Rows wanted; at most 10,000.
+        #[serde(default = "thousand")] limit: u32,
+    }
+}
+api! {
+    /// `POST /api/v1/queries`: a query to be kept. One of the same name is replaced.
+    struct QuerySave {
+        /// What people call it.
+        name: Name,
+        /// Its language.
+        language: QueryLanguage,
+        /// The query.
+        query: String,
+        /// What it is for.
+        #[serde(default)] comment: String,
+    }
+}
+api! {
+    /// A query that is kept.
+    struct SavedQuery {
+        /// The id.
+        id: SavedQueryId,
+        /// What people call it.
+        name: Name,
+        /// Its language.
+        language: QueryLanguage,
+        /// The query.
+        query: String,
+        /// What it is for.
+        comment: String,
+        /// Who kept it first.
+        owner: String,
+        /// When it was changed last.
+        changed: UnixMillis,
+        /// Who changed it.
+        changed_by: String,
+        /// How often it was changed.
+        revision: u64,
+    }
+}
+api! {
+    /// `POST /api/v1/queries/{id}/run`.
+    struct SavedQueryRun {
+        /// Rows wanted; at most 10,000.
+        #[serde(default = "thousand")] limit: u32,
+        /// Minutes that the site's local time is ahead of UTC, for a query in WQL.
+        #[serde(default)] utc_offset_minutes: i32,
     }
 }

@@ -5,7 +5,7 @@ use super::{runtime, say};
 use crate::{clock::System, config, layout::Layout, serve};
 use muster_site::{
     Ctx, SiteError,
-    identity::database::{Copied, Finding, Progress, Stage, Standing},
+    identity::database::{Copied, Finding, Progress, Role, Stage, Standing},
     site::Sources,
 };
 use std::{
@@ -31,6 +31,8 @@ pub(super) enum DatabaseCommand {
     Migrate(Migrate),
     /// Hold the schema against this version, column for column, and look whether what is stored is whole. Ends with 1 when it is not.
     Check(At),
+    /// Make the role of PostgreSQL as which administrators' SQL is asked, and give it the views for reports; or say who can.
+    Reader(At),
     /// Copy the stopped site into another, empty database, and compare every row. The site stays where it is until you change its
     /// configuration.
     Copy(CopyTo),
@@ -64,6 +66,7 @@ pub(super) fn run(command: &DatabaseCommand) -> Result<ExitCode, String> {
     match command {
         DatabaseCommand::Migrate(args) => migrate(args),
         DatabaseCommand::Check(at) => check(at),
+        DatabaseCommand::Reader(at) => reader(at),
         DatabaseCommand::Copy(args) => copy(args),
     }
 }
@@ -137,6 +140,25 @@ fn check(at: &At) -> Result<ExitCode, String> {
         return Ok(ExitCode::FAILURE);
     }
     say("The schema is this version's, column for column, and what is stored is whole.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reader(at: &At) -> Result<ExitCode, String> {
+    let (_, url) = place(at)?;
+    match runtime()?.block_on(muster_site::database_reader(&context(), &url)).map_err(sentence)? {
+        Role::None => {
+            say("SQLite has no roles: SQL is asked on a connection that can only read, and there is nothing to do.")
+        }
+        Role::There(name) => {
+            say(&format!("SQL is asked as {name}, which may read the views for reports and nothing else."))
+        }
+        Role::Ask(statements) => {
+            say("The site's own role may not make another one. Let somebody who may say this in the site's database:");
+            statements.iter().for_each(|statement| say(&format!("  {statement};")));
+            say("Then run this again.");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

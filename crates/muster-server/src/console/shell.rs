@@ -54,6 +54,8 @@ pub(crate) enum Done {
     IssuerRemoved,
     BoundarySaved,
     BoundaryRemoved,
+    QueryKept,
+    QueryDeleted,
     CollectionSaved,
     CollectionAsked,
     CollectionDeleted,
@@ -65,7 +67,7 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 23] = [
+    const ALL: [(Self, &str, &str); 25] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -108,6 +110,8 @@ impl Done {
         (Self::DiscoverySaved, "discovery-saved", "It was saved. The next run reads everything."),
         (Self::DiscoveryAsked, "discovery-asked", "The directory is read within seconds."),
         (Self::ResourceRemoved, "resource-removed", "The resource was removed, with what discovery said of it."),
+        (Self::QueryKept, "query-kept", "The query is kept. Everybody who signs in can run it."),
+        (Self::QueryDeleted, "query-deleted", "The query is kept no more."),
         (Self::SettingsSaved, "settings-saved", "The client settings were saved and go out with the next policy."),
     ];
 

@@ -32,15 +32,15 @@ use askama::Template;
 use muster_model::{
     api::{
         AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
-        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryResult, ResourceQuery, Role, TitleQuery,
-        TokenCreated,
+        MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryLanguage, QueryResult, ResourceQuery,
+        Role, SavedQuery, TitleQuery, TokenCreated,
     },
     id::TokenId,
     inventory::Value,
     policy::{ClientSettings, ScanPath, SoftwareScan},
     problem::Code,
     status::DeploymentState,
-    time::{HOUR, MINUTE},
+    time::{HOUR, MINUTE, UnixMillis},
 };
 
 /// Every page there is, by name.
@@ -277,6 +277,17 @@ fn queries(f: Flavour) -> QueriesPage {
         complete: empty,
         lints: Vec::new(),
     };
+    let kept = SavedQuery {
+        id: "0190a000-0000-7000-8000-0000000000a1".parse().unwrap(),
+        name: "Old clients".parse().unwrap(),
+        language: QueryLanguage::Sql,
+        query: f.text("select Name0 from v_R_System"),
+        comment: f.text("Who has to be looked at"),
+        owner: f.text("Ada"),
+        changed: UnixMillis(1_790_000_000_000),
+        changed_by: f.text("Ada"),
+        revision: 1,
+    };
     let checked = QueryChecked {
         canonical: None,
         rule: true,
@@ -287,6 +298,8 @@ fn queries(f: Flavour) -> QueriesPage {
     QueriesPage {
         shell: f.shell("queries"),
         query: f.text("select * from SMS_R_System"),
+        language: QueryLanguage::Wql,
+        kept: f.page(vec![kept], 1),
         checked: Some(checked),
         result: Some(result),
         problem: None,

@@ -83,6 +83,8 @@ async fn every_change_needs_the_right_to_change() {
         "deployment_preview",
         "query_check",
         "query_run",
+        "query_run_saved",
+        "query_sql",
         "session_code",
         "session_challenge",
         "session_create",

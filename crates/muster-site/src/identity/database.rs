@@ -5,12 +5,13 @@ use crate::{Ctx, SiteError, audit, authz};
 use muster_model::{id::Hash, problem::Code};
 use muster_store::{
     Store, StoreError,
-    db::{SchemaState, copy, schema, site_row},
+    db::{SchemaState, copy, schema, site_row, sql},
     transaction,
 };
 
 pub use copy::{Copied, Progress, Stage, Standing, Watch};
 pub use schema::Finding;
+pub use sql::Role;
 
 /// SHA-256, for the store, which has no cryptography.
 struct Digest(muster_trust::Sha256);
@@ -131,4 +132,27 @@ async fn note(ctx: &Ctx, store: &Store, to: &str) -> Result<(), SiteError> {
     transaction!(store, "database_copy", |tx| {
         audit::append(tx, ctx, "database_copy", "database".to_owned(), detail.clone()).await
     })
+}
+
+/// Makes the role as which SQL is asked, where the database permits it, and gives it the views for reports.
+///
+/// # Errors
+/// `unauthenticated`; `conflict` when the database refuses it.
+pub async fn database_reader(ctx: &Ctx, url: &str) -> Result<Role, SiteError> {
+    authz::site(ctx)?;
+    let store = Store::open_as_it_is(url).await.map_err(opened)?;
+    let outcome = reader(ctx, &store).await;
+    store.close().await;
+    outcome
+}
+
+async fn reader(ctx: &Ctx, store: &Store) -> Result<Role, SiteError> {
+    let made = sql::role(store).await.map_err(opened)?;
+    if let Role::There(name) = &made {
+        let detail = format!("The role {name} may read the views for reports, and SQL is asked as it.");
+        transaction!(store, "database_reader", |tx| {
+            audit::append(tx, ctx, "database_reader", "database".to_owned(), detail.clone()).await
+        })?;
+    }
+    Ok(made)
 }

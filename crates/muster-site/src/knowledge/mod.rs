@@ -4,4 +4,5 @@ pub mod collection;
 pub mod discovery;
 pub mod inventory;
 pub mod query;
+pub mod saved_query;
 pub mod title;

@@ -53,7 +53,7 @@ async fn shown(test: &TestSite, clock: Clock, classes: &BTreeSet<String>) -> Row
     let mut all = HashMap::new();
     for class in classes {
         let query = checked(&format!("select * from {class}")).unwrap();
-        let table = store_wql::run(&test.store.store, &query, clock, 5_000, Duration::from_secs(20)).await;
+        let table = store_wql::run(&test.store.store, &query, clock, 5_000, Duration::from_secs(20), None).await;
         let rows = table.unwrap().unwrap().rows.into_iter().map(|row| {
             let values = query.select.outputs.iter().zip(row).filter_map(|(output, value)| {
                 let value = match (output.field.attribute.shape, value?) {

@@ -29,6 +29,7 @@ mod inventory;
 mod loop_story;
 mod outbox;
 mod policy;
+mod query;
 mod report;
 mod revocation;
 mod secret;

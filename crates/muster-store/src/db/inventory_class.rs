@@ -101,6 +101,9 @@ pub async fn put(tx: &mut Tx, before: Option<&Class>, row: &ClassRow) -> Result<
         None => {
             run(tx, class_table(class)).await?;
             run(tx, views(class)).await?;
+            for kind in ["v_GS", "v_HS"] {
+                super::sql::grant(tx, &format!("{kind}_{}", class.name)).await?;
+            }
         }
         Some(before) => {
             for attribute in class.attributes.iter().skip(before.attributes.len()) {
@@ -204,7 +207,8 @@ async fn one_view(tx: &mut Tx, name: &str, text: String) -> Result<(), StoreErro
     if !readers.is_empty() {
         return Err(StoreError::ViewInUse { view: name.to_lowercase(), by: readers.join(", ") });
     }
-    run(tx, format!("DROP VIEW {name};\n{text}")).await
+    run(tx, format!("DROP VIEW {name};\n{text}")).await?;
+    super::sql::grant(tx, name).await
 }
 
 /// What reads a view, on PostgreSQL.

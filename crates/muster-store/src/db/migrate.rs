@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (14, include_str!("../../migrations/0014_catalogue.sql")),
     (15, include_str!("../../migrations/0015_collection.sql")),
     (17, include_str!("../../migrations/0017_name.sql")),
+    (18, include_str!("../../migrations/0018_saved_query.sql")),
     (20, include_str!("../../migrations/0020_discovery.sql")),
     (21, include_str!("../../migrations/0021_directory.sql")),
     (22, include_str!("../../migrations/0022_section_change.sql")),

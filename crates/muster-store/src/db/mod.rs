@@ -41,10 +41,12 @@ mod migrate;
 pub mod network;
 pub mod policy_body;
 pub mod quarantine;
+mod reader;
 pub mod report_hour;
 pub mod resource;
 pub mod resource_group;
 pub mod revocation;
+pub mod saved_query;
 pub mod schema;
 pub mod secret;
 pub mod serial;
@@ -52,6 +54,7 @@ pub mod session;
 pub mod setting;
 pub mod site_row;
 pub mod software_title;
+pub mod sql;
 pub mod timeline;
 pub mod token;
 pub mod trust_bundle;
@@ -59,6 +62,7 @@ pub mod wql;
 
 pub use dialect::Dialect;
 pub use migrate::{State as SchemaState, Step as SchemaStep};
+pub use reader::Leave;
 
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Transaction, any::AnyPoolOptions, pool::PoolConnection};
 use std::time::Duration;

@@ -19,6 +19,7 @@ mod resource;
 mod schema;
 mod session;
 mod site_row;
+mod sql;
 mod token;
 mod wql;
 

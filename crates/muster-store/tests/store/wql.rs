@@ -267,7 +267,7 @@ async fn queries_find_what_was_worked_out_by_hand() {
             let plain: Vec<i64> = eval::members(&query, &Rows, CLOCK).into_iter().collect();
             let members = store_wql::members(&mut conn, dialect, &query, CLOCK, None).await;
             let one = store_wql::members(&mut conn, dialect, &query, CLOCK, Some(&[FIRST])).await;
-            let table = store_wql::run(&test.store, &query, CLOCK, 100, Duration::from_secs(20)).await;
+            let table = store_wql::run(&test.store, &query, CLOCK, 100, Duration::from_secs(20), None).await;
             let few = expected(&found.iter().copied().filter(|n| *n == 1).collect::<Vec<_>>());
             let table_is =
                 matches!(&table, Ok(Some(table)) if table.rows.is_empty() == found.is_empty() && table.complete);

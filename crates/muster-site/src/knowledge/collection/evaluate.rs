@@ -21,7 +21,7 @@ use muster_store::{
     Connection,
     bus::{Notice, Noun},
     db::{
-        collection,
+        Leave, collection,
         collection_member::{self, Evaluation, Version},
         device_change,
     },
@@ -200,7 +200,7 @@ async fn answer(site: &Site, begun: Begun, now: UnixMillis) -> Result<Answer, Si
     if known {
         found |= known_to_site(site, piece.collection, &piece.ask).await?;
     }
-    let found = match ask(site, &queries, &piece.ask, now).await? {
+    let found = match ask(site, &queries, &piece.ask, now, &None).await? {
         Ok(more) => Ok(found | more),
         Err(reason) => Err(reason),
     };
@@ -212,12 +212,13 @@ fn since(site: &Site, began: UnixMillis) -> u64 {
     u64::try_from(site.sources.now().since(began)).unwrap_or_default()
 }
 
-/// Whom these queries give when the database is asked.
+/// Whom these queries give when the database is asked, with the leave of who waits for it.
 pub(super) async fn ask(
     site: &Site,
     queries: &[Query],
     about: &Scope,
     now: UnixMillis,
+    leave: &Leave,
 ) -> Result<Result<RoaringBitmap, String>, SiteError> {
     let mut found = RoaringBitmap::new();
     let scope = match about {
@@ -225,7 +226,7 @@ pub(super) async fn ask(
         _ => Scope::All,
     };
     for query in queries {
-        match query::members(site, &query.text, now, &scope).await? {
+        match query::members(site, &query.text, now, &scope, leave).await? {
             Ok(members) => found |= members,
             Err(reason) => return Ok(Err(format!("Rule {} cannot be asked: {reason}.", query.rule))),
         }

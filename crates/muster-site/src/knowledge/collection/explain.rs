@@ -6,7 +6,7 @@ use super::{
     load::{self, Stored},
     query, rules, why,
 };
-use crate::{Ctx, Site, SiteError, authz};
+use crate::{Ctx, Site, SiteError, authz, knowledge::query::permit};
 use muster_model::{
     api::{
         Collection, CollectionCreate, CollectionExplained, CollectionMember, CollectionPreview, CollectionReason,
@@ -18,6 +18,7 @@ use muster_model::{
 use muster_store::{
     Connection,
     db::{
+        Leave,
         collection::{self, Rule, RuleRow},
         collection_member,
     },
@@ -34,7 +35,7 @@ const NOWHERE: &str = "SMSFFFFF";
 /// Who would be in this collection. The first of them are named.
 ///
 /// # Errors
-/// As `collection_create`, which it does not do.
+/// As `collection_create`, which it does not do; `too_many`: others have asked.
 pub async fn collection_preview(
     ctx: &Ctx,
     site: &Site,
@@ -45,6 +46,7 @@ pub async fn collection_preview(
     if create.rules.len() > limits::COLLECTION_RULES {
         return Err(rules::malformed(format!("A collection has at most {} rules.", limits::COLLECTION_RULES)));
     }
+    let leave = permit()?;
     let mut reader = site.store.reader().await?;
     let mut stored = Stored::read(&mut reader).await?;
     stored.collections.insert(id, rules::row_of(ctx, admin, id, create)?);
@@ -59,7 +61,7 @@ pub async fn collection_preview(
         }
     }
     drop(reader);
-    let found = alone(ctx, site, &graph, &members, id).await?;
+    let found = alone(ctx, site, &graph, &members, id, &leave).await?;
     let devices: Vec<u32> = found.iter().collect();
     let mut reader = site.store.reader().await?;
     let most = u32::try_from(limits::COLLECTION_PREVIEW).unwrap_or(u32::MAX);
@@ -74,6 +76,7 @@ async fn alone(
     graph: &Graph,
     members: &Members,
     id: CollectionId,
+    leave: &Leave,
 ) -> Result<RoaringBitmap, SiteError> {
     let changes = Changes { whole: BTreeSet::from([id]), ..Changes::default() };
     let mut round = Round::new(graph, members, &changes);
@@ -84,7 +87,7 @@ async fn alone(
                 continue;
             }
             let Some(node) = graph.nodes.get(&piece.collection) else { continue };
-            match evaluate::ask(site, &node.queries, &piece.ask, ctx.now).await? {
+            match evaluate::ask(site, &node.queries, &piece.ask, ctx.now, leave).await? {
                 Ok(found) => round.settle(&piece, found),
                 Err(reason) => return Err(rules::malformed(reason)),
             }
@@ -96,7 +99,7 @@ async fn alone(
 /// Why a device is in a collection, or is not: every rule, and the limiting collection.
 ///
 /// # Errors
-/// `unauthenticated`, `not_found`.
+/// `unauthenticated`, `not_found`, `too_many`.
 pub async fn collection_explain(
     ctx: &Ctx,
     site: &Site,
@@ -104,6 +107,7 @@ pub async fn collection_explain(
     device: DeviceId,
 ) -> Result<CollectionExplained, SiteError> {
     authz::see(ctx)?;
+    let leave = permit()?;
     let mut reader = site.store.reader().await?;
     let row = collection::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
     let found = collection_member::of_device(&mut reader, device).await?.ok_or_else(SiteError::not_found)?;
@@ -126,7 +130,7 @@ pub async fn collection_explain(
         reasons.push(reason(None, None, holds, text.to_owned()));
     }
     for rule in &rules {
-        let (relation, one) = judge(ctx, site, rule, &found, resource, &is_in).await?;
+        let (relation, one) = judge((ctx, site, &leave), rule, &found, resource, &is_in).await?;
         match relation {
             Some(CollectionRelation::Exclude) => refused |= !one.holds,
             _ => wanted |= one.holds,
@@ -169,8 +173,7 @@ fn limit(limiting: &Collection, is_in: &BTreeMap<CollectionId, String>, device: 
 
 /// What one rule says of the device.
 async fn judge(
-    ctx: &Ctx,
-    site: &Site,
+    (ctx, site, leave): (&Ctx, &Site, &Leave),
     rule: &RuleRow,
     device: &CollectionMember,
     resource: u32,
@@ -187,7 +190,7 @@ async fn judge(
         Rule::Query(rule_text) => {
             let text = rule_text;
             let scope = Scope::Only(RoaringBitmap::from([resource]));
-            let (holds, mut text) = match query::members(site, text, ctx.now, &scope).await? {
+            let (holds, mut text) = match query::members(site, text, ctx.now, &scope, leave).await? {
                 Ok(found) if found.contains(resource) => (true, format!("The query {name} gives it")),
                 Ok(_) => (false, format!("The query {name} does not give it")),
                 Err(why) => {
@@ -195,7 +198,7 @@ async fn judge(
                     return Ok((None, reason(id, None, false, text)));
                 }
             };
-            let why = why::why(site, rule_text, ctx.now, resource, holds).await?.unwrap_or_default();
+            let why = why::why((site, leave), rule_text, ctx.now, resource, holds).await?.unwrap_or_default();
             if !why.text.is_empty() {
                 text.push_str(if holds { ", " } else { ": " });
                 text.push_str(&why.text);

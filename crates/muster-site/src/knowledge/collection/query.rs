@@ -15,6 +15,7 @@ use muster_model::{
 use muster_store::{
     StoreError,
     db::{
+        Leave,
         device_change::{SYSTEM, USER, USER_GROUP},
         wql as store,
     },
@@ -160,12 +161,14 @@ pub(super) fn planned(site: &Site, text: &str) -> Result<Plan, String> {
     index::plan(&read(&Schema::of(&site.catalogue.load()), text)?)
 }
 
-/// Whom a query gives, of those in the scope; the inner error: it cannot be asked any more.
+/// Whom a query gives, of those in the scope; the inner error: it cannot be asked any more. What takes too long is stopped by the
+/// database itself, so that no reader goes on with it.
 pub(super) async fn members(
     site: &Site,
     text: &str,
     now: UnixMillis,
     scope: &Scope,
+    leave: &Leave,
 ) -> Result<Result<RoaringBitmap, String>, SiteError> {
     let checked = match read(&Schema::of(&site.catalogue.load()), text) {
         Ok(checked) => checked,
@@ -175,16 +178,15 @@ pub(super) async fn members(
         Scope::All => None,
         Scope::Only(only) => Some(only.iter().map(i64::from).collect()),
     };
-    let clock = known::clock(now);
-    let mut reader = site.store.reader().await?;
-    let asked = store::members(&mut reader, site.store.dialect(), &checked, clock, only.as_deref());
-    match tokio::time::timeout(TIME, asked).await {
-        Ok(Ok(found)) => Ok(Ok(load::set(found)?)),
+    let found =
+        store::members_within(&site.store, &checked, known::clock(now), only.as_deref(), TIME, leave.clone()).await;
+    match found {
+        Ok(Some(found)) => Ok(Ok(load::set(found)?)),
+        Ok(None) => Ok(Err(format!("it took longer than {} s", TIME.as_secs()))),
         // What the database refuses of one rule is that rule's error, and no other collection's.
-        Ok(Err(StoreError::Database(error))) if error.as_database_error().is_some() => {
+        Err(StoreError::Database(error)) if error.as_database_error().is_some() => {
             Ok(Err(format!("the database refuses it: {error}")))
         }
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Ok(Err(format!("it took longer than {} s", TIME.as_secs()))),
+        Err(error) => Err(error.into()),
     }
 }

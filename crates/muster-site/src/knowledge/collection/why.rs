@@ -11,7 +11,7 @@ use muster_model::{
         tree::{Condition, Query},
     },
 };
-use muster_store::db::wql as store;
+use muster_store::db::{Leave, wql as store};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -51,6 +51,7 @@ struct Asker<'a> {
     schema: &'a Schema,
     now: UnixMillis,
     resource: u32,
+    leave: &'a Leave,
 }
 
 /// Why a query gives a device, or does not. `None`: it is not known, because the query compares devices with each other or there is
@@ -59,7 +60,7 @@ struct Asker<'a> {
 /// # Errors
 /// When the store fails.
 pub(super) async fn why(
-    site: &Site,
+    (site, leave): (&Site, &Leave),
     text: &str,
     now: UnixMillis,
     resource: u32,
@@ -72,7 +73,7 @@ pub(super) async fn why(
     if !checked.select.is_of_each() {
         return Ok(None);
     }
-    let asker = Asker { site, schema: &schema, now, resource };
+    let asker = Asker { site, schema: &schema, now, resource, leave };
     let Some(rows) = asker.rows(&checked).await? else { return Ok(None) };
     Ok(if holds { asker.found(&checked, &rows) } else { Some(asker.missing(&parsed.query, &rows)) })
 }
@@ -87,7 +88,8 @@ impl Asker<'_> {
             };
             let text = format!("select * from {name} where ResourceID = {}", self.resource);
             let Ok(query) = wql::parse(&text).and_then(|parsed| wql::check(&parsed, self.schema)) else { continue };
-            let found = store::run(&self.site.store, &query, known::clock(self.now), ROWS, TIME).await?;
+            let found =
+                store::run(&self.site.store, &query, known::clock(self.now), ROWS, TIME, self.leave.clone()).await?;
             let Some(table) = found.filter(|table| table.complete) else { return Ok(None) };
             pairs = pairs.saturating_mul(table.rows.len().max(1));
             let row = |values: Vec<Option<Cell>>| {

@@ -1,9 +1,13 @@
 //! A query that somebody asks now: read-only, with so many rows and so much time at most.
 
 use super::{
-    super::{Dialect, Store, StoreError},
-    Bound, Statement,
+    super::{
+        Dialect, Store, StoreError,
+        reader::{self, BYTES, Leave},
+    },
+    Bound, Statement, bind,
 };
+use futures_util::StreamExt as _;
 use muster_model::wql::{
     Checked,
     check::Select,
@@ -11,15 +15,8 @@ use muster_model::wql::{
     eval::Cell,
     schema::{Kind, Shape},
 };
-use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, Row,
-    any::AnyRow,
-    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow},
-};
-use std::{
-    str::FromStr as _,
-    time::{Duration, Instant},
-};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row, any::AnyRow, sqlite::SqliteRow};
+use std::time::Duration;
 
 /// What a query found.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,9 +26,6 @@ pub struct Table {
     /// Whether there are no more.
     pub complete: bool,
 }
-
-/// How many steps of its machine SQLite takes between two looks at the clock.
-const STEPS: i32 = 10_000;
 
 /// How a column is read.
 fn shapes(select: &Select) -> Vec<(Kind, Shape)> {
@@ -66,7 +60,62 @@ fn list(text: &str) -> Cell {
     Cell::List(values.into_iter().map(Cell::Text).collect())
 }
 
-/// Runs a query, on a connection that can only read. `None`: it took longer than `time`.
+type Cells = Vec<Option<Cell>>;
+
+/// A statement, how its columns are read, and how long it may take.
+struct Asked {
+    text: String,
+    bound: Vec<Bound>,
+    shapes: Vec<(Kind, Shape)>,
+    time: Duration,
+}
+
+/// What takes rows, and says whether it wants more.
+trait Taker: Send {
+    fn take(&mut self, row: Cells) -> bool;
+}
+
+/// Rows until there are enough.
+struct Heap {
+    rows: Vec<Cells>,
+    bytes: usize,
+    limit: usize,
+    complete: bool,
+}
+
+impl Taker for Heap {
+    fn take(&mut self, row: Cells) -> bool {
+        self.bytes += row.iter().flatten().map(weight).sum::<usize>() + row.len() * 16;
+        self.complete = self.rows.len() < self.limit && self.bytes <= BYTES;
+        if self.complete {
+            self.rows.push(row);
+        }
+        self.complete
+    }
+}
+
+fn weight(cell: &Cell) -> usize {
+    match cell {
+        Cell::Text(text) => text.len() + 16,
+        Cell::List(list) => list.iter().map(weight).sum(),
+        Cell::Int(_) | Cell::Real(_) => 16,
+    }
+}
+
+/// Numbers of resources.
+struct Numbers(Vec<i64>);
+
+impl Taker for Numbers {
+    fn take(&mut self, row: Cells) -> bool {
+        if let Some(Some(Cell::Int(number))) = row.first() {
+            self.0.push(*number);
+        }
+        true
+    }
+}
+
+/// Runs a query, on a connection that can only read. The answer has so many rows and 16 MB at most. `None`: it took longer than
+/// `time`, and was stopped.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -76,75 +125,84 @@ pub async fn run(
     clock: Clock,
     limit: u32,
     time: Duration,
+    leave: Leave,
 ) -> Result<Option<Table>, StoreError> {
     let mut statement = Statement::new(store.dialect, clock);
     let text = statement.rows(&checked.select, i64::from(limit) + 1);
-    let shapes = shapes(&checked.select);
-    let found = match store.dialect {
-        Dialect::Sqlite => on_sqlite(store, text, statement.bound, time, &shapes).await,
-        Dialect::Postgres => on_postgres(store, text, statement.bound, time, &shapes).await,
+    let asked = Asked { text, bound: statement.bound, shapes: shapes(&checked.select), time };
+    let heap = Heap { rows: Vec::new(), bytes: 0, limit: limit as usize, complete: true };
+    let store = store.clone();
+    let work = async move {
+        match store.dialect {
+            Dialect::Sqlite => on_sqlite(&store, asked, heap).await,
+            // Its own connection: what is not read of an answer is not waited for.
+            Dialect::Postgres => on_postgres(&mut reader::postgres_any(&store).await?, asked, heap).await,
+        }
     };
-    let mut rows = match found {
-        Err(error) if is_interrupted(&error) => return Ok(None),
-        found => found?,
-    };
-    let complete = rows.len() <= limit as usize;
-    rows.truncate(limit as usize);
-    Ok(Some(Table { rows, complete }))
+    let found = stopped(reader::to_the_end(leave, work).await)?;
+    Ok(found.map(|Heap { rows, complete, .. }| Table { rows, complete }))
 }
 
-fn is_interrupted(error: &StoreError) -> bool {
-    match error {
-        // SQLITE_INTERRUPT; PostgreSQL's query_canceled.
-        StoreError::Database(sqlx::Error::Database(inner)) => matches!(inner.code().as_deref(), Some("9" | "57014")),
-        _ => false,
+/// The resources that a rule's query finds, as [`members`](super::members) gives them. `None`: it took longer than `time`, and was
+/// stopped.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn members_within(
+    store: &Store,
+    checked: &Checked,
+    clock: Clock,
+    only: Option<&[i64]>,
+    time: Duration,
+    leave: Leave,
+) -> Result<Option<Vec<i64>>, StoreError> {
+    if checked.from().attribute("ResourceID").is_none() {
+        return Ok(Some(Vec::new()));
+    }
+    let mut statement = Statement::new(store.dialect, clock);
+    let text = statement.members(&checked.select, only);
+    let asked = Asked { text, bound: statement.bound, shapes: vec![(Kind::Number, Shape::One)], time };
+    let store = store.clone();
+    let work = async move {
+        match store.dialect {
+            Dialect::Sqlite => on_sqlite(&store, asked, Numbers(Vec::new())).await,
+            Dialect::Postgres => on_postgres(&mut *store.reader().await?, asked, Numbers(Vec::new())).await,
+        }
+    };
+    Ok(stopped(reader::to_the_end(leave, work).await)?.map(|Numbers(found)| found))
+}
+
+fn stopped<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Err(error) if reader::is_interrupted(&error) => Ok(None),
+        found => found.map(Some),
     }
 }
 
-type Rows = Vec<Vec<Option<Cell>>>;
-
-async fn on_sqlite(
-    store: &Store,
-    text: String,
-    bound: Vec<Bound>,
-    time: Duration,
-    shapes: &[(Kind, Shape)],
-) -> Result<Rows, StoreError> {
-    let url = store.read.connect_options().database_url.to_string();
-    let options = SqliteConnectOptions::from_str(&url)?.read_only(true).busy_timeout(Duration::from_secs(10));
-    let mut conn = SqliteConnection::connect_with(&options).await?;
-    let end = Instant::now() + time;
-    conn.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
-    let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
-    for value in bound {
-        query = match value {
-            Bound::Text(text) => query.bind(text),
-            Bound::Int(number) => query.bind(number),
-            Bound::Real(number) => query.bind(number),
-        };
+async fn on_sqlite<T: Taker>(store: &Store, asked: Asked, mut taker: T) -> Result<T, StoreError> {
+    let mut conn = reader::sqlite(store, asked.time).await?;
+    let query = bind!(sqlx::query(AssertSqlSafe(asked.text)).persistent(false), asked.bound);
+    let mut rows = query.fetch(&mut conn);
+    while let Some(row) = rows.next().await {
+        if !taker.take(sqlite_cells(&row?, &asked.shapes)?) {
+            break;
+        }
     }
-    let rows = query.fetch_all(&mut conn).await?;
-    rows.iter().map(|row| sqlite_cells(row, shapes)).collect()
+    drop(rows);
+    Ok(taker)
 }
 
-async fn on_postgres(
-    store: &Store,
-    text: String,
-    bound: Vec<Bound>,
-    time: Duration,
-    shapes: &[(Kind, Shape)],
-) -> Result<Rows, StoreError> {
-    let mut tx = store.read.begin_with("BEGIN READ ONLY").await?;
-    let limit = format!("SET LOCAL statement_timeout = {}", time.as_millis());
+async fn on_postgres<T: Taker>(conn: &mut AnyConnection, asked: Asked, mut taker: T) -> Result<T, StoreError> {
+    let mut tx = conn.begin_with("BEGIN READ ONLY").await?;
+    let limit = format!("SET LOCAL statement_timeout = {}", asked.time.as_millis());
     (*tx).execute(AssertSqlSafe(limit)).await?;
-    let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
-    for value in bound {
-        query = match value {
-            Bound::Text(text) => query.bind(text),
-            Bound::Int(number) => query.bind(number),
-            Bound::Real(number) => query.bind(number),
-        };
+    let query = bind!(sqlx::query(AssertSqlSafe(asked.text)).persistent(false), asked.bound);
+    let mut rows = query.fetch(&mut *tx);
+    while let Some(row) = rows.next().await {
+        if !taker.take(any_cells(&row?, &asked.shapes)?) {
+            break;
+        }
     }
-    let rows = query.fetch_all(&mut *tx).await?;
-    rows.iter().map(|row| any_cells(row, shapes)).collect()
+    drop(rows);
+    Ok(taker)
 }
