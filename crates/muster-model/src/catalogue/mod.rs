@@ -8,7 +8,10 @@ pub use built_in::COLLECTED;
 pub use definition::{Definition, DefinitionError, definitions, is_class_name};
 pub use more::{ForeignClass, SOFTWARE_FILES, foreign, foreign_element, is_foreign, more};
 
-use crate::inventory::{Row, Value};
+use crate::{
+    inventory::{Row, Value},
+    wql,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
@@ -172,6 +175,7 @@ pub struct Catalogue {
     classes: Vec<Arc<Class>>,
     by_name: HashMap<String, usize>,
     revision: u64,
+    schemas: wql::schema::Made,
 }
 
 impl Catalogue {
@@ -193,7 +197,12 @@ impl Catalogue {
     fn of(mut classes: Vec<Arc<Class>>, revision: u64) -> Self {
         classes.sort_by(|a, b| a.name.cmp(&b.name));
         let by_name = classes.iter().enumerate().map(|(at, c)| (c.name.clone(), at)).collect();
-        Self { classes, by_name, revision }
+        Self { classes, by_name, revision, schemas: wql::schema::Made::default() }
+    }
+
+    /// What queries can name at that moment, once it was made.
+    pub(crate) fn schemas(&self) -> &wql::schema::Made {
+        &self.schemas
     }
 
     /// The class of that name.

@@ -3,7 +3,6 @@
 use super::suggest;
 use crate::catalogue;
 use std::{
-    borrow::Cow,
     collections::HashMap,
     sync::{Arc, OnceLock},
 };
@@ -111,15 +110,23 @@ pub struct Schema {
     classes: HashMap<String, Arc<Class>>,
 }
 
+/// The schemas of one snapshot of the catalogue, each made when it is first asked for: with a site's own classes that is thousands of
+/// texts, too much to copy for each query.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    now: OnceLock<Arc<Schema>>,
+    with_retired: OnceLock<Arc<Schema>>,
+}
+
 impl Schema {
     /// The classes that are built in: the resources, and the inventory classes of Configuration Manager.
     #[must_use]
-    pub fn built_in() -> &'static Self {
-        static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    pub fn built_in() -> &'static Arc<Self> {
+        static SCHEMA: OnceLock<Arc<Schema>> = OnceLock::new();
         SCHEMA.get_or_init(|| {
             let mut schema = Self::default().with(catalogue::Catalogue::built_in().classes().iter().map(AsRef::as_ref));
             include_str!("../../data/wql-classes.txt").lines().for_each(|line| schema.add_line(line));
-            schema
+            Arc::new(schema)
         })
     }
 
@@ -169,23 +176,23 @@ impl Schema {
 
     /// These classes where a site has none of its own, and else with those of its catalogue that an administrator added.
     #[must_use]
-    pub fn of(catalogue: &catalogue::Catalogue) -> Cow<'static, Self> {
-        Self::made_of(catalogue, |class| !class.retired)
+    pub fn of(catalogue: &catalogue::Catalogue) -> Arc<Self> {
+        Arc::clone(catalogue.schemas().now.get_or_init(|| Self::made_of(catalogue, |class| !class.retired)))
     }
 
     /// The same with classes that were retired: what a query depended on, it depends on when its class comes back.
     #[must_use]
-    pub fn with_retired(catalogue: &catalogue::Catalogue) -> Cow<'static, Self> {
-        Self::made_of(catalogue, |_| true)
+    pub fn with_retired(catalogue: &catalogue::Catalogue) -> Arc<Self> {
+        Arc::clone(catalogue.schemas().with_retired.get_or_init(|| Self::made_of(catalogue, |_| true)))
     }
 
-    fn made_of(catalogue: &catalogue::Catalogue, wanted: impl Fn(&catalogue::Class) -> bool) -> Cow<'static, Self> {
+    fn made_of(catalogue: &catalogue::Catalogue, wanted: impl Fn(&catalogue::Class) -> bool) -> Arc<Self> {
         let own: Vec<_> = catalogue.classes().iter().filter(|class| class.version > 0 && wanted(class)).collect();
         if own.is_empty() {
-            Cow::Borrowed(Self::built_in())
-        } else {
-            Cow::Owned(Self::built_in().clone().with(own.into_iter().map(AsRef::as_ref)))
+            return Arc::clone(Self::built_in());
         }
+        let built_in = Self::clone(Self::built_in());
+        Arc::new(built_in.with(own.into_iter().map(AsRef::as_ref)))
     }
 
     fn add(&mut self, class: Class) {

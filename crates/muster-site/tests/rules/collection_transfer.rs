@@ -11,11 +11,15 @@ use muster_model::{
     report::Channel,
 };
 use muster_site::{
-    Site, SiteParts, audit_list, collection_create, collection_explain, collection_export, collection_import,
-    collection_index, collection_list, collection_show, collection_work,
+    CollectionWorker, Site, SiteParts, audit_list, collection_create, collection_explain, collection_export,
+    collection_import, collection_index, collection_list, collection_show, collection_work,
     testing::{TestDevice, TestSite},
 };
-use std::sync::Arc;
+use muster_store::db::collection_turn;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 const ALL: CollectionId = CollectionId::ALL_SYSTEMS;
 
@@ -183,6 +187,52 @@ async fn second(test: &TestSite) -> Arc<Site> {
         sources: test.sources.clone(),
     };
     Arc::new(Site::open(parts).await.unwrap())
+}
+
+#[tokio::test]
+async fn of_two_servers_one_evaluates_until_it_is_silent() {
+    for test in TestSite::all().await {
+        let other = second(&test).await;
+        let create = async |name: &str| {
+            let create = CollectionCreate { incremental: true, ..wish(name, ALL, Vec::new()) };
+            collection_create(&test.full(), &test.site, &create).await.unwrap().collection.id
+        };
+        let evaluated = async |id| {
+            let began = Instant::now();
+            while collection_show(&test.full(), &test.site, id).await.unwrap().collection.evaluated.is_none() {
+                assert!(began.elapsed() < Duration::from_secs(20), "nobody evaluates it");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            began.elapsed()
+        };
+        let turn = async || collection_turn::turn(&mut test.site.store.reader().await.unwrap()).await.unwrap();
+        let start = |site: &Arc<Site>| {
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let worker = CollectionWorker::new(Arc::clone(site));
+            (stop, tokio::spawn(worker.run(async move { drop(stopped.await) })))
+        };
+        let (_held, first) = start(&test.site);
+        evaluated(create("One").await).await;
+        let holder = turn().await.worker;
+        let (stop, second) = start(&other);
+        for at in 0..5 {
+            evaluated(create(&format!("More {at}")).await).await;
+            assert_eq!(turn().await.worker, holder, "the other one waits");
+        }
+        // Killed, not stopped: the other one sees that there is work and no sign of life.
+        first.abort();
+        let _ = first.await;
+        evaluated(create("Two").await).await;
+        let heir = turn().await.worker;
+        assert!(!heir.is_empty() && heir != holder);
+        // Who stops in order leaves the turn to whoever comes.
+        stop.send(()).unwrap();
+        second.await.unwrap();
+        assert_eq!(turn().await.worker, "");
+        let (_held, third) = start(&test.site);
+        assert!(evaluated(create("Three").await).await < Duration::from_secs(2), "it need not wait");
+        third.abort();
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod client;
 mod collection;
 mod collection_failure;
 mod collection_random;
+mod collection_time;
 mod collection_transfer;
 mod conflict;
 mod content;

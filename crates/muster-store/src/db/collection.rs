@@ -224,6 +224,17 @@ pub async fn due(conn: &mut AnyConnection, now: UnixMillis) -> Result<Vec<(Colle
     rows.iter().map(|row| Ok((parsed(row, "id")?, row.try_get("pending")?))).collect()
 }
 
+/// Whether any is to be evaluated now.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn is_due(conn: &mut AnyConnection, now: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "SELECT CASE WHEN EXISTS (SELECT 1 FROM collection WHERE pending > 0) \
+         OR EXISTS (SELECT 1 FROM collection WHERE next_evaluation <= $1) THEN 1 ELSE 0 END";
+    let due: i32 = sqlx::query_scalar(statement).bind(now.0).fetch_one(conn).await?;
+    Ok(due != 0)
+}
+
 /// Notes that somebody changed the rules.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use muster_model::{
     api::{DeviceState, ResourceKind},
     enrol::DeviceClaims,
     id::{DeviceId, Hash, ResourceId},
-    time::UnixMillis,
+    time::{DAY, UnixMillis},
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
@@ -352,7 +352,8 @@ pub async fn standing(conn: &mut AnyConnection, id: DeviceId) -> Result<Option<S
     row.as_ref().map(standing).transpose()
 }
 
-/// Notes when devices were last in contact; never an earlier time than is noted.
+/// Notes when devices were last in contact; never an earlier time than is noted. Only who was away for a day has changed by that for
+/// collections: a site hears from every device many times a day.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -364,8 +365,17 @@ pub async fn seen(tx: &mut Tx, devices: &[(DeviceId, UnixMillis)]) -> Result<(),
         "UPDATE device SET last_seen = s.seen FROM (SELECT e ->> 0 AS id, CAST(e ->> 1 AS BIGINT) AS seen \
          FROM jsonb_array_elements(CAST($1 AS jsonb)) AS e) AS s WHERE device.id = s.id AND device.last_seen < s.seen",
     ]);
+    let away = tx.dialect().pick([
+        "SELECT d.id FROM json_each($1) s JOIN device d ON d.id = json_extract(s.value, '$[0]') \
+         WHERE d.last_seen < json_extract(s.value, '$[1]') - $2",
+        "SELECT d.id FROM jsonb_array_elements(CAST($1 AS jsonb)) AS s JOIN device d ON d.id = s ->> 0 \
+         WHERE d.last_seen < CAST(s ->> 1 AS BIGINT) - $2",
+    ]);
+    let back: Vec<String> = sqlx::query_scalar(away).bind(to_json(&devices)).bind(DAY).fetch_all(tx.conn()).await?;
+    let back = back.iter().map(|id| Ok((parse(id, "device")?, vec![device_change::CAME_BACK])));
+    let back: Vec<(DeviceId, Vec<&str>)> = back.collect::<Result<_, StoreError>>()?;
     sqlx::query(statement).bind(to_json(&devices)).execute(tx.conn()).await?;
-    Ok(())
+    device_change::note(tx, &back).await
 }
 
 /// Notes what a device says of itself now. Not its hardware id: that is what it enrolled with. Nor its name, where that is the one

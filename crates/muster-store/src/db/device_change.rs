@@ -19,6 +19,10 @@ pub const USER: &str = "SMS_R_User";
 pub const USER_GROUP: &str = "SMS_R_UserGroup";
 /// The class of where a device is: what stands in its row of networks.
 pub const NETWORK: &str = "device_network";
+/// When a device's inventory was last taken in, the same or another.
+pub const LAST_INVENTORY: &str = "last_inventory";
+/// When a device was last in contact, where that was more than a day before.
+pub const CAME_BACK: &str = "last_seen";
 /// In the place of all classes: any change may matter.
 pub const ANY: &str = "*";
 
@@ -119,6 +123,16 @@ pub async fn oldest(conn: &mut AnyConnection, limit: u32) -> Result<Vec<Change>,
          ORDER BY c.id LIMIT $1";
     let rows = sqlx::query(statement).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.iter().map(change).collect()
+}
+
+/// Whether there is any that nobody dealt with.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn is_any(conn: &mut AnyConnection) -> Result<bool, StoreError> {
+    let statement = "SELECT CASE WHEN EXISTS (SELECT 1 FROM device_change WHERE done = 0) THEN 1 ELSE 0 END";
+    let any: i32 = sqlx::query_scalar(statement).fetch_one(conn).await?;
+    Ok(any != 0)
 }
 
 /// The changes that evaluations after that one dealt with; `None`: not all of them are there any more.

@@ -165,7 +165,8 @@ pub async fn put_unread(tx: &mut Tx, devices: &[DeviceId], rows: &[(DeviceId, Un
 pub async fn seen(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<(), StoreError> {
     let statement = tx.dialect().pick(in_texts!("UPDATE device SET last_inventory = $2 WHERE id", ""));
     sqlx::query(statement).bind(json_texts(devices)).bind(now.0).execute(tx.conn()).await?;
-    Ok(())
+    let noted: Vec<_> = devices.iter().map(|device| (*device, vec![device_change::LAST_INVENTORY])).collect();
+    device_change::note(tx, &noted).await
 }
 
 /// The classes of a device, with the number of rows and the time of their last change.

@@ -14,6 +14,7 @@ pub mod certificate;
 pub mod channel;
 pub mod collection;
 pub mod collection_member;
+pub mod collection_turn;
 mod column;
 pub mod conflict;
 pub mod content_row;

@@ -93,6 +93,11 @@ pub async fn collection_work(site: &Site, now: UnixMillis) -> Result<bool, SiteE
     Ok(true)
 }
 
+/// Whether there is something to evaluate.
+pub(super) async fn collection_wanted(conn: &mut Connection, now: UnixMillis) -> Result<bool, SiteError> {
+    Ok(collection::is_due(conn, now).await? || device_change::is_any(conn).await?)
+}
+
 async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Work, SiteError> {
     // First, so that whatever is read after it is no older.
     let version = collection_member::version(conn).await?;

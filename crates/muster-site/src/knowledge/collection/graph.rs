@@ -26,6 +26,8 @@ pub(crate) struct Query {
     pub(crate) collections: Vec<CollectionId>,
     /// Whether a device is given by what is known of it alone; else a change of one may bring or take another.
     pub(crate) of_each: bool,
+    /// Whether time alone may bring devices in or take them out.
+    pub(crate) by_time: bool,
 }
 
 /// What a collection is made of.

@@ -109,6 +109,7 @@ fn graph(plans: &[Plan]) -> Graph {
             classes: Some(BTreeSet::from([class_of(*rule).to_owned()])),
             collections: Vec::new(),
             of_each: true,
+            by_time: false,
         };
         let node = Node {
             limiting: Some(lower(&plan.limiting)),
@@ -207,6 +208,7 @@ fn query(rule: i64) -> Query {
         classes: Some(BTreeSet::from([class_of(rule).to_owned()])),
         collections: vec![],
         of_each: true,
+        by_time: false,
     }
 }
 

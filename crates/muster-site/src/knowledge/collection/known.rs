@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{Site, SiteError};
 use muster_model::{
+    api::Collection,
     id::CollectionId,
     schedule::{Recurrence, ScheduleToken},
     time::{HOUR, UnixMillis},
@@ -31,6 +32,13 @@ const NEAR: i64 = 60;
 /// What this process knows. Held by whoever evaluates.
 #[derive(Debug, Default)]
 pub(crate) struct Known(pub(super) Mutex<Option<State>>);
+
+impl Known {
+    /// Gives the memory back: another process evaluates.
+    pub(super) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
 
 /// What the index was like when it was last used.
 #[derive(Debug, Default)]
@@ -135,7 +143,9 @@ impl State {
         self.plans = Arc::new(queries.map(|query| (query.rule, query::planned(site, &query.text))).collect());
         self.needs = index::needs(self.plans.values().filter_map(|plan| plan.as_ref().ok()));
         self.asked = load::asked(graph.nodes.values());
-        let schedule = |row: &muster_model::api::Collection| (row.id, tokens(row.id, &row.schedule));
+        let by_time =
+            |id: &CollectionId| graph.nodes.get(id).is_some_and(|node| node.queries.iter().any(|query| query.by_time));
+        let schedule = |row: &Collection| (row.id, tokens(row, by_time(&row.id)));
         self.schedules = stored.collections.values().map(schedule).collect();
         self.graph = Arc::new(graph);
         self.answers = Arc::default();
@@ -252,11 +262,13 @@ impl State {
     }
 }
 
-/// The schedule of a collection. The two roots are evaluated every day at four.
-fn tokens(id: CollectionId, own: &[ScheduleToken]) -> Vec<ScheduleToken> {
-    if id == CollectionId::ALL_SYSTEMS || id == CollectionId::ALL_USERS {
+/// The schedule of a collection. The two roots are evaluated every day at four, and so is a collection that follows changes, has no
+/// schedule of its own, and asks for what time alone changes.
+fn tokens(row: &Collection, by_time: bool) -> Vec<ScheduleToken> {
+    let is_root = row.id == CollectionId::ALL_SYSTEMS || row.id == CollectionId::ALL_USERS;
+    if is_root || (by_time && row.incremental && row.schedule.is_empty()) {
         let every = Recurrence::Interval { days: 1, hours: 0, minutes: 0 };
         return vec![ScheduleToken { start: UnixMillis(4 * HOUR), every }];
     }
-    own.to_vec()
+    row.schedule.clone()
 }

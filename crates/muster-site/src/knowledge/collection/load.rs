@@ -2,7 +2,7 @@
 
 use super::{
     graph::{Graph, Members, Node, Query},
-    query,
+    query::{self, Asks},
 };
 use crate::{Site, SiteError};
 use muster_model::{
@@ -63,10 +63,21 @@ impl Stored {
                 Rule::Exclude(source) => node.excludes.push(*source),
                 Rule::Query(text) => {
                     let asks = query::asked(site, text);
-                    let (classes, collections, of_each) =
-                        asks.map_or((None, Vec::new(), true), |asks| (asks.classes, asks.collections, asks.of_each));
                     let text = Arc::from(text.as_str());
-                    node.queries.push(Query { rule: row.id, text, classes, collections, of_each });
+                    let lost = Query {
+                        rule: row.id,
+                        text,
+                        classes: None,
+                        collections: Vec::new(),
+                        of_each: true,
+                        by_time: false,
+                    };
+                    node.queries.push(match asks {
+                        Ok(Asks { classes, collections, of_each, by_time, .. }) => {
+                            Query { classes, collections, of_each, by_time, ..lost }
+                        }
+                        Err(_) => lost,
+                    });
                 }
             }
         }

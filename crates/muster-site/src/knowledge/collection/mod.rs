@@ -10,6 +10,7 @@ mod query;
 mod rules;
 mod show;
 mod transfer;
+mod turn;
 mod why;
 mod worker;
 

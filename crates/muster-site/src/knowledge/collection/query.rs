@@ -48,6 +48,8 @@ pub(super) struct Asks {
     pub(super) established: bool,
     /// Whether a device is given by what is known of it alone.
     pub(super) of_each: bool,
+    /// Whether time alone may bring devices in or take them out.
+    pub(super) by_time: bool,
 }
 
 fn read(schema: &Schema, text: &str) -> Result<Checked, String> {
@@ -100,8 +102,12 @@ fn asks_of(checked: &Checked) -> Result<Asks, String> {
     // Whether a system is the newest of several is said by the others.
     let by_others =
         |name: &str| ["Active", "Obsolete", "IsActive", "IsObsolete"].iter().any(|one| one.eq_ignore_ascii_case(name));
+    let classes = classes(checked);
+    let mut by_time = classes.is_none();
+    checked.select.tests(&mut |test| by_time |= test.asks_time());
     Ok(Asks {
-        classes: classes(checked),
+        classes,
+        by_time,
         collections: collections.collect::<Result<_, _>>()?,
         // A class of the inventory that is only counted or joined says something as well.
         established: checked.roles().iter().all(is_known)

@@ -14,13 +14,12 @@ use muster_model::{
 use muster_store::{
     Connection,
     db::{
-        device_change::{ANY, NETWORK, SYSTEM},
+        device_change::{ANY, CAME_BACK, NETWORK, SYSTEM},
         wql::facts::{self, Values, Which},
     },
 };
 use roaring::RoaringBitmap;
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -44,6 +43,7 @@ pub(in super::super) fn behind(attribute: &str) -> &'static [&'static str] {
         ("IsVirtualMachine", &["COMPUTER_SYSTEM"]),
         ("LastLogonUserName", &["SYSTEM_CONSOLE_USER"]),
         ("IPAddresses", &["NETWORK_ADAPTER_CONFIGURATION", NETWORK]),
+        ("AgentTime", &[CAME_BACK]),
         ("MACAddresses", &["NETWORK_ADAPTER", "NETWORK_ADAPTER_CONFIGURATION"]),
         ("ResourceNames", &["NETWORK_ADAPTER_CONFIGURATION"]),
     ];
@@ -99,7 +99,7 @@ pub(in super::super) async fn follow(
 struct Reader<'a> {
     site: &'a Site,
     conn: &'a mut Connection,
-    schema: Cow<'static, Schema>,
+    schema: Arc<Schema>,
 }
 
 /// Numbers of resources as ranges that are read one after the other.
