@@ -25,6 +25,8 @@ pub struct AgentConfig {
     pub kdc: Vec<String>,
     /// The site's service in the domain. None: `muster/` and the host of the enrolment door.
     pub service: Option<String>,
+    /// The user as whom collectors run that need no privileges, where the agent is root. Default `nobody`; one of their own is better.
+    pub collector_user: String,
     /// Whom to believe where a site is found by itself; absent: nobody, and none is.
     pub anchor: Option<AnchorConfig>,
     /// Where management points are looked for, beside those that the site named.
@@ -40,6 +42,7 @@ impl Default for AgentConfig {
             keytab: KEYTAB.into(),
             kdc: Vec::new(),
             service: None,
+            collector_user: "nobody".to_owned(),
             anchor: None,
             location: LocationConfig::default(),
         }

@@ -56,6 +56,29 @@ pub struct Collector {
     pub command: Command,
     /// Seconds that it may run. 1 to 300.
     pub max_run_seconds: u32,
+    /// What it may do on the machine. Default: nothing that an ordinary user may not.
+    #[serde(default, skip_serializing_if = "Privilege::is_none")]
+    pub privilege: Privilege,
+}
+
+/// What a program may do on the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Privilege {
+    /// What a user without any privilege may do.
+    #[default]
+    None,
+    /// Everything.
+    Root,
+}
+
+impl Privilege {
+    /// Whether it is none.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
 }
 
 /// Systems an application is for.

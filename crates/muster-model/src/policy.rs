@@ -116,7 +116,12 @@ pub const SCAN_FILES: u32 = 20_000;
 /// Seconds that a scan may take at most.
 pub const SCAN_SECONDS: u32 = 600;
 
-/// Which files a client reports: names, sizes and times, and never what is in them.
+/// Bytes of one file that a scan may be told to read at most.
+pub const SCAN_READ_FILE: u64 = 1 << 30;
+/// Bytes that one scan may be told to read at most.
+pub const SCAN_READ_BYTES: u64 = 64 << 30;
+
+/// Which files a client reports: names, sizes and times, and what is in them only where `read` says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -132,6 +137,44 @@ pub struct SoftwareScan {
     /// Seconds that the scan may take. Default 60.
     #[serde(default = "scan_seconds")]
     pub seconds: u32,
+    /// What is read of the files. Absent, the default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ScanRead>,
+}
+
+/// What a scan reads of the files that it found. A file that did not change since it was read is not read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScanRead {
+    /// All of it, for its SHA-256. Default: not.
+    #[serde(default)]
+    pub hash: bool,
+    /// What a program or library for Windows says of itself: version, description, product, company. Default: not.
+    #[serde(default)]
+    pub versions: bool,
+    /// A file of more bytes gets no hash. Default 64 MiB.
+    #[serde(default = "scan_read_file")]
+    pub file_bytes: u64,
+    /// Bytes that one scan reads at most; the next one goes on. Default 1 GiB.
+    #[serde(default = "scan_read_bytes")]
+    pub total_bytes: u64,
+}
+
+impl ScanRead {
+    fn check(&self) -> Result<(), String> {
+        if !self.hash && !self.versions {
+            return Err("`read` names `hash`, `versions`, or both.".to_owned());
+        }
+        if !(1..=SCAN_READ_FILE).contains(&self.file_bytes)
+            || !(self.file_bytes..=SCAN_READ_BYTES).contains(&self.total_bytes)
+        {
+            return Err(format!(
+                "A scan reads files of 1 to {SCAN_READ_FILE} bytes, and at least one such file and at most {SCAN_READ_BYTES} bytes in all."
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// One directory of a scan.
@@ -154,6 +197,14 @@ const fn scan_files() -> u32 {
 
 const fn scan_seconds() -> u32 {
     60
+}
+
+const fn scan_read_file() -> u64 {
+    64 << 20
+}
+
+const fn scan_read_bytes() -> u64 {
+    1 << 30
 }
 
 impl SoftwareScan {
@@ -186,7 +237,7 @@ impl SoftwareScan {
         if !(1..=SCAN_FILES).contains(&self.files) || !(1..=SCAN_SECONDS).contains(&self.seconds) {
             return Err(format!("A scan reports 1 to {SCAN_FILES} files and takes 1 to {SCAN_SECONDS} seconds."));
         }
-        Ok(())
+        self.read.as_ref().map_or(Ok(()), ScanRead::check)
     }
 }
 

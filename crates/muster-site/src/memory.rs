@@ -14,7 +14,7 @@ use crate::{
         inventory::interner::Interner,
         title::TitleWork,
     },
-    truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue},
+    truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue, spread::LastSpread},
 };
 use std::sync::{
     Arc,
@@ -67,4 +67,6 @@ pub struct Memory {
     pub(crate) reports: Queue,
     /// The last dashboard.
     pub(crate) dashboard: Last,
+    /// The last counts of models and software.
+    pub(crate) spread: LastSpread,
 }

@@ -95,7 +95,7 @@ fn file(path: &Path, hash: Option<Hash>) -> Result<bool, DetectionFailed> {
 
 async fn run(command: &Command, directory: &PrivateDirectory, mark: &str) -> Result<bool, DetectionFailed> {
     let (program, arguments) = arguments(command, directory.path(), None);
-    let job = Job { program, arguments, directory: directory.path(), mark, limit: LIMIT, stdin: None };
+    let job = Job { program, arguments, directory: directory.path(), user: None, mark, limit: LIMIT, stdin: None };
     match process::run(job, None).await {
         Ending::Exit(Some(code)) => Ok(command.success_codes.contains(&code)),
         // The program that would answer is not there yet: it is part of what is to be installed.

@@ -113,7 +113,8 @@ pub(super) async fn install(
     let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
     let (program, arguments) =
         arguments(&application.install, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
-    let job = Job { program, arguments, directory: directory.path(), mark: &mark, limit, stdin: Some(lock) };
+    let job =
+        Job { program, arguments, directory: directory.path(), user: None, mark: &mark, limit, stdin: Some(lock) };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
     let cut = tail.was_cut();
     let output = secret::redact(tail.into_text(), cut, agent.limits.output_bytes, &secrets);

@@ -25,6 +25,8 @@ mod system_console_user;
 mod system_enclosure;
 mod x86_pc_memory;
 
+pub use software_file::Files;
+
 use crate::os::{
     Machine,
     facts::{Gaps, System},
@@ -32,7 +34,6 @@ use crate::os::{
 use muster_model::{
     catalogue::{COLLECTED, Catalogue, Class},
     inventory::{Row, Unread},
-    policy::SoftwareScan,
     time::UnixMillis,
 };
 use std::{
@@ -87,7 +88,7 @@ impl Collector {
 
     /// The same, and the files that the client settings want, which may take as long as they say.
     #[must_use]
-    pub fn collect_with(&self, now: UnixMillis, files: Option<&SoftwareScan>) -> Collected {
+    pub fn collect_with(&self, now: UnixMillis, files: Option<Files<'_>>) -> Collected {
         let machine = match Machine::open(&self.root) {
             Ok(machine) => machine,
             Err(error) => {
@@ -109,8 +110,8 @@ impl Collector {
         });
         found.take("INSTALLED_SOFTWARE", |gaps| installed_software::rows(&machine, gaps));
         found.take("SERVICE", |gaps| service::rows(&machine, gaps));
-        if let Some(wanted) = files {
-            found.files(&machine, wanted, now);
+        if let Some(files) = files {
+            found.files(&machine, files, now);
         }
         found.take("SYSTEM_CONSOLE_USER", |gaps| system_console_user::rows(&machine, gaps));
         found

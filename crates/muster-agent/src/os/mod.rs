@@ -2,17 +2,20 @@
 //! the portable [`facts`]; nothing outside this folder knows where a fact came from.
 
 pub mod facts;
+pub mod pe;
 pub mod smbios;
 
 #[cfg(target_os = "linux")]
 pub mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Machine, be_nice, claims,
+    Machine, account, be_nice, claims,
     claims::serial_number,
+    contents,
     directory::{DirectoryError, PrivateDirectory, open_foreign},
     is_root,
     memory::give_memory_back,
     network, process, scan,
     volatile::{volatile_directory, volatile_find, volatile_sweep},
+    workplace::Workplace,
 };

@@ -1,18 +1,20 @@
 //! Collectors: programs of signed applications that say rows of an administrator's class. They are run with each inventory, when their
-//! deployment has succeeded, and never because the site alone wants it: the application is believed for its authors' signatures.
+//! deployment has succeeded, and never because the site alone wants it: the application is believed for its authors' signatures. They have
+//! no privileges, unless their authors signed that they need root's.
 
 use crate::{
     agent::Agent,
     apply::arguments,
-    content,
+    content, identity,
     os::{
-        PrivateDirectory,
+        Workplace,
+        account::{self, Account},
         process::{self, Ending, Job, Output, Tail},
     },
     policy::{Deployment, Policy},
 };
 use muster_model::{
-    application::{Application, Collector, Platform},
+    application::{Application, Collector, Platform, Privilege},
     catalogue::Class,
     inventory::Row,
     limits::COLLECTOR_BYTES,
@@ -78,19 +80,34 @@ async fn run(
             .map_err(|error| format!("The collector's content is not there: {error}."))?;
     }
     let failed = |error: io::Error| format!("The collector cannot be started: {error}.");
-    let fresh = || -> io::Result<(PrivateDirectory, Output)> {
-        agent.runs.remove_directory(&place)?;
-        let directory = agent.runs.directory(&place).map_err(io::Error::other)?;
-        Ok((directory, Output::open(&agent.runs, &pipe, true)?))
+    let fresh = || -> io::Result<(Workplace, Output)> {
+        let user = user(agent, collector.privilege)?;
+        let workplace = Workplace::open(&agent.runs, agent.directory.path(), &place, user)?;
+        let output = Output::open(&agent.runs, &pipe, true)?;
+        if let Some(user) = user {
+            output.lend(user)?;
+        }
+        Ok((workplace, output))
     };
-    let (directory, mut output) = fresh().map_err(failed)?;
+    let (workplace, mut output) = fresh().map_err(failed)?;
     let mark = format!("{id} {}", agent.runs.path().display());
-    let text = out(agent, application, collector, &directory, &mut output, &mark).await;
-    let cleaned = agent.runs.remove_directory(&place).and_then(|()| agent.runs.remove(&pipe));
+    let text = out(agent, application, collector, &workplace, &mut output, &mark).await;
+    // What it left running could change what the next one of its user says.
+    process::end_everything(&mark, None);
+    let cleaned = workplace.remove(&agent.runs).and_then(|()| agent.runs.remove(&pipe));
     if let Err(error) = cleaned {
         tracing::warn!(%error, "what a collector left could not be removed");
     }
     read(class, &text?, agent)
+}
+
+/// As whom it runs: a user without privileges, where the agent can become one and the authors did not sign that it needs more.
+fn user(agent: &Agent, privilege: Privilege) -> io::Result<Option<Account>> {
+    if privilege == Privilege::Root || !crate::os::is_root() {
+        return Ok(None);
+    }
+    let config = identity::config(&agent.directory).map_err(io::Error::other)?;
+    account::unprivileged(&config.collector_user).map(Some)
 }
 
 /// What the collector printed.
@@ -98,20 +115,22 @@ async fn out(
     agent: &Agent,
     application: &Application,
     collector: &Collector,
-    directory: &PrivateDirectory,
+    workplace: &Workplace,
     output: &mut Output,
     mark: &str,
 ) -> Result<String, String> {
+    let directory = &workplace.directory;
     // Each file is checked once more as it is taken out, and what runs is that copy.
     for file in &application.content {
         content::take_out(&agent.cache, file, directory)
             .await
             .map_err(|error| format!("The collector's content is not there: {error}."))?;
     }
+    workplace.lend().map_err(|error| format!("The collector cannot be started: {error}."))?;
     let mut tail = Tail::new(COLLECTOR_BYTES);
     let (program, arguments) = arguments(&collector.command, directory.path(), None);
     let limit = Duration::from_secs(u64::from(collector.max_run_seconds));
-    let job = Job { program, arguments, directory: directory.path(), mark, limit, stdin: None };
+    let job = Job { program, arguments, directory: directory.path(), user: workplace.user(), mark, limit, stdin: None };
     match process::run(job, Some((output, &mut tail))).await {
         Ending::Exit(Some(code)) if collector.command.success_codes.contains(&code) => {}
         Ending::Exit(Some(code)) => return Err(format!("The collector ended with code {code}.")),

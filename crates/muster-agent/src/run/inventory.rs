@@ -4,7 +4,8 @@ use super::collector::{self, Said};
 use crate::{
     agent::Agent,
     clock::{random, spread},
-    collect::Collected,
+    collect::{Collected, Files},
+    os::contents::Known,
     policy::Policy,
     store::StoreError,
 };
@@ -21,6 +22,10 @@ use tokio::sync::watch;
 const UNREAD: &str = "inventory_unread";
 /// Whether files were ever reported: when none are wanted any more, the site is told so.
 const FILES: &str = "inventory_files";
+/// What was read of files, in the state directory. Without it they are read again.
+const KNOWN: &str = "files.json";
+/// Bytes of it.
+const KNOWN_BYTES: usize = 32 << 20;
 
 type Policies = watch::Receiver<Option<Arc<Policy>>>;
 
@@ -90,6 +95,9 @@ fn add(collected: &mut Collected, said: Said) {
 
 fn collect(agent: &Agent, now: UnixMillis, files: Option<Option<SoftwareScan>>) -> Result<Collected, StoreError> {
     let Some(wanted) = files.as_ref().and_then(Option::as_ref) else {
+        if files.is_some() {
+            keep(agent, &Known::default());
+        }
         let mut collected = agent.collector.collect(now);
         if files.is_some() && agent.store.value(FILES)?.is_some() {
             collected.no_files();
@@ -97,12 +105,32 @@ fn collect(agent: &Agent, now: UnixMillis, files: Option<Option<SoftwareScan>>) 
         return Ok(collected);
     };
     agent.store.set_value(FILES, "reported")?;
+    let kept = agent.directory.read(KNOWN, KNOWN_BYTES).ok().flatten();
+    let mut known = kept.map(|bytes| Known::from_json(&bytes)).unwrap_or_default();
     // A thread of its own, behind everything else that the machine does.
     let scan = || {
         crate::os::be_nice();
-        agent.collector.collect_with(now, Some(wanted))
+        agent.collector.collect_with(now, Some(Files { wanted, known: &mut known }))
     };
-    Ok(std::thread::scope(|scope| scope.spawn(scan).join()).unwrap_or_else(|_| agent.collector.collect(now)))
+    let collected =
+        std::thread::scope(|scope| scope.spawn(scan).join()).unwrap_or_else(|_| agent.collector.collect(now));
+    if wanted.read.is_none() {
+        known = Known::default();
+    }
+    keep(agent, &known);
+    Ok(collected)
+}
+
+/// Keeps what was read of files.
+fn keep(agent: &Agent, known: &Known) {
+    let text = known.to_json();
+    let kept = match known.is_empty() || text.len() > KNOWN_BYTES {
+        true => agent.directory.remove(KNOWN),
+        false => agent.directory.write(KNOWN, &text),
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "what was read of files could not be kept; it is read again");
+    }
 }
 
 /// What cannot be read is said when it changes, and not at every inventory.

@@ -2,18 +2,18 @@
 
 use crate::actor::{
     Site, application,
-    machine::{Machine, script},
+    machine::{Machine, script, skip},
     now,
 };
 use muster_model::{
     api::{ClassAdd, ClassAttribute},
-    application::{Application, Collector, Command},
+    application::{Application, Collector, Command, Privilege},
     inventory::{Change, InventoryReport, Row, Value},
     report::Body,
     status::{DeploymentState as State, FailureReason as Reason},
 };
 use muster_trust::{PrivateKey, bundle::NamedKey};
-use std::sync::Arc;
+use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 const CLASS: &str = "BADGE_READER";
 
@@ -39,7 +39,7 @@ fn collecting(site: &Site, machine: &Machine, lines: &str, seconds: u32) -> Appl
         arguments: vec![machine.place("ran").display().to_string()],
         success_codes: vec![0],
     };
-    let collector = Some(Collector { class, command, max_run_seconds: seconds });
+    let collector = Some(Collector { class, command, max_run_seconds: seconds, privilege: Privilege::None });
     Application { collector, ..application(program, &machine.place("installed"), 60) }
 }
 
@@ -57,7 +57,11 @@ fn reported(report: &InventoryReport) -> Option<Result<Vec<Row>, String>> {
 async fn heard(lines: &str, seconds: u32) -> Result<Vec<Row>, String> {
     let (site, machine) = enrolled().await;
     let application = collecting(&site, &machine, lines, seconds);
-    site.deploy(&[&site.keys.author], &application, now());
+    heard_of(&site, &machine, &application).await
+}
+
+async fn heard_of(site: &Arc<Site>, machine: &Machine, application: &Application) -> Result<Vec<Row>, String> {
+    site.deploy(&[&site.keys.author], application, now());
     let running = machine.run();
     let heard = site
         .wait("what the collector says", |state| {
@@ -70,7 +74,81 @@ async fn heard(lines: &str, seconds: u32) -> Result<Vec<Row>, String> {
     running.stop().await;
     let left: Vec<_> = std::fs::read_dir(machine.state().join("run")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+    assert!(!machine.place("state-collect").exists());
     heard
+}
+
+/// What one row says, as a text.
+fn said(rows: Result<Vec<Row>, String>) -> String {
+    let Some(Value::Text(text)) = rows.unwrap()[0].get("Name").cloned() else { panic!("no name") };
+    text
+}
+
+/// Says what it may do; `$1` is a file that only root may read, and `$PPID` the agent.
+const LOOKS: &str = r#"
+may() { if "$@" 2>/dev/null >/dev/null; then echo -n "$name "; fi; }
+exec 3>"$HOME/out"
+{
+    echo -n "$(id -u) $(id -G): "
+    name=read; may cat "$1"
+    name=signal; may kill -0 $PPID
+    name=memory; may cat /proc/$PPID/maps
+    name=state; may ls "${1%/*}/state"
+    name=content; may sh -c 'echo >> "$0"' "$0"
+    name=cwd; may touch ./new
+    name=home; may touch "$HOME/new"
+    name=terminal; may sh -c 'echo > /dev/tty'
+    echo -n "privs $(sed -n 's/^NoNewPrivs:[^0-9]*//p' /proc/self/status) "
+    echo -n "caps $(sed -n 's/^CapEff:[^0-9]*0*//p' /proc/self/status) "
+    echo -n "core $(ulimit -c) "
+    echo "env $(env | grep -v '^PWD=\|^OLDPWD=\|^_=' | cut -d= -f1 | sort | tr '\n' ' ')"
+} >&3
+printf '[{"Name": "%s"}]' "$(cat "$HOME/out")"
+"#;
+
+#[tokio::test]
+async fn a_collector_has_no_privilege_that_its_authors_did_not_sign() {
+    // proves I2: what it may do on a client, its authors signed, and no server adds to it.
+    if !muster_agent::os::is_root() {
+        return skip("a_collector_has_no_privilege_that_its_authors_did_not_sign", "only root can become another user");
+    }
+    let (site, machine) = enrolled().await;
+    let mut application = collecting(&site, &machine, LOOKS, 30);
+    let secret = machine.place("secret");
+    std::fs::write(&secret, "only root's").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    let collector = application.collector.as_mut().unwrap();
+    collector.command.arguments = vec![secret.display().to_string()];
+    let text = said(heard_of(&site, &machine, &application).await);
+    let env = "env DEBIAN_FRONTEND HOME LANG MUSTER_RUN PATH TMPDIR";
+    assert_eq!(text.trim_end(), format!("65534 65534: home privs 1 caps  core 0 {env}"));
+
+    let (site, machine) = enrolled().await;
+    let mut application = collecting(&site, &machine, r#"printf '[{"Name": "%s %s"}]' "$(id -u)" "$(cat $1)""#, 30);
+    let secret = machine.place("secret");
+    std::fs::write(&secret, "read").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    let collector = application.collector.as_mut().unwrap();
+    collector.command.arguments = vec![secret.display().to_string()];
+    collector.privilege = Privilege::Root;
+    assert_eq!(said(heard_of(&site, &machine, &application).await), "0 read");
+}
+
+#[tokio::test]
+async fn a_collector_runs_as_nobody_else_when_its_user_is_not_there_and_leaves_nothing_running() {
+    if !muster_agent::os::is_root() {
+        return skip("a_collector_runs_as_nobody_else_when_its_user_is_not_there", "only root can become another user");
+    }
+    for (user, reason) in [("no-such-user", "has no user"), ("root", "is root")] {
+        let (site, machine) = enrolled().await;
+        std::fs::write(machine.state().join("agent.json"), format!(r#"{{"collector_user": "{user}"}}"#)).unwrap();
+        let application = collecting(&site, &machine, "echo '[]'", 30);
+        let error = heard_of(&site, &machine, &application).await.unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+    let left = said(heard("setsid sleep 1000 >/dev/null 2>&1 & printf '[{\"Name\": \"%s\"}]' $!", 30).await);
+    let command = std::fs::read_to_string(format!("/proc/{left}/cmdline")).unwrap_or_default();
+    assert_eq!(command, "", "{left} still runs");
 }
 
 #[tokio::test]
@@ -113,16 +191,21 @@ async fn a_collector_that_authors_did_not_sign_never_runs() {
     });
     machine.enrol(&site).await;
     std::fs::write(machine.place("installed"), "").unwrap();
-    let application = collecting(&site, &machine, "touch \"$1\"; echo '[]'", 30);
+    let mut application = collecting(&site, &machine, "touch \"$1\"; echo '[]'", 30);
+    // Everybody may write there, as the collector is nobody.
+    let ran = machine.place("everybodys/ran");
+    std::fs::create_dir(ran.parent().unwrap()).unwrap();
+    std::fs::set_permissions(ran.parent().unwrap(), PermissionsExt::from_mode(0o777)).unwrap();
+    application.collector.as_mut().unwrap().command.arguments = vec![ran.display().to_string()];
     let author = &site.keys.author;
     let running = machine.run();
     for signers in [vec![&stranger], vec![&site.keys.policy, &stranger], vec![author], vec![author, author]] {
         let steps = site.wait_end(site.deploy(&signers, &application, now())).await;
         assert_eq!(steps.last().map(|step| (step.state, step.reason)), Some((State::Failed, Some(Reason::NotSigned))));
     }
-    assert!(!machine.place("ran").exists());
+    assert!(!ran.exists());
     let steps = site.wait_end(site.deploy(&[author, &second], &application, now())).await;
     assert_eq!(steps.last().map(|step| step.state), Some(State::Succeeded));
-    crate::actor::machine::wait_for_file(&machine.place("ran")).await;
+    crate::actor::machine::wait_for_file(&ran).await;
     running.stop().await;
 }

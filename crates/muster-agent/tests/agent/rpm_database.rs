@@ -31,7 +31,9 @@ pub(crate) fn header(package: &Package) -> Vec<u8> {
         (1002, STRING, 1, text(package.release)),
         (1004, I18N_STRING, 1, text("A summary")),
         (1009, INT32, 1, 4096_u32.to_be_bytes().to_vec()),
+        (1116, INT32, 2, [1_u32, 0].map(u32::to_be_bytes).concat()),
         (1117, STRING_ARRAY, 2, [text("a"), text("b")].concat()),
+        (1118, STRING_ARRAY, 2, [text("/lib/"), text("/usr/bin/")].concat()),
     ];
     values.extend(package.epoch.map(|epoch| (1003, INT32, 1, epoch.to_be_bytes().to_vec())));
     values.extend(package.vendor.map(|vendor| (1011, STRING, 1, text(vendor))));

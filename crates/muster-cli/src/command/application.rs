@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use muster_model::{
     api::ApplicationInfo,
-    application::{Application, Command, Detection},
+    application::{Application, Command, Detection, Privilege},
     id::{ApplicationId, Hash},
 };
 use muster_trust::sha256;
@@ -139,6 +139,13 @@ fn written(command: &Command) -> String {
     format!("{} {}", command.program, arguments.join(" ")).trim_end().to_owned()
 }
 
+const fn privilege(privilege: Privilege) -> &'static str {
+    match privilege {
+        Privilege::None => "a user without privileges",
+        Privilege::Root => "root, with everything that root may do",
+    }
+}
+
 /// What an application does, for the person who signs, deploys or looks.
 fn described(application: &Application) -> String {
     let mut rows = vec![
@@ -157,6 +164,10 @@ fn described(application: &Application) -> String {
         Detection::File { path, hash: Some(hash) } => ("Is there when", format!("{path} has the SHA-256 {hash}")),
         Detection::Command { command } => ("Is there when", format!("{} succeeds", written(command))),
     });
+    if let Some(collector) = &application.collector {
+        rows.push(("Collects", format!("{}, with {}", collector.class.name, written(&collector.command))));
+        rows.push(("As", privilege(collector.privilege).to_owned()));
+    }
     for secret in &application.secrets {
         rows.push(("Secret", format!("{} (sealed for each device with `muster secret seal`)", secret.as_str())));
     }

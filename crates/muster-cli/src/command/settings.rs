@@ -24,7 +24,7 @@ pub(super) enum Verb {
         /// How often clients say that they are there
         #[arg(long, value_parser = when::parse_length, value_name = "LENGTH")]
         heartbeat: Option<i64>,
-        /// JSON file that says which files clients report: {"paths": [{"path", "names", "recursive"}], "exclude", "files", "seconds"}
+        /// JSON file that says which files clients report: {"paths": [{"path", "names", "recursive"}], "exclude", "files", "seconds", "read": {"hash", "versions", "file_bytes", "total_bytes"}}
         #[arg(long, value_name = "FILE")]
         software: Option<PathBuf>,
         /// Report no files any more
@@ -80,5 +80,10 @@ fn files(settings: &ClientSettings) -> String {
         let below = if path.recursive { " and below" } else { "" };
         format!("{} in {}{below}", path.names.join(" "), path.path)
     };
-    scan.paths.iter().map(path).collect::<Vec<_>>().join("; ")
+    let read = scan.read.as_ref().map(|read| match (read.hash, read.versions) {
+        (true, true) => ", with hashes and versions",
+        (true, false) => ", with hashes",
+        (false, _) => ", with versions",
+    });
+    scan.paths.iter().map(path).collect::<Vec<_>>().join("; ") + read.unwrap_or_default()
 }

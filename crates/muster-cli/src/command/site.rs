@@ -3,6 +3,7 @@
 use super::Context;
 use crate::{CliError, output, when};
 use clap::Subcommand;
+use muster_model::api::Spread;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -37,6 +38,19 @@ async fn site_show(ctx: &Context) -> Result<(), CliError> {
     })
 }
 
+/// What is how frequent, one line for each kind.
+fn spread(spread: &Spread) -> Vec<(&'static str, String)> {
+    let models: Vec<_> = spread
+        .models
+        .iter()
+        .map(|m| format!("{} {}", m.count, format!("{} {}", m.manufacturer, m.model).trim()))
+        .collect();
+    let makers: Vec<_> = spread.manufacturers.iter().map(|c| format!("{} {}", c.count, c.label)).collect();
+    let titles: Vec<_> = spread.software.iter().map(|t| format!("{} {}", t.devices, t.product)).collect();
+    let all = [("Models", models), ("Manufacturers", makers), ("Software", titles)];
+    all.into_iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| (what, list.join(", "))).collect()
+}
+
 async fn dashboard_show(ctx: &Context) -> Result<(), CliError> {
     let dashboard = ctx.client().await?.dashboard_show().await?;
     ctx.out.value(&dashboard, |d| {
@@ -48,6 +62,7 @@ async fn dashboard_show(ctx: &Context) -> Result<(), CliError> {
             ("Waiting for approval", d.pending.to_string()),
             ("Systems", systems.join(", ")),
         ];
+        rows.extend(spread(&d.spread));
         rows.extend(d.warnings.iter().map(|warning| ("Needs somebody", warning.clone())));
         let messages = d.messages.iter().map(|m| [when::human(ctx.now, m.time), m.device_name.clone(), m.text.clone()]);
         let mut text = output::pairs(rows);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Deployment, Message};
+use super::{Deployment, Message, SoftwareTitle};
 use crate::{
     id::{Hash, Name, SiteCode},
     time::UnixMillis,
@@ -49,6 +49,35 @@ api! {
         messages: Vec<Message>,
         /// Things that need somebody: sentences.
         warnings: Vec<String>,
+        /// What is how frequent among the devices.
+        spread: Spread,
+    }
+}
+api! {
+    /// What is how frequent among active devices. At a large site this is counted every few minutes.
+    #[derive(Default)]
+    struct Spread {
+        /// By manufacturer and model, the most frequent first, at most 12.
+        models: Vec<ModelCount>,
+        /// By manufacturer, the most frequent first, at most 12.
+        manufacturers: Vec<Count>,
+        /// Software, the most spread first, at most 12.
+        software: Vec<SoftwareTitle>,
+        /// Devices whose manufacturer and model are in neither, because they did not say them.
+        unknown: u64,
+        /// When it was counted.
+        counted: UnixMillis,
+    }
+}
+api! {
+    /// A model with a number of devices.
+    struct ModelCount {
+        /// Who makes it.
+        manufacturer: String,
+        /// The model.
+        model: String,
+        /// The number.
+        count: u64,
     }
 }
 api! {

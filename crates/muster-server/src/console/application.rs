@@ -47,8 +47,13 @@ pub(crate) struct ApplicationPage {
 
 impl ApplicationPage {
     fn max_run(&self) -> String {
-        format::duration(i64::from(self.info.application.max_run_seconds) * 1_000)
+        run_time(self.info.application.max_run_seconds)
     }
+}
+
+/// How long something may run.
+pub(crate) fn run_time(seconds: u32) -> String {
+    format::duration(i64::from(seconds) * 1_000)
 }
 
 /// The name of a platform.

@@ -8,7 +8,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Dashboard, DeviceState},
+    api::{Count, Dashboard, DeviceState, ModelCount},
     id::DeploymentId,
 };
 
@@ -25,6 +25,9 @@ pub(crate) struct DashboardPage {
     devices: Hours,
     reports: Hours,
     systems: Vec<Rank>,
+    models: Vec<Rank>,
+    manufacturers: Vec<Rank>,
+    software: Vec<(u64, Rank)>,
     deployments: Vec<(DeploymentId, String, Bar)>,
 }
 
@@ -32,12 +35,19 @@ impl DashboardPage {
     /// The page for these figures.
     pub(crate) fn new(shell: Shell, dashboard: Dashboard) -> Self {
         let number = |state: &DeviceState| dashboard.devices.get(state.as_str()).copied().unwrap_or_default();
+        let spread = &dashboard.spread;
+        let models: Vec<Count> = spread.models.iter().map(model).collect();
+        let titles: Vec<Count> =
+            spread.software.iter().map(|t| Count { label: t.product.clone(), count: t.devices }).collect();
         let deployment = |d: &muster_model::api::Deployment| (d.id, d.name.to_string(), Bar::new(&d.totals));
         Self {
             states: DeviceState::ALL.iter().map(|s| (*s, number(s))).collect(),
             devices: Hours::devices(&dashboard.seen),
             reports: Hours::reports(&dashboard.seen),
             systems: chart::ranking(&dashboard.operating_systems),
+            models: chart::ranking(&models),
+            manufacturers: chart::ranking(&spread.manufacturers),
+            software: spread.software.iter().map(|title| title.id).zip(chart::ranking(&titles)).collect(),
             deployments: dashboard.deployments.iter().map(deployment).collect(),
             shell,
             dashboard,
@@ -53,6 +63,15 @@ impl DashboardPage {
     fn is_new(&self) -> bool {
         self.states.iter().all(|(_, count)| *count == 0)
     }
+}
+
+/// A model under its maker's name, which many models begin with anyway.
+fn model(model: &ModelCount) -> Count {
+    let label = match model.model.starts_with(&model.manufacturer) {
+        true => model.model.clone(),
+        false => format!("{} {}", model.manufacturer, model.model).trim_end().to_owned(),
+    };
+    Count { label, count: model.count }
 }
 
 /// `GET /`

@@ -3,7 +3,7 @@
 use super::shell::{Shell, Theme};
 use muster_model::{
     api::*,
-    application::{Application, Command, ContentFile, Detection, FileName, Platform},
+    application::{Application, Collector, Command, ContentFile, Detection, FileName, Platform, Privilege},
     enrol::DeviceClaims,
     id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, ResourceId, TokenId},
     inventory::{Row, Unread, Value},
@@ -121,6 +121,7 @@ impl Flavour {
                 deployments: vec![],
                 messages: vec![],
                 warnings: vec![],
+                spread: Spread::default(),
             };
         }
         let systems = [
@@ -144,6 +145,7 @@ impl Flavour {
             deployments: self.deployments(),
             messages: self.messages(),
             warnings: vec![self.text("The trust bundle ends in 12 days. Sign a new one with the root key.")],
+            spread: super::sample_title::spread(self),
         }
     }
 
@@ -442,7 +444,16 @@ impl Flavour {
                     },
                 },
                 secrets: Vec::new(),
-                collector: None,
+                collector: (number == 2).then(|| Collector {
+                    class: ClassAdd { name: "BADGE_READER".to_owned(), provider: String::new(), attributes: vec![] },
+                    command: Command {
+                        program: "content/badges".to_owned(),
+                        arguments: vec![self.text("--all")],
+                        success_codes: vec![0],
+                    },
+                    max_run_seconds: 30,
+                    privilege: if self == Self::Hostile { Privilege::Root } else { Privilege::None },
+                }),
                 max_run_seconds: 900,
             },
             authors: vec![hash(150), hash(151)],

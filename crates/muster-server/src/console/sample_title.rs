@@ -1,7 +1,10 @@
 //! Sample data of software titles.
 
-use super::sample::Flavour;
-use muster_model::api::{SoftwareTitle, SoftwareVersion, TitleDetail};
+use super::sample::{Flavour, NOW};
+use muster_model::{
+    api::{Count, ModelCount, SoftwareTitle, SoftwareVersion, Spread, TitleDetail},
+    time::MINUTE,
+};
 
 fn title(sample: Flavour, id: u64, product: &str, publisher: &str, devices: u64) -> SoftwareTitle {
     SoftwareTitle { id, product: sample.text(product), publisher: sample.text(publisher), devices, versions: 4 }
@@ -25,4 +28,22 @@ pub(super) fn title_detail(sample: Flavour) -> TitleDetail {
         _ => vec![version("118.0.1", 60_100), version("115.3.1esr-1~deb12u1", 38_000), version("3.6", 1)],
     };
     TitleDetail { title: title(sample, 7, "Mozilla Firefox", "Mozilla", 98_211), versions }
+}
+
+/// What is how frequent.
+pub(super) fn spread(sample: Flavour) -> Spread {
+    let models = [("Dell Inc.", "OptiPlex 7010", 402), ("LENOVO", "ThinkPad T14 Gen 5", 317), ("QEMU", "", 141)];
+    let makers = [("Dell Inc.", 466), ("LENOVO", 390), ("QEMU", 141)];
+    let model = |(maker, model, count): (&str, &str, u64)| ModelCount {
+        manufacturer: sample.text(maker),
+        model: sample.text(model),
+        count,
+    };
+    Spread {
+        models: models.map(model).into(),
+        manufacturers: makers.map(|(label, count)| Count { label: sample.text(label), count }).into(),
+        software: titles(sample),
+        unknown: 3,
+        counted: NOW.plus(-MINUTE),
+    }
 }

@@ -37,7 +37,7 @@ use muster_model::{
     },
     id::TokenId,
     inventory::Value,
-    policy::{ClientSettings, ScanPath, SoftwareScan},
+    policy::{ClientSettings, ScanPath, ScanRead, SoftwareScan},
     problem::Code,
     status::DeploymentState,
     time::{HOUR, MINUTE, UnixMillis},
@@ -308,7 +308,9 @@ fn queries(f: Flavour) -> QueriesPage {
 
 fn settings(f: Flavour) -> ClientSettings {
     let path = ScanPath { path: f.text("/opt"), names: vec![f.text("*.jar")], recursive: true };
-    let scan = SoftwareScan { paths: vec![path], exclude: vec![], files: 5_000, seconds: 60 };
+    let read = ScanRead { hash: true, versions: true, file_bytes: 1 << 26, total_bytes: 1 << 30 };
+    let read = (f == Flavour::Hostile).then_some(read);
+    let scan = SoftwareScan { paths: vec![path], exclude: vec![], files: 5_000, seconds: 60, read };
     let software = (f != Flavour::Empty).then_some(scan);
     ClientSettings { policy_poll: 90 * MINUTE, software, ..ClientSettings::default() }
 }

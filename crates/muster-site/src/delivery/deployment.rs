@@ -62,6 +62,12 @@ pub async fn deployment_preview(
     }
     drop(reader);
     let wanted = application::info(&application)?.application;
+    if let Some(collector) = wanted.collector.as_ref().filter(|collector| !collector.privilege.is_none()) {
+        warnings.push(format!(
+            "Its collector for {} runs as root with each inventory, because its authors signed that it needs that.",
+            collector.class.name
+        ));
+    }
     for (name, sealed, _) in secret::secret_wanted(ctx, site, &wanted).await? {
         let name = name.as_str();
         warnings.push(format!(

@@ -1,6 +1,6 @@
 //! The dashboard: what an administrator wants to see first. Counted by index, and at most once in two seconds.
 
-use super::message;
+use super::{message, spread::spread};
 use crate::{Ctx, Site, SiteError, authz, delivery::deployment, identity::revocation::revocation_warnings};
 use muster_model::{
     api::{Dashboard, MessageQuery, PageQuery, SeenHour},
@@ -49,6 +49,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
     let seen = dashboard::seen(&mut reader, first).await?;
     let hours = report_hour::since(&mut reader, first).await?;
     drop(reader);
+    let spread = spread(site, now).await?;
     let quarantined: u64 = hours.iter().map(|hour| hour.quarantined).sum();
     let reports: BTreeMap<UnixMillis, u64> = hours.into_iter().map(|hour| (hour.hour, hour.reports)).collect();
     let hour = |number: i64| {
@@ -67,6 +68,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
         devices: counts.devices,
         deployments,
         messages: messages.into_iter().map(message::shown).collect(),
+        spread,
     })
 }
 

@@ -7,5 +7,6 @@ pub mod message;
 pub mod online;
 pub mod quarantine;
 pub mod report;
+pub(crate) mod spread;
 mod step;
 pub mod timeline;

@@ -1,8 +1,11 @@
 //! Counts for the dashboard, each by an index.
 
-use super::{StoreError, column};
-use muster_model::{api::Count, time::UnixMillis};
-use sqlx::{AnyConnection, Row};
+use super::{Dialect, StoreError, column, inventory_schema::each_row_id};
+use muster_model::{
+    api::{Count, ModelCount},
+    time::UnixMillis,
+};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 
 /// How many there are.
@@ -40,6 +43,26 @@ pub async fn operating_systems(conn: &mut AnyConnection, limit: u32) -> Result<V
     rows.iter()
         .map(|row| Ok(Count { label: row.try_get("operating_system")?, count: column::count(row, "devices")? }))
         .collect()
+}
+
+/// Active devices by manufacturer and model, the most frequent first. It reads one short list for each device.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn models(conn: &mut AnyConnection, dialect: Dialect, limit: u32) -> Result<Vec<ModelCount>, StoreError> {
+    let statement = format!(
+        "SELECT COALESCE(r.\"Manufacturer\", '') AS manufacturer, COALESCE(r.\"Model\", '') AS model, COUNT(*) AS devices \
+         FROM device d JOIN device_section s ON s.device = d.id AND s.class = 'COMPUTER_SYSTEM' CROSS JOIN {} \
+         JOIN inv_computer_system r ON r.row_id = CAST(e.value AS BIGINT) WHERE d.state = 'active' \
+         GROUP BY 1, 2 ORDER BY COUNT(*) DESC, 1, 2 LIMIT $1",
+        each_row_id(dialect)
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(limit)).fetch_all(conn).await?;
+    let model = |row| {
+        let (manufacturer, model) = (Row::try_get(row, "manufacturer")?, Row::try_get(row, "model")?);
+        Ok(ModelCount { manufacturer, model, count: column::count(row, "devices")? })
+    };
+    rows.iter().map(model).collect()
 }
 
 /// Devices by the hour of their last contact, from `from` on.

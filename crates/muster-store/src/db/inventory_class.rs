@@ -4,7 +4,7 @@ use super::{
     Dialect, StoreError, Tx,
     bulk::{Bulk, in_texts, json_texts},
     column::{self, parsed, signed, unsigned},
-    inventory_schema::{class_column, class_history_view, class_table, class_view, is_plain},
+    inventory_schema::{class_column, class_history_view, class_table, class_view, is_plain, table},
     setting,
 };
 use muster_model::{
@@ -14,6 +14,7 @@ use muster_model::{
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Executor, Row, any::AnyRow};
+use std::sync::Arc;
 
 /// Under this name the changes of classes are counted.
 const CHANGES: &str = "inventory_classes";
@@ -179,7 +180,31 @@ fn views(class: &Class) -> String {
 
 /// Of which form the views are, and which tables the program makes by itself: where it is another one they are made anew.
 fn form(sample: &Class) -> String {
-    views(sample) + &more().join(" ")
+    let own = made_here().map(|class| {
+        let names = class.attributes.iter().map(|attribute| attribute.name.as_str());
+        format!("{}({})", class.name, names.collect::<Vec<_>>().join(" "))
+    });
+    views(sample) + &own.collect::<Vec<_>>().join(" ")
+}
+
+/// The classes that are built in and whose tables no migration makes.
+fn made_here() -> impl Iterator<Item = &'static Arc<Class>> {
+    Catalogue::built_in().classes().iter().filter(|class| more().contains(&class.name))
+}
+
+/// Makes the table of such a class, or what it has more than in the program that made it.
+async fn follow_table(tx: &mut Tx, class: &Class) -> Result<(), StoreError> {
+    is_plain(class)?;
+    run(tx, own_table(class)).await?;
+    let statement = tx.dialect().pick([
+        "SELECT name FROM pragma_table_info($1)",
+        "SELECT CAST(attname AS TEXT) FROM pg_attribute WHERE attrelid = CAST($1 AS regclass) AND attnum > 0 AND NOT attisdropped",
+    ]);
+    let there: Vec<String> = sqlx::query_scalar(statement).bind(table(class)).fetch_all(tx.conn()).await?;
+    for attribute in class.attributes.iter().filter(|attribute| !there.contains(&attribute.name)) {
+        run(tx, class_column(class, attribute)).await?;
+    }
+    Ok(())
 }
 
 /// Makes the views of a class anew, or for the first time.
@@ -228,9 +253,8 @@ pub(super) async fn follow_views(tx: &mut Tx) -> Result<bool, StoreError> {
     if changed.rows_affected() == 0 {
         return Ok(false);
     }
-    for class in Catalogue::built_in().classes().iter().filter(|class| more().contains(&class.name)) {
-        is_plain(class)?;
-        run(tx, own_table(class)).await?;
+    for class in made_here() {
+        follow_table(tx, class).await?;
     }
     let own = all(tx.conn()).await?;
     let catalogue = Catalogue::with(own.into_iter().map(|row| row.class), 0);

@@ -247,6 +247,17 @@ pub async fn list(
     Ok((rows.iter().map(title).collect::<Result<_, _>>()?, unsigned(total)))
 }
 
+/// The titles that most devices have.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn most_spread(conn: &mut AnyConnection, limit: u32) -> Result<Vec<SoftwareTitle>, StoreError> {
+    let statement = "SELECT t.id, t.product, t.publisher, t.devices, \
+         (SELECT COUNT(*) FROM software_version v WHERE v.title = t.id AND v.devices > 0) AS versions FROM software_title t \
+         WHERE t.devices > 0 ORDER BY t.devices DESC, t.id LIMIT $1";
+    sqlx::query(statement).bind(i64::from(limit)).fetch_all(conn).await?.iter().map(title).collect()
+}
+
 /// A title with its versions that devices have, in no order, of each how versions of its kind follow each other.
 ///
 /// # Errors

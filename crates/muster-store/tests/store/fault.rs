@@ -115,6 +115,27 @@ async fn a_view_that_an_administrator_built_on_stays_when_a_class_grows() {
 }
 
 #[tokio::test]
+async fn a_table_that_an_older_program_made_gets_the_columns_that_it_did_not_know() {
+    for test in stores().await {
+        tamper(&test.store, "DROP VIEW v_GS_SoftwareFile; DROP VIEW v_HS_SoftwareFile").await;
+        tamper(&test.store, "ALTER TABLE inv_softwarefile DROP COLUMN \"FileHash\"").await;
+        tamper(&test.store, "INSERT INTO inv_softwarefile (row_hash, row_key, \"FileName\") VALUES ('x', 1, 'kept')")
+            .await;
+        tamper(&test.store, "UPDATE setting SET value = 'another form' WHERE name = 'inventory_views'").await;
+        test.store.close().await;
+        let store = Store::open(&test.url).await.unwrap();
+        let statement = "SELECT \"FileName\" FROM inv_softwarefile WHERE \"FileHash\" IS NULL";
+        let kept: Vec<String> =
+            sqlx::query_scalar(statement).fetch_all(&mut *store.reader().await.unwrap()).await.unwrap();
+        assert_eq!(kept, ["kept"]);
+        sqlx::query("SELECT FileHash0 FROM v_GS_SoftwareFile")
+            .fetch_all(&mut *store.reader().await.unwrap())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_view_that_cannot_be_made_anew_under_another_one_is_named_and_nothing_is_changed() {
     let Some(test) = postgres().await else { return };
     tamper(&test.store, "DROP VIEW v_GS_FIRMWARE; CREATE VIEW v_GS_FIRMWARE AS SELECT 1 AS old_form").await;

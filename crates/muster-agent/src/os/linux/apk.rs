@@ -1,10 +1,11 @@
 //! The database of apk (Alpine): stanzas of `X:value` lines.
 
 use super::{
-    dpkg::without_address,
+    dpkg::{wanted_of, without_address},
     files::{Files, unread},
 };
 use crate::os::facts::Package;
+use std::collections::{HashMap, HashSet};
 
 /// Bytes of the database; it lists every file of every package.
 const DATABASE_BYTES: u64 = 64 << 20;
@@ -26,6 +27,34 @@ pub fn packages(files: &Files) -> Result<Option<Vec<Package>>, String> {
         }
     }
     Ok(None)
+}
+
+/// Which package each of these files is of, where apk says so: its code.
+pub fn owners(files: &Files, wanted: &HashSet<String>) -> HashMap<String, String> {
+    let database = PLACES.into_iter().find_map(|place| files.bytes(place, DATABASE_BYTES).ok());
+    database.map(|bytes| parse_owners(&bytes, wanted)).unwrap_or_default()
+}
+
+/// Reads the files of an `installed` file: `F:` names a directory from the root on, and `R:` a file in it.
+#[must_use]
+pub fn parse_owners(bytes: &[u8], wanted: &HashSet<String>) -> HashMap<String, String> {
+    let (mut found, mut package, mut directory) = (HashMap::new(), String::new(), String::new());
+    for line in bytes.split(|b| *b == b'\n') {
+        match line {
+            [] => (package, directory) = (String::new(), String::new()),
+            [b'P', b':', name @ ..] => package = format!("apk:{}", String::from_utf8_lossy(name).trim()),
+            [b'F', b':', name @ ..] => {
+                let name = String::from_utf8_lossy(name);
+                directory = if name.is_empty() { String::new() } else { format!("/{name}") };
+            }
+            [b'R', b':', name @ ..] if !package.is_empty() => {
+                let path = format!("{directory}/{}", String::from_utf8_lossy(name));
+                found.extend(wanted_of(&path, wanted).map(|path| (path, package.clone())));
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Reads an `installed` file. When a package was installed is not in it.
@@ -69,5 +98,19 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].code.as_str(), found[0].version.as_str()), ("apk:musl", "1.2.5-r0"));
         assert_eq!(found[0].publisher.as_deref(), Some("Timo"));
+    }
+
+    #[test]
+    fn a_file_is_of_the_package_that_lists_it() {
+        let text =
+            b"P:musl\nV:1\nF:lib\nR:libc.so\nZ:Q1=\n\nR:stray\n\nP:base\nV:1\nF:\nR:motd\nF:etc\nM:0:0:755\nR:passwd\n";
+        let wanted = ["/usr/lib/libc.so", "/motd", "/etc/passwd", "/stray", "/etc/shadow"].map(str::to_owned).into();
+        let found = parse_owners(text, &wanted);
+        let code = |path: &str| found.get(path).map(String::as_str);
+        assert_eq!(
+            [code("/usr/lib/libc.so"), code("/motd"), code("/etc/passwd")],
+            [Some("apk:musl"), Some("apk:base"), Some("apk:base")]
+        );
+        assert_eq!(found.len(), 3);
     }
 }

@@ -41,22 +41,26 @@ pub fn packages(files: &Files) -> Result<Option<Vec<Package>>, String> {
     Ok(any.then_some(found))
 }
 
-/// Which package each of these files is of, where dpkg says so: its name, with the architecture where the package's list has it.
+/// Which package each of these files is of, where dpkg says so: its code, with the architecture only where the package's list has it.
 pub fn owners(files: &Files, wanted: &HashSet<String>) -> HashMap<String, String> {
     let mut found = HashMap::new();
     for name in files.names(INFO).unwrap_or_default() {
         let Some(package) = name.strip_suffix(".list") else { continue };
         let Ok(bytes) = files.bytes(&format!("{INFO}/{name}"), LIST_BYTES) else { continue };
         for line in String::from_utf8_lossy(&bytes).lines() {
-            // Packages of before the merge of /usr name files where a link is now.
-            let merged =
-                ["/bin/", "/sbin/", "/lib"].iter().any(|old| line.starts_with(old)).then(|| format!("/usr{line}"));
-            for path in merged.iter().map(String::as_str).chain([line]).filter(|path| wanted.contains(*path)) {
-                found.insert(path.to_owned(), package.to_owned());
+            for path in wanted_of(line, wanted) {
+                found.insert(path, format!("dpkg:{package}"));
             }
         }
     }
     found
+}
+
+/// Which of the wanted files a package means by this path. Packages of before the merge of /usr name files where a link is now.
+pub(super) fn wanted_of(path: &str, wanted: &HashSet<String>) -> impl Iterator<Item = String> {
+    let merged = ["/bin/", "/sbin/", "/lib"].iter().any(|old| path.starts_with(old)).then(|| format!("/usr{path}"));
+    let merged = merged.filter(|path| wanted.contains(path));
+    merged.into_iter().chain(wanted.contains(path).then(|| path.to_owned()))
 }
 
 /// What a stanza says about one installed package.

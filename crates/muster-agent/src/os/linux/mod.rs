@@ -1,9 +1,11 @@
 //! Linux: every fact comes from files below a root (`/`, or a recorded tree) and a few answers of the kernel.
 
+pub mod account;
 pub mod apk;
 pub mod assignments;
 pub mod block;
 pub mod claims;
+pub mod contents;
 pub mod cpu;
 pub mod directory;
 pub mod dpkg;
@@ -24,6 +26,7 @@ pub mod systemd;
 pub mod sysv;
 pub mod unit;
 pub mod volatile;
+pub mod workplace;
 
 use crate::os::{
     facts::{
@@ -128,10 +131,17 @@ impl Machine {
         net::resolver(&self.files)
     }
 
-    /// Which package each of these files is of, where the package database says so.
+    /// Which package each of these files is of, where a package database says so: its code. That of dpkg has no architecture where
+    /// only one can be installed.
     #[must_use]
     pub fn owners(&self, wanted: &HashSet<String>) -> HashMap<String, String> {
-        if wanted.is_empty() { HashMap::new() } else { dpkg::owners(&self.files, wanted) }
+        if wanted.is_empty() {
+            return HashMap::new();
+        }
+        let mut found = dpkg::owners(&self.files, wanted);
+        found.extend(rpm::owners(&self.files, wanted));
+        found.extend(apk::owners(&self.files, wanted));
+        found
     }
 
     /// Installed packages. When one of several package databases cannot be read this time, none is reported: the half

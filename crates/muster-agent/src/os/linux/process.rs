@@ -4,10 +4,10 @@
 //! locked empty file: so a kill of the agent neither breaks the command (no broken pipe) nor hides it (the lock is held as long
 //! as the command runs), and the next agent takes up both.
 
-use super::directory::PrivateDirectory;
+use super::{account::Account, directory::PrivateDirectory};
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags},
-    process::{Pid, Signal},
+    process::{Pid, Resource, Rlimit, Signal},
 };
 use std::{
     collections::VecDeque,
@@ -35,6 +35,8 @@ pub struct Job<'a> {
     pub arguments: Vec<String>,
     /// Its working directory.
     pub directory: &'a Path,
+    /// The user that it runs as, with no group but that user's own, and a directory of its own. `None`: the agent's, with all that it may.
+    pub user: Option<(Account, &'a Path)>,
     /// Names this run; everything it starts inherits it.
     pub mark: &'a str,
     /// How long it may run.
@@ -124,6 +126,14 @@ impl Output {
         Ok(Self { path, reader })
     }
 
+    /// Lets a user open the other end again by its name below `/proc`, as `/dev/stdout` is.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn lend(&self, user: Account) -> io::Result<()> {
+        std::os::unix::fs::lchown(&self.path, Some(user.user), None)
+    }
+
     /// The other end. Open for reading too, so that a writer never meets a broken pipe.
     fn writer(&self) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -194,6 +204,11 @@ fn spawn(job: Job<'_>, output: Option<&Output>) -> io::Result<Child> {
         .env("HOME", job.directory)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env(MARK, job.mark);
+    if let Some((user, home)) = job.user {
+        // Whoever sets a user as root and names no groups has none afterwards.
+        command.uid(user.user).gid(user.group).env("HOME", home).env("TMPDIR", home);
+    }
+    let bounds = job.user.map(|_| bounds(job.limit));
     command.stdin(job.stdin.map_or_else(Stdio::null, Stdio::from));
     match output {
         Some(output) => {
@@ -204,18 +219,38 @@ fn spawn(job: Job<'_>, output: Option<&Output>) -> io::Result<Child> {
             command.stdout(Stdio::null()).stderr(Stdio::null());
         }
     }
-    // SAFETY: the closure runs between fork and exec and only makes one system call; it takes no lock and allocates nothing.
+    // SAFETY: the closure runs between fork and exec and only makes system calls; it takes no lock and allocates nothing.
     #[expect(
         unsafe_code,
-        reason = "a session of its own, without a terminal to ask, is only to be had between fork and exec"
+        reason = "a session of its own, without a terminal to ask, and bounds of its own are only to be had between fork and exec"
     )]
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             rustix::process::setsid()?;
+            if let Some(bounds) = bounds {
+                // No program that it starts gives it more than it has.
+                nix::sys::prctl::set_no_new_privs()?;
+                for (resource, most) in bounds {
+                    rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+                }
+            }
             Ok(())
         });
     }
     command.spawn()
+}
+
+/// What a command without privileges may use, beside its time.
+fn bounds(limit: Duration) -> [(Resource, u64); 6] {
+    [
+        (Resource::Core, 0),
+        (Resource::Cpu, limit.as_secs().max(1)),
+        (Resource::Data, 1 << 30),
+        (Resource::Fsize, 64 << 20),
+        (Resource::Nofile, 256),
+        // Of all processes of that user on the machine.
+        (Resource::Nproc, 512),
+    ]
 }
 
 /// Ends a session and everything that carries the mark, also what went into sessions of its own.
@@ -272,6 +307,7 @@ mod tests {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
             directory: place.directory.path(),
+            user: None,
             mark,
             limit,
             stdin: place.directory.lock("lock").unwrap(),
@@ -330,6 +366,7 @@ mod tests {
             program: "/nonexistent".into(),
             arguments: vec![],
             directory: place.directory.path(),
+            user: None,
             mark: "x",
             limit: Duration::from_secs(1),
             stdin: None,

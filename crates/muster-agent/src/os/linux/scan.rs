@@ -1,4 +1,4 @@
-//! Files of configured directories: their names, sizes and times, and never what is in them.
+//! Files of configured directories: their names, sizes and times. What is in them is read elsewhere ([`super::contents`]).
 //!
 //! Each directory is opened relative to the one that it is in, and without following links, so that whoever may write there cannot lead the
 //! scan out of it, neither before nor while it goes on. It stays on the file system of the directory that was configured, because one that is
@@ -9,7 +9,8 @@ use muster_model::{
     policy::{SCAN_DEPTH, ScanPath, SoftwareScan},
 };
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
-use std::{io, os::fd::OwnedFd, time::Instant};
+use serde::{Deserialize, Serialize};
+use std::{io, os::fd::OwnedFd, path::Path, time::Instant};
 
 /// Entries of directories that one scan looks at.
 const ENTRIES: usize = 2_000_000;
@@ -23,10 +24,40 @@ pub struct Found {
     pub directory: String,
     /// Its name there.
     pub name: String,
+    /// Which file it is, in which state.
+    pub mark: Mark,
+    /// Every user of the machine may read it and pass the directories that it is in.
+    pub everyones: bool,
+}
+
+/// A file in one state: as long as this is the same, so is what is in the file. Nobody but the kernel sets the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mark {
+    /// The file system.
+    pub device: u64,
+    /// The file.
+    pub inode: u64,
     /// Bytes.
     pub size: u64,
-    /// When it was last written, Unix seconds.
-    pub modified: i64,
+    /// When it was last written, Unix seconds and nanoseconds.
+    pub modified: (i64, u32),
+    /// When it was last changed in any way.
+    pub changed: (i64, u32),
+}
+
+impl Mark {
+    /// Of what the kernel says about a file.
+    #[must_use]
+    pub fn of(stat: &Stat) -> Self {
+        let part = |nanoseconds| u32::try_from(nanoseconds).unwrap_or(0);
+        Self {
+            device: device(stat),
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime, part(stat.st_mtime_nsec)),
+            changed: (stat.st_ctime, part(stat.st_ctime_nsec)),
+        }
+    }
 }
 
 /// What a scan found.
@@ -63,6 +94,14 @@ struct Walk<'a> {
 /// Why the whole scan ends.
 type Stop = &'static str;
 
+/// A directory of a scan.
+struct Place {
+    at: String,
+    depth: usize,
+    /// Every user may pass it and what is above it.
+    everyones: bool,
+}
+
 impl Walk<'_> {
     fn root(&mut self, path: &ScanPath) -> Result<(), Stop> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -84,10 +123,17 @@ impl Walk<'_> {
         };
         let Ok(stat) = rustix::fs::fstat(&directory) else { return Ok(()) };
         self.device = device(&stat);
-        self.directory(path, directory, path.path.trim_end_matches('/'), 0)
+        let open = |above: &Path| rustix::fs::stat(above).is_ok_and(|stat| may_pass(&stat));
+        let place = Place {
+            at: path.path.trim_end_matches('/').to_owned(),
+            depth: 0,
+            everyones: Path::new(&path.path).ancestors().all(open),
+        };
+        self.directory(path, directory, &place)
     }
 
-    fn directory(&mut self, rule: &ScanPath, directory: OwnedFd, at: &str, depth: usize) -> Result<(), Stop> {
+    fn directory(&mut self, rule: &ScanPath, directory: OwnedFd, place: &Place) -> Result<(), Stop> {
+        let Place { at, depth, everyones } = place;
         let mut below = Vec::new();
         let Ok(list) = Dir::read_from(&directory) else { return Ok(()) };
         for entry in list {
@@ -111,7 +157,7 @@ impl Walk<'_> {
                     let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
                     match FileType::from_raw_mode(stat.st_mode) {
                         FileType::Directory if rule.recursive => below.push(text.to_owned()),
-                        FileType::RegularFile if wanted => self.keep(at, text, &stat)?,
+                        FileType::RegularFile if wanted => self.keep(place, text, &stat)?,
                         _ => {}
                     }
                 }
@@ -120,28 +166,30 @@ impl Walk<'_> {
         }
         below.sort_unstable();
         for name in below {
-            if depth + 1 >= SCAN_DEPTH {
+            if *depth + 1 >= SCAN_DEPTH {
                 self.found.reasons.push(format!("{at} is too deep to look below it"));
                 break;
             }
             if let Ok(inner) = open_below(&directory, &name)
-                && rustix::fs::fstat(&inner).is_ok_and(|stat| device(&stat) == self.device)
+                && let Ok(stat) = rustix::fs::fstat(&inner)
+                && device(&stat) == self.device
             {
-                self.directory(rule, inner, &format!("{at}/{name}"), depth + 1)?;
+                let everyones = *everyones && may_pass(&stat);
+                self.directory(rule, inner, &Place { at: format!("{at}/{name}"), depth: depth + 1, everyones })?;
             }
         }
         Ok(())
     }
 
-    fn keep(&mut self, directory: &str, name: &str, stat: &Stat) -> Result<(), Stop> {
+    fn keep(&mut self, place: &Place, name: &str, stat: &Stat) -> Result<(), Stop> {
         if self.found.files.len() >= self.wanted.files as usize {
             return Err("there are more files than are wanted");
         }
         self.found.files.push(Found {
-            directory: if directory.is_empty() { "/".to_owned() } else { directory.to_owned() },
+            directory: if place.at.is_empty() { "/".to_owned() } else { place.at.clone() },
             name: name.to_owned(),
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: stat.st_mtime,
+            mark: Mark::of(stat),
+            everyones: place.everyones && Mode::from_raw_mode(stat.st_mode).contains(Mode::ROTH),
         });
         Ok(())
     }
@@ -162,6 +210,10 @@ fn device(stat: &Stat) -> u64 {
     stat.st_dev
 }
 
+fn may_pass(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).contains(Mode::XOTH)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +227,7 @@ mod tests {
             exclude: texts(exclude),
             files: 100,
             seconds: 60,
+            read: None,
         }
     }
 
@@ -206,7 +259,7 @@ mod tests {
         rustix::fs::mknodat(CWD, root.join("pipe.jar"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         let scanned = scan(&wanted(&root, &["*.jar"], &[".cache"]), soon());
         assert_eq!(names(&scanned), ["one.jar", "two.jar"]);
-        assert_eq!((scanned.files[0].size, scanned.reasons.len()), (5, 0));
+        assert_eq!((scanned.files[0].mark.size, scanned.reasons.len()), (5, 0));
         assert_eq!(scanned.files[1].directory, root.join("a/b").to_str().unwrap());
         let scanned = scan(&wanted(&root, &["*.jar"], &["*/a/b", "*/.cache/*"]), soon());
         assert_eq!(names(&scanned), ["one.jar"]);

@@ -10,6 +10,7 @@ use muster_agent::{
     run,
 };
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -41,7 +42,10 @@ impl Running {
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        Self { temp: tempfile::tempdir().unwrap(), clock: Clock::System }
+        let temp = tempfile::tempdir().unwrap();
+        // As below `/var/lib`: others may pass the directory that the state is in, and not the state.
+        std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o711)).unwrap();
+        Self { temp, clock: Clock::System }
     }
 
     pub(crate) fn state(&self) -> PathBuf {

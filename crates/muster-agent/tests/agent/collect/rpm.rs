@@ -5,7 +5,13 @@ use crate::{
     rpm_database::{Package, header, write},
     tree::Tree,
 };
-use muster_agent::{collect::Collector, os::linux::rpm::parse_header};
+use muster_agent::{
+    collect::Collector,
+    os::{
+        Machine,
+        linux::rpm::{parse_header, paths},
+    },
+};
 use muster_model::time::UnixMillis;
 use std::process::Command;
 
@@ -67,13 +73,16 @@ fn a_damaged_header_is_counted_and_the_others_are_read() {
 fn a_header_that_is_cut_or_changed_anywhere_is_read_or_refused() {
     let good = header(&BASH);
     assert_eq!(parse_header(&good).unwrap().name, "bash");
+    assert_eq!(paths(&good), ["/usr/bin/a", "/lib/b"]);
     for end in 0..good.len() {
         assert_eq!(parse_header(&good[..end]), None, "cut at {end}");
+        assert!(paths(&good[..end]).is_empty(), "cut at {end}");
     }
     for at in 0..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0xff;
         let _ = parse_header(&bad);
+        assert!(paths(&bad).len() <= 2);
     }
 }
 
@@ -115,7 +124,8 @@ fn a_database_that_rpm_made_is_read() {
     tree.write(
         "demo.spec",
         "Name: demo\nEpoch: 3\nVersion: 1.20\nRelease: 4.test\nSummary: Demo\nLicense: MIT\nVendor: ACME Linux\n\
-         BuildArch: noarch\n%description\nA demo.\n%files\n",
+         BuildArch: noarch\n%description\nA demo.\n%install\nmkdir -p %{buildroot}/opt/demo/lib\n\
+         touch %{buildroot}/opt/demo/tool %{buildroot}/opt/demo/lib/a.jar\n%files\n/opt/demo\n",
     );
     let root = tree.root().to_str().unwrap().to_owned();
     let run = |program: &str, arguments: &[&str]| {
@@ -137,4 +147,10 @@ fn a_database_that_rpm_made_is_read() {
     let demo = row(&found, "INSTALLED_SOFTWARE", "rpm:demo-3:1.20-4.test.noarch");
     assert_eq!((text(demo, "Publisher").as_str(), text(demo, "VersionMinor").as_str()), ("ACME Linux", "20"));
     assert!(demo.contains_key("InstallDate"));
+    let wanted = ["/opt/demo/tool", "/opt/demo/lib/a.jar", "/opt/demo/other"].map(str::to_owned).into();
+    let owners = Machine::open(tree.root()).unwrap().owners(&wanted);
+    let mut owned: Vec<&str> = owners.keys().map(String::as_str).collect();
+    owned.sort_unstable();
+    assert_eq!(owned, ["/opt/demo/lib/a.jar", "/opt/demo/tool"]);
+    assert!(owners.values().all(|code| code == "rpm:demo-3:1.20-4.test.noarch"), "{owners:?}");
 }

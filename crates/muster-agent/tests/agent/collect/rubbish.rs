@@ -5,15 +5,17 @@ use crate::{rpm_database, tree::Tree};
 use muster_agent::{
     collect::Collector,
     os::{
-        linux::{apk, assignments, dpkg, identity, logons, net, proc, rpm, sysv, unit},
-        smbios,
+        linux::{account, apk, assignments, dpkg, identity, logons, net, proc, rpm, sysv, unit},
+        pe, smbios,
     },
 };
 use muster_model::time::UnixMillis;
 use proptest::prelude::*;
 
 fn parse_all(bytes: &[u8]) {
+    let _ = account::parse_passwd(bytes, "nobody");
     let _ = apk::parse_installed(bytes);
+    let _ = apk::parse_owners(bytes, &["/usr/lib/libc.so".to_owned()].into());
     let _ = assignments::parse_assignments(bytes);
     let _ = assignments::parse_udev(bytes);
     let _ = dpkg::parse_status(bytes, true);
@@ -33,7 +35,10 @@ fn parse_all(bytes: &[u8]) {
     let _ = proc::parse_meminfo(bytes);
     let _ = proc::parse_mountinfo(bytes);
     let _ = proc::parse_route(bytes);
+    let _ = pe::parse_version(bytes);
+    let _ = pe::version_in(bytes);
     let _ = rpm::parse_header(bytes);
+    let _ = rpm::paths(bytes);
     let _ = smbios::parse_entry_point(bytes);
     let _ = smbios::parse_table(bytes);
     let _ = sysv::parse_script(bytes);
