@@ -224,6 +224,8 @@ pub const DISCOVERY_VALUES: usize = 256;
 pub const DISCOVERY_RECORD_BYTES: usize = 32 << 10;
 /// Resources without a client that a site holds; whoever fills a directory or a network does not fill the site's disk.
 pub const DISCOVERED_RESOURCES: u64 = 1_000_000;
+/// Of these, what was found on the network: addresses are made up more cheaply than objects of a directory.
+pub const NETWORK_RESOURCES: u64 = 200_000;
 
 /// Directories in which a site looks, and containers of each.
 pub const DIRECTORIES: usize = 32;

@@ -3,7 +3,8 @@
 use super::Collector;
 use crate::os::{Machine, facts::Gaps, smbios::Smbios};
 use muster_model::{
-    discovery::{Fact, Facts, plain},
+    api::ResourceKind,
+    discovery::{Fact, Facts, check_facts, plain},
     limits::{DISCOVERY_VALUE_BYTES, DISCOVERY_VALUES},
     time::UnixMillis,
 };
@@ -47,6 +48,7 @@ impl Collector {
         let last = users.iter().max_by_key(|user| (user.last, &user.name)).map(|user| user.name.as_str());
         text(&mut facts, "LastLogonUserName", system.console_user.as_deref().or(last));
         network(&machine, &mut facts, &mut gaps);
+        fit(&mut facts);
         Ok(facts)
     }
 }
@@ -64,6 +66,19 @@ fn list(facts: &mut Facts, name: &str, values: impl Iterator<Item = String>) {
     if !values.is_empty() {
         facts.insert(name.to_owned(), Fact::List(values.into_iter().take(DISCOVERY_VALUES).collect()));
     }
+}
+
+/// Makes the facts fit into what a site takes: a router with many networks has more addresses than that. The longest list gives first.
+fn fit(facts: &mut Facts) {
+    while check_facts(facts, ResourceKind::System).is_err() {
+        let longest = facts.values_mut().filter_map(|fact| match fact {
+            Fact::List(list) if !list.is_empty() => Some(list),
+            _ => None,
+        });
+        let Some(longest) = longest.max_by_key(|list| list.len()) else { return };
+        longest.truncate(longest.len() / 2);
+    }
+    facts.retain(|_, fact| !matches!(fact, Fact::List(list) if list.is_empty()));
 }
 
 fn network(machine: &Machine, facts: &mut Facts, gaps: &mut Gaps) {
@@ -114,6 +129,19 @@ mod tests {
         assert_eq!(start("10.1.2.17", 24), "10.1.2.0");
         assert_eq!((start("10.1.2.17", 0), start("10.1.2.17", 32)), ("0.0.0.0".to_owned(), "10.1.2.17".to_owned()));
         assert_eq!(start("2001:db8:1::17", 64), "2001:db8:1::");
+    }
+
+    #[test]
+    fn a_router_with_many_networks_says_what_fits() {
+        let many = |width: usize| (0..DISCOVERY_VALUES).map(move |n| format!("{n:0width$}")).collect();
+        let mut facts: Facts = ["IPAddresses", "IPv6Addresses", "IPv6Prefixes", "MACAddresses"]
+            .map(|name| (name.to_owned(), Fact::List(many(39))))
+            .into();
+        facts.insert("Build".to_owned(), Fact::Text("12".to_owned()));
+        assert!(!DiscoveryReport { facts: facts.clone() }.is_well_formed(), "more than a record has");
+        fit(&mut facts);
+        assert!(DiscoveryReport { facts: facts.clone() }.is_well_formed());
+        assert_eq!(facts.len(), 5, "of each list some, and the rest as it was");
     }
 
     #[test]

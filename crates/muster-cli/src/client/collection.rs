@@ -6,7 +6,7 @@ use muster_model::{
     api::{
         Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionExport, CollectionExported,
         CollectionImported, CollectionIndex, CollectionMember, CollectionPreview, CollectionQuery, CollectionRule,
-        CollectionSet, DeviceCollection, Page, PageQuery, RuleSpec,
+        CollectionSet, DeviceCollection, Page, PageQuery, RuleSpec, Subject,
     },
     id::{CollectionId, DeviceId},
 };
@@ -112,9 +112,9 @@ impl Client {
     pub async fn collection_explain(
         &self,
         id: CollectionId,
-        device: DeviceId,
+        subject: Subject,
     ) -> Result<CollectionExplained, ClientError> {
-        self.get(&format!("/collections/{id}/explain/{device}")).await
+        self.get(&format!("/collections/{id}/explain/{subject}")).await
     }
 
     /// `POST /collections/{id}/evaluate`.

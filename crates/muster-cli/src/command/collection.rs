@@ -49,11 +49,11 @@ pub(super) enum Verb {
         #[command(flatten)]
         part: Part,
     },
-    /// Say why a device is in a collection, or is not
+    /// Say why a device, a user or a group is in a collection, or is not
     Explain {
         /// Id or name of the collection
         collection: String,
-        /// Id or host name of the device
+        /// Id or host name of the device; number or name of a user or a group
         device: String,
     },
     /// Take the collections of a MOF file that Configuration Manager exported, or another site
@@ -213,8 +213,8 @@ impl Verb {
             }
             Self::Explain { collection, device } => {
                 let id = find::collection(&client, &collection).await?;
-                let device = find::device(&client, &device).await?;
-                ctx.out.value(&client.collection_explain(id, device).await?, explained)
+                let subject = find::subject(&client, &device).await?;
+                ctx.out.value(&client.collection_explain(id, subject).await?, explained)
             }
             Self::Index => ctx.out.value(&client.collection_index().await?, |index| {
                 let each = index.bytes / index.devices.max(1);

@@ -4,9 +4,9 @@ use crate::{CliError, Client, output::clean};
 use muster_model::{
     api::{
         Admin, ApplicationInfo, Collection, CollectionQuery, Deployment, Device, DeviceQuery, Enrolment,
-        EnrolmentState, PageQuery,
+        EnrolmentState, PageQuery, Resource, ResourceQuery, Subject,
     },
-    id::{CollectionId, DeploymentId, DeviceId, EnrolmentId, Hash},
+    id::{CollectionId, DeploymentId, DeviceId, EnrolmentId, Hash, ResourceId},
 };
 
 /// Rows that are looked through for a name.
@@ -37,6 +37,24 @@ pub(super) async fn device(client: &Client, word: &str) -> Result<DeviceId, CliE
     let wanted = DeviceQuery { search: word.to_owned(), limit: ROWS, ..Default::default() };
     let found = client.device_list(&wanted).await?.items.into_iter().filter(|d| d.name == word).collect();
     only("device", word, found, |d: &Device| d.id.to_string()).map(|d| d.id)
+}
+
+/// A device, or a user, a group or a system without a client.
+pub(super) async fn subject(client: &Client, word: &str) -> Result<Subject, CliError> {
+    if let Ok(number) = word.parse() {
+        return Ok(Subject::Resource(ResourceId(number)));
+    }
+    let none = match device(client, word).await {
+        Ok(id) => return Ok(Subject::Device(id)),
+        Err(error) => error,
+    };
+    let wanted =
+        ResourceQuery { search: word.to_owned(), client: Some(false), limit: ROWS, ..ResourceQuery::default() };
+    let found = client.resource_list(&wanted).await?.items.into_iter().filter(|r| r.name == word).collect::<Vec<_>>();
+    if found.is_empty() {
+        return Err(none);
+    }
+    only("resource", word, found, |r: &Resource| r.resource_id.to_string()).map(|r| Subject::Resource(r.resource_id))
 }
 
 pub(super) async fn collection(client: &Client, word: &str) -> Result<CollectionId, CliError> {

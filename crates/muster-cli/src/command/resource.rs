@@ -99,7 +99,10 @@ fn shown(ctx: &Context, detail: &ResourceDetail) -> String {
         ("Conflict", resource.conflict.then(|| "another resource has the same security identifier".to_owned())),
         ("Groups", (!detail.groups.is_empty()).then(|| detail.groups.join(", "))),
     ];
-    let mut text = output::pairs(facts.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let alike: Vec<_> = detail.alike.iter().map(|other| format!("{} ({})", other.name, other.resource_id)).collect();
+    let alike = (!alike.is_empty()).then(|| alike.join(", "));
+    let facts = facts.into_iter().chain([("Same hardware address", alike)]);
+    let mut text = output::pairs(facts.filter_map(|(name, value)| Some((name, value?))));
     for record in &detail.records {
         let heading = format!("{} ({}), {}", record.method, record.identity, when::human(ctx.now, record.found));
         text.push_str(&format!("\n\n{}\n", output::clean(&heading)));

@@ -264,16 +264,58 @@ api! {
         #[serde(default)] row: BTreeMap<String, String>,
     }
 }
+/// Who is asked about: a device by its id, or any resource by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A device.
+    Device(DeviceId),
+    /// A system, a user or a group.
+    Resource(ResourceId),
+}
+
+impl From<DeviceId> for Subject {
+    fn from(id: DeviceId) -> Self {
+        Self::Device(id)
+    }
+}
+
+impl From<ResourceId> for Subject {
+    fn from(id: ResourceId) -> Self {
+        Self::Resource(id)
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Device(id) => id.fmt(f),
+            Self::Resource(id) => id.fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        match text.parse() {
+            Ok(number) => Ok(Self::Resource(ResourceId(number))),
+            Err(_) => text.parse().map(Self::Device).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
 api! {
-    /// Why a device is in a collection, or is not.
+    /// Why a device, a user or a group is in a collection, or is not.
     struct CollectionExplained {
         /// The collection.
         collection: CollectionId,
         /// Its name.
         collection_name: Name,
-        /// The device.
-        device: DeviceId,
-        /// Its host name.
+        /// The device, where it is one.
+        device: Option<DeviceId>,
+        /// The number of the resource.
+        resource: ResourceId,
+        /// Its host name, or what discovery calls it.
         device_name: String,
         /// Whether the rules make it a member, as they are at this moment.
         member: bool,

@@ -111,6 +111,19 @@ api! {
         records: Vec<ResourceRecord>,
         /// The groups that it is in, through other groups too, by name.
         groups: Vec<String>,
+        /// Others that say that they have one of its hardware addresses; at most 20. It joins nothing.
+        alike: Vec<ResourceAlike>,
+    }
+}
+api! {
+    /// A resource with a hardware address that another has too.
+    struct ResourceAlike {
+        /// Its number.
+        resource_id: ResourceId,
+        /// Its name.
+        name: String,
+        /// The client that runs on it, where one does.
+        device: Option<DeviceId>,
     }
 }
 api! {

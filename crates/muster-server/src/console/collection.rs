@@ -12,7 +12,7 @@ use askama::Template;
 use muster_model::{
     api::{
         Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionKind, CollectionMember,
-        CollectionQuery, CollectionRule, DeviceQuery, Page, PageQuery, RuleSpec,
+        CollectionQuery, CollectionRule, DeviceQuery, Page, PageQuery, ResourceQuery, RuleSpec, Subject,
     },
     id::{CollectionId, DeviceId, ResourceId},
     problem::Code,
@@ -196,6 +196,26 @@ async fn device(visit: &Visit, text: &str) -> Result<DeviceId, String> {
     }
 }
 
+/// A device, or a user, a group or a system without a client, by number or name.
+async fn subject(visit: &Visit, text: &str) -> Result<Subject, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(Subject::Resource(ResourceId(number)));
+    }
+    let none = match device(visit, text).await {
+        Ok(id) => return Ok(Subject::Device(id)),
+        Err(sentence) => sentence,
+    };
+    let query = ResourceQuery { search: text.to_owned(), client: Some(false), limit: 50, ..ResourceQuery::default() };
+    let found = muster_site::resource_list(&visit.ctx, visit.site(), query).await;
+    let found = found.map_err(|error| error.problem().detail)?.items;
+    let mut named = found.into_iter().filter(|resource| resource.name.eq_ignore_ascii_case(text));
+    match (named.next(), named.next()) {
+        (Some(resource), None) => Ok(Subject::Resource(resource.resource_id)),
+        (Some(_), Some(_)) => Err("Several have this name; say which by its number.".to_owned()),
+        (None, _) => Err(none),
+    }
+}
+
 impl RuleFields {
     async fn parse(&self, visit: &Visit) -> Result<RuleSpec, String> {
         let value = self.value.trim();
@@ -292,9 +312,9 @@ pub(crate) async fn collection_show(
     let mut problem = None;
     let mut explained = None;
     if !wanted.device.trim().is_empty() {
-        match device(&visit, wanted.device.trim()).await {
-            Ok(device) => {
-                let said = muster_site::collection_explain(&visit.ctx, visit.site(), id, device).await;
+        match subject(&visit, wanted.device.trim()).await {
+            Ok(subject) => {
+                let said = muster_site::collection_explain(&visit.ctx, visit.site(), id, subject).await;
                 explained = Some(visit.ask(said)?);
             }
             Err(sentence) => problem = Some(sentence),
@@ -342,7 +362,7 @@ pub(crate) async fn delete_confirm(visit: Visit, Named(id): Named<CollectionId>)
         title: "Delete collection".to_owned(),
         object: collection.name.to_string(),
         consequences: vec![
-            format!("Its rules go. Its members stay: {}.", format::counted(collection.members, "device")),
+            format!("Its rules go. Its members stay: {}.", format::counted(collection.members, "member")),
             "It is refused while another collection or a deployment depends on it.".to_owned(),
         ],
         reason: false,

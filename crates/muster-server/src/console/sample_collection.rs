@@ -7,7 +7,7 @@ use muster_model::{
         CollectionKind, CollectionLeft, CollectionMember, CollectionReason, CollectionRelation, CollectionRule,
         CollectionTaken, DeviceState, ResourceKind, RuleSpec,
     },
-    id::{CollectionId, DeploymentId, DeviceId},
+    id::{CollectionId, DeploymentId, DeviceId, ResourceId},
     time::{DAY, HOUR},
 };
 use std::collections::BTreeMap;
@@ -110,7 +110,8 @@ pub(super) fn explained(f: Flavour) -> CollectionExplained {
     CollectionExplained {
         collection: id("P0100001"),
         collection_name: f.name("Laboratories"),
-        device: DeviceId(Uuid::from_u128(14)),
+        device: Some(DeviceId(Uuid::from_u128(14))),
+        resource: ResourceId(16_777_217),
         device_name: f.text("web-01"),
         member: f != Flavour::Empty,
         stored: true,

@@ -4,7 +4,7 @@ use super::sample::{Flavour, NOW};
 use muster_model::{
     api::{
         DirectorySettings, DiscoveryMethod, DiscoverySource, NetworkDiscovery, NetworkSettings, Resource,
-        ResourceDetail, ResourceKind, ResourceRecord,
+        ResourceAlike, ResourceDetail, ResourceKind, ResourceRecord,
     },
     discovery::Fact,
     id::{DeviceId, ResourceId},
@@ -89,5 +89,11 @@ pub(super) fn resource(sample: Flavour) -> ResourceDetail {
         facts: facts.map(|(name, fact)| (sample.text(name), fact)).into(),
     };
     let groups = if sample == Flavour::Empty { vec![] } else { vec![sample.text("CORP\\All Kiosks")] };
-    ResourceDetail { resource, records: vec![record], groups }
+    let other = ResourceAlike {
+        resource_id: ResourceId(16_777_217),
+        name: sample.text("kiosk-lobby"),
+        device: Some(DeviceId(Uuid::from_u128(1))),
+    };
+    let alike = if sample == Flavour::Empty { vec![] } else { vec![other] };
+    ResourceDetail { resource, records: vec![record], groups, alike }
 }

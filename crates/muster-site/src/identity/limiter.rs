@@ -33,7 +33,13 @@ impl Limiter {
     /// With windows of this length, in milliseconds.
     #[must_use]
     pub fn with_window(window: i64) -> Self {
-        Self { window, windows: Mutex::new(LruCache::new(CAPACITY)) }
+        Self::with(window, CAPACITY)
+    }
+
+    /// With windows of this length, so many of which are remembered.
+    #[must_use]
+    pub fn with(window: i64, capacity: NonZeroUsize) -> Self {
+        Self { window, windows: Mutex::new(LruCache::new(capacity)) }
     }
 
     /// Counts one event of `who`; refuses where there were `limit` in this window already.

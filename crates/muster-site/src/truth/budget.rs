@@ -5,7 +5,13 @@
 
 use crate::{Ctx, Site, SiteError, authz, identity::limiter::Limiter};
 use lru::LruCache;
-use muster_model::{id::DeviceId, limits::Limits, problem::Code, report::Channel, time::HOUR};
+use muster_model::{
+    id::DeviceId,
+    limits::Limits,
+    problem::Code,
+    report::Channel,
+    time::{HOUR, MINUTE, UnixMillis},
+};
 use muster_store::{
     db::quarantine::{self, QuarantineRow},
     transaction,
@@ -31,13 +37,22 @@ pub(crate) struct Budgets {
     devices: Mutex<LruCache<DeviceId, Budget>>,
     /// What was shown in the last hour, by device and reason.
     shown: Limiter,
+    /// How many were shown in the last minute, of all devices together.
+    written: Limiter,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { devices: Mutex::new(LruCache::new(DEVICES)), shown: Limiter::with_window(HOUR) }
+        Self {
+            devices: Mutex::new(LruCache::new(DEVICES)),
+            shown: Limiter::with(HOUR, DEVICES),
+            written: Limiter::with_window(MINUTE),
+        }
     }
 }
+
+/// Refusals that are shown in a minute. Each is written; when all devices flood at once the rest is counted only.
+const WRITTEN: u32 = 600;
 
 /// What is left to one device. Below zero: something larger than what was left was taken, and is paid back by waiting.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +100,14 @@ impl Budget {
 }
 
 impl Budgets {
+    /// Whether a refusal of a device is shown: once an hour for each reason, and only so many of all devices in a minute.
+    fn is_to_be_shown(&self, device: DeviceId, of: &str, now: UnixMillis) -> bool {
+        let key = format!("{device} {of}");
+        self.shown.check(&key, 1, now).is_ok()
+            && self.written.count("all", WRITTEN, now).is_ok()
+            && self.shown.count(&key, 1, now).is_ok()
+    }
+
     fn with<T>(&self, device: DeviceId, limits: &Limits, now: Instant, act: impl FnOnce(&mut Budget) -> T) -> T {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = devices.get_or_insert_mut(device, || Budget::full(limits, now));
@@ -206,7 +229,7 @@ async fn show(
     reason: &str,
     excerpt: String,
 ) -> Result<(), SiteError> {
-    if site.memory.budgets.shown.count(&format!("{device} {of}"), 1, ctx.now).is_err() {
+    if !site.memory.budgets.is_to_be_shown(device, of, ctx.now) {
         return Ok(());
     }
     tracing::warn!(%device, address = ctx.address, reason, "A device is refused.");
@@ -230,6 +253,27 @@ mod tests {
     use super::*;
     use std::time::Duration;
     use uuid::Uuid;
+
+    #[test]
+    fn what_was_shown_of_a_device_is_remembered_beside_many_others_and_a_flood_of_all_is_not_written() {
+        let (budgets, now) = (Budgets::default(), UnixMillis(HOUR));
+        let device = |number: u128| DeviceId(Uuid::from_u128(number));
+        assert!(budgets.is_to_be_shown(device(0), "requests", now));
+        let mut shown = 1;
+        // Each minute as many as are written, of so many devices as the common limiter would have forgotten the first by.
+        for number in 1..=30_000_u128 {
+            let minute = i64::try_from(number / 600).unwrap() * MINUTE;
+            shown += u32::from(budgets.is_to_be_shown(device(number), "requests", now.plus(minute)));
+        }
+        assert!(shown >= 29_000, "{shown}");
+        let at = now.plus(55 * MINUTE);
+        assert!(!budgets.is_to_be_shown(device(0), "requests", at), "within the hour");
+        assert!(budgets.is_to_be_shown(device(0), "bytes", at), "another reason");
+        let all_at_once = (40_000..42_000_u128).filter(|number| budgets.is_to_be_shown(device(*number), "bytes", at));
+        assert_eq!(all_at_once.count(), 599);
+        // Who was not shown for that is shown later.
+        assert!(budgets.is_to_be_shown(device(41_999), "bytes", at.plus(2 * MINUTE)));
+    }
 
     #[test]
     fn a_device_that_asks_too_often_waits_and_no_other_does() {

@@ -50,6 +50,38 @@ async fn worked(test: &TestSite) {
     while worker.step().await.unwrap() {}
 }
 
+/// The guide's answer to "one more attribute of a built-in class", taken from the guide.
+#[tokio::test]
+async fn a_class_with_the_key_of_a_built_in_one_says_more_of_each_of_its_rows() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/extend-the-inventory.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let block = |start: &str| {
+        let (_, rest) = guide.split_once(&format!("```{start}")).unwrap();
+        format!("{start}{}", rest.split_once("```").unwrap().0)
+    };
+    let add: ClassAdd =
+        serde_json::from_str(block("json\n{\n  \"name\": \"LOGICAL_DISK_OWNER\"").trim_start_matches("json")).unwrap();
+    let query = block("\nselect SMS_R_System.Name, SMS_G_System_LOGICAL_DISK.DeviceID");
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        class_add(&test.full(), &test.site, add.clone()).await.unwrap();
+        let text = |text: &str| Value::Text(text.to_owned());
+        let disk = |id: &str, free| row(&[("DeviceID", text(id)), ("FreeSpace", Value::Int(free))]);
+        let owner = |id: &str, team: &str| {
+            row(&[("DeviceID", text(id)), ("Team", text(team)), ("BackedUp", Value::Bool(false))])
+        };
+        let mut outbox = Outbox::new(Channel::Inventory);
+        outbox.push(inventory(vec![
+            full("LOGICAL_DISK", &[disk("/", 7), disk("/srv", 8), disk("/tmp", 9)]),
+            full("LOGICAL_DISK_OWNER", &[owner("/srv", "Engines"), owner("/gone", "Sales")]),
+        ]));
+        assert!(outbox.send(&test, &device).await.unwrap().quarantined.is_empty());
+        let request = QueryRun { query: query.clone(), limit: 10, utc_offset_minutes: 0 };
+        let found = query_run(&test.analyst(), &test.site, request).await.unwrap().rows;
+        assert_eq!(found, [[Some(text("alpha")), Some(text("/srv")), Some(text("Engines"))]]);
+    }
+}
+
 #[tokio::test]
 async fn a_class_is_added_takes_reports_grows_and_is_retired() {
     for test in TestSite::all().await {

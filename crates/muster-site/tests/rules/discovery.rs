@@ -11,9 +11,9 @@ use muster_model::{
     time::{DAY, UnixMillis},
 };
 use muster_site::{
-    Ctx, Taken, Worker, collection_create, collection_members, collection_work, device_list, discovery_settings_show,
-    discovery_settings_update, discovery_take, discovery_work, query_run, resource_list, resource_remove,
-    resource_show, site::Sources, testing::TestSite,
+    Ctx, Taken, Worker, collection_create, collection_explain, collection_members, collection_work, device_list,
+    discovery_settings_show, discovery_settings_update, discovery_take, discovery_work, query_run, resource_list,
+    resource_remove, resource_show, site::Sources, testing::TestSite,
 };
 use muster_store::testing::tamper;
 
@@ -73,6 +73,14 @@ async fn members(test: &TestSite, id: &str) -> Vec<String> {
     let mut names: Vec<String> = page.items.into_iter().map(|member| member.name).collect();
     names.sort();
     names
+}
+
+/// The site lives through so many days.
+async fn live(test: &TestSite, days: i64) {
+    for _ in 0..days {
+        test.sources.pass(DAY);
+        while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
+    }
 }
 
 async fn prove_account(test: &TestSite) {
@@ -188,12 +196,15 @@ async fn what_nobody_found_for_long_goes_and_a_client_stays() {
         let odd = discovery_settings_update(&full, &test.site, DiscoverySettings { keep_days: 13 }).await.unwrap_err();
         assert_eq!(odd.code(), Code::Malformed, "less than two full runs");
         discovery_settings_update(&full, &test.site, shorter).await.unwrap();
-        test.sources.pass(29 * DAY);
+        live(&test, 29).await;
         found(&test, &[computer("2", "SRV2", &[])]).await;
-        while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
-        assert_eq!(systems(&test).await.len(), 3);
-        test.sources.pass(2 * DAY);
-        while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
+        // A clock that goes wrong for a while, or a site that is off, makes nothing old.
+        for step in [400 * DAY, -400 * DAY, 100 * DAY] {
+            test.sources.pass(step);
+            while discovery_work(&test.site, test.sources.now()).await.unwrap() {}
+            assert_eq!(systems(&test).await.len(), 3, "{step}");
+        }
+        live(&test, 3).await;
         let left: Vec<String> = systems(&test).await.into_iter().map(|(_, name, _)| name).collect();
         assert_eq!(left, ["SRV2", "kiosk"]);
         assert_eq!(members(&test, "SMS00001").await, ["SRV2", "kiosk"]);
@@ -205,6 +216,58 @@ async fn what_nobody_found_for_long_goes_and_a_client_stays() {
         resource_remove(&full, &test.site, resource).await.unwrap();
         assert_eq!(members(&test, "SMS00001").await, ["kiosk"]);
         assert_eq!(resource_remove(&full, &test.site, resource).await.unwrap_err().code(), Code::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn what_the_network_finds_is_no_client_whatever_addresses_a_client_says() {
+    for test in TestSite::all().await {
+        let device = test.enrol("kiosk").await;
+        let address = "52:54:00:00:00:09";
+        let said = |method, identity: &str, name| DiscoveryRecord {
+            facts: [("MACAddresses".to_owned(), Fact::List(vec![address.to_owned()]))].into(),
+            ..record(method, identity, name, &[])
+        };
+        let client = said(DiscoveryMethod::Heartbeat, &format!("device:{}", device.id), "kiosk");
+        let seen = said(DiscoveryMethod::Network, "mac:52:54:00:00:00:09", "10.1.2.9");
+        for records in [[client.clone(), seen.clone()], [seen, client]] {
+            found(&test, &records).await;
+            let all = systems(&test).await;
+            assert_eq!(all, [(16_777_218, "10.1.2.9".to_owned(), false), (16_777_217, "kiosk".to_owned(), true)]);
+        }
+        // That they are alike is shown on both.
+        for (one, other) in [(16_777_218, 16_777_217), (16_777_217, 16_777_218)] {
+            let detail = resource_show(&test.full(), &test.site, ResourceId(one)).await.unwrap();
+            assert_eq!(detail.alike.iter().map(|alike| alike.resource_id.0).collect::<Vec<_>>(), [other]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn why_a_user_is_in_a_collection_is_told() {
+    for test in TestSite::all().await {
+        let (ada, eve) = (person("1", "CORP\\ada", "Engines"), person("2", "CORP\\eve", "Sales"));
+        found(&test, &[ada, eve]).await;
+        let query = "select * from SMS_R_User where Department = \"Engines\"".to_owned();
+        let rule = RuleSpec::Query { name: "engines".parse().unwrap(), query };
+        let made = collection_create(&test.full(), &test.site, &of_users("Engineers", vec![rule])).await.unwrap();
+        let id = made.collection.id;
+        assert_eq!(members(&test, &id.to_string()).await, ["CORP\\ada"]);
+        let query = ResourceQuery { kind: Some(ResourceKind::User), limit: 10, ..ResourceQuery::default() };
+        for user in resource_list(&test.full(), &test.site, query).await.unwrap().items {
+            let said = collection_explain(&test.full(), &test.site, id, user.resource_id).await.unwrap();
+            let is_ada = user.name == "CORP\\ada";
+            assert_eq!((said.member, said.stored, said.device), (is_ada, is_ada, None), "{said:?}");
+            assert_eq!((said.device_name.as_str(), said.reasons.len()), (user.name.as_str(), 2));
+            let (query, limit) = (&said.reasons[0], &said.reasons[1]);
+            assert_eq!((query.holds, limit.holds), (is_ada, true), "{said:?}");
+            match is_ada {
+                true => assert_eq!(query.row["Department"], "Engines", "{query:?}"),
+                false => assert!(query.text.contains("it is not so that"), "{query:?}"),
+            }
+        }
+        let nobody = collection_explain(&test.full(), &test.site, id, ResourceId(1)).await.unwrap_err();
+        assert_eq!(nobody.code(), Code::NotFound);
     }
 }
 

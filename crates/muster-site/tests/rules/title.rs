@@ -9,9 +9,10 @@ use muster_model::{
     time::{HOUR, MINUTE},
 };
 use muster_site::{
-    TitleWork, inventory_sweep, testing::TestSite, title_list, title_rules_show, title_rules_update, title_show,
-    title_test, title_work,
+    TitleWork, dashboard_show, inventory_sweep, testing::TestSite, title_list, title_rules_show, title_rules_update,
+    title_show, title_test, title_work,
 };
+use muster_store::testing::tamper;
 
 const CLASS: &str = "INSTALLED_SOFTWARE";
 
@@ -37,6 +38,44 @@ async fn listed(test: &TestSite, search: &str) -> Vec<(String, String, u64, u64)
     let page = title_list(&test.analyst(), &test.site, query).await.unwrap();
     assert_eq!(page.total, page.items.len() as u64);
     page.items.into_iter().map(|t| (t.product, t.publisher, t.devices, t.versions)).collect()
+}
+
+#[tokio::test]
+async fn the_overview_counts_models_makers_and_software_of_active_devices() {
+    for test in TestSite::all().await {
+        let text = |text: &str| Value::Text(text.to_owned());
+        for (name, model) in [
+            ("alpha", Some(("Dell Inc.", "OptiPlex 7010"))),
+            ("beta", Some(("Dell Inc.", "OptiPlex 7010"))),
+            ("gamma", Some(("LENOVO", "20XW"))),
+            ("delta", None),
+        ] {
+            let device = test.enrol(name).await;
+            let mut computer = row(&[("Name", text(name))]);
+            if let Some((maker, model)) = model {
+                computer.insert("Manufacturer".to_owned(), text(maker));
+                computer.insert("Model".to_owned(), text(model));
+            }
+            let software = package("dpkg", "curl", "7.88.1-10", "Debian");
+            let mut outbox = Outbox::new(Channel::Inventory);
+            outbox.push(inventory(vec![full("COMPUTER_SYSTEM", &[computer]), full(CLASS, &[software])]));
+            outbox.send(&test, &device).await.unwrap();
+        }
+        work(&test, &mut TitleWork::default()).await;
+        let seen = async || {
+            let spread = dashboard_show(&test.analyst(), &test.site).await.unwrap().spread;
+            let models = spread.models.iter().map(|m| format!("{} {} {}", m.manufacturer, m.model, m.count));
+            let makers = spread.manufacturers.iter().map(|m| format!("{} {}", m.label, m.count));
+            let software = spread.software.iter().map(|t| format!("{} {}", t.product, t.devices));
+            (models.chain(makers).chain(software).collect::<Vec<_>>().join(", "), spread.unknown)
+        };
+        let all = "Dell Inc. OptiPlex 7010 2, LENOVO 20XW 1, Dell Inc. 2, LENOVO 1, curl 4";
+        assert_eq!(seen().await, (all.to_owned(), 1));
+        tamper(&test.site.store, "UPDATE device SET state = 'retired' WHERE name IN ('gamma', 'delta')").await;
+        assert_eq!(seen().await, (all.to_owned(), 1), "not counted at every look");
+        test.sources.pass(HOUR);
+        assert_eq!(seen().await, ("Dell Inc. OptiPlex 7010 2, Dell Inc. 2, curl 4".to_owned(), 0));
+    }
 }
 
 #[tokio::test]

@@ -303,6 +303,31 @@ pub async fn known_as(
     rows.iter().map(member).collect()
 }
 
+/// A resource of any kind, as a member.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_resource(conn: &mut AnyConnection, resource: i64) -> Result<Option<CollectionMember>, StoreError> {
+    let statement = "SELECT d.id, x.kind, x.resource_id, COALESCE(d.name, x.name) AS name, d.state FROM resource x \
+         LEFT JOIN device d ON d.id = x.device WHERE x.resource_id = $1";
+    let row = sqlx::query(statement).bind(resource).fetch_optional(conn).await?;
+    row.as_ref().map(member).transpose()
+}
+
+/// The collections that a resource is in, by name.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn collections_of_resource(
+    conn: &mut AnyConnection,
+    resource: i64,
+) -> Result<Vec<(CollectionId, Name)>, StoreError> {
+    let statement = "SELECT c.id, c.name FROM collection_member m JOIN collection c ON c.id = m.collection \
+         WHERE m.resource_id = $1 ORDER BY c.name, c.id";
+    let rows = sqlx::query(statement).bind(resource).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((parsed(row, "id")?, parsed(row, "name")?))).collect()
+}
+
 /// The collections that a device is in, by name.
 ///
 /// # Errors

@@ -3,12 +3,12 @@
 use super::{
     StoreError, Tx,
     bulk::{in_texts, json_texts},
-    column::{json, parsed, time, to_json},
+    column::{json, parsed, time, to_json, unsigned},
 };
 use muster_model::{
     api::{DiscoveryMethod, ResourceKind, ResourceRecord},
     discovery::Facts,
-    time::UnixMillis,
+    time::{DAY, UnixMillis},
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
@@ -126,17 +126,18 @@ pub async fn put(tx: &mut Tx, row: &RecordRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes that records were found again as they were.
+/// Notes that records were found again as they were. One that stands in the future is set back: a clock was wrong then.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn found_again(tx: &mut Tx, ids: &[i64], found: UnixMillis) -> Result<(), StoreError> {
     let statement = tx.dialect().pick([
-        "UPDATE discovery_record SET found = $2 WHERE found < $2 AND id IN (SELECT value FROM json_each($1))",
-        "UPDATE discovery_record SET found = $2 WHERE found < $2 AND id IN \
+        "UPDATE discovery_record SET found = $2 WHERE (found < $2 OR found > $3) AND id IN (SELECT value FROM json_each($1))",
+        "UPDATE discovery_record SET found = $2 WHERE (found < $2 OR found > $3) AND id IN \
          (SELECT CAST(e AS BIGINT) FROM jsonb_array_elements_text(CAST($1 AS jsonb)) AS e)",
     ]);
-    sqlx::query(statement).bind(to_json(&ids)).bind(found.0).execute(tx.conn()).await?;
+    let query = sqlx::query(statement).bind(to_json(&ids)).bind(found.0).bind(found.plus(DAY).0);
+    query.execute(tx.conn()).await?;
     Ok(())
 }
 
@@ -152,6 +153,17 @@ pub async fn set_gone(tx: &mut Tx, ids: &[i64], now: UnixMillis) -> Result<(), S
     ]);
     sqlx::query(statement).bind(to_json(&ids)).bind(now.0).execute(tx.conn()).await?;
     Ok(())
+}
+
+/// How many records of a source and method there are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count(conn: &mut AnyConnection, source: &str, method: DiscoveryMethod) -> Result<u64, StoreError> {
+    let statement = "SELECT COUNT(*) FROM discovery_record WHERE source = $1 AND method = $2";
+    let count: i64 =
+        sqlx::query_scalar(statement).bind(source.to_owned()).bind(method.as_str()).fetch_one(conn).await?;
+    Ok(unsigned(count))
 }
 
 /// Other resources that a record in force gives this security identifier.
@@ -212,12 +224,13 @@ pub async fn unseen(
     query.bind(i64::from(limit)).fetch_all(conn).await?.iter().map(record).collect()
 }
 
-/// Records, at most so many, that were found last before that moment.
+/// Records, at most so many, that were found last before the first moment; what clients say of themselves, before the second one too.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn aged(conn: &mut AnyConnection, before: UnixMillis, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
-    let query = sqlx::query(select!("WHERE found < $1 ORDER BY found, id LIMIT $2")).bind(before.0);
+pub async fn aged(conn: &mut AnyConnection, before: [UnixMillis; 2], limit: u32) -> Result<Vec<RecordRow>, StoreError> {
+    let statement = select!("WHERE found < $1 AND (method <> 'heartbeat' OR found < $2) ORDER BY found, id LIMIT $3");
+    let query = sqlx::query(statement).bind(before[0].0).bind(before[1].0);
     query.bind(i64::from(limit)).fetch_all(conn).await?.iter().map(record).collect()
 }
 

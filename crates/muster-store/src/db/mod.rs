@@ -157,7 +157,8 @@ impl StoreError {
     /// Whether the same transaction may work when it is run again at once.
     fn is_transient(&self) -> bool {
         // 5, 6: SQLITE_BUSY, SQLITE_LOCKED (517: BUSY_SNAPSHOT); 40001, 40P01: serialization failure, deadlock.
-        const CODES: &[&str] = &["5", "6", "261", "517", "40001", "40P01"];
+        // 23503: what a row was to hang on was removed by another meanwhile; run again, the work finds that out.
+        const CODES: &[&str] = &["5", "6", "261", "517", "40001", "40P01", "23503"];
         match self {
             Self::Database(sqlx::Error::Database(inner)) => inner.code().is_some_and(|code| CODES.contains(&&*code)),
             _ => false,

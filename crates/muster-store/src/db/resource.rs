@@ -6,13 +6,13 @@ use super::{
     column::{contains, parsed, parsed_opt, resource_id, signed, time, unsigned},
 };
 use muster_model::{
-    api::{DiscoveryMethod, Resource, ResourceKind, ResourceQuery},
+    api::{DiscoveryMethod, Resource, ResourceAlike, ResourceKind, ResourceQuery},
     discovery::{FACTS, Fact, FactType, Facts},
     id::{DeviceId, ResourceId},
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The next number of a resource of that kind, that nothing had before.
 pub(super) async fn next_number(tx: &mut Tx, kind: ResourceKind) -> Result<i64, StoreError> {
@@ -142,15 +142,23 @@ pub async fn of_account(conn: &mut AnyConnection, sid: &str) -> Result<Option<i6
     Ok(sqlx::query_scalar(statement).bind(sid.to_owned()).fetch_one(conn).await?)
 }
 
-/// Systems with this value among those of an attribute; at most two.
+/// Other systems that have a hardware address of this one, by number, name and client; at most 20. It proves nothing: whoever runs a
+/// client says which it has.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn with_value(conn: &mut AnyConnection, attribute: &str, value: &str) -> Result<Vec<i64>, StoreError> {
-    let statement = "SELECT v.resource_id FROM resource_value v JOIN resource x ON x.resource_id = v.resource_id \
-         LEFT JOIN device d ON d.id = x.device WHERE v.attribute = $1 AND v.value = $2 AND x.gone IS NULL \
-         AND (d.id IS NULL OR d.state <> 'retired') ORDER BY 1 LIMIT 2";
-    Ok(sqlx::query_scalar(statement).bind(attribute.to_owned()).bind(value.to_owned()).fetch_all(conn).await?)
+pub async fn alike(conn: &mut AnyConnection, number: ResourceId) -> Result<Vec<ResourceAlike>, StoreError> {
+    let statement = "SELECT DISTINCT x.resource_id, COALESCE(d.name, x.name) AS shown, x.device FROM resource_value v \
+         JOIN resource_value o ON o.attribute = v.attribute AND o.value = v.value AND o.resource_id <> v.resource_id \
+         JOIN resource x ON x.resource_id = o.resource_id LEFT JOIN device d ON d.id = x.device \
+         WHERE v.resource_id = $1 AND v.attribute = 'MACAddresses' AND x.gone IS NULL AND (d.id IS NULL OR d.state <> 'retired') \
+         ORDER BY x.resource_id LIMIT 20";
+    let rows = sqlx::query(statement).bind(i64::from(number.0)).fetch_all(conn).await?;
+    let alike = |row| {
+        let device = parsed_opt(row, "device")?;
+        Ok(ResourceAlike { resource_id: resource_id(row)?, name: Row::try_get(row, "shown")?, device })
+    };
+    rows.iter().map(alike).collect()
 }
 
 /// Those of these resources that are of a kind.
@@ -251,12 +259,26 @@ fn resource(row: &AnyRow) -> Result<Resource, StoreError> {
     })
 }
 
-async fn with_methods(conn: &mut AnyConnection, mut row: Resource) -> Result<Resource, StoreError> {
-    let statement = "SELECT DISTINCT method FROM discovery_record WHERE resource_id = $1 ORDER BY method";
-    let methods: Vec<String> = sqlx::query_scalar(statement).bind(i64::from(row.resource_id.0)).fetch_all(conn).await?;
-    row.methods =
-        methods.iter().map(|text| super::column::parse::<DiscoveryMethod>(text, "method")).collect::<Result<_, _>>()?;
-    Ok(row)
+/// Adds to resources by which methods they are known: one statement for a page.
+async fn with_methods(conn: &mut AnyConnection, rows: &[AnyRow]) -> Result<Vec<Resource>, StoreError> {
+    let mut found: Vec<Resource> = rows.iter().map(resource).collect::<Result<_, _>>()?;
+    let Some(most) = found.len().checked_sub(1) else { return Ok(found) };
+    let places: String = (2..=most + 1).map(|place| format!(", ${place}")).collect();
+    let statement = format!(
+        "SELECT DISTINCT resource_id, method FROM discovery_record WHERE resource_id IN ($1{places}) ORDER BY resource_id, method"
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement));
+    for row in &found {
+        query = query.bind(i64::from(row.resource_id.0));
+    }
+    let mut methods: BTreeMap<ResourceId, Vec<DiscoveryMethod>> = BTreeMap::new();
+    for row in query.fetch_all(conn).await? {
+        methods.entry(resource_id(&row)?).or_default().push(parsed(&row, "method")?);
+    }
+    for row in &mut found {
+        row.methods = methods.remove(&row.resource_id).unwrap_or_default();
+    }
+    Ok(found)
 }
 
 /// A page of resources, by name; and how many the filter finds. Retired clients are not among them.
@@ -286,12 +308,7 @@ pub async fn list(conn: &mut AnyConnection, query: &ResourceQuery) -> Result<(Ve
         .bind(signed(query.offset))
         .fetch_all(&mut *conn)
         .await?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let row = resource(row)?;
-        found.push(with_methods(conn, row).await?);
-    }
-    Ok((found, unsigned(total)))
+    Ok((with_methods(conn, &rows).await?, unsigned(total)))
 }
 
 /// One resource.
@@ -304,11 +321,8 @@ pub async fn get(conn: &mut AnyConnection, number: ResourceId) -> Result<Option<
         columns!(),
         " FROM resource x LEFT JOIN device d ON d.id = x.device WHERE x.resource_id = $1"
     );
-    let row = sqlx::query(statement).bind(i64::from(number.0)).fetch_optional(&mut *conn).await?;
-    match row {
-        Some(row) => Ok(Some(with_methods(conn, resource(&row)?).await?)),
-        None => Ok(None),
-    }
+    let rows = sqlx::query(statement).bind(i64::from(number.0)).fetch_all(&mut *conn).await?;
+    Ok(with_methods(conn, &rows).await?.pop())
 }
 
 /// The names of the groups that a resource is in, through others too; at most so many.

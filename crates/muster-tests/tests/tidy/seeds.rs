@@ -224,6 +224,7 @@ fn signed() -> Vec<Seed> {
         ("ocsp", "revoked.der", ca.ocsp_status(7, revoked, NOW, UnixMillis(NOW.0 + 1)).unwrap()),
         ("foreign_inventory", "prolog", foreign("<DEVICEID>pc-1</DEVICEID><QUERY>PROLOG</QUERY>")),
         ("foreign_inventory", "inventory", foreign(FOREIGN)),
+        ("ldap", "page", ldap()),
         ("foreign_list", "list.der", ca.revocation_list(7, &[], NOW, UnixMillis(NOW.0 + 1_000_000)).unwrap()),
         ("envelope", "one.cose", one),
         ("envelope", "several.cose", several),
@@ -260,6 +261,32 @@ class Win32_Badge : SMS_Class_Template
     [SMS_Report(TRUE)] uint16 Slots[];
 };
 "#;
+
+/// One element of BER.
+fn ber(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    [&[tag, 0x82], &u16::try_from(content.len()).unwrap().to_be_bytes()[..], &content].concat()
+}
+
+/// What a directory says to a search: an entry, a reference, and the end of a page.
+fn ldap() -> Vec<u8> {
+    let octets = |text: &str| ber(4, &[text.as_bytes()]);
+    let attribute = |name: &str, values: &[&str]| {
+        let values: Vec<Vec<u8>> = values.iter().map(|value| octets(value)).collect();
+        ber(0x30, &[&octets(name), &ber(0x31, &values.iter().map(Vec::as_slice).collect::<Vec<_>>())])
+    };
+    let message = |parts: &[&[u8]]| ber(0x30, &[&[&[2, 1, 7][..]], parts].concat());
+    let attributes = [attribute("cn", &["PC7"]), attribute("memberOf", &["CN=a,DC=x", "CN=b,DC=x"])].concat();
+    let entry = message(&[&ber(0x64, &[&octets("CN=PC7,DC=lab"), &ber(0x30, &[&attributes])])]);
+    let reference = message(&[&ber(0x73, &[&octets("ldap://elsewhere/")])]);
+    let page = ber(0x30, &[&[2, 1, 0], &octets("cookie")]);
+    let control = ber(0x30, &[&octets("1.2.840.113556.1.4.319"), &ber(4, &[&page])]);
+    let end = message(&[&ber(0x65, &[&[10, 1, 0], &octets(""), &octets("")]), &ber(0xa0, &[&control])]);
+    for one in [&entry, &reference, &end] {
+        muster_model::ldap::answer(one).unwrap();
+    }
+    [entry, reference, end].concat()
+}
 
 /// A text that defines one class.
 const SOFTWARE_WQL: &str = "select SMS_R_SYSTEM.ResourceID,SMS_R_SYSTEM.Name from SMS_R_System inner join \

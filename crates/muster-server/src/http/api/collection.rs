@@ -12,7 +12,7 @@ use muster_model::{
     api::{
         Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionExport, CollectionExported,
         CollectionImport, CollectionImported, CollectionIndex, CollectionMember, CollectionPreview, CollectionQuery,
-        CollectionRule, CollectionSet, DeviceCollection, PageQuery, RuleSpec,
+        CollectionRule, CollectionSet, DeviceCollection, PageQuery, RuleSpec, Subject,
     },
     id::{CollectionId, DeviceId},
     limits, mof,
@@ -65,7 +65,7 @@ pub(super) fn routes() -> Vec<Route> {
             .query::<PageQuery>()
             .gives_page::<CollectionMember>(),
         Route::get("/api/v1/collections/{id}/explain/{device}", Access::See, explain)
-            .about("collection_explain", "Why a device is in a collection, or is not.")
+            .about("collection_explain", "Why a device, or any resource by its number, is in a collection, or is not.")
             .gives::<CollectionExplained>(),
         Route::post("/api/v1/collections/{id}/evaluate", Access::Change, evaluate)
             .about("collection_evaluate", "Ask for an evaluation of the whole collection.")
@@ -190,9 +190,9 @@ async fn members(
 async fn explain(
     State(app): State<AppState>,
     Asking(ctx): Asking,
-    Part((id, device)): Part<(CollectionId, DeviceId)>,
+    Part((id, subject)): Part<(CollectionId, Subject)>,
 ) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &muster_site::collection_explain(&ctx, &app.site, id, device).await?))
+    Ok(json(StatusCode::OK, &muster_site::collection_explain(&ctx, &app.site, id, subject).await?))
 }
 
 async fn evaluate(

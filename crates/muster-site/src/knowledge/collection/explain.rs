@@ -10,9 +10,9 @@ use crate::{Ctx, Site, SiteError, authz, knowledge::query::permit};
 use muster_model::{
     api::{
         Collection, CollectionCreate, CollectionExplained, CollectionMember, CollectionPreview, CollectionReason,
-        CollectionRelation,
+        CollectionRelation, Subject,
     },
-    id::{CollectionId, DeviceId},
+    id::{CollectionId, ResourceId},
     limits,
 };
 use muster_store::{
@@ -96,7 +96,7 @@ async fn alone(
     Ok(round.deltas.remove(&id).unwrap_or_default().joined)
 }
 
-/// Why a device is in a collection, or is not: every rule, and the limiting collection.
+/// Why a device, a user or a group is in a collection, or is not: every rule, and the limiting collection.
 ///
 /// # Errors
 /// `unauthenticated`, `not_found`, `too_many`.
@@ -104,15 +104,19 @@ pub async fn collection_explain(
     ctx: &Ctx,
     site: &Site,
     id: CollectionId,
-    device: DeviceId,
+    subject: impl Into<Subject>,
 ) -> Result<CollectionExplained, SiteError> {
     authz::see(ctx)?;
     let leave = permit()?;
     let mut reader = site.store.reader().await?;
     let row = collection::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
-    let found = collection_member::of_device(&mut reader, device).await?.ok_or_else(SiteError::not_found)?;
+    let found = match subject.into() {
+        Subject::Device(device) => collection_member::of_device(&mut reader, device).await?,
+        Subject::Resource(number) => collection_member::of_resource(&mut reader, i64::from(number.0)).await?,
+    };
+    let found = found.ok_or_else(SiteError::not_found)?;
     let rules = collection::rules(&mut reader, id).await?;
-    let is_in = memberships(&mut reader, device).await?;
+    let is_in = memberships(&mut reader, found.resource_id).await?;
     let limiting = match row.limiting {
         Some(limiting) => collection::get(&mut reader, limiting).await?,
         None => None,
@@ -146,7 +150,8 @@ pub async fn collection_explain(
     Ok(CollectionExplained {
         collection: id,
         collection_name: row.name,
-        device,
+        device: found.device,
+        resource: ResourceId(resource),
         device_name: found.name,
         member: wanted && inside && !refused,
         stored: is_in.contains_key(&id),
@@ -154,8 +159,8 @@ pub async fn collection_explain(
     })
 }
 
-async fn memberships(conn: &mut Connection, device: DeviceId) -> Result<BTreeMap<CollectionId, String>, SiteError> {
-    let of = collection_member::collections_of(conn, device, u32::MAX).await?;
+async fn memberships(conn: &mut Connection, resource: i64) -> Result<BTreeMap<CollectionId, String>, SiteError> {
+    let of = collection_member::collections_of_resource(conn, resource).await?;
     Ok(of.into_iter().map(|(id, name)| (id, name.to_string())).collect())
 }
 

@@ -7,6 +7,7 @@
 mod directory;
 mod merge;
 mod network;
+mod passed;
 mod show;
 mod source;
 mod take;

@@ -6,7 +6,7 @@ use muster_model::{
     api::{BoundaryKind, DiscoveryMethod, NetworkDiscovery, NetworkSettings, ResourceKind},
     boundary::Boundary,
     discovery::{DiscoveryRecord, Fact, Neighbour},
-    limits::NETWORK_RANGES,
+    limits::{NETWORK_RANGES, NETWORK_RESOURCES},
     problem::Code,
     time::{DAY, MINUTE, UnixMillis},
 };
@@ -120,7 +120,13 @@ pub async fn network_discovery_take(
         let found = neighbours.iter().filter(|neighbour| before.settings.enabled && inside(&neighbour.address));
         let records: Vec<DiscoveryRecord> = found.map(|neighbour| record(neighbour, ctx.now)).collect();
         let taken = take(tx, &records, ctx.now).await?;
-        let (seen, error) = (records.len() as u64, error.map(str::to_owned));
+        let full = || {
+            format!(
+                "{} were not taken; a site holds at most {NETWORK_RESOURCES} resources of the network.",
+                taken.refused
+            )
+        };
+        let (seen, error) = (records.len() as u64, error.map(str::to_owned).or_else(|| (taken.refused > 0).then(full)));
         let after = NetworkDiscovery { looked: Some(ctx.now), seen, error, ..before };
         setting::set(tx, SETTING, &text(&after)?).await?;
         Ok::<_, SiteError>(taken)
@@ -133,7 +139,8 @@ pub async fn network_discovery_take(
 
 fn record(neighbour: &Neighbour, now: UnixMillis) -> DiscoveryRecord {
     let Neighbour { address, hardware, name } = neighbour;
-    let mut facts = vec![("IPAddresses", vec![address.to_string()]), ("MACAddresses", vec![hardware.clone()])];
+    let mut facts =
+        vec![("IPAddresses", vec![address.to_string()]), ("MACAddresses", vec![hardware.to_ascii_uppercase()])];
     facts.extend(name.iter().map(|name| ("ResourceNames", vec![name.clone()])));
     DiscoveryRecord {
         method: DiscoveryMethod::Network,

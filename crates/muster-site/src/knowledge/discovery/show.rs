@@ -18,6 +18,8 @@ use muster_store::{
 const SETTING: &str = "discovery_settings";
 /// A record must outlive two full runs, or what is there would come and go.
 const KEEP_DAYS: std::ops::RangeInclusive<u32> = 14..=3_650;
+/// Characters of a text that is searched for.
+const SEARCH_CHARS: usize = 200;
 /// Groups of a resource that are shown.
 const GROUPS: u32 = 500;
 
@@ -28,6 +30,10 @@ const GROUPS: u32 = 500;
 pub async fn resource_list(ctx: &Ctx, site: &Site, query: ResourceQuery) -> Result<Page<Resource>, SiteError> {
     authz::see(ctx)?;
     site.page(muster_model::api::PageQuery { offset: query.offset, limit: query.limit })?;
+    if query.search.chars().count() > SEARCH_CHARS {
+        let detail = format!("A search text has at most {SEARCH_CHARS} characters.");
+        return Err(SiteError::refused(Code::TooLarge, detail));
+    }
     let (items, total) = resource::list(&mut *site.store.reader().await?, &query).await?;
     Ok(Page { items, total, offset: query.offset })
 }
@@ -42,7 +48,9 @@ pub async fn resource_show(ctx: &Ctx, site: &Site, id: ResourceId) -> Result<Res
     let resource = resource::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
     let records = discovery::of_resource(&mut reader, i64::from(id.0)).await?;
     let groups = resource::groups(&mut reader, id, GROUPS).await?;
-    Ok(ResourceDetail { resource, records: records.into_iter().map(discovery::RecordRow::shown).collect(), groups })
+    let alike = resource::alike(&mut reader, id).await?;
+    let records = records.into_iter().map(discovery::RecordRow::shown).collect();
+    Ok(ResourceDetail { resource, records, groups, alike })
 }
 
 /// Removes a resource on which no client runs, with all that was found of it. A method that finds it again makes a new one.

@@ -3,9 +3,10 @@
 //! 1. the one that its method, or another one, knew under the same identity;
 //! 2. for a heartbeat: the device that the connection proved;
 //! 3. for a computer of a directory: the client whose account of that security identifier its domain has proven;
-//! 4. for what is on the network: the one system that has its hardware address;
-//! 5. else one of its own.
+//! 4. else one of its own.
 //!
+//! What is on the network is never a client by what that client says of itself: whoever says the address of another machine would hide it.
+//! That two have one hardware address is shown, and joins nothing.
 //! Two things that claim one security identifier stay two, and both are shown as a conflict.
 
 use super::{
@@ -17,7 +18,7 @@ use muster_model::{
     api::{DiscoveryMethod, ResourceKind},
     discovery::{DiscoveryRecord, Fact, Facts},
     id::DeviceId,
-    limits::DISCOVERED_RESOURCES,
+    limits::{DISCOVERED_RESOURCES, NETWORK_RESOURCES},
     time::UnixMillis,
 };
 use muster_store::{
@@ -89,7 +90,7 @@ pub(crate) async fn take(tx: &mut Tx, records: &[DiscoveryRecord], now: UnixMill
     for row in discovery::of_identities(tx, &identities).await? {
         known.entry(row.identity.clone()).or_default().push(row);
     }
-    let mut room = None;
+    let mut room = Room::default();
     let mut again: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for record in good {
         let rows = known.get(&record.identity).map_or(&[][..], Vec::as_slice);
@@ -152,7 +153,7 @@ async fn whose(
     tx: &mut Tx,
     record: &DiscoveryRecord,
     rows: &[RecordRow],
-    room: &mut Option<u64>,
+    room: &mut Room,
     taken: &mut Taken,
 ) -> Result<Option<i64>, SiteError> {
     if record.method == DiscoveryMethod::Heartbeat {
@@ -169,28 +170,46 @@ async fn whose(
     {
         return Ok(Some(row.resource_id));
     }
-    if record.kind == ResourceKind::System {
-        if let Some(client) = client_of(tx, record).await? {
-            return Ok(Some(client));
-        }
-        if record.method == DiscoveryMethod::Network
-            && let Some(address) = record.identity.strip_prefix("mac:")
-            && let [one] = resource::with_value(tx.conn(), "MACAddresses", &address.to_ascii_uppercase()).await?[..]
-        {
-            return Ok(Some(one));
-        }
+    if record.kind == ResourceKind::System
+        && let Some(client) = client_of(tx, record).await?
+    {
+        return Ok(Some(client));
     }
-    // Counted once, and only where there is something new.
-    let left = match room {
-        Some(left) => *left,
-        None => DISCOVERED_RESOURCES.saturating_sub(resource::count_found(tx.conn()).await?),
-    };
-    *room = Some(left.saturating_sub(1));
-    if left == 0 {
+    if !room.take(tx, record.method).await? {
         return Ok(None);
     }
     taken.new += 1;
     Ok(Some(resource::insert(tx, record.kind, &record.name, record.found).await?))
+}
+
+/// How many resources more there may be. Counted once, and only where there is something new.
+#[derive(Debug, Default)]
+struct Room {
+    all: Option<u64>,
+    network: Option<u64>,
+}
+
+impl Room {
+    /// Takes one place; whether there was one. What is on the network has a share of its own, and cannot keep a directory out.
+    async fn take(&mut self, tx: &mut Tx, method: DiscoveryMethod) -> Result<bool, SiteError> {
+        let all = match self.all {
+            Some(left) => left,
+            None => DISCOVERED_RESOURCES.saturating_sub(resource::count_found(tx.conn()).await?),
+        };
+        self.all = Some(all);
+        if method == DiscoveryMethod::Network {
+            let network = match self.network {
+                Some(left) => left,
+                None => NETWORK_RESOURCES.saturating_sub(discovery::count(tx.conn(), "", method).await?),
+            };
+            self.network = Some(network.saturating_sub(1));
+            if network == 0 {
+                return Ok(false);
+            }
+        }
+        self.all = Some(all.saturating_sub(1));
+        Ok(all > 0)
+    }
 }
 
 /// Whether a record stays with the resource of a row of the same identity. With a client it is for as long only as the reason holds.
@@ -199,7 +218,6 @@ async fn stays(tx: &mut Tx, record: &DiscoveryRecord, row: &RecordRow) -> Result
         return Ok(true);
     }
     match record.method {
-        // A client may have said an address that is another's: asked anew each time.
         DiscoveryMethod::Network => Ok(false),
         _ => Ok(record.sid().is_some() && record.sid() == row.sid.as_deref()),
     }
@@ -212,4 +230,27 @@ async fn client_of(tx: &mut Tx, record: &DiscoveryRecord) -> Result<Option<i64>,
         return Ok(None);
     }
     Ok(resource::of_account(tx.conn(), sid).await?)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::TestSite;
+
+    #[tokio::test]
+    async fn what_is_on_the_network_cannot_keep_a_directory_out() {
+        let test = TestSite::new().await;
+        let (network, directory) = (DiscoveryMethod::Network, DiscoveryMethod::DirectorySystem);
+        let took = transaction!(test.site.store, "test", |tx| {
+            let mut room = Room { all: Some(3), network: Some(1) };
+            let mut took = Vec::new();
+            for method in [network, network, directory, directory, directory, network] {
+                took.push(room.take(tx, method).await?);
+            }
+            // Counted where it is not known.
+            took.push(Room::default().take(tx, network).await?);
+            Ok::<_, SiteError>(took)
+        });
+        assert_eq!(took.unwrap(), [true, false, true, true, false, false, true]);
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     directory::regroup,
     merge::{class, settle, settle_others},
-    show,
+    passed, show,
 };
 use crate::{Site, SiteError, audit, ctx::Ctx};
 use muster_model::{
@@ -11,7 +11,7 @@ use muster_model::{
     time::{DAY, UnixMillis},
 };
 use muster_store::{
-    Tx,
+    Connection, Tx,
     bus::{Notice, Noun},
     db::{
         collection, device_change,
@@ -24,6 +24,8 @@ use std::collections::BTreeSet;
 
 /// Records of one transaction.
 const PIECE: u32 = 200;
+/// What a client says of itself is kept for two of the longest intervals in which it may say it.
+const HEARTBEAT: i64 = 61 * DAY;
 
 /// Joins records to clients that enrolled since, parts them from those that retired, and removes what nobody found for as long as the
 /// site keeps such data. Whether there is more to do.
@@ -56,18 +58,27 @@ struct Due {
 }
 
 async fn is_due(site: &Site, now: UnixMillis) -> Result<Due, SiteError> {
+    passed::note(site, now).await?;
     let mut reader = site.store.reader().await?;
-    let keep = i64::from(show::settings(&mut reader).await?.keep_days) * DAY;
+    let before = before(&mut reader, now).await?;
     Ok(Due {
         move_records: !discovery::to_join(&mut reader, 1).await?.is_empty()
             || !discovery::to_part(&mut reader, 1).await?.is_empty(),
-        age: !discovery::aged(&mut reader, now.plus(-keep), 1).await?.is_empty(),
+        age: !discovery::aged(&mut reader, before, 1).await?.is_empty(),
         group: !resource_group::asked(&mut reader, 1).await?.is_empty(),
     })
 }
 
+/// What was found last before these moments is too old; the second one is for what clients say of themselves, who may be told to do so once
+/// in thirty days. Time in which the site did not look does not count.
+async fn before(conn: &mut Connection, now: UnixMillis) -> Result<[UnixMillis; 2], SiteError> {
+    let keep = i64::from(show::settings(conn).await?.keep_days) * DAY;
+    let passed = passed::read(conn).await?;
+    Ok([keep, keep.max(HEARTBEAT)].map(|keep| passed.before(now, keep)))
+}
+
 async fn move_records(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> {
-    let mut moved = 0;
+    let (mut joined, mut parted) = (0_usize, 0_usize);
     for row in discovery::to_join(tx.conn(), PIECE).await? {
         let client = match row.sid.as_deref() {
             Some(sid) => resource::of_account(tx.conn(), sid).await?,
@@ -75,7 +86,7 @@ async fn move_records(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> 
         };
         if let Some(client) = client {
             relocate(tx, row, client, now).await?;
-            moved += 1;
+            joined += 1;
         }
     }
     for row in discovery::to_part(tx.conn(), PIECE).await? {
@@ -92,9 +103,16 @@ async fn move_records(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> 
             None => resource::insert(tx, row.kind, &row.name, row.first_found).await?,
         };
         relocate(tx, row, own, now).await?;
-        moved += 1;
+        parted += 1;
     }
-    Ok(moved)
+    if joined + parted > 0 {
+        // Members of collections change with it.
+        let detail = format!(
+            "{joined} records of directories were joined to clients, {parted} parted from clients that retired."
+        );
+        audit::append(tx, &Ctx::site(now), "discovery_move", "discovery".to_owned(), detail).await?;
+    }
+    Ok(joined + parted)
 }
 
 /// Gives a record to another resource; the one that it leaves goes where it has nothing else.
@@ -135,7 +153,8 @@ pub(super) async fn forget(tx: &mut Tx, number: i64, kind: ResourceKind) -> Resu
 
 async fn age(tx: &mut Tx, now: UnixMillis) -> Result<usize, SiteError> {
     let days = show::settings(tx.conn()).await?.keep_days;
-    let rows = discovery::aged(tx.conn(), now.plus(-i64::from(days) * DAY), PIECE).await?;
+    let before = before(tx.conn(), now).await?;
+    let rows = discovery::aged(tx.conn(), before, PIECE).await?;
     let mut removed = 0_u64;
     for row in &rows {
         discovery::remove(tx, row.id).await?;

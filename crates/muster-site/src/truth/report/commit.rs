@@ -142,6 +142,7 @@ async fn write(
     plan.steps(tx, reports).await?;
     // What the second machine says of itself is not the device's.
     plan.claims.retain(|(device, _)| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
+    plan.networks.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.discoveries.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
     committed.suspects = suspect::quarantine(tx, sources, suspects).await?;
