@@ -9,14 +9,14 @@ use muster_model::{
     enrol::{DeviceClaims, EnrolAnswer},
     id::{ConflictId, DeviceId, EnrolmentId, Hash},
     problem::Code,
-    report::{Body, Channel},
+    report::{Body, Channel, NetworkReport},
 };
 use muster_site::{
     Ctx, SiteError, audit_list, conflict_decide, conflict_list, device_show, device_timeline, enrolment_request,
     report_submit,
     testing::{TestDevice, TestSite, enrol_request},
 };
-use muster_store::bus::Notice;
+use muster_store::{bus::Notice, db::network};
 use muster_trust::PrivateKey;
 
 const PAGE: PageQuery = PageQuery { offset: 0, limit: 500 };
@@ -169,11 +169,17 @@ async fn two_machines_lose_the_key_and_a_lockout_holds_both_hardware_ids() {
         let device = test.enrol("beta").await;
         let other = DeviceClaims { host_name: "gamma".to_owned(), hardware_id: Hash([9; 32]), ..device.claims.clone() };
         let mut outbox = Outbox::new(Channel::Status);
+        let network =
+            |address: &str| Body::Network(NetworkReport { addresses: vec![address.to_owned()], directory_site: None });
         outbox.push(Body::Heartbeat(device.claims.clone()));
+        outbox.push(network("10.1.0.5/24"));
         send(&test, &device, &mut outbox, "10.0.0.1").await.unwrap();
         outbox.push(Body::Heartbeat(other.clone()));
+        outbox.push(network("10.2.0.5/24"));
         send(&test, &device, &mut outbox, "10.0.0.2").await.unwrap();
         assert_eq!(state(&test, &device).await, DeviceState::Quarantined);
+        let stands = network::get(&mut test.site.store.reader().await.unwrap(), device.id).await.unwrap().unwrap();
+        assert_eq!(stands.seen_address, "10.0.0.1", "nor does it move the device to where it is itself");
         let detail = device_show(&test.full(), &test.site, device.id).await.unwrap();
         assert_eq!(detail.device.name, "beta", "what the second machine says of itself is not the device's");
         let conflict = open(&test).await.remove(0);

@@ -11,9 +11,9 @@ use muster_model::{
     time::{DAY, UnixMillis},
 };
 use muster_site::{
-    Ctx, Taken, Worker, collection_create, collection_explain, collection_members, collection_work, device_list,
-    discovery_settings_show, discovery_settings_update, discovery_take, discovery_work, query_run, resource_list,
-    resource_remove, resource_show, site::Sources, testing::TestSite,
+    Ctx, Taken, Worker, audit_list, collection_create, collection_explain, collection_members, collection_work,
+    device_list, discovery_settings_show, discovery_settings_update, discovery_take, discovery_work, query_run,
+    resource_list, resource_remove, resource_show, site::Sources, testing::TestSite,
 };
 use muster_store::testing::tamper;
 
@@ -83,6 +83,12 @@ async fn live(test: &TestSite, days: i64) {
     }
 }
 
+/// How often joining or parting was written down.
+async fn moves(test: &TestSite) -> usize {
+    let log = audit_list(&test.full(), &test.site, PageQuery { offset: 0, limit: 500 }).await.unwrap();
+    log.items.iter().filter(|entry| entry.action == "discovery_move").count()
+}
+
 async fn prove_account(test: &TestSite) {
     tamper(&test.site.store, "UPDATE device SET account = 'S-1-5-21-1-2-3-1105' WHERE state <> 'retired'").await;
 }
@@ -125,6 +131,7 @@ async fn a_client_is_joined_by_its_proven_account_and_nothing_else_and_keeps_wha
         while worker.step().await.unwrap() {}
         let all = systems(&test).await;
         assert_eq!(all, [(16_777_217, "pc1".to_owned(), true)], "one resource, under the client's number");
+        assert_eq!(moves(&test).await, 1, "members of collections changed with it");
         let detail = resource_show(&test.full(), &test.site, ResourceId(16_777_217)).await.unwrap();
         assert_eq!(detail.resource.methods, [DiscoveryMethod::DirectorySystem]);
         assert_eq!(asked(&test, "select DistinguishedName from SMS_R_System").await, ["CN=PC1,DC=x"]);
@@ -143,6 +150,7 @@ async fn a_client_is_joined_by_its_proven_account_and_nothing_else_and_keeps_wha
             .map(|(number, name, client)| (number > 16_777_218, name, client))
             .collect();
         assert_eq!(names, [(true, "pc1".to_owned(), false), (true, "pc1".to_owned(), false)]);
+        assert_eq!(moves(&test).await, 2);
     }
 }
 
