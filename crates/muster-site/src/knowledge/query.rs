@@ -5,7 +5,6 @@ use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
     api::{QUERY_ROWS, QueryCheck, QueryChecked, QueryColumn, QueryFinding, QueryResult, QueryRun, QuerySql},
     inventory::Value,
-    limits::AUDIT_QUERY,
     problem::Code,
     wql::{
         self, Checked, ErrorKind, Schema, Span, WqlError,
@@ -123,7 +122,7 @@ pub(super) fn refused_sql(error: SqlError) -> SiteError {
 }
 
 /// Runs SQL over the views for reports. It is for those who may see everything, and it is an event of the audit log, with its text,
-/// before it runs: a question that only a few can ask is worth knowing about.
+/// before it runs: a question that only a few can ask is worth knowing about. What is refused stands in the server's log.
 ///
 /// # Errors
 /// `unauthenticated`; `malformed`: it is no SELECT, or asks for more than the views; `too_large`: it is over a limit, or took too
@@ -131,9 +130,12 @@ pub(super) fn refused_sql(error: SqlError) -> SiteError {
 pub async fn query_sql(ctx: &Ctx, site: &Site, request: QuerySql) -> Result<QueryResult, SiteError> {
     authz::see(ctx)?;
     rows(request.limit)?;
-    sql::allowed(site.store.dialect(), &request.statement).map_err(refused_sql)?;
+    let text = sql::allowed(site.store.dialect(), &request.statement).map_err(|error| {
+        tracing::warn!(actor = ctx.actor(), %error, "SQL was refused.");
+        refused_sql(error)
+    })?;
     let leave = permit()?;
-    let text: String = request.statement.chars().take(AUDIT_QUERY).collect();
+    // As the database gets it: without comments and blanks, in which much could be hidden.
     transaction!(site.store, "query_sql", |tx| {
         audit::append(tx, ctx, "query_sql", "database".to_owned(), format!("SQL was asked: {text}")).await
     })?;

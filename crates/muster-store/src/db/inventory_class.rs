@@ -222,7 +222,10 @@ async fn one_view(tx: &mut Tx, name: &str, text: String) -> Result<(), StoreErro
     }
     tx.conn().execute("SAVEPOINT view").await?;
     match run(tx, text.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)).await {
-        Ok(()) => return Ok(tx.conn().execute("RELEASE SAVEPOINT view").await.map(drop)?),
+        Ok(()) => {
+            tx.conn().execute("RELEASE SAVEPOINT view").await?;
+            return super::sql::grant(tx, name).await;
+        }
         // 42P16: the columns that are there would change.
         Err(StoreError::Database(sqlx::Error::Database(inner))) if inner.code().as_deref() == Some("42P16") => {}
         Err(error) => return Err(error),

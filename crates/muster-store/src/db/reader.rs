@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many steps of its machine SQLite takes between two looks at the clock.
-const STEPS: i32 = 10_000;
+/// How many steps of its machine SQLite takes between two looks at the clock: one of them may search a whole text.
+const STEPS: i32 = 500;
 
 /// A connection to SQLite that is stopped after `time`. `query_only`: not even a table of this connection's own is made.
 ///

@@ -169,6 +169,24 @@ const ATTACKS: &[&str] = &[
     "SELECT ARRAY[1]",
     "SELECT Name0 COLLATE \"C\" FROM v_R_System",
     "SELECT Name0 ~ '(a+)+' FROM v_R_System",
+    // SQLite lets a WITH come out of itself without a word for it.
+    "WITH v_a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM v_a) SELECT * FROM v_a",
+    "WITH V_A(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM v_a) SELECT * FROM v_a",
+    "WITH \"v_a\"(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM v_a) SELECT * FROM v_a",
+    "WITH a AS (SELECT 1 AS n) SELECT * FROM (WITH \"A\"(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT * FROM a) x",
+    // What is long, and what makes long.
+    "SELECT CAST(1e131071 AS TEXT)",
+    "SELECT a || a FROM (SELECT b || b AS a FROM (SELECT c || c AS b FROM (SELECT d || d AS c FROM (SELECT Name0 || Name0 AS d FROM v_R_System) e) f) g) h",
+];
+
+/// What PostgreSQL would read as a function of a row. SQLite finds no such column.
+const MEMBERS: &[&str] = &[
+    "SELECT v.json_agg FROM v_R_System v",
+    "SELECT v.array_agg FROM v_R_System v",
+    "SELECT v.\"to_jsonb\" FROM v_R_System v",
+    "SELECT V.ROW_TO_JSON FROM v_R_System V",
+    "SELECT v.pg_typeof FROM v_R_System v",
+    "SELECT v.concat FROM v_R_System v",
 ];
 
 #[test]
@@ -181,6 +199,24 @@ fn what_is_no_question_about_the_views_is_refused_before_the_database_sees_it() 
         }
         let deep = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
         assert!(matches!(allowed(dialect, &deep), Err(SqlError::Syntax(_))));
+        // Chains without a parenthesis are as deep, and are read on whatever stack the caller has.
+        for chain in
+            ["+1", "*1", " OR 1", " AND 1", "||1", " UNION SELECT 1", " UNION ALL SELECT 1", " BETWEEN 1 AND 1"]
+        {
+            for times in [490 / chain.split_whitespace().count(), (sql::SQL_BYTES - 20) / chain.len()] {
+                let text = format!("SELECT 1{}", chain.repeat(times));
+                let small = std::thread::Builder::new().stack_size(128 << 10);
+                let said = small.spawn(move || allowed(dialect, &text).map(drop)).unwrap().join().unwrap();
+                assert!(times < 500 || said.is_err(), "{chain}");
+            }
+        }
+        let joined = format!("SELECT '{}' || '{}' AS x", "x".repeat(5_000), "y".repeat(5_000));
+        assert!(allowed(dialect, &joined).is_ok());
+        let longer = format!(
+            "SELECT a || a || a || a || a || a || a || a || a AS x FROM (SELECT '{}' AS a) b",
+            "x".repeat(9_000)
+        );
+        assert!(allowed(dialect, &longer).is_err());
         let long = format!("SELECT '{}'", "x".repeat(sql::SQL_BYTES));
         assert!(matches!(allowed(dialect, &long), Err(SqlError::TooLarge)));
         let doubled = "SELECT a || a FROM (SELECT b || b AS a FROM (SELECT c || c || c || c || c || c || c || c AS b FROM v_x) y) x";
@@ -192,6 +228,7 @@ fn what_is_no_question_about_the_views_is_refused_before_the_database_sees_it() 
             "WITH session AS (SELECT 1 AS x) SELECT * FROM session",
             "SELECT COUNT(DISTINCT Name0), ROW_NUMBER() OVER (ORDER BY MIN(Name0)) FROM v_R_System",
             "SELECT CAST(ResourceID AS TEXT) FROM v_R_System ORDER BY Name0 DESC LIMIT 10 OFFSET 5",
+            "SELECT v.Name0 || ' (' || v.User_Name0 || ', ' || v.AD_Site_Name0 || ')' AS label FROM v_R_System v WHERE v.ResourceID > 1e6",
         ] {
             let written = allowed(dialect, fine).unwrap_or_else(|error| panic!("{fine}: {error}"));
             assert_eq!(allowed(dialect, &written).unwrap(), written);
@@ -281,6 +318,10 @@ async fn the_whole_way_of_an_attack_ends_before_anything_is_read_or_changed() {
         for attack in ATTACKS {
             let error = run(&test.store, attack, 10, TIME).await.unwrap_err();
             assert!(matches!(error, SqlError::Refused(_) | SqlError::Syntax(_)), "{attack}: {error:?}");
+        }
+        for member in MEMBERS {
+            let error = run(&test.store, member, 10, TIME).await.unwrap_err();
+            assert!(matches!(error, SqlError::Refused(_) | SqlError::Said(_)), "{member}: {error:?}");
         }
         // Texts that look like the end of one stay texts.
         let odd = "SELECT 'x''; DROP TABLE device; --' AS a, '\\' AS b, ') AS q; DELETE FROM device; --' AS c";

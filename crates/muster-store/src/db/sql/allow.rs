@@ -3,7 +3,7 @@
 //! comment, a quote or a second statement that the two would read differently does not reach it.
 
 use super::{SqlError, expression};
-use crate::db::Dialect;
+use crate::db::{Dialect, StoreError};
 use sqlparser::{
     ast::{
         Cte, Distinct, Fetch, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LimitClause, ObjectName,
@@ -11,7 +11,9 @@ use sqlparser::{
         SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, With,
     },
     dialect::{PostgreSqlDialect, SQLiteDialect},
+    keywords::Keyword,
     parser::Parser,
+    tokenizer::{Token, Tokenizer},
 };
 use std::collections::HashSet;
 
@@ -19,14 +21,41 @@ use std::collections::HashSet;
 pub const SQL_BYTES: usize = 16 << 10;
 /// Parentheses and sub-selects inside each other.
 const DEPTH: usize = 40;
-/// Texts that are put together with `||`: each may double what there is.
-const CONCATENATIONS: usize = 8;
+/// Words and signs that may make the tree deeper: a chain of a thousand additions is a tree of a thousand levels, and none of them is a
+/// parenthesis.
+const SIGNS: usize = 500;
+/// Room for so deep a tree, whoever asks.
+const STACK: usize = 64 << 20;
+/// Columns of all SELECT in a statement.
+const COLUMNS: usize = 400;
+/// How many times longer `||` may make a text: of one query as often as it stands there and once more, of queries inside each other
+/// the product. So nothing becomes long, and what is searched in it takes no time that nobody can stop.
+const LONGER: usize = 16;
+/// Bytes of the longest text of a statement, as often as [`LONGER`] lets it stand.
+const TEXT: usize = 64 << 10;
 
 /// A walk through the tree; a scope is what WITH of a query around this place made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Walk {
     scopes: Vec<HashSet<String>>,
-    concatenations: usize,
+    /// `||` of each query that is being looked at.
+    joined: Vec<usize>,
+    /// How many times longer a text may have become.
+    longer: usize,
+    columns: usize,
+    /// Bytes of the longest literal.
+    literal: usize,
+    /// `b` of each `a.b`: PostgreSQL reads it as `b(a)` where there is no such column.
+    members: HashSet<String>,
+}
+
+/// A statement that was looked at.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// As the database gets it.
+    pub(super) text: String,
+    /// `b` of each `a.b`, in small letters.
+    pub(super) members: Vec<String>,
 }
 
 pub(super) type Looked = Result<(), SqlError>;
@@ -42,15 +71,33 @@ pub(super) fn without(what: &str, there: bool) -> Looked {
 }
 
 fn parse(dialect: Dialect, text: &str) -> Result<Vec<Statement>, SqlError> {
-    let parser = match dialect {
-        Dialect::Sqlite => Parser::new(&SQLiteDialect {}),
-        Dialect::Postgres => Parser::new(&PostgreSqlDialect {}),
+    let of: &dyn sqlparser::dialect::Dialect = match dialect {
+        Dialect::Sqlite => &SQLiteDialect {},
+        Dialect::Postgres => &PostgreSqlDialect {},
     };
-    let parsed = parser.with_recursion_limit(DEPTH).try_with_sql(text).and_then(|mut parser| parser.parse_statements());
-    parsed.map_err(|error| {
-        let error = error.to_string();
-        SqlError::Syntax(error.trim_start_matches("sql parser error: ").chars().take(300).collect())
-    })
+    let syntax =
+        |error: String| SqlError::Syntax(error.trim_start_matches("sql parser error: ").chars().take(300).collect());
+    let tokens = Tokenizer::new(of, text).tokenize().map_err(|error| syntax(error.to_string()))?;
+    let signs = tokens.iter().filter(|token| !is_flat(token)).count();
+    without(&format!("a statement with more than {SIGNS} words and signs of SQL"), signs > SIGNS)?;
+    let mut parser = Parser::new(of).with_recursion_limit(DEPTH).with_tokens(tokens);
+    parser.parse_statements().map_err(|error| syntax(error.to_string()))
+}
+
+/// Whether a token makes no tree deeper. Parentheses do, and are counted by the parser.
+fn is_flat(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.keyword == Keyword::NoKeyword,
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::Period
+        | Token::LParen
+        | Token::RParen
+        | Token::SemiColon => true,
+        _ => false,
+    }
 }
 
 /// The statement as the database gets it.
@@ -58,18 +105,40 @@ fn parse(dialect: Dialect, text: &str) -> Result<Vec<Statement>, SqlError> {
 /// # Errors
 /// When it is no SQL, or is more than a question about the views for reports.
 pub fn allowed(dialect: Dialect, text: &str) -> Result<String, SqlError> {
+    looked_at(dialect, text).map(|allowed| allowed.text)
+}
+
+/// The statement as the database gets it, and what else has to be asked about it.
+///
+/// # Errors
+/// As [`allowed`].
+pub(super) fn looked_at(dialect: Dialect, text: &str) -> Result<Allowed, SqlError> {
     if text.len() > SQL_BYTES {
         return Err(SqlError::TooLarge);
     }
+    // A stack of its own: whoever asks shall not end the process by how deep the question is.
+    std::thread::scope(|scope| {
+        let work = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || look(dialect, text));
+        let work =
+            work.map_err(|error| StoreError::Unavailable(format!("no thread to look at a statement: {error}")))?;
+        work.join().unwrap_or_else(|_| Err(refuse("this statement")))
+    })
+}
+
+fn look(dialect: Dialect, text: &str) -> Result<Allowed, SqlError> {
     let statements = parse(dialect, text)?;
     let [Statement::Query(query)] = statements.as_slice() else {
         return Err(SqlError::Refused("one SELECT is taken, and nothing else".to_owned()));
     };
-    Walk::default().query(query)?;
+    let mut walk = Walk::new();
+    walk.query(query)?;
+    walk.sizes()?;
     let written = query.to_string();
     // What was written has to mean what was looked at.
     match parse(dialect, &written)?.as_slice() {
-        [Statement::Query(again)] if again == query => Ok(written),
+        [Statement::Query(again)] if again == query => {
+            Ok(Allowed { text: written, members: walk.members.into_iter().collect() })
+        }
         _ => Err(SqlError::Refused("the statement is written in a way that cannot be read twice alike".to_owned())),
     }
 }
@@ -100,9 +169,30 @@ pub(super) fn single(object: &ObjectName) -> Result<&Ident, SqlError> {
 }
 
 impl Walk {
-    pub(super) fn concatenation(&mut self) -> Looked {
-        self.concatenations += 1;
-        without(&format!("more than {CONCATENATIONS} times ||"), self.concatenations > CONCATENATIONS)
+    fn new() -> Self {
+        let (scopes, joined, members) = (Vec::new(), Vec::new(), HashSet::new());
+        Self { scopes, joined, longer: 1, columns: 0, literal: 0, members }
+    }
+
+    /// A `||`.
+    pub(super) fn concatenation(&mut self) {
+        self.joined.iter_mut().next_back().into_iter().for_each(|joined| *joined += 1);
+    }
+
+    /// A literal of so many bytes.
+    pub(super) fn literal(&mut self, bytes: usize) {
+        self.literal = self.literal.max(bytes);
+    }
+
+    /// `b` of an `a.b`.
+    pub(super) fn member(&mut self, ident: &Ident) {
+        self.members.insert(ident.value.to_lowercase());
+    }
+
+    fn sizes(&self) -> Looked {
+        let text = self.literal.saturating_mul(self.longer);
+        without("so many times ||", self.longer > LONGER || (self.longer > 1 && text > TEXT))?;
+        without(&format!("more than {COLUMNS} columns"), self.columns > COLUMNS)
     }
 
     pub(super) fn query(&mut self, query: &Query) -> Looked {
@@ -110,8 +200,10 @@ impl Walk {
         let odd = query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some();
         without("a clause of another database", odd || !query.pipe_operators.is_empty())?;
         self.scopes.push(HashSet::new());
+        self.joined.push(0);
         let looked = self.inside(query);
         self.scopes.pop();
+        self.longer = self.longer.saturating_mul(self.joined.pop().unwrap_or_default() + 1);
         looked
     }
 
@@ -149,6 +241,7 @@ impl Walk {
         for Cte { alias, query, from, .. } in &with.cte_tables {
             without("FROM in WITH", from.is_some())?;
             table_alias(alias)?;
+            self.new_name(&alias.name)?;
             // Not visible in itself yet: a name inside is one from further out, or a view.
             self.query(query)?;
             if let Some(scope) = self.scopes.last_mut() {
@@ -156,6 +249,15 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// SQLite lets a WITH come out of itself without the word RECURSIVE, and tells names apart by less than PostgreSQL: so no such name
+    /// is one that means something already.
+    fn new_name(&self, ident: &Ident) -> Looked {
+        let name = ident.value.to_lowercase();
+        let is_view = name.starts_with("v_");
+        let is_there = self.scopes.iter().flatten().any(|there| there.to_lowercase() == name);
+        without(&format!("the name {ident} in WITH"), is_view || is_there)
     }
 
     fn body(&mut self, body: &SetExpr) -> Looked {
@@ -190,6 +292,7 @@ impl Walk {
         if let Some(Distinct::On(list)) = &select.distinct {
             expression::look_all(self, list)?;
         }
+        self.columns += select.projection.len();
         for item in &select.projection {
             self.item(item)?;
         }

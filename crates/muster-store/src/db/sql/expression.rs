@@ -94,8 +94,11 @@ pub(super) fn look_order(walk: &mut Walk, list: &[OrderByExpr]) -> Looked {
 pub(super) fn look(walk: &mut Walk, expr: &Expr) -> Looked {
     match expr {
         Expr::Identifier(ident) => name(ident),
-        Expr::CompoundIdentifier(parts) if parts.len() == 2 => parts.iter().try_for_each(name),
-        Expr::Value(value) => literal(&value.value),
+        Expr::CompoundIdentifier(parts) if parts.len() == 2 => {
+            parts.iter().skip(1).for_each(|ident| walk.member(ident));
+            parts.iter().try_for_each(name)
+        }
+        Expr::Value(value) => literal(walk, &value.value),
         Expr::IsFalse(e)
         | Expr::IsNotFalse(e)
         | Expr::IsTrue(e)
@@ -165,13 +168,16 @@ pub(super) fn look(walk: &mut Walk, expr: &Expr) -> Looked {
 }
 
 /// A literal whose text no two programs read differently.
-fn literal(value: &Value) -> Looked {
+fn literal(walk: &mut Walk, value: &Value) -> Looked {
     match value {
-        Value::Number(number, false) => without(
-            "this number",
-            !number.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-')),
-        ),
+        // Eight characters of PostgreSQL are a number of 131,072 digits.
+        Value::Number(number, false) => {
+            let exponent = number.split_once(['e', 'E']).map_or("", |(_, exponent)| exponent);
+            let plain = number.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'+' | b'-' | b'e' | b'E'));
+            without("this number", !plain || number.len() > 40 || exponent.len() > 4)
+        }
         Value::SingleQuotedString(text) => {
+            walk.literal(text.len());
             without("a character 0", text.contains('\0'))?;
             without("a text with both a backslash and a quote", text.contains('\\') && text.contains('\''))
         }
@@ -182,7 +188,10 @@ fn literal(value: &Value) -> Looked {
 
 fn operator(walk: &mut Walk, op: &BinaryOperator) -> Looked {
     match op {
-        BinaryOperator::StringConcat => walk.concatenation(),
+        BinaryOperator::StringConcat => {
+            walk.concatenation();
+            Ok(())
+        }
         BinaryOperator::Plus
         | BinaryOperator::Minus
         | BinaryOperator::Multiply

@@ -5,6 +5,7 @@ mod allow;
 mod expression;
 mod role;
 
+use allow::{Allowed, looked_at};
 pub use allow::{SQL_BYTES, allowed};
 pub(super) use role::grant;
 pub use role::{Role, role};
@@ -16,10 +17,13 @@ use super::{
 use futures_util::StreamExt as _;
 use muster_model::{api::QueryColumn, inventory::Value};
 use sqlx::{
-    AssertSqlSafe, Column as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
-    sqlite::SqliteRow,
+    AssertSqlSafe, Column as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _,
+    ValueRef as _, sqlite::SqliteRow,
 };
 use std::time::Duration;
+
+/// Bytes of a row as PostgreSQL writes it.
+const ROW: usize = 4 << 20;
 
 /// Why a statement is not run, or gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +69,12 @@ pub struct Answer {
 /// # Errors
 /// See [`SqlError`].
 pub async fn run(store: &Store, text: &str, limit: u32, time: Duration, leave: Leave) -> Result<Answer, SqlError> {
-    let text = allowed(store.dialect, text)?;
+    let Allowed { text, members } = looked_at(store.dialect, text)?;
     let store = store.clone();
     let work = async move {
         match store.dialect {
             Dialect::Sqlite => on_sqlite(&store, &text, limit as usize, time).await,
-            Dialect::Postgres => on_postgres(&store, &text, limit as usize, time).await,
+            Dialect::Postgres => on_postgres(&store, (&text, &members), limit as usize, time).await,
         }
     };
     reader::to_the_end(leave, work).await.map_err(|error| match error {
@@ -187,12 +191,32 @@ fn sqlite_cells(row: &SqliteRow) -> Result<Vec<Option<Value>>, sqlx::Error> {
     (0..row.len()).map(cell).collect()
 }
 
-async fn on_postgres(store: &Store, text: &str, limit: usize, time: Duration) -> Result<Answer, SqlError> {
+/// Functions that PostgreSQL would read in `a.b`: of one argument that may be a row.
+async fn functions_among(conn: &mut PgConnection, members: &[String]) -> Result<Option<String>, SqlError> {
+    let statement = "SELECT p.proname::text FROM pg_proc p JOIN pg_type t ON t.oid = p.proargtypes[0] \
+         WHERE lower(p.proname::text) = ANY ($1) AND p.pronargs - p.pronargdefaults <= 1 \
+         AND (t.typtype IN ('p', 'c') OR p.provariadic <> 0) LIMIT 1";
+    Ok(sqlx::query_scalar(statement).bind(members).fetch_optional(conn).await.map_err(StoreError::from)?)
+}
+
+async fn on_postgres(
+    store: &Store,
+    (text, members): (&str, &[String]),
+    limit: usize,
+    time: Duration,
+) -> Result<Answer, SqlError> {
     let mut conn = reader::postgres(store).await?;
     let Some(role) = role::name(&mut conn).await? else { return Err(SqlError::NoRole) };
+    if let Some(function) = functions_among(&mut conn, members).await? {
+        return Err(SqlError::Refused(format!(
+            "the function {function} is not taken here; call a column by another name"
+        )));
+    }
     for setting in [
         "BEGIN READ ONLY".to_owned(),
         format!("SET LOCAL statement_timeout = {}", time.as_millis()),
+        // A backslash in a text is one.
+        "SET LOCAL standard_conforming_strings = on".to_owned(),
         // Names of functions are the database's own, whatever somebody defined beside the views.
         format!("SET LOCAL search_path = pg_catalog, \"{}\"", role.schema),
         format!("SET LOCAL ROLE \"{}\"", role.name),
@@ -207,11 +231,16 @@ async fn on_postgres(store: &Store, text: &str, limit: usize, time: Duration) ->
         .collect();
     // Whatever types there are, PostgreSQL writes them down. The statement is inside, so that it can be nothing but a question.
     let names: Vec<String> = (0..columns.len()).map(|at| format!("c{at}")).collect();
-    let wrapped = format!("SELECT CAST(row_to_json(q) AS TEXT) FROM ({text}) AS q ({})", names.join(", "));
+    let wrapped = format!(
+        "SELECT CASE WHEN octet_length(j.t) <= {ROW} THEN j.t END FROM (SELECT CAST(row_to_json(q) AS TEXT) AS t \
+         FROM ({text}) AS q ({})) AS j",
+        names.join(", ")
+    );
     let mut heap = Heap::new(limit);
     let mut rows = sqlx::query(AssertSqlSafe(wrapped)).persistent(false).fetch(&mut conn);
     while let Some(row) = rows.next().await {
-        let line: String = row.and_then(|row| row.try_get(0)).map_err(StoreError::from)?;
+        let line: Option<String> = row.and_then(|row| row.try_get(0)).map_err(StoreError::from)?;
+        let Some(line) = line else { return Err(SqlError::Said(format!("a row has more than {} MB", ROW >> 20))) };
         if !heap.push(json_cells(&line, &names)?) {
             break;
         }
