@@ -101,8 +101,12 @@ pub(super) async fn collection_wanted(conn: &mut Connection, now: UnixMillis) ->
 async fn wanted(conn: &mut Connection, now: UnixMillis) -> Result<Work, SiteError> {
     // First, so that whatever is read after it is no older.
     let version = collection_member::version(conn).await?;
-    let due: BTreeMap<CollectionId, i64> = collection::due(conn, now).await?.into_iter().collect();
+    let mut due: BTreeMap<CollectionId, i64> = collection::due(conn, now).await?.into_iter().collect();
     let listed = device_change::oldest(conn, limits::COLLECTION_CHANGES).await?;
+    // As a whole nothing is evaluated before all that changed is known: what is missing might not be looked at later.
+    if listed.len() >= limits::COLLECTION_CHANGES as usize {
+        due.clear();
+    }
     let mut changes = Changes { whole: due.keys().copied().collect(), ..Changes::default() };
     let mut entries = Vec::with_capacity(listed.len());
     for change in listed {

@@ -63,6 +63,8 @@ impl Noted {
 #[derive(Debug)]
 pub(super) struct State {
     version: Version,
+    /// The classes that rules were read with.
+    classes: u64,
     pub(super) graph: Arc<Graph>,
     pub(super) members: Members,
     pub(super) schedules: HashMap<CollectionId, Vec<ScheduleToken>>,
@@ -111,6 +113,7 @@ impl State {
             let members = load::members(conn).await?;
             let mut state = Self {
                 version,
+                classes: 0,
                 graph: Arc::default(),
                 members,
                 schedules: HashMap::new(),
@@ -128,7 +131,7 @@ impl State {
         if state.version.members != version.members {
             state.members = load::members(conn).await?;
         }
-        if state.version.rules != version.rules {
+        if state.version.rules != version.rules || state.classes != site.catalogue.load().revision() {
             state.read(site, conn).await?;
         }
         state.version = version;
@@ -136,6 +139,8 @@ impl State {
     }
 
     async fn read(&mut self, site: &Site, conn: &mut Connection) -> Result<(), SiteError> {
+        // Before the rules, so that they are read again when a class changes meanwhile.
+        self.classes = site.catalogue.load().revision();
         let stored = Stored::read(conn).await?;
         let graph = Graph::new(stored.nodes(site)?)
             .map_err(|circle| SiteError::Fault(format!("collections depend on each other in a circle: {circle:?}")))?;
@@ -186,7 +191,9 @@ impl State {
                     Ok(plan) => index.answer(plan, clock(now)),
                     Err(reason) => Err(reason.clone()),
                 };
-                let answers = plans.iter().map(|(rule, plan)| (*rule, answer(plan, &mut index))).collect();
+                let answers: BTreeMap<i64, _> =
+                    plans.iter().map(|(rule, plan)| (*rule, answer(plan, &mut index))).collect();
+                index.asked_for(answers.values().filter_map(|answer| answer.as_ref().ok()));
                 let bytes = index.bytes() as u64;
                 (index, answers, bytes)
             });

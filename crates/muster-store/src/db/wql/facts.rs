@@ -117,15 +117,6 @@ pub async fn sections(
     Ok(sqlx::query_as(statement).bind(class.to_owned()).bind(from).bind(to).fetch_all(conn).await?)
 }
 
-/// Which rows of a class are read.
-#[derive(Debug, Clone, Copy)]
-pub enum Which<'a> {
-    /// So many after this id.
-    After(i64, i64),
-    /// These.
-    Ids(&'a [i64]),
-}
-
 /// Rows of an inventory class by their ids, whoever has them, in the order of the ids.
 ///
 /// # Errors
@@ -135,7 +126,7 @@ pub async fn rows(
     dialect: Dialect,
     class: &Class,
     attributes: &[Attribute],
-    which: Which<'_>,
+    ids: &[i64],
 ) -> Result<Vec<(i64, Values)>, StoreError> {
     let Role::Inventory(name) = &class.role else { return Ok(Vec::new()) };
     let plain = attributes.iter().map(|attribute| attribute.name.as_str()).chain([name.as_str()]);
@@ -143,18 +134,9 @@ pub async fn rows(
         return Err(StoreError::Corrupt(format!("{name} has a name that is none")));
     }
     let columns: String = attributes.iter().map(|attribute| format!(", \"{}\"", attribute.name)).collect();
-    let (condition, limit) = match which {
-        Which::After(..) => ("row_id > $1".to_owned(), " LIMIT $2"),
-        Which::Ids(_) => (format!("row_id IN {}", word::numbers(dialect, "$1")), ""),
-    };
-    let table = name.to_ascii_lowercase();
-    let statement = format!("SELECT row_id{columns} FROM inv_{table} WHERE {condition} ORDER BY row_id{limit}");
-    let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
-    let query = match which {
-        Which::After(after, limit) => query.bind(after).bind(limit),
-        Which::Ids(ids) => query.bind(to_json(&ids)),
-    };
-    let found = query.fetch_all(conn).await?;
+    let (table, those) = (name.to_ascii_lowercase(), word::numbers(dialect, "$1"));
+    let statement = format!("SELECT row_id{columns} FROM inv_{table} WHERE row_id IN {those} ORDER BY row_id");
+    let found = sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(to_json(&ids)).fetch_all(conn).await?;
     found
         .iter()
         .map(|row| {

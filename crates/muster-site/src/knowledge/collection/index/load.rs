@@ -15,7 +15,7 @@ use muster_store::{
     Connection,
     db::{
         device_change::{ANY, CAME_BACK, NETWORK, SYSTEM},
-        wql::facts::{self, Values, Which},
+        wql::facts::{self, Values},
     },
 };
 use roaring::RoaringBitmap;
@@ -27,7 +27,9 @@ use std::{
 /// Devices of which is read at once.
 const PIECE: i64 = 250;
 /// Rows that are read at once.
-const ROWS: i64 = 5_000;
+const ROWS: usize = 1_000;
+/// So many pieces are read between two looks at the memory.
+const PIECES: usize = 40;
 /// Numbers between two devices that are read together.
 const GAP: u32 = 8;
 
@@ -83,12 +85,17 @@ pub(in super::super) async fn follow(
             *table = Table::default();
         }
     }
+    index.over.retain(|of| needs.contains_key(of));
     let mut filled = false;
     for (of, names) in needs {
         let there = index.table(of).is_some_and(|table| table.has(names) && !table.is_worn());
+        if index.over.contains(of) {
+            continue;
+        }
         if there {
-            reader.rows_changed(index, of, changed).await?;
-        } else if !index.over.contains(of) {
+            // What grew too large is not answered from here any more.
+            filled |= !reader.rows_changed(index, of, changed).await?;
+        } else {
             reader.fill(index, of.clone(), names.clone(), clock).await?;
             filled = true;
         }
@@ -178,33 +185,17 @@ impl Reader<'_> {
     ) -> Result<(), SiteError> {
         let Some(class) = self.class(&of) else { return Ok(()) };
         let mut names = names;
-        // What one rule asked about before, others ask about still.
-        if let Some(before) = index.table(&of) {
+        // What one rule asked about before, others ask about still; unless most of it is asked by no rule any more.
+        if let Some(before) = index.table(&of).filter(|table| !table.is_crowded()) {
             names.extend(before.names().iter().cloned());
         }
         let attributes = attributes(&class, &names);
-        let before = index.table_mut(&of).map(std::mem::take);
-        let others = index.bytes();
+        let before = index.table_mut(&of).map(std::mem::take).filter(|table| !table.is_crowded());
+        let mut room = Room::new(index, &of);
         let mut table = Table::new(attributes.iter().map(|a| a.name.clone()).collect(), before);
-        if matches!(of, Of::Class(_)) {
-            let mut after = i64::MIN;
-            loop {
-                let which = Which::After(after, ROWS);
-                let rows = facts::rows(self.conn, self.site.store.dialect(), &class, &attributes, which).await?;
-                let Some((last, _)) = rows.last() else { break };
-                after = *last;
-                rows.into_iter().for_each(|(id, values)| table.add_id(id, data(values)));
-            }
-        }
-        let mut read: usize = 0;
         for range in self.ranges().await? {
-            self.piece(&mut table, &of, &class, &attributes, range).await?;
-            read += 1;
-            let over = read.is_multiple_of(40) && others + table.bytes() > limits::INDEX_BYTES;
-            if over {
-                tracing::warn!(?of, "The index would have too many bytes; rules about this are asked of the database.");
-                index.over.insert(of.clone());
-                index.put(of, Table::default());
+            if !self.piece(&mut table, &of, &class, &attributes, range, &mut room).await? {
+                index.leave_out(of);
                 return Ok(());
             }
         }
@@ -218,7 +209,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Sets the rows of the devices between two numbers.
+    /// Sets the rows of the devices between two numbers; `false`: there is no room for them.
     async fn piece(
         &mut self,
         table: &mut Table,
@@ -226,7 +217,8 @@ impl Reader<'_> {
         class: &Arc<Class>,
         attributes: &[Attribute],
         range: (i64, i64),
-    ) -> Result<(), SiteError> {
+        room: &mut Room,
+    ) -> Result<bool, SiteError> {
         let mut gone: BTreeSet<u32> = (stored::number(range.0)?..=stored::number(range.1)?).collect();
         match of {
             Of::System(_) => {
@@ -241,11 +233,14 @@ impl Reader<'_> {
                 let sections = facts::sections(self.conn, name, range).await?;
                 let unknown: BTreeSet<i64> =
                     sections.iter().flat_map(|(_, text)| ids(text)).filter(|id| table.by_id(*id).is_none()).collect();
-                if !unknown.is_empty() {
-                    let unknown: Vec<i64> = unknown.into_iter().collect();
-                    let which = Which::Ids(&unknown);
-                    let rows = facts::rows(self.conn, self.site.store.dialect(), class, attributes, which).await?;
+                // Only rows that somebody has: of the past there are many more.
+                let unknown: Vec<i64> = unknown.into_iter().collect();
+                for some in unknown.chunks(ROWS) {
+                    let rows = facts::rows(self.conn, self.site.store.dialect(), class, attributes, some).await?;
                     rows.into_iter().for_each(|(id, values)| table.add_id(id, data(values)));
+                    if !room.is_enough(table, false) {
+                        return Ok(false);
+                    }
                 }
                 for (device, text) in &sections {
                     let device = stored::number(*device)?;
@@ -255,16 +250,16 @@ impl Reader<'_> {
             }
         }
         gone.into_iter().for_each(|device| table.set(device, Vec::new()));
-        Ok(())
+        Ok(room.is_enough(table, true))
     }
 
-    /// Reads what changed of a table.
+    /// Reads what changed of a table; `false`: it grew too large, and is not there any more.
     async fn rows_changed(
         &mut self,
         index: &mut Index,
         of: &Of,
         changed: &BTreeMap<String, RoaringBitmap>,
-    ) -> Result<(), SiteError> {
+    ) -> Result<bool, SiteError> {
         let classes: BTreeSet<&str> = match of {
             Of::Class(name) => BTreeSet::from([name.as_str()]),
             Of::System(names) => names.iter().flat_map(|name| behind(name)).copied().chain([SYSTEM]).collect(),
@@ -275,13 +270,39 @@ impl Reader<'_> {
                 devices |= changed;
             }
         }
-        let (Some(class), false) = (self.class(of), devices.is_empty()) else { return Ok(()) };
-        let Some(table) = index.table_mut(of) else { return Ok(()) };
+        let (Some(class), false) = (self.class(of), devices.is_empty()) else { return Ok(true) };
+        let mut room = Room::new(index, of);
+        let Some(table) = index.table_mut(of) else { return Ok(true) };
         let attributes = attributes(&class, &table.names().iter().cloned().collect());
         for range in ranges(&devices) {
-            self.piece(table, of, &class, &attributes, range).await?;
+            if !self.piece(table, of, &class, &attributes, range, &mut room).await? {
+                index.leave_out(of.clone());
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// Whether there is room for more. To count a table takes a while, so it is done when enough came.
+#[derive(Debug)]
+struct Room {
+    others: usize,
+    pieces: usize,
+}
+
+impl Room {
+    fn new(index: &Index, of: &Of) -> Self {
+        Self { others: index.weight_without(of), pieces: 0 }
+    }
+
+    fn is_enough(&mut self, table: &mut Table, piece: bool) -> bool {
+        self.pieces += usize::from(piece);
+        if self.pieces >= PIECES || table.has_grown() {
+            self.pieces = 0;
+            table.weigh();
+        }
+        self.others + table.weight() <= limits::INDEX_BYTES
     }
 }
 

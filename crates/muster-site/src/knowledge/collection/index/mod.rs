@@ -188,8 +188,31 @@ impl Index {
     }
 
     /// About how many bytes it takes.
-    pub(super) fn bytes(&self) -> usize {
-        self.systems.serialized_size() + self.tables.iter().map(|(_, table)| table.bytes()).sum::<usize>()
+    pub(super) fn bytes(&mut self) -> usize {
+        self.tables.iter_mut().for_each(|(_, table)| table.weigh());
+        self.systems.serialized_size() + self.tables.iter().map(|(_, table)| table.weight()).sum::<usize>()
+    }
+
+    /// About how many bytes the other tables took when they were last counted.
+    fn weight_without(&self, of: &Of) -> usize {
+        let others = self.tables.iter().filter(|(other, _)| other != of);
+        self.systems.serialized_size() + others.map(|(_, table)| table.weight()).sum::<usize>()
+    }
+
+    /// What has no room: rules about it are asked of the database.
+    fn leave_out(&mut self, of: Of) {
+        tracing::warn!(?of, "The index would have too many bytes; rules about this are asked of the database.");
+        self.put(of.clone(), Table::default());
+        self.over.insert(of);
+    }
+
+    /// Says which kinds rules ask for: a table whose kinds are mostly those of rules that are gone is read anew.
+    pub(super) fn asked_for<'a>(&mut self, answers: impl Iterator<Item = &'a Answer>) {
+        let mut kinds: BTreeSet<Kind> = BTreeSet::new();
+        answers.for_each(|answer| answer.kinds(&mut |kind| kinds.extend([*kind])));
+        for (at, (_, table)) in (0_u32..).zip(&mut self.tables) {
+            table.asked_for(kinds.range((at, 0)..=(at, u32::MAX)).count());
+        }
     }
 
     /// The systems of these, or all; or only those on which a client runs.

@@ -70,6 +70,10 @@ pub(crate) struct Table {
     idle: usize,
     /// Whether it was filled, and every kind was looked for.
     settled: bool,
+    /// Bytes, and rows, when they were last counted.
+    weighed: (usize, usize),
+    /// Whether most of the kinds that it looks for are asked by no rule any more.
+    crowded: bool,
 }
 
 impl Table {
@@ -97,7 +101,32 @@ impl Table {
 
     /// Whether most rows are those that nobody has any more.
     pub(crate) fn is_worn(&self) -> bool {
-        self.idle > 10_000 && self.idle * 2 > self.devices.len()
+        self.crowded || (self.idle > 10_000 && self.idle * 2 > self.devices.len())
+    }
+
+    /// Whether most of the kinds that it looks for are asked by no rule any more.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
+    /// Says how many of its kinds rules ask for.
+    pub(crate) fn asked_for(&mut self, kinds: usize) {
+        self.crowded = self.sought.len() > 64 + 2 * kinds;
+    }
+
+    /// Whether so many rows came since it was weighed that it should be again.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.devices.len() > self.weighed.1 + self.weighed.1 / 8 + 500
+    }
+
+    /// Counts its bytes.
+    pub(crate) fn weigh(&mut self) {
+        self.weighed = (self.bytes(), self.devices.len());
+    }
+
+    /// Its bytes when they were last counted.
+    pub(crate) fn weight(&self) -> usize {
+        self.weighed.0
     }
 
     /// The number of the row with an id, where it is there.
@@ -324,6 +353,7 @@ impl Table {
             + self.of.values().map(|packed| packed.bytes() + 8).sum::<usize>()
             + self.kinds.iter().map(|kinds| 24 + 4 * kinds.capacity()).sum::<usize>()
             + self.sought.iter().map(|sought| set(&sought.slots) + set(&sought.devices)).sum::<usize>()
+            + self.known.keys().map(|key| 3 * key.len() + 64).sum::<usize>()
             + self.ids.len() * 17
             + self.values.keys().map(|key| 24 * key.len() + 24).sum::<usize>()
     }
