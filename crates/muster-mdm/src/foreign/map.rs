@@ -14,21 +14,21 @@ pub struct Mapped {
     pub classes: BTreeMap<String, Vec<Row>>,
     /// Elements that are no row.
     pub dropped: usize,
+    /// Which collector says it, as it stands in its rows.
+    pub source: String,
 }
 
 /// The rows of a document. What is not of an attribute's type is left out, as what is not known.
 #[must_use]
 pub fn map(document: &Document) -> Mapped {
-    let mut mapped = Mapped::default();
+    let mut mapped = Mapped { source: source(document).to_owned(), ..Mapped::default() };
     let mut keys: HashSet<(&str, String)> = HashSet::new();
     let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
     for element in &document.elements {
         let Some(class) = foreign_element(&element.name) else { continue };
         let name = class.class.name.as_str();
         let number = numbers.entry(name).or_default();
-        let fields: BTreeMap<&str, &str> =
-            element.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let row = row(document, class, &fields, *number);
+        let row = row(document, class, &element.fields, *number);
         let key: Row = class
             .class
             .attributes
@@ -47,17 +47,22 @@ pub fn map(document: &Document) -> Mapped {
     mapped
 }
 
-fn row(document: &Document, class: &ForeignClass, fields: &BTreeMap<&str, &str>, number: u64) -> Row {
+/// The collector. `FusionInventory-Agent_v2.6`: the version changes with each update, and must not make every row another one.
+fn source(document: &Document) -> &str {
+    match document.version.split('_').next() {
+        None | Some("") => "unknown",
+        Some(source) => source,
+    }
+}
+
+fn row(document: &Document, class: &ForeignClass, fields: &BTreeMap<String, String>, number: u64) -> Row {
     let number = number.to_string();
-    // `FusionInventory-Agent_v2.6`: the version changes with each update, and must not make every row another one.
-    let source = document.version.split('_').next().unwrap_or_default();
-    let source = if source.is_empty() { "unknown" } else { source };
     let said = |field: &str| match field {
-        "@source" => Some(source),
+        "@source" => Some(source(document)),
         "@version" => Some(document.version.as_str()),
         "@device" => Some(document.device.as_str()),
         "@number" => Some(number.as_str()),
-        field => fields.get(field).copied(),
+        field => fields.get(field).map(String::as_str),
     };
     let pairs = class.class.attributes.iter().zip(&class.fields);
     pairs.filter_map(|(a, field)| Some((a.name.clone(), value(a.kind, said(field)?)?))).collect()

@@ -53,6 +53,8 @@ pub struct Bounds {
 
 /// Elements of one document. An inventory of 1,500 packages has 15,000.
 pub const ELEMENTS: usize = 400_000;
+/// Fields of one element. No class names more than a few dozen.
+pub const FIELDS: usize = 200;
 /// Depth of a document: `REQUEST`, `CONTENT`, a section, a field, and what a field may have inside.
 pub const DEPTH: usize = 8;
 

@@ -1,9 +1,9 @@
 //! The document of a collector, read event by event: of what is known the fields are kept, and everything else is read over.
 
-use super::{Bounds, DEPTH, ELEMENTS, ForeignError, Request};
-use muster_model::catalogue::foreign_element;
+use super::{Bounds, DEPTH, ELEMENTS, FIELDS, ForeignError, Request};
+use muster_model::catalogue::{ForeignClass, foreign_element};
 use quick_xml::{Reader, events::Event};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// An inventory as a collector says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,8 +23,8 @@ pub struct Document {
 pub struct Element {
     /// Its name.
     pub name: String,
-    /// Its fields: of one that is there twice, the first.
-    pub fields: Vec<(String, String)>,
+    /// Those of its fields that its class names: of one that is there twice, the first.
+    pub fields: BTreeMap<String, String>,
 }
 
 /// Reads a document.
@@ -81,6 +81,14 @@ fn malformed(error: &quick_xml::Error) -> ForeignError {
     ForeignError::Malformed(error.to_string().chars().take(200).collect())
 }
 
+/// An element that is not at its end yet.
+struct Open {
+    class: &'static ForeignClass,
+    element: Element,
+    /// Fields so far, also those that the class does not name.
+    fields: usize,
+}
+
 #[derive(Default)]
 struct State {
     bounds: Bounds,
@@ -89,7 +97,7 @@ struct State {
     query: String,
     document: Document,
     /// The element that is open, where a class has it.
-    element: Option<Element>,
+    element: Option<Open>,
     /// The text of the field that is open.
     value: String,
     /// Rows of each element.
@@ -109,15 +117,24 @@ impl State {
             0 if name != "REQUEST" => return Err(ForeignError::Malformed("its root is not REQUEST".to_owned())),
             0 if self.opened > 1 => return Err(ForeignError::Malformed("it has two roots".to_owned())),
             2 if self.path[1] == "CONTENT" => {
-                if foreign_element(name).is_some() {
+                if let Some(class) = foreign_element(name) {
                     let count = self.counts.entry(name.to_owned()).or_default();
                     *count += 1;
                     if *count > self.bounds.rows {
                         return Err(ForeignError::TooLarge("rows of one class"));
                     }
-                    self.element = Some(Element { name: name.to_owned(), fields: Vec::new() });
+                    let element = Element { name: name.to_owned(), fields: BTreeMap::new() };
+                    self.element = Some(Open { class, element, fields: 0 });
                 } else if name != "VERSIONCLIENT" {
                     self.document.unknown += 1;
+                }
+            }
+            3 => {
+                if let Some(open) = &mut self.element {
+                    open.fields += 1;
+                    if open.fields > FIELDS {
+                        return Err(ForeignError::TooLarge("fields of one element"));
+                    }
                 }
             }
             _ => {}
@@ -150,15 +167,15 @@ impl State {
             (1, _) if name == "QUERY" => self.query = value.trim().to_owned(),
             (1, _) if name == "DEVICEID" => self.document.device = clean(&value),
             (2, Some("CONTENT")) => match self.element.take() {
-                Some(element) => self.document.elements.push(element),
+                Some(open) => self.document.elements.push(open.element),
                 None if name == "VERSIONCLIENT" => self.document.version = clean(&value),
                 None => {}
             },
             (3, Some("CONTENT")) => {
-                if let Some(element) = &mut self.element
-                    && !element.fields.iter().any(|(known, _)| *known == name)
+                if let Some(Open { class, element, .. }) = &mut self.element
+                    && class.fields.contains(&name)
                 {
-                    element.fields.push((name, clean(&value)));
+                    element.fields.entry(name).or_insert_with(|| clean(&value));
                 }
             }
             _ => {}
@@ -210,14 +227,36 @@ mod tests {
              <X><Y>deep</Y></X></SOFTWARES><ENVS><KEY>K</KEY><VAL>secret</VAL></ENVS><BIOS/>",
         );
         assert_eq!((found.device.as_str(), found.version.as_str(), found.unknown), ("pc-1", "F_v2.6", 1));
-        let fields = |at: usize| found.elements[at].fields.clone();
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(fields(0), [pair("NAME", "a & b"), pair("VERSION", "1.0"), pair("X", "")]);
-        assert_eq!((found.elements.len(), fields(1).len()), (2, 0));
+        // Of fields only those that the class names.
+        assert_eq!(fields(&found, 0), [("NAME", "a & b"), ("VERSION", "1.0")]);
+        assert_eq!((found.elements.len(), fields(&found, 1).len()), (2, 0));
         assert_eq!(read("<REQUEST><DEVICEID>x</DEVICEID><QUERY>PROLOG</QUERY></REQUEST>"), Ok(Request::Prolog));
         // What is long is cut, between two characters.
         let found = document("<BIOS><SSN>ééééé</SSN><BDATE>&#233;&#x41;\u{7}</BDATE></BIOS>");
-        assert_eq!(found.elements[0].fields, [pair("SSN", "éééé"), pair("BDATE", "éA")]);
+        assert_eq!(fields(&found, 0), [("BDATE", "éA"), ("SSN", "éééé")]);
+    }
+
+    fn fields(document: &Document, at: usize) -> Vec<(&str, &str)> {
+        document.elements[at].fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    #[test]
+    fn an_element_of_endless_fields_is_refused() {
+        let many = |count: usize| {
+            let fields: String = (0..count).map(|number| format!("<a{number}/>")).collect();
+            format!("<REQUEST><CONTENT><BIOS>{fields}<SSN>1</SSN></BIOS></CONTENT><QUERY>INVENTORY</QUERY></REQUEST>")
+        };
+        let bounds = Bounds { decoded_bytes: 8 << 20, ..BOUNDS };
+        let Ok(Request::Inventory(found)) = super::read(many(FIELDS - 1).as_bytes(), &bounds) else {
+            panic!("so many may be");
+        };
+        assert_eq!(fields(&found, 0), [("SSN", "1")]);
+        let refused = Err(ForeignError::TooLarge("fields of one element"));
+        assert_eq!(super::read(many(FIELDS).as_bytes(), &bounds), refused);
+        assert_eq!(super::read(many(100_000).as_bytes(), &bounds), refused);
+        // What no class has is only counted.
+        let text = many(100_000).replace("BIOS", "ENVS");
+        assert!(super::read(text.as_bytes(), &bounds).is_ok());
     }
 
     #[test]

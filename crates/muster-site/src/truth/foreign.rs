@@ -10,8 +10,9 @@ use crate::{
 };
 use muster_mdm::foreign::{self, Bounds, Encoding, ForeignError, Mapped, Request};
 use muster_model::{
+    catalogue::is_foreign,
     id::DeviceId,
-    inventory::{Change, InventoryReport, Section, section_bytes},
+    inventory::{Change, InventoryReport, Section, Value, section_bytes},
     limits::{FOREIGN_DECODED_BYTES, FOREIGN_VALUE_BYTES},
     problem::Code,
     report::{Body, Channel, Message},
@@ -19,13 +20,13 @@ use muster_model::{
 use muster_store::{
     Tx,
     db::{
-        channel,
+        channel, inventory,
         quarantine::{self, QuarantineRow},
     },
     transaction,
 };
 use muster_trust::sha256;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// Hours after which a collector shall ask again.
 const HOURS: u32 = 24;
@@ -56,7 +57,7 @@ pub async fn foreign_submit(ctx: &Ctx, site: &Site, content_type: &str, body: Ve
         };
         Ok::<_, ForeignError>((mapped, text.len()))
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| SiteError::Fault(error.to_string()))?;
+    let read = apart(read).await?;
     let unpacked = read.as_ref().map_or(FOREIGN_DECODED_BYTES, |(_, bytes)| *bytes);
     site.memory.budgets.read(device, &site.limits, Instant::now(), 1, unpacked);
     let mapped = match read {
@@ -68,27 +69,59 @@ pub async fn foreign_submit(ctx: &Ctx, site: &Site, content_type: &str, body: Ve
             return Err(SiteError::refused(code, format!("The inventory is not taken: {error}.")));
         }
     };
-    store(ctx, site, device, &message(mapped)?).await?;
+    let silent = silent(site, device, &mapped).await?;
+    let text = apart(move || message(mapped, silent)).await??;
+    store(ctx, site, device, &text.into()).await?;
     Ok(foreign::inventory_answer().to_owned())
 }
 
+/// Does what takes long where no connection waits for it.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SiteError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| SiteError::Fault(error.to_string()))
+}
+
+/// Classes that this collector said of the device before and says nothing of any more: there is nothing of them now. What another
+/// collector said stays.
+async fn silent(site: &Site, device: DeviceId, mapped: &Mapped) -> Result<Vec<String>, SiteError> {
+    let catalogue = site.catalogue.load_full();
+    let mut reader = site.store.reader().await?;
+    let mut silent = Vec::new();
+    for stored in inventory::classes(&mut reader, device).await? {
+        let Some(class) = catalogue.class(&stored.class) else { continue };
+        if !is_foreign(&class.name) || stored.rows == 0 || mapped.classes.contains_key(&class.name) {
+            continue;
+        }
+        // All rows of a section came in one document.
+        let rows = inventory::rows(&mut reader, site.store.dialect(), device, class, 0, 1).await?;
+        let first = rows.and_then(|(rows, _)| rows.into_iter().next()).unwrap_or_default();
+        if first.get("Source") == Some(&Value::Text(mapped.source.clone())) {
+            silent.push(stored.class);
+        }
+    }
+    Ok(silent)
+}
+
 /// The rows as an inventory message, so that they are read and stored as those of an agent are.
-fn message(mapped: Mapped) -> Result<String, SiteError> {
+fn message(mapped: Mapped, silent: Vec<String>) -> Result<String, SiteError> {
     let section = |(class, rows): (String, Vec<_>)| Section {
         class,
         digest: sha256(&section_bytes(&rows)),
         change: Change::Full { rows },
     };
-    let sections = mapped.classes.into_iter().map(section).collect();
+    let silent = silent.into_iter().map(|class| (class, Vec::new()));
+    let sections = mapped.classes.into_iter().chain(silent).map(section).collect();
     let body = Body::Inventory(InventoryReport { sections, unread: Vec::new() });
     let message = Message { time: muster_model::time::UnixMillis(0), body };
     serde_json::to_string(&message).map_err(|error| SiteError::Fault(error.to_string()))
 }
 
-async fn store(ctx: &Ctx, site: &Site, device: DeviceId, text: &str) -> Result<(), SiteError> {
+async fn store(ctx: &Ctx, site: &Site, device: DeviceId, text: &Arc<str>) -> Result<(), SiteError> {
     let catalogue = site.catalogue.load_full();
     loop {
-        let report = section::read_foreign(&catalogue, &site.limits, &site.memory.interner, text)
+        let (catalogue, text) = (catalogue.clone(), text.clone());
+        let (limits, interner) = (site.limits.clone(), site.memory.interner.clone());
+        let report = apart(move || section::read_foreign(&catalogue, &limits, &interner, &text))
+            .await?
             .map_err(|reason| SiteError::refused(Code::Malformed, reason))?;
         let done = transaction!(site.store, "foreign_submit", |tx| {
             active(tx, device).await?;

@@ -57,6 +57,30 @@ async fn a_foreign_inventory_stands_beside_the_agents_and_never_in_its_place() {
 }
 
 #[tokio::test]
+async fn what_a_collector_says_no_more_is_gone_and_what_another_said_stays() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        let by = |name: &str, content: &str| {
+            let text = String::from_utf8(document(content)).unwrap();
+            text.replace("FusionInventory-Agent_v2.6", name).into_bytes()
+        };
+        let submit = async |text: Vec<u8>| {
+            foreign_submit(&test.device(&device), &test.site, XML, text).await.unwrap();
+            let shown = inventory_show(&test.full(), &test.site, device.id, "FOREIGN_SOFTWARE", PAGE).await.unwrap();
+            test.sources.pass(HOUR);
+            shown.total
+        };
+        let computer = "<HARDWARE><NAME>pc</NAME></HARDWARE>";
+        let both = format!("{computer}<SOFTWARES><NAME>openssl</NAME><VERSION>1.0.1</VERSION></SOFTWARES>");
+        assert_eq!(submit(by("FusionInventory-Agent_v2.6", &both)).await, 1);
+        assert_eq!(submit(by("GLPI-Agent_v1.9", computer)).await, 1, "another collector knows nothing of it");
+        // A newer version is the same collector.
+        assert_eq!(submit(by("FusionInventory-Agent_v2.7", computer)).await, 0);
+        assert_eq!(submit(by("FusionInventory-Agent_v2.7", &both)).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn what_is_hostile_is_put_aside_and_who_is_blocked_says_nothing() {
     // proves S1
     for test in TestSite::all().await {
@@ -68,17 +92,19 @@ async fn what_is_hostile_is_put_aside_and_who_is_blocked_says_nothing() {
             foreign_submit(&test.device(&device), &test.site, "text/plain", prolog.clone()).await.unwrap_err();
         assert_eq!(refused.code(), Code::UnsupportedMediaType);
         let many = document(&"<BIOS/>".repeat(20_001));
+        let wide = document(&format!("<BIOS>{}</BIOS>", "<A/>".repeat(100_000)));
         let hostile = [
             (b"<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><REQUEST/>".to_vec(), Code::Malformed),
             (document("<BIOS><SSN>&b;</SSN></BIOS>"), Code::Malformed),
             (many, Code::TooLarge),
+            (wide, Code::TooLarge),
             (b"not XML".to_vec(), Code::Malformed),
         ];
         for (text, code) in hostile {
             let refused = foreign_submit(&test.device(&device), &test.site, XML, text).await.unwrap_err();
             assert_eq!(refused.code(), code, "{refused}");
         }
-        assert_eq!(quarantine_list(&test.full(), &test.site, PAGE).await.unwrap().total, 4);
+        assert_eq!(quarantine_list(&test.full(), &test.site, PAGE).await.unwrap().total, 5);
         assert!(device_show(&test.full(), &test.site, device.id).await.unwrap().classes.is_empty());
         for ctx in [test.full(), test.anonymous()] {
             let refused = foreign_submit(&ctx, &test.site, XML, prolog.clone()).await.unwrap_err();
