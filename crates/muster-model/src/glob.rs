@@ -3,7 +3,28 @@
 /// Whether a text fits a pattern: `*` stands for any text, `?` for one character. Time grows with the product of both lengths at most.
 #[must_use]
 pub fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    Pattern::new(pattern).fits(&text.chars().collect::<Vec<_>>())
+}
+
+/// A pattern that many texts are held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(Box<[char]>);
+
+impl Pattern {
+    /// The pattern of this text.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.chars().collect())
+    }
+
+    /// Whether these characters fit.
+    #[must_use]
+    pub fn fits(&self, text: &[char]) -> bool {
+        matched(&self.0, text)
+    }
+}
+
+fn matched(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -43,6 +64,10 @@ mod tests {
             ("é?", "éa", true),
         ] {
             assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+            let ready = Pattern::new(pattern);
+            for _ in 0..2 {
+                assert_eq!(ready.fits(&text.chars().collect::<Vec<_>>()), expected, "{pattern} {text}");
+            }
         }
         assert!(!fits(&format!("{}b", "a*".repeat(200)), &"a".repeat(1_000)), "and it ends");
     }

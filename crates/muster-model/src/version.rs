@@ -3,13 +3,24 @@
 use std::cmp::Ordering;
 
 /// Whether the installed version is at least the wanted one, by the rules of the database that knows the package:
-/// `dpkg`, `rpm` or `apk`. `None`: the database is not one of these.
+/// `dpkg`, `rpm` or `apk`. `None`: the database is not one of these. For `rpm` and `apk` a version without release is met by any
+/// release of it.
 #[must_use]
 pub fn at_least(database: &str, installed: &str, wanted: &str) -> Option<bool> {
-    matches!(database, "dpkg" | "rpm" | "apk").then(|| compare(database, installed, wanted).is_ge())
+    let (installed, wanted) = match database {
+        "dpkg" => (installed, wanted),
+        "rpm" | "apk" => match (installed.rsplit_once('-'), wanted.rsplit_once('-')) {
+            (Some((version, _)), None) => (version, wanted),
+            (None, Some((version, _))) => (installed, version),
+            _ => (installed, wanted),
+        },
+        _ => return None,
+    };
+    Some(compare(database, installed, wanted).is_ge())
 }
 
-/// How two versions follow each other by the rules of a database; of any other kind, number by number.
+/// How two versions follow each other by the rules of a database; of any other kind, number by number. This is an order: a version
+/// without release stands before each release of it, so that lists can be sorted by it.
 #[must_use]
 pub fn compare(database: &str, a: &str, b: &str) -> Ordering {
     match database {
@@ -76,12 +87,12 @@ fn number(a: &[u8], b: &[u8]) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-/// Epoch, version and release as rpm compares them; a wanted version without release is met by any release.
+/// Epoch, version and release as rpm compares them. To rpm, one without release is like each release, which is no order.
 fn rpm(a: &str, b: &str) -> Ordering {
     let ((epoch_a, version_a, release_a), (epoch_b, version_b, release_b)) = (parts(a), parts(b));
     epoch_a.cmp(&epoch_b).then_with(|| rpm_part(version_a, version_b)).then_with(|| match (release_a, release_b) {
         (Some(a), Some(b)) => rpm_part(a, b),
-        _ => Ordering::Equal,
+        (a, b) => a.is_some().cmp(&b.is_some()),
     })
 }
 
@@ -189,8 +200,30 @@ mod tests {
             }
         }
         assert_eq!(at_least("rpm", "1.0-7.el9", "1.0"), Some(true), "any release");
+        assert_eq!(at_least("rpm", "1.0", "1.0-7.el9"), Some(true), "and the other way round");
+        assert_eq!(at_least("rpm", "1.0-7.el9", "1.1"), Some(false));
         assert_eq!(rpm_part("1.0a", "1.0.a"), Ordering::Equal);
         assert_eq!(rpm_part("1.a", "1.1"), Ordering::Less);
+    }
+
+    #[test]
+    fn versions_without_release_can_be_sorted_among_those_with_one() {
+        for database in ["rpm", "apk"] {
+            assert_eq!(compare(database, "1.0", "1.0-1"), Ordering::Less, "{database}");
+            let mut list: Vec<String> = (1..60).map(|release| format!("1.0-{}", release * 37 % 59)).collect();
+            list.extend(["1.0".to_owned(), "1.1".to_owned(), "1.0".to_owned()]);
+            let c = &list[52];
+            for a in &list {
+                for b in &list[50..] {
+                    let [ab, bc, ac] = [(a, b), (b, c), (a, c)].map(|(a, b)| compare(database, a, b));
+                    assert!(ab.is_gt() || bc.is_gt() || ac.is_le(), "{database}: {a} {b} {c}");
+                    assert_eq!(compare(database, b, a), ab.reverse());
+                }
+            }
+            list.sort_by(|a, b| compare(database, a, b));
+            assert_eq!((list[0].as_str(), list[1].as_str(), list[2].as_str()), ("1.0", "1.0", "1.0-0"), "{database}");
+            assert_eq!((list[60].as_str(), list[61].as_str()), ("1.0-58", "1.1"), "{database}");
+        }
     }
 
     #[test]

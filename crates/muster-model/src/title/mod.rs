@@ -39,10 +39,23 @@ pub struct Title {
     pub language: String,
 }
 
+/// Characters of a name, a version and a publisher that are looked at and kept.
+pub const TEXT_CHARACTERS: usize = 256;
+/// Bytes of each: a database has an index over two of them, and PostgreSQL takes 2,700 bytes into an entry.
+pub const TEXT_BYTES: usize = 512;
+
+/// The beginning of a text, to the end of a character.
+fn cut(text: &str) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8()).take(TEXT_CHARACTERS);
+    let end = ends.take_while(|end| *end <= TEXT_BYTES).last().unwrap_or_default();
+    &text[..end]
+}
+
 impl Rules {
-    /// What this is.
+    /// What this is. Of a text that is longer than any name the beginning counts.
     #[must_use]
     pub fn title(&self, said: &Said<'_>) -> Title {
+        let said = &Said { name: cut(said.name), version: cut(said.version), publisher: cut(said.publisher), ..*said };
         let scheme = match said.source {
             "dpkg" => "dpkg",
             "rpm" => "rpm",
@@ -158,6 +171,19 @@ mod tests {
         for ((source, name, version, publisher, code), expected) in cases {
             let found = title(source, name, version, publisher, code);
             assert_eq!(&found[..3], &expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_name_is_cut_between_two_characters() {
+        for (one, kept) in [("x", 256), ("\u{e9}", 256), ("\u{20ac}", 170)] {
+            let long = one.repeat(3_000);
+            for source in ["dpkg", "flatpak", ""] {
+                let [product, publisher, version, ..] = title(source, &long, &long, &long, "");
+                for text in [product, publisher, version] {
+                    assert_eq!(text, one.repeat(kept), "{source}");
+                }
+            }
         }
     }
 

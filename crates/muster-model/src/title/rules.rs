@@ -2,7 +2,7 @@
 
 use super::name::clean;
 use crate::{
-    glob::fits,
+    glob::Pattern,
     limits::{TITLE_RULES, TITLE_SPELLINGS, TITLE_TEXT_BYTES},
 };
 use serde::{Deserialize, Serialize};
@@ -112,14 +112,14 @@ struct File {
 #[derive(Debug, Clone, Default)]
 struct Spellings {
     plain: HashMap<String, usize>,
-    patterns: Vec<(String, usize)>,
+    patterns: Vec<(Pattern, usize)>,
 }
 
 impl Spellings {
     fn add(&mut self, spellings: &[String], rule: usize) {
         for spelling in spellings.iter().map(|spelling| spelling.to_lowercase()) {
             if spelling.contains(['*', '?']) {
-                self.patterns.push((spelling, rule));
+                self.patterns.push((Pattern::new(&spelling), rule));
             } else {
                 self.plain.entry(spelling).or_insert(rule);
             }
@@ -128,7 +128,8 @@ impl Spellings {
 
     /// Rules that fit, those with a plain spelling first.
     fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
-        let found = move |(pattern, rule): &(String, usize)| fits(pattern, text).then_some(*rule);
+        let characters: Vec<char> = text.chars().collect();
+        let found = move |(pattern, rule): &(Pattern, usize)| pattern.fits(&characters).then_some(*rule);
         self.plain.get(text).copied().into_iter().chain(self.patterns.iter().filter_map(found))
     }
 }

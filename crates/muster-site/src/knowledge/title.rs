@@ -13,6 +13,7 @@ use muster_model::{
     version,
 };
 use muster_store::{
+    StoreError,
     db::{
         setting,
         software_title::{self, SoftwareRow},
@@ -20,7 +21,10 @@ use muster_store::{
     transaction,
 };
 use muster_trust::sha256;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Under this name the rules of the administrators stand in the store.
 const SETTING: &str = "title_rules";
@@ -141,7 +145,7 @@ pub async fn title_test(ctx: &Ctx, site: &Site, test: TitleTest) -> Result<Title
 #[derive(Debug, Default)]
 pub struct TitleWork {
     /// The rules, with the text that they are made of and a number that stands for them.
-    rules: Option<(Option<String>, Rules, i64)>,
+    rules: Option<(Option<String>, Arc<Rules>, i64)>,
     /// The last row of each class that was looked at.
     after: HashMap<&'static str, i64>,
     /// When all rows were last looked at from the first on.
@@ -177,7 +181,7 @@ pub async fn title_work(site: &Site, work: &mut TitleWork, now: UnixMillis) -> R
         let digest = sha256(format!("{BUILT_IN}\n{}", text.as_deref().unwrap_or_default()).as_bytes());
         let (head, _) = digest.0.split_at(8);
         let number = i64::from_be_bytes(head.try_into().unwrap_or_default());
-        work.rules = Some((text.clone(), Rules::with(&own(text.as_deref())?), number));
+        work.rules = Some((text.clone(), Arc::new(Rules::with(&own(text.as_deref())?)), number));
         work.after.clear();
     }
     // Rows may come out of the order of their numbers where several write at once.
@@ -201,16 +205,42 @@ async fn look(site: &Site, work: &mut TitleWork) -> Result<bool, SiteError> {
         let mut reader = site.store.reader().await?;
         let rows = software_title::unknown(&mut reader, site.store.dialect(), class, *after, *number, STEP).await?;
         drop(reader);
-        let Some((last, _)) = rows.last() else { continue };
-        let titled: Vec<SoftwareRow> = rows.iter().map(|(id, row)| titled(rules, *id, row, attributes)).collect();
-        transaction!(site.store, "title_work", |tx| {
-            Ok::<_, SiteError>(software_title::put(tx, name, *number, &titled).await?)
-        })?;
-        *after = *last;
+        let Some(last) = rows.last().map(|(id, _)| *id) else { continue };
+        // Many rules take some time: not where connections are served.
+        let rules = rules.clone();
+        let titled = move || rows.iter().map(|(id, row)| titled(&rules, *id, row, attributes)).collect::<Vec<_>>();
+        let titled = tokio::task::spawn_blocking(titled).await.map_err(|error| SiteError::Fault(error.to_string()))?;
+        keep(site, name, *number, &titled).await?;
+        *after = last;
         work.counted = None;
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Keeps what rows are. Where the database does not take them, each is tried by itself, and one that it does not take alone is known as
+/// nothing: it must not keep the others from being looked at.
+async fn keep(site: &Site, class: &str, rules: i64, rows: &[SoftwareRow]) -> Result<(), SiteError> {
+    let refused = |error: &StoreError| matches!(error, StoreError::Database(_) | StoreError::Exists);
+    match put(site, class, rules, rows).await {
+        Err(error) if refused(&error) => {}
+        done => return Ok(done?),
+    }
+    for row in rows {
+        match put(site, class, rules, std::slice::from_ref(row)).await {
+            Err(error) if refused(&error) => {
+                tracing::warn!(class, row = row.row_id, %error, "The title of a row of software is not kept.");
+                let nothing = SoftwareRow { row_id: row.row_id, ..SoftwareRow::default() };
+                put(site, class, rules, std::slice::from_ref(&nothing)).await?;
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+async fn put(site: &Site, class: &str, rules: i64, rows: &[SoftwareRow]) -> Result<(), StoreError> {
+    transaction!(site.store, "title_work", |tx| { software_title::put(tx, class, rules, rows).await })
 }
 
 fn titled(rules: &Rules, row_id: i64, row: &Row, attributes: &[&str; 6]) -> SoftwareRow {

@@ -9,8 +9,8 @@ use muster_model::{
     time::{HOUR, MINUTE},
 };
 use muster_site::{
-    TitleWork, dashboard_show, inventory_sweep, testing::TestSite, title_list, title_rules_show, title_rules_update,
-    title_show, title_test, title_work,
+    TitleWork, dashboard_show, testing::TestSite, title_list, title_rules_show, title_rules_update, title_show,
+    title_test, title_work,
 };
 use muster_store::testing::tamper;
 
@@ -122,7 +122,76 @@ async fn spellings_are_one_title_with_its_versions_in_their_order() {
         }
         work(&test, &mut state).await;
         assert_eq!(listed(&test, "").await, [("Mozilla Firefox".to_owned(), "Mozilla".to_owned(), 1, 1)]);
-        inventory_sweep(&test.site).await.unwrap();
+        crate::inventory::sweep(&test).await;
+    }
+}
+
+/// Letters that no database packs.
+fn random(length: usize) -> String {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'a' + u8::try_from(state % 26).unwrap())
+    };
+    (0..length).map(letter).collect()
+}
+
+#[tokio::test]
+async fn a_row_that_is_odd_does_not_keep_the_others_from_being_looked_at() {
+    for test in TestSite::all().await {
+        let mut state = TitleWork::default();
+        let device = test.enrol("alpha").await;
+        let mut outbox = Outbox::new(Channel::Inventory);
+        let long = random(3_000);
+        outbox.push(inventory(vec![full(
+            CLASS,
+            &[package("dpkg", &long, &long, &long), package("dpkg", "curl", "1", "Debian")],
+        )]));
+        outbox.send(&test, &device).await.unwrap();
+        work(&test, &mut state).await;
+        let mut names: Vec<String> = listed(&test, "").await.into_iter().map(|title| title.0).collect();
+        names.sort();
+        assert_eq!(names, ["curl".to_owned(), long[..256].to_owned()]);
+        // A database that takes only one of two, whatever the reason.
+        let index = "CREATE UNIQUE INDEX one_poison ON software_title \
+             ((CASE WHEN substr(product, 1, 6) = 'poison' THEN 1 END))";
+        tamper(&test.site.store, index).await;
+        let names = ["poison-a", "poison-b", "wget"];
+        outbox.push(inventory(vec![full(CLASS, &names.map(|name| package("dpkg", name, "1", "Debian")))]));
+        outbox.send(&test, &device).await.unwrap();
+        // Also for a process that begins anew: what was not taken is not tried again and again.
+        for state in [&mut state, &mut TitleWork::default()] {
+            work(&test, state).await;
+            let names: Vec<String> = listed(&test, "").await.into_iter().map(|title| title.0).collect();
+            assert_eq!(names.iter().filter(|name| name.starts_with("poison-")).count(), 1, "{names:?}");
+            assert!(
+                names.len() == 3 && names.contains(&"wget".to_owned()) && names.contains(&String::new()),
+                "{names:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_versions_of_the_rows_at_hand_are_read() {
+    let test = TestSite::all().await.swap_remove(0);
+    let mut state = TitleWork::default();
+    let device = test.enrol("alpha").await;
+    let mut outbox = Outbox::new(Channel::Inventory);
+    for (version, other) in [("1", "2"), ("2", "1")] {
+        let both = [package("dpkg", "curl", version, "Debian"), package("dpkg", "wget", other, "Debian")];
+        outbox.push(inventory(vec![full(CLASS, &both)]));
+        outbox.send(&test, &device).await.unwrap();
+        work(&test, &mut state).await;
+        let mut found: Vec<_> = listed(&test, "").await.into_iter().map(|title| (title.0, title.2, title.3)).collect();
+        found.sort();
+        assert_eq!(found, [("curl".to_owned(), 1, 1), ("wget".to_owned(), 1, 1)]);
+        // A version that cannot be read: SQLite takes it, and whoever reads it fails.
+        let odd = "INSERT INTO software_version (title, version, scheme) \
+             SELECT id, X'00ff', 'odd' FROM software_title WHERE TRUE ON CONFLICT DO NOTHING";
+        tamper(&test.site.store, odd).await;
     }
 }
 

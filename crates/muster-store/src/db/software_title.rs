@@ -13,7 +13,7 @@ use muster_model::{
     id::DeviceId,
     inventory::Row as InventoryRow,
 };
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 use std::collections::{BTreeSet, HashMap};
 
 /// Some rows of a class after a row that were not looked at by these rules yet, in the order of their ids.
@@ -34,7 +34,7 @@ pub async fn unknown(
 }
 
 /// What a row is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SoftwareRow {
     /// Its id in the table of its class.
     pub row_id: i64,
@@ -77,11 +77,14 @@ pub async fn put(tx: &mut Tx, class: &str, rules: i64, rows: &[SoftwareRow]) -> 
     TITLE
         .run(tx, &titles, |query, (product, publisher)| query.bind((*product).to_owned()).bind((*publisher).to_owned()))
         .await?;
-    let products = titles.iter().map(|(product, _)| product);
-    let statement = tx
-        .dialect()
-        .pick(super::bulk::in_texts!("SELECT id, product, publisher FROM software_title WHERE product", ""));
-    let found = sqlx::query(statement).bind(super::bulk::json_texts(products)).fetch_all(tx.conn()).await?;
+    // Only those of these rows: a product may have any number of publishers, and a title any number of versions.
+    let statement = tx.dialect().pick([
+        "SELECT t.id, t.product, t.publisher FROM json_each($1) AS e CROSS JOIN software_title t \
+         WHERE t.product = (e.value->>0) AND t.publisher = (e.value->>1)",
+        "SELECT t.id, t.product, t.publisher FROM jsonb_array_elements(CAST($1 AS jsonb)) AS e \
+         JOIN software_title t ON t.product = (e->>0) AND t.publisher = (e->>1)",
+    ]);
+    let found = sqlx::query(statement).bind(column::to_json(&titles)).fetch_all(tx.conn()).await?;
     let mut title_ids: HashMap<(String, String), i64> = HashMap::new();
     for row in &found {
         title_ids.insert((row.try_get("product")?, row.try_get("publisher")?), row.try_get("id")?);
@@ -100,12 +103,13 @@ pub async fn put(tx: &mut Tx, class: &str, rules: i64, rows: &[SoftwareRow]) -> 
             query.bind(*title).bind((*version).to_owned()).bind((*scheme).to_owned())
         })
         .await?;
-    let ids: Vec<i64> = title_ids.values().copied().collect();
-    let (open, close) = tx.dialect().json_each();
-    let statement = format!(
-        "SELECT id, title, version, scheme FROM software_version WHERE title IN (SELECT value FROM {open}$1{close} AS t)"
-    );
-    let found = sqlx::query(AssertSqlSafe(statement)).bind(column::to_json(&ids)).fetch_all(tx.conn()).await?;
+    let statement = tx.dialect().pick([
+        "SELECT v.id, v.title, v.version, v.scheme FROM json_each($1) AS e CROSS JOIN software_version v \
+         WHERE v.title = (e.value->>0) AND v.version = (e.value->>1) AND v.scheme = (e.value->>2)",
+        "SELECT v.id, v.title, v.version, v.scheme FROM jsonb_array_elements(CAST($1 AS jsonb)) AS e \
+         JOIN software_version v ON v.title = CAST(e->>0 AS BIGINT) AND v.version = (e->>1) AND v.scheme = (e->>2)",
+    ]);
+    let found = sqlx::query(statement).bind(column::to_json(&versions)).fetch_all(tx.conn()).await?;
     let mut version_ids: HashMap<(i64, String, String), i64> = HashMap::new();
     for row in &found {
         let key = (row.try_get("title")?, row.try_get("version")?, row.try_get("scheme")?);
