@@ -15,7 +15,7 @@ use muster_site::{
     collection_import, collection_index, collection_list, collection_show, collection_work,
     testing::{TestDevice, TestSite},
 };
-use muster_store::db::collection_turn;
+use muster_store::{db::collection_turn, testing::tamper};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -56,6 +56,145 @@ async fn exported(test: &TestSite) -> String {
     collection_export(&test.full(), &test.site, &CollectionExport::default()).await.unwrap().text
 }
 
+/// As if pc1 had proven its account when it asked to be enrolled.
+async fn prove(test: &TestSite) {
+    for statement in [
+        "UPDATE device SET account = 'S-1-5-21-1-2-3-1105' WHERE name = 'pc1'",
+        "INSERT INTO domain_account (enrolment, realm, account, sid, verified) \
+         SELECT id, 'LAB.EXAMPLE', 'PC1$', account, 0 FROM device WHERE name = 'pc1'",
+    ] {
+        tamper(&test.site.store, statement).await;
+    }
+}
+
+fn collection(id: &str, limit: &str, more: &str, rules: &str) -> String {
+    format!(
+        "instance of SMS_Collection {{ CollectionID = \"{id}\"; Name = \"{id}\"; LimitToCollectionID = \"{limit}\"; {more}\
+         CollectionRules = {{ {rules} }}; }};\n"
+    )
+}
+
+fn by_query(query: &str) -> String {
+    format!("instance of SMS_CollectionRuleQuery {{ RuleName = \"q\"; QueryExpression = \"{query}\"; }}")
+}
+
+fn by_collection(how: &str, id: &str) -> String {
+    format!("instance of SMS_CollectionRule{how}Collection {{ RuleName = \"r\"; {how}CollectionID = \"{id}\"; }}")
+}
+
+#[tokio::test]
+async fn ids_that_change_places_are_not_mistaken_for_each_other() {
+    for test in TestSite::all().await {
+        let mut devices = Vec::new();
+        for name in ["pc0", "pc1"] {
+            devices.push(test.enrol(name).await.id);
+        }
+        // The site gives the ids that the file has, in another order.
+        let last = make(&test, "Last", ALL, Vec::new()).await.to_string();
+        let last = u32::from_str_radix(&last[3..], 16).unwrap();
+        let id = |number: u32| CollectionId::of_site("TST".parse().unwrap(), last + number).unwrap().to_string();
+        let (one, two, three) = (id(1), id(2), id(3));
+        let not = format!(
+            "select * from SMS_R_System where ResourceId in (select ResourceID from SMS_CM_RES_COLL_{one}) \
+             and ResourceId not in (select ResourceID from SMS_CM_RES_COLL_{two})"
+        );
+        let file = [
+            collection(&two, "SMS00001", "", &by_query("select * from SMS_R_System where Name = 'pc1'")),
+            collection(&one, "SMS00001", "", &by_query("select * from SMS_R_System where Name like 'pc%'")),
+            collection(&three, "SMS00001", "", &by_query(&not)),
+        ];
+        let done = import(&test, &file.concat(), false).await;
+        let ids: Vec<(&str, String)> =
+            done.taken.iter().map(|taken| (taken.was.as_str(), taken.id.to_string())).collect();
+        assert_eq!(ids, [(&*two, one.clone()), (&*one, two.clone()), (&*three, three.clone())]);
+        work(&test).await;
+        assert_eq!(members(&test, named(&test, &three).await).await, devices[..1], "pc0, and not pc1");
+    }
+}
+
+#[tokio::test]
+async fn a_collection_that_would_have_too_many_members_is_not_taken() {
+    for test in TestSite::all().await {
+        let all = by_query("select * from SMS_R_System");
+        let and = |one: &str, other: &str| format!("{one}, {other}");
+        let file = [
+            collection("LAB00001", "SMS00001", "", &and(&all, &by_collection("Exclude", "LAB00099"))),
+            collection("LAB00002", "LAB00001", "", &all),
+            collection("LAB00003", "SMS00001", "", &by_collection("Include", "LAB00002")),
+            collection("LAB00004", "SMS00001", "", &and(&all, &by_collection("Exclude", "LAB00003"))),
+            collection("LAB00005", "SMS00001", "", &and(&all, &by_collection("Include", "LAB00099"))),
+            collection("LAB00006", "SMS00001", "", &and(&all, &by_collection("Exclude", "LAB00005"))),
+        ];
+        let done = import(&test, &file.concat(), false).await;
+        let taken: Vec<(&str, u64)> = done.taken.iter().map(|taken| (taken.was.as_str(), taken.rules)).collect();
+        assert_eq!(taken, [("LAB00005", 1), ("LAB00006", 2)], "{:#?}", done.left);
+        let why: Vec<(&str, &str)> =
+            done.left.iter().map(|left| (left.collection.as_str(), left.why.as_str())).collect();
+        for (of, said) in [
+            ("LAB00001", "it excludes r (LAB00099), which is neither in the file nor here"),
+            ("LAB00002", "it depends on LAB00001"),
+            ("LAB00003", "it depends on LAB00002"),
+            ("LAB00004", "it excludes r (LAB00003)"),
+            ("LAB00005", "The collection r (LAB00099) is neither"),
+        ] {
+            assert!(why.iter().any(|(collection, why)| *collection == of && why.contains(said)), "{of}: {why:#?}");
+        }
+        assert_eq!(why.len(), 5, "{why:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_a_device_gives_itself_joins_nothing() {
+    for test in TestSite::all().await {
+        let mut devices = Vec::new();
+        for name in ["pc0", "pc1"] {
+            devices.push(test.enrol(name).await.id);
+        }
+        prove(&test).await;
+        let direct = |name: &str| {
+            format!(
+                "instance of SMS_CollectionRuleDirect {{ ResourceClassName = \"SMS_R_System\"; ResourceID = 5; \
+                 RuleName = \"{name}\"; }}"
+            )
+        };
+        let both = format!("{}, {}", direct("PC0"), direct("PC1"));
+        let file = [
+            collection("LAB00001", "SMS00001", "", &both),
+            collection("LAB00002", "SMS00001", "MusterProtected = TRUE; ", &both),
+        ];
+        let done = import(&test, &file.concat(), false).await;
+        let why: Vec<(&str, &str)> =
+            done.left.iter().map(|left| (left.collection.as_str(), left.why.as_str())).collect();
+        let protected = "has another number here, and a protected collection takes no device by its name";
+        let expected = [
+            ("LAB00001", "A device calls itself PC0, and no domain has proven that"),
+            ("LAB00002", protected),
+            ("LAB00002", protected),
+        ];
+        assert_eq!(why.len(), expected.len(), "{why:#?}");
+        for (found, expected) in why.iter().zip(expected) {
+            assert!(found.0 == expected.0 && found.1.contains(expected.1), "{why:#?}");
+        }
+        work(&test).await;
+        assert_eq!(members(&test, named(&test, "LAB00001").await).await, devices[1..]);
+        assert!(members(&test, named(&test, "LAB00002").await).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_as_it_is_is_written_all_the_same() {
+    for test in TestSite::all().await {
+        let rule = query("select * from SMS_R_System where Client = 1");
+        let create = CollectionCreate { protected: true, ..wish("Ours", ALL, rule) };
+        collection_create(&test.full(), &test.site, &create).await.unwrap();
+        // As after an update with other rules of what is established.
+        let other = "UPDATE collection_rule SET query = 'select * from SMS_R_System where Name like \"x%\"' \
+                     WHERE kind = 'query'";
+        tamper(&test.site.store, other).await;
+        assert!(exported(&test).await.contains("Name like"));
+    }
+}
+
 #[tokio::test]
 async fn collections_come_from_a_file_and_go_into_one_and_what_is_left_is_said() {
     for test in TestSite::all().await {
@@ -63,6 +202,7 @@ async fn collections_come_from_a_file_and_go_into_one_and_what_is_left_is_said()
         for name in ["pc0", "pc1", "other"] {
             devices.push(test.enrol(name).await.id);
         }
+        prove(&test).await;
         make(&test, "Here", ALL, direct(&devices[..1])).await;
         let before = exported(&test).await;
         let said = import(&test, FILE, true).await;

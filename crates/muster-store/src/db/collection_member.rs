@@ -328,6 +328,19 @@ pub async fn collections_of_resource(
     rows.iter().map(|row| Ok((parsed(row, "id")?, parsed(row, "name")?))).collect()
 }
 
+/// The devices whose domain has proven that they have this name, without those that are retired; at most two.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn proven_as(conn: &mut AnyConnection, name: &str) -> Result<Vec<CollectionMember>, StoreError> {
+    let statement = "SELECT d.id, 'system' AS kind, d.resource_id, d.name, d.state FROM device d \
+         JOIN domain_account a ON a.enrolment = d.id AND a.sid = d.account \
+         WHERE lower(d.name) = lower($1) AND lower(a.account) = lower($1) || '$' AND d.state <> 'retired' \
+         ORDER BY d.resource_id LIMIT 2";
+    let rows = sqlx::query(statement).bind(name).fetch_all(conn).await?;
+    rows.iter().map(member).collect()
+}
+
 /// The collections that a device is in, by name.
 ///
 /// # Errors

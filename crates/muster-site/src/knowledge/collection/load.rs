@@ -100,6 +100,18 @@ impl Stored {
                 self.check_queries(site, row)?;
             }
         }
+        self.ordered(nodes)
+    }
+
+    /// The graph, whatever its collections take members by.
+    ///
+    /// # Errors
+    /// `conflict`: a circle, with the way round.
+    pub(super) fn graph(&self, site: &Site) -> Result<Graph, SiteError> {
+        self.ordered(self.nodes(site)?)
+    }
+
+    fn ordered(&self, nodes: BTreeMap<CollectionId, Node>) -> Result<Graph, SiteError> {
         Graph::new(nodes).map_err(|circle| {
             let way: Vec<String> = circle.iter().map(|id| self.called(*id)).collect();
             let way = way.join(", which depends on ");

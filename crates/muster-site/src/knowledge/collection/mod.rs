@@ -3,6 +3,7 @@
 pub(crate) mod evaluate;
 mod explain;
 mod graph;
+mod ids;
 mod index;
 pub(crate) mod known;
 mod load;
@@ -16,7 +17,6 @@ mod worker;
 
 pub use evaluate::collection_work;
 pub use explain::{collection_explain, collection_preview};
-use query::ids as query_ids;
 pub use rules::{
     collection_change, collection_create, collection_delete, collection_evaluate, collection_rule_add,
     collection_rule_remove,

@@ -144,24 +144,6 @@ fn classes(checked: &Checked) -> Option<BTreeSet<String>> {
     Some(classes)
 }
 
-/// The ids of collections that a text of a query names, in capitals: in `SMS_CM_RES_COLL_<id>`, and in quotes.
-pub(super) fn ids(text: &str) -> impl Iterator<Item = String> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let id = move |word: &str| {
-        let word = word.to_ascii_uppercase();
-        let id = word.strip_prefix("SMS_CM_RES_COLL_").unwrap_or(&word);
-        let (site, number) = (id.get(..3)?, id.get(3..)?);
-        let is_id = word.len() > id.len()
-            || (id.len() == 8
-                && site.bytes().all(|b| b.is_ascii_alphanumeric())
-                && number.bytes().all(|b| b.is_ascii_hexdigit())
-                && (site == "SMS" || text.to_ascii_lowercase().contains("collectionid")));
-        is_id.then(|| id.to_owned())
-    };
-    let found: std::collections::BTreeSet<String> = text.split(move |c| !is_word(c)).filter_map(id).collect();
-    found.into_iter()
-}
-
 /// What a query means for the index; or why it is asked of the database.
 pub(super) fn planned(site: &Site, text: &str) -> Result<Plan, String> {
     index::plan(&read(&Schema::of(&site.catalogue.load()), text)?)

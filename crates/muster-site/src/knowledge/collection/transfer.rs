@@ -4,16 +4,17 @@
 //! be taken is left with its place and the reason; the rest is one transaction.
 
 use super::{
+    ids,
     load::{self, Stored},
-    query_ids, rules,
+    rules,
 };
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Admin, CollectionCreate, CollectionExport, CollectionExported, CollectionImport, CollectionImported,
-        CollectionKind, CollectionLeft, CollectionMember, CollectionTaken, DeviceState, RuleSpec,
+        Admin, Collection, CollectionCreate, CollectionExport, CollectionExported, CollectionImport,
+        CollectionImported, CollectionLeft, CollectionMember, CollectionTaken, DeviceState, RuleSpec,
     },
-    id::{CollectionId, Name},
+    id::{CollectionId, DeviceId, Name},
     limits,
     mof::collection::{self as mof, Left, MofCollection, MofRule},
     problem::Code,
@@ -27,7 +28,7 @@ use muster_store::{
     },
     transaction,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Characters of a name.
 const NAME_CHARS: usize = 100;
@@ -140,6 +141,8 @@ struct Import<'a> {
     built_in: BTreeMap<String, CollectionId>,
     /// By place in the file: what it is here; `None`: it is not taken.
     made: HashMap<usize, Option<CollectionId>>,
+    /// By place in the file: collections that would have had more members than was meant.
+    wider: HashSet<usize>,
     taken: Vec<CollectionTaken>,
     left: Vec<CollectionLeft>,
 }
@@ -166,6 +169,7 @@ impl<'a> Import<'a> {
             here,
             built_in: built_in.collect(),
             made: HashMap::new(),
+            wider: HashSet::new(),
             taken: Vec::new(),
             left: Vec::new(),
         }
@@ -175,15 +179,20 @@ impl<'a> Import<'a> {
         self.left.push(shown(&one.name, &Left { line, column, why }));
     }
 
-    /// Where a collection is that the file names by the id that it had, and by its name where it says it.
+    /// The place in the file of a collection that it names by the id that it had, and by its name where it says it.
+    fn at(&self, id: &str, name: &str) -> Option<usize> {
+        self.in_file.get(id).or_else(|| self.by_name.get(&name.trim().to_lowercase())).copied()
+    }
+
+    /// Where a collection is that the file names.
     fn place(&self, id: &str, name: &str) -> Found {
-        let name = name.trim().to_lowercase();
-        let at = self.in_file.get(id).or_else(|| self.by_name.get(&name));
-        match at.map(|at| (at, self.made.get(at))) {
-            Some((_, Some(Some(id)))) => return Found::Here(*id),
-            Some((_, None)) => return Found::Later,
+        let at = self.at(id, name);
+        match at.map(|at| self.made.get(&at)) {
+            Some(Some(Some(id))) => return Found::Here(*id),
+            Some(None) => return Found::Later,
             _ => {}
         }
+        let name = name.trim().to_lowercase();
         match self.built_in.get(id).or_else(|| self.here.get(&name)) {
             Some(id) => Found::Here(*id),
             None => Found::Nowhere,
@@ -198,7 +207,9 @@ impl<'a> Import<'a> {
                 MofRule::Include { id, name } | MofRule::Exclude { id, name } => {
                     sources.push((id.clone(), name.clone()))
                 }
-                MofRule::Query { query, .. } => sources.extend(query_ids(query).map(|id| (id, String::new()))),
+                MofRule::Query { query, .. } => {
+                    sources.extend(ids::named(query).into_iter().map(|id| (id, String::new())));
+                }
                 MofRule::Direct { .. } => {}
             }
         }
@@ -235,6 +246,30 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
+    /// Why a collection would have members that it must not have, and where that stands: an exclusion of it cannot be taken, or it
+    /// depends on a collection of which that is so.
+    fn too_wide(&self, one: &MofCollection) -> Option<(usize, usize, String)> {
+        for (rule, line, column) in &one.rules {
+            if let MofRule::Exclude { id, name } = rule
+                && !matches!(self.place(id, name), Found::Here(_))
+            {
+                let why = format!(
+                    "{} is not taken: it excludes {name} ({id}), which is neither in the file nor here, and would have its members.",
+                    one.name
+                );
+                return Some((*line, *column, why));
+            }
+        }
+        let sources = Self::sources(one);
+        let at = sources.iter().filter_map(|(id, name)| self.at(id, name)).find(|at| self.wider.contains(at))?;
+        let source = self.found.get(at).map_or("", |source| source.name.as_str());
+        let why = format!(
+            "{} is not taken: it depends on {source}, which is not taken because of what it excludes.",
+            one.name
+        );
+        Some((one.line, one.column, why))
+    }
+
     async fn take(&mut self, tx: &mut Tx, at: usize) -> Result<(), SiteError> {
         let one = &self.found[at];
         self.made.insert(at, None);
@@ -249,6 +284,11 @@ impl<'a> Import<'a> {
             // What names it means the one that is here.
             self.made.insert(at, Some(id));
             self.leave(one, one.line, one.column, format!("There is a collection {} already ({id}).", one.name));
+            return Ok(());
+        }
+        if let Some((line, column, why)) = self.too_wide(one) {
+            self.wider.insert(at);
+            self.leave(one, line, column, why);
             return Ok(());
         }
         let Found::Here(limiting) = self.place(&one.limiting_id, &one.limiting_name) else {
@@ -285,8 +325,11 @@ impl<'a> Import<'a> {
         };
         self.made.insert(at, Some(row.id));
         let mut kept: Vec<Rule> = Vec::new();
-        for (rule, line, column) in &one.rules {
-            match self.rule(tx, (row.id, row.kind), rule).await? {
+        // Exclusions first: of too many rules they are not among those that are left.
+        let (excludes, others): (Vec<_>, Vec<_>) =
+            one.rules.iter().partition(|(rule, _, _)| matches!(rule, MofRule::Exclude { .. }));
+        for (rule, line, column) in excludes.into_iter().chain(others) {
+            match self.rule(tx, &row, rule).await? {
                 Ok(stored) if kept.contains(&stored.rule) => {}
                 Ok(stored) if kept.len() < limits::COLLECTION_RULES => {
                     collection::add_rule(tx, &stored).await?;
@@ -305,20 +348,17 @@ impl<'a> Import<'a> {
     }
 
     /// A rule as it is stored; or why it is not.
-    async fn rule(
-        &self,
-        tx: &mut Tx,
-        of: (CollectionId, CollectionKind),
-        rule: &MofRule,
-    ) -> Result<Result<RuleRow, String>, SiteError> {
+    async fn rule(&self, tx: &mut Tx, of: &Collection, rule: &MofRule) -> Result<Result<RuleRow, String>, SiteError> {
         let other = |id: &str, name: &str| match self.place(id, name) {
             Found::Here(id) => Ok(id),
             _ => Err(format!("The collection {name} ({id}) is neither in the file nor here.")),
         };
         let spec = match rule {
             MofRule::Direct { resource, name } => {
-                let devices = collection_member::known_as(tx.conn(), *resource, name).await?;
-                device(&devices, *resource, name).map(|device| RuleSpec::Direct { device })
+                let known = collection_member::known_as(tx.conn(), *resource, name).await?;
+                let proven =
+                    if known.is_empty() { Vec::new() } else { collection_member::proven_as(tx.conn(), name).await? };
+                device(&known, &proven, *resource, name, of.protected).map(|device| RuleSpec::Direct { device })
             }
             MofRule::Include { id, name } => other(id, name).map(|collection| RuleSpec::Include { collection }),
             MofRule::Exclude { id, name } => other(id, name).map(|collection| RuleSpec::Exclude { collection }),
@@ -330,7 +370,7 @@ impl<'a> Import<'a> {
             }
         };
         match spec {
-            Ok(spec) => match rules::rule_of(self.site, tx.conn(), of, &spec).await {
+            Ok(spec) => match rules::rule_of(self.site, tx.conn(), (of.id, of.kind), &spec).await {
                 Ok(row) => Ok(Ok(row)),
                 Err(error) => Ok(Err(reason(error)?)),
             },
@@ -340,48 +380,43 @@ impl<'a> Import<'a> {
 
     /// A query with the ids that collections have here.
     fn asked(&self, query: &str) -> Result<String, String> {
-        let mut text = query.to_owned();
-        for was in query_ids(query) {
-            match self.place(&was, "") {
-                Found::Here(id) => text = replaced(&text, &was, &id.to_string()),
-                _ => {
-                    return Err(format!(
-                        "It asks about the collection {was}, which is neither in the file nor built in."
-                    ));
-                }
-            }
+        let mut there = BTreeMap::new();
+        for was in ids::named(query) {
+            let Found::Here(id) = self.place(&was, "") else {
+                return Err(format!("It asks about the collection {was}, which is neither in the file nor built in."));
+            };
+            there.insert(was, id.to_string());
         }
-        Ok(text)
+        Ok(ids::with_ids(query, &there))
     }
 }
 
-/// The device that a rule means: the one with this number, where it has this name too; else the only one with this name.
-fn device(found: &[CollectionMember], resource: i64, name: &str) -> Result<muster_model::id::DeviceId, String> {
-    let there = |member: &&CollectionMember| member.state.is_some_and(|state| state != DeviceState::Retired);
-    let is_named = |member: &CollectionMember| member.name.eq_ignore_ascii_case(name);
-    let exact = found.iter().filter(there).find(|member| member.resource_id == resource && is_named(member));
-    let mut named = found.iter().filter(there).filter(|member| is_named(member));
-    match (exact, named.next(), named.next()) {
-        (Some(member), _, _) | (None, Some(member), None) => {
-            member.device.ok_or_else(|| format!("No client runs on {name}."))
-        }
-        (None, Some(_), Some(_)) => Err(format!("Several devices are called {name}.")),
-        _ => Err(format!("No device is called {name}.")),
+/// The device that a rule means: the one with this number, where it has this name too; else the only one whose domain has proven this
+/// name, but not in a protected collection. What a device only calls itself joins nothing.
+fn device(
+    known: &[CollectionMember],
+    proven: &[CollectionMember],
+    resource: i64,
+    name: &str,
+    protected: bool,
+) -> Result<DeviceId, String> {
+    let is_there = |member: &&CollectionMember| {
+        member.state.is_some_and(|state| state != DeviceState::Retired) && member.name.eq_ignore_ascii_case(name)
+    };
+    let client = |member: &CollectionMember| member.device.ok_or_else(|| format!("No client runs on {name}."));
+    let mut named = known.iter().filter(is_there);
+    if let Some(exact) = named.clone().find(|member| member.resource_id == resource) {
+        return client(exact);
     }
-}
-
-/// A text with another word in the place of one, whatever its case.
-fn replaced(text: &str, was: &str, is: &str) -> String {
-    let (lower, was) = (text.to_ascii_lowercase(), was.to_ascii_lowercase());
-    let mut out = String::with_capacity(text.len());
-    let mut from = 0;
-    for (at, _) in lower.match_indices(&was) {
-        out.push_str(&text[from..at]);
-        out.push_str(is);
-        from = at + was.len();
+    match (named.next(), proven) {
+        (None, _) => Err(format!("No device is called {name}.")),
+        _ if protected => Err(format!(
+            "{name} has another number here, and a protected collection takes no device by its name; add it yourself."
+        )),
+        (_, []) => Err(format!("A device calls itself {name}, and no domain has proven that; add it yourself.")),
+        (_, [member]) => client(member),
+        _ => Err(format!("Several devices are called {name}.")),
     }
-    out.push_str(&text[from..]);
-    out
 }
 
 /// The sentence of a refusal; a fault stays one.
@@ -403,7 +438,8 @@ pub async fn collection_export(
 ) -> Result<CollectionExported, SiteError> {
     authz::see(ctx)?;
     let stored = Stored::read(&mut *site.store.reader().await?).await?;
-    let graph = stored.sound(site)?;
+    // Whether all may be as it is is not the question of who wants to have it.
+    let graph = stored.graph(site)?;
     let name = |id: CollectionId| stored.collections.get(&id).map(|row| row.name.to_string()).unwrap_or_default();
     let mut written = Vec::new();
     // Each after what it depends on, so that whoever reads the file from its beginning finds what it needs.
