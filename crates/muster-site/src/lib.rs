@@ -83,7 +83,8 @@ pub use knowledge::{
     class::{class_add, class_list, class_retire, class_show},
     inventory::{
         history::{Purge, history_compare, history_list, history_purge, history_show},
-        inventory_show, inventory_summary, inventory_sweep,
+        inventory_show, inventory_summary,
+        sweep::{Sweep, inventory_sweep},
     },
     query::{query_check, query_run, query_sql},
     saved_query::{query_delete, query_list, query_run_saved, query_save, query_show},

@@ -12,7 +12,7 @@ use crate::{
         discovery::discovery_work,
         inventory::{
             history::{Purge, history_purge},
-            inventory_sweep,
+            sweep::{Sweep, inventory_sweep},
         },
         title::{title_sweep, title_work},
     },
@@ -34,6 +34,8 @@ pub struct Worker {
     swept: UnixMillis,
     /// How far the removal of old history is, while it goes on.
     purge: Option<Purge>,
+    /// How far the removal of rows that nobody has is, while it goes on.
+    sweep: Option<Sweep>,
     /// Why the trust bundle in the database was not taken.
     refused: Option<String>,
 }
@@ -43,7 +45,7 @@ impl Worker {
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
         let swept = site.sources.now();
-        Self { site, renewed: None, swept, purge: None, refused: None }
+        Self { site, renewed: None, swept, purge: None, sweep: None, refused: None }
     }
 
     /// Works until `shutdown` is there; what is in a transaction then is finished first.
@@ -134,12 +136,14 @@ impl Worker {
         }
         if !(0..DAY).contains(&now.since(self.swept)) {
             // In small pieces, each behind what is urgent.
-            let purge = self.purge.get_or_insert_default();
-            if history_purge(&self.site, purge, now).await? {
+            if self.sweep.is_none() && history_purge(&self.site, self.purge.get_or_insert_default(), now).await? {
+                return Ok(true);
+            }
+            if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;
-            let rows = inventory_sweep(&self.site).await?;
+            let rows = self.sweep.take().unwrap_or_default().gone;
             title_sweep(&self.site).await?;
             tracing::info!(
                 changes,

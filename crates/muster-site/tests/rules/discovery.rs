@@ -358,3 +358,28 @@ async fn users_and_groups_are_in_collections_of_users_and_in_no_other() {
         assert_eq!(members(&test, "SMS00002").await, ["CORP\\eve"]);
     }
 }
+
+#[tokio::test]
+async fn who_was_in_a_group_that_is_forgotten_leaves_the_collections_of_that_group() {
+    for test in TestSite::all().await {
+        let group = record(DiscoveryMethod::DirectoryGroup, "ad:9", "CORP\\Engineers", &[]);
+        let group = DiscoveryRecord { kind: ResourceKind::Group, ..group };
+        found(&test, &[person("1", "CORP\\ada", "Engines"), person("2", "CORP\\eve", "Sales"), group]).await;
+        for statement in [
+            "INSERT INTO resource_member (member_id, group_id) SELECT m.resource_id, g.resource_id FROM resource m, resource g \
+             WHERE g.kind = 'group' AND m.name = 'CORP\\ada'",
+            "INSERT INTO resource_group (resource_id, group_id) SELECT member_id, group_id FROM resource_member",
+        ] {
+            tamper(&test.site.store, statement).await;
+        }
+        let query = "select * from SMS_R_User where UserGroupName = \"CORP\\\\Engineers\"".to_owned();
+        let rule = RuleSpec::Query { name: "engineers".parse().unwrap(), query };
+        let made = collection_create(&test.full(), &test.site, &of_users("Of the group", vec![rule])).await.unwrap();
+        let id = made.collection.id.to_string();
+        assert_eq!(members(&test, &id).await, ["CORP\\ada"]);
+        let all = ResourceQuery { kind: Some(ResourceKind::Group), limit: 50, ..ResourceQuery::default() };
+        let all = resource_list(&test.full(), &test.site, all).await.unwrap();
+        resource_remove(&test.full(), &test.site, all.items[0].resource_id).await.unwrap();
+        assert!(members(&test, &id).await.is_empty(), "nobody is in a group that is not there");
+    }
+}

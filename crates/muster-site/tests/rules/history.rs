@@ -10,7 +10,7 @@ use muster_model::{
     time::{DAY, HOUR, SECOND, UnixMillis},
 };
 use muster_site::{
-    Purge, history_compare, history_list, history_purge, history_show, inventory_sweep,
+    Purge, history_compare, history_list, history_purge, history_show,
     testing::{TestDevice, TestSite},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +137,7 @@ async fn every_moment_is_what_was_stored_then_whatever_the_way_there() {
             let story = &mut stories[usize::try_from(dice.below(2)).unwrap()];
             story.say(&test, &mut dice).await;
             if turn % 15 == 14 {
-                inventory_sweep(&test.site).await.unwrap();
+                crate::inventory::sweep(&test).await;
             }
         }
         for story in &stories {
@@ -183,7 +183,7 @@ async fn later(test: &TestSite, stories: &[Story]) {
     test.sources.pass(last.since(test.now()) + 90 * DAY - 20 * DAY);
     let cutoff = test.now().plus(-90 * DAY);
     assert!(purge(test).await > 0);
-    inventory_sweep(&test.site).await.unwrap();
+    crate::inventory::sweep(test).await;
     let (mut exact, mut gone) = (0, 0);
     for story in stories {
         for moment in story.moments() {
@@ -204,7 +204,7 @@ async fn later(test: &TestSite, stories: &[Story]) {
     // When all history is gone its rows are, and those of the present stay.
     test.sources.pass(200 * DAY);
     purge(test).await;
-    assert!(inventory_sweep(&test.site).await.unwrap() > 0);
+    assert!(crate::inventory::sweep(test).await > 0);
     for story in stories {
         assert_eq!(shown(test, story.device.id, test.now()).await, Ok(rows(&story.now)));
         let query = HistoryQuery { limit: 50, ..HistoryQuery::default() };

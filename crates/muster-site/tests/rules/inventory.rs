@@ -10,7 +10,7 @@ use muster_model::{
     time::DAY,
 };
 use muster_site::{
-    Purge, device_show, history_purge, inventory_show, inventory_sweep, report_submit,
+    Purge, Sweep, device_show, history_purge, inventory_show, inventory_sweep, report_submit,
     testing::{TestDevice, TestSite},
 };
 
@@ -68,6 +68,69 @@ async fn a_lost_base_asks_for_everything_until_it_came() {
     }
 }
 
+/// Removes what nobody has; how many rows went.
+pub(crate) async fn sweep(test: &TestSite) -> u64 {
+    let mut sweep = Sweep::default();
+    while inventory_sweep(&test.site, &mut sweep, test.now()).await.unwrap() {}
+    sweep.gone
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_takes_up_while_rows_are_removed_stays() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        let mut outbox = Outbox::new(Channel::Inventory);
+        for rows in [vec![package("a", "1"), package("b", "1")], vec![package("a", "1")]] {
+            outbox.push(inventory(vec![full(CLASS, &rows)]));
+            outbox.send(&test, &device).await.unwrap();
+        }
+        test.sources.pass(91 * DAY);
+        let mut purge = Purge::default();
+        while history_purge(&test.site, &mut purge, test.now()).await.unwrap() {}
+        // After each step of the removal somebody may take up what was found to be free.
+        for steps in 0.. {
+            let mut sweep = Sweep::default();
+            let mut more = true;
+            for _ in 0..steps {
+                more = more && inventory_sweep(&test.site, &mut sweep, test.now()).await.unwrap();
+            }
+            if !more || sweep.gone > 0 {
+                break;
+            }
+            outbox.push(inventory(vec![full(CLASS, &[package("a", "1"), package("b", "1")])]));
+            outbox.send(&test, &device).await.unwrap();
+            while inventory_sweep(&test.site, &mut sweep, test.now()).await.unwrap() {}
+            assert_eq!(software(&test, &device).await, [package("a", "1"), package("b", "1")], "{steps}");
+            outbox.push(inventory(vec![full(CLASS, &[package("a", "1")])]));
+            outbox.send(&test, &device).await.unwrap();
+            test.sources.pass(91 * DAY);
+            let mut purge = Purge::default();
+            while history_purge(&test.site, &mut purge, test.now()).await.unwrap() {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_difference_to_a_row_of_which_there_were_many_replaces_that_one() {
+    for test in TestSite::all().await {
+        let device = test.enrol("alpha").await;
+        let mut outbox = Outbox::new(Channel::Inventory);
+        let mut before = vec![package("a", "0"), package("b", "1")];
+        outbox.push(inventory(vec![full(CLASS, &before)]));
+        outbox.send(&test, &device).await.unwrap();
+        // All of these have one key, and the history keeps them.
+        for version in 1..150 {
+            let after = vec![package("a", &version.to_string()), package("b", "1")];
+            outbox.push(delta(&before, &after, &after[..1], &[]));
+            if version % 30 == 29 || version > 145 {
+                assert!(outbox.send(&test, &device).await.unwrap().resync.is_empty());
+                assert_eq!(software(&test, &device).await, after);
+            }
+            before = after;
+        }
+    }
+}
+
 #[tokio::test]
 async fn rows_are_shared_and_go_when_nobody_has_them() {
     for test in TestSite::all().await {
@@ -78,17 +141,17 @@ async fn rows_are_shared_and_go_when_nobody_has_them() {
             outbox.push(inventory(vec![full(CLASS, &both)]));
             outbox.send(&test, device).await.unwrap();
         }
-        assert_eq!(inventory_sweep(&test.site).await.unwrap(), 0, "everything is somebody's");
+        assert_eq!(sweep(&test).await, 0, "everything is somebody's");
         outboxes[0].push(inventory(vec![full(CLASS, &both[..1])]));
         outboxes[0].send(&test, &devices[0]).await.unwrap();
-        assert_eq!(inventory_sweep(&test.site).await.unwrap(), 0, "the other still has it");
+        assert_eq!(sweep(&test).await, 0, "the other still has it");
         outboxes[1].push(inventory(vec![full(CLASS, &both[..1])]));
         outboxes[1].send(&test, &devices[1]).await.unwrap();
-        assert_eq!(inventory_sweep(&test.site).await.unwrap(), 0, "their history has it");
+        assert_eq!(sweep(&test).await, 0, "their history has it");
         test.sources.pass(91 * DAY);
         let mut purge = Purge::default();
         while history_purge(&test.site, &mut purge, test.now()).await.unwrap() {}
-        assert_eq!(inventory_sweep(&test.site).await.unwrap(), 1);
+        assert_eq!(sweep(&test).await, 1);
         // What this process remembers of rows is not believed after a sweep.
         outboxes[0].push(inventory(vec![full(CLASS, &both)]));
         outboxes[0].send(&test, &devices[0]).await.unwrap();

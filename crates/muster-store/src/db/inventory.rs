@@ -19,7 +19,6 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    sync::Arc,
 };
 
 /// A row that may be new to the site.
@@ -62,13 +61,20 @@ pub async fn intern(tx: &mut Tx, class: &Class, rows: &[NewRow<'_>]) -> Result<H
     Ok(ids)
 }
 
-/// Ids and keys of all rows of a class with one of these keys, whoever has them.
+/// Ids and keys of those of a device's rows, `own`, that have one of these keys; perhaps of others too. Few devices have most keys, and
+/// some every device has, each with a row of its own: of these its own rows are asked.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn with_keys(tx: &mut Tx, class: &Class, keys: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+pub async fn with_keys(tx: &mut Tx, class: &Class, keys: &[i64], own: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
+    let most = 2 * own.len() + 100;
     let statement = of(tx.dialect(), class, Statement::WithKeys);
-    let rows = sqlx::query(statement).bind(column::to_json(&keys)).fetch_all(tx.conn()).await?;
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut rows = sqlx::query(statement).bind(column::to_json(&keys)).bind(limit).fetch_all(tx.conn()).await?;
+    if rows.len() >= most {
+        let statement = of(tx.dialect(), class, Statement::Keys);
+        rows = sqlx::query(statement).bind(column::to_json(&own)).fetch_all(tx.conn()).await?;
+    }
     rows.iter().map(|row| Ok((row.try_get("row_id")?, row.try_get("row_key")?))).collect()
 }
 
@@ -245,7 +251,7 @@ pub(super) fn inventory_row(class: &Class, row: &AnyRow) -> Result<InventoryRow,
 }
 
 /// Under this name stands how often rows were swept: a process that kept ids of rows in memory forgets them when it changed.
-const SWEEPS: &str = "inventory_sweeps";
+pub(super) const SWEEPS: &str = "inventory_sweeps";
 
 /// How often rows were swept. Until the transaction ends, nobody sweeps.
 ///
@@ -257,20 +263,4 @@ pub async fn sweeps(tx: &mut Tx) -> Result<String, StoreError> {
         .pick(["SELECT value FROM setting WHERE name = $1", "SELECT value FROM setting WHERE name = $1 FOR SHARE"]);
     let value: Option<String> = sqlx::query_scalar(statement).bind(SWEEPS).fetch_optional(tx.conn()).await?;
     Ok(value.unwrap_or_default())
-}
-
-/// Removes up to `limit` rows of each class that no device has; `sweep` is a new text for [`sweeps`]. Returns how many went.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn sweep(tx: &mut Tx, classes: &[Arc<Class>], sweep: &str, limit: u32) -> Result<u64, StoreError> {
-    // First, so that it waits for the reports that are being written, and those that come wait for it.
-    super::setting::set(tx, SWEEPS, sweep).await?;
-    let mut gone = 0;
-    for class in classes {
-        // Not kept prepared: a statement for each class would push out those that reports need.
-        let query = sqlx::query(of(tx.dialect(), class, Statement::Sweep)).persistent(false);
-        gone += query.bind(i64::from(limit)).execute(tx.conn()).await?.rows_affected();
-    }
-    Ok(gone)
 }

@@ -19,12 +19,14 @@ pub(super) enum Statement {
     Intern,
     /// Ids of the rows with the hashes of the JSON array `$1`.
     Ids,
-    /// Ids of all rows with the keys of the JSON array `$1`.
+    /// Ids of rows with the keys of the JSON array `$1`, at most `$2`.
     WithKeys,
     /// A page of the rows of device `$1`, in the order of their key: limit `$2`, offset `$3`.
     Rows,
-    /// Removes up to `$1` rows that no device has or had.
-    Sweep,
+    /// Ids of rows after `$1`, at most `$2`.
+    After,
+    /// Removes the rows with the ids of the JSON array `$1`.
+    Remove,
     /// Keys of the rows with the ids of the JSON array `$1`.
     Keys,
     /// A page of the rows with the ids of the JSON array `$1`, in the order of their key: limit `$2`, offset `$3`.
@@ -35,7 +37,7 @@ pub(super) enum Statement {
     TitleSweep,
 }
 
-const STATEMENTS: usize = 9;
+const STATEMENTS: usize = 10;
 
 /// The statement of a class for this database. Of a class that is built in it is made once, when it is first wanted; most sites
 /// use few of them. Of an administrator's class it is made each time, because another version has another one.
@@ -165,7 +167,7 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
         }
         Statement::Ids => format!("SELECT row_id, row_hash FROM {table} WHERE row_hash IN {}", texts(dialect)),
         Statement::WithKeys => {
-            format!("SELECT row_id, row_key FROM {table} WHERE row_key IN {}", integers(dialect))
+            format!("SELECT row_id, row_key FROM {table} WHERE row_key IN {} LIMIT $2", integers(dialect))
         }
         Statement::Rows => format!(
             "SELECT r.row_id{} FROM device_section s CROSS JOIN {} JOIN {table} r \
@@ -176,15 +178,8 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
             class.name,
             first(class),
         ),
-        Statement::Sweep => format!(
-            "DELETE FROM {table} WHERE row_id IN (SELECT row_id FROM {table} WHERE row_id NOT IN \
-             (SELECT CAST(e.value AS BIGINT) FROM device_section s CROSS JOIN {} WHERE s.class = '{name}') \
-             AND row_id NOT IN (SELECT CAST(e.value AS BIGINT) FROM section_change h CROSS JOIN {} \
-             WHERE h.class = '{name}') LIMIT $1)",
-            each_row_id(dialect),
-            each_removed_id(dialect),
-            name = class.name,
-        ),
+        Statement::After => format!("SELECT row_id FROM {table} WHERE row_id > $1 ORDER BY row_id LIMIT $2"),
+        Statement::Remove => format!("DELETE FROM {table} WHERE row_id IN {}", integers(dialect)),
         Statement::Keys => format!("SELECT row_id, row_key FROM {table} WHERE row_id IN {}", integers(dialect)),
         Statement::RowsOf => format!(
             "SELECT r.row_id{} FROM {table} r WHERE r.row_id IN {} ORDER BY r.\"{}\", r.row_id LIMIT $2 OFFSET $3",

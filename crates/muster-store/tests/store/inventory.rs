@@ -12,6 +12,7 @@ use muster_store::{
     db::{
         inventory::{self, NewRow, SectionRow},
         inventory_history::{self, ChangeRow},
+        inventory_sweep,
     },
     testing::stores,
     transaction,
@@ -34,7 +35,7 @@ async fn a_row_is_stored_once_and_the_views_show_it() {
             let first = inventory::intern(tx, bios_class, &new).await?;
             let again = inventory::intern(tx, bios_class, &new[..1]).await?;
             assert_eq!((first.len(), again["h1"]), (2, first["h1"]));
-            assert_eq!(inventory::with_keys(tx, bios_class, &[2, 3]).await?, [(first["h2"], 2)]);
+            assert_eq!(inventory::with_keys(tx, bios_class, &[2, 3], &[]).await?, [(first["h2"], 2)]);
             let section = |device, row_ids| SectionRow {
                 device,
                 class: "PC_BIOS".to_owned(),
@@ -59,9 +60,19 @@ async fn a_row_is_stored_once_and_the_views_show_it() {
         let page = inventory::rows(&mut reader, store.dialect(), ids[0], class, 1, 5).await.unwrap();
         assert_eq!(page, Some((vec![bios("two")], 2)));
         drop(reader);
-        let sweep = async |name| {
-            transaction!(store, "t", |tx| { inventory::sweep(tx, Catalogue::built_in().classes(), name, 10).await })
-                .unwrap()
+        let sweep = async |name: &'static str| {
+            let mut reader = store.reader().await.unwrap();
+            let (last, mut used) = inventory_sweep::of_devices(&mut reader, "", 10).await.unwrap().unwrap();
+            assert!(inventory_sweep::of_devices(&mut reader, &last, 10).await.unwrap().is_none());
+            used.extend(
+                inventory_sweep::of_history(&mut reader, 0, 10).await.unwrap().into_iter().flat_map(|some| some.1),
+            );
+            let rows = inventory_sweep::after(&mut reader, store.dialect(), class, 0, 10).await.unwrap();
+            drop(reader);
+            let is_used = |id: &i64| used.iter().any(|(of, ids)| of == "PC_BIOS" && ids.contains(id));
+            let free: Vec<i64> = rows.into_iter().filter(|id| !is_used(id)).collect();
+            let since = (UnixMillis(100), i64::MAX);
+            transaction!(store, "t", |tx| { inventory_sweep::remove(tx, class, &free, since, name).await }).unwrap()
         };
         assert_eq!(sweep("first").await, 0);
         let gone = SectionRow {

@@ -87,7 +87,7 @@ pub(crate) async fn apply(
     let mut applied = Applied { sweeps: Arc::from(sweeps), ..Applied::default() };
     let ids = intern(tx, incoming, &mut applied.known).await?;
     let mut states = load(tx, incoming).await?;
-    let replaced = replaced(tx, incoming).await?;
+    let replaced = replaced(tx, incoming, &ids, &states).await?;
     for (at, message) in incoming.iter().enumerate().filter(|(_, message)| !message.again) {
         for section in &message.report.sections {
             let name = section.class.name.as_str();
@@ -172,28 +172,54 @@ async fn load<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<States<'a>, 
     Ok(rows.into_iter().filter_map(state).collect())
 }
 
-/// By class and key: the ids of all rows, whoever has them, that a difference may replace or remove.
+/// By class and key: the ids of rows that a difference may replace or remove.
 type Replaced<'a> = HashMap<&'a str, HashMap<i64, Vec<i64>>>;
 
-async fn replaced<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<Replaced<'a>, SiteError> {
+async fn replaced<'a>(
+    tx: &mut Tx,
+    incoming: &[Incoming<'a>],
+    ids: &Ids<'a>,
+    states: &States<'a>,
+) -> Result<Replaced<'a>, SiteError> {
     let mut keys: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    // What the devices have, and what they get in these messages: a difference may be to one that came just before it.
+    let mut own: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    let mut replaced = Replaced::new();
     let mut classes: BTreeMap<&str, &Class> = BTreeMap::new();
-    for section in incoming.iter().filter(|message| !message.again).flat_map(|message| &message.report.sections) {
-        if let Change::Delta { upsert, remove, .. } = &section.change {
-            let of_class = keys.entry(&section.class.name).or_default();
-            of_class.extend(upsert.iter().map(RowRef::key).chain(remove.iter().copied()));
-            newer(&mut classes, &section.class);
+    for message in incoming.iter().filter(|message| !message.again) {
+        for section in &message.report.sections {
+            let name = section.class.name.as_str();
+            let (Change::Full(rows) | Change::Delta { upsert: rows, .. }) = &section.change;
+            for row in rows {
+                if let Some(id) = id_of(row, ids.get(name)) {
+                    replaced.entry(name).or_default().entry(row.key()).or_default().push(id);
+                }
+            }
+            if let Change::Delta { upsert, remove, .. } = &section.change {
+                keys.entry(name).or_default().extend(upsert.iter().map(RowRef::key).chain(remove.iter().copied()));
+                newer(&mut classes, &section.class);
+            }
+            let state = states.get(&(message.device, name));
+            own.entry(name).or_default().extend(state.into_iter().flat_map(|state| &state.ids));
         }
     }
-    let mut replaced = Replaced::new();
     for (name, class) in classes {
         let keys: Vec<i64> = keys.remove(name).unwrap_or_default().into_iter().collect();
         let of_class = replaced.entry(name).or_default();
-        for (id, key) in inventory::with_keys(tx, class, &keys).await? {
+        let own: Vec<i64> = own.remove(name).unwrap_or_default().into_iter().collect();
+        for (id, key) in inventory::with_keys(tx, class, &keys, &own).await? {
             of_class.entry(key).or_default().push(id);
         }
     }
     Ok(replaced)
+}
+
+/// The id of a row.
+fn id_of(row: &RowRef, ids: Option<&HashMap<String, i64>>) -> Option<i64> {
+    match row {
+        RowRef::Known(known) => Some(known.id),
+        RowRef::New(new) => ids.and_then(|ids| ids.get(&new.hash)).copied(),
+    }
 }
 
 /// What is known of the rows of one class: ids by hash, and by key.
@@ -206,10 +232,7 @@ fn update(
     received: UnixMillis,
     limits: &Limits,
 ) -> Result<(), String> {
-    let id = |row: &RowRef| match row {
-        RowRef::Known(known) => known.id,
-        RowRef::New(new) => ids.and_then(|ids| ids.get(&new.hash)).copied().unwrap_or_default(),
-    };
+    let id = |row: &RowRef| id_of(row, ids).unwrap_or_default();
     match &section.change {
         Change::Full(rows) => state.ids = rows.iter().map(id).collect(),
         // Not the state that it is a difference to: nothing is applied, and all rows are asked for.

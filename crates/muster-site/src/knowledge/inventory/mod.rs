@@ -5,6 +5,7 @@ mod difference;
 pub mod history;
 pub(crate) mod interner;
 pub(crate) mod section;
+pub mod sweep;
 
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
@@ -12,10 +13,7 @@ use muster_model::{
     id::DeviceId,
     inventory::Unread,
 };
-use muster_store::{db::inventory, transaction};
-
-/// Rows of one class that one sweep removes at most, so that reports do not wait long.
-const SWEEP_ROWS: u32 = 10_000;
+use muster_store::db::inventory;
 
 /// A page of the rows of one class of one device, in the order of their key.
 ///
@@ -52,16 +50,4 @@ pub async fn inventory_summary(
     authz::see(ctx)?;
     let mut reader = site.store.reader().await?;
     Ok((inventory::classes(&mut reader, device).await?, inventory::unread(&mut reader, device).await?))
-}
-
-/// Maintenance: removes rows that no device has any more, and that no kept history names. Returns how many went.
-///
-/// # Errors
-/// When the store fails.
-pub async fn inventory_sweep(site: &Site) -> Result<u64, SiteError> {
-    let name = site.sources.id().to_string();
-    let catalogue = site.catalogue.load_full();
-    transaction!(site.store, "inventory_sweep", |tx| {
-        Ok::<_, SiteError>(inventory::sweep(tx, catalogue.classes(), &name, SWEEP_ROWS).await?)
-    })
 }
