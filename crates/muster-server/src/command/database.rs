@@ -45,6 +45,9 @@ pub(super) struct Migrate {
     /// Only say what would be done.
     #[arg(long)]
     what_if: bool,
+    /// Also while other programs work on the database.
+    #[arg(long)]
+    with_others: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,7 +102,9 @@ fn migrate(args: &Migrate) -> Result<ExitCode, String> {
     let runtime = runtime()?;
     let found = runtime.block_on(muster_site::database_show(&context(), &url)).map_err(sentence)?;
     if let Some(version) = found.too_new {
-        return Err(format!("the database has schema {version}, which is a newer program's; start a newer Muster"));
+        return Err(format!(
+            "the database has schema {version}, which this program does not know; start a newer Muster"
+        ));
     }
     let newest = found.newest.map_or_else(|| "no schema".to_owned(), |version| format!("schema {version}"));
     if found.pending.is_empty() && !found.views {
@@ -117,7 +122,9 @@ fn migrate(args: &Migrate) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let _lock = serve::lock(&layout).map_err(|error| error.to_string())?;
-    let done = runtime.block_on(muster_site::database_migrate(&context(), &url)).map_err(sentence)?;
+    let ctx = context();
+    let done = muster_site::database_migrate(&ctx, &url, args.with_others);
+    let done = runtime.block_on(done).map_err(sentence)?;
     say(&format!("The database had {newest}. Done:"));
     for step in &done.pending {
         say(&format!("{:>6}  {}", step.version, step.what));
@@ -184,9 +191,8 @@ fn copy(args: &CopyTo) -> Result<ExitCode, String> {
     let mut meter = Meter::new(Instant::now());
     let mut watch = |progress: Progress<'_>| meter.show(&progress, Instant::now());
     let copied = runtime.block_on(muster_site::database_copy(&context(), &from, &to, args.again, &mut watch));
-    let copied = copied.map_err(|error| {
-        format!("{}; the site is where it was, and nothing of its configuration was changed", sentence(error))
-    })?;
+    let copied =
+        copied.map_err(|error| format!("{}; nothing of the site's configuration was changed", sentence(error)))?;
     report(&args.at.dir, &args.to, &copied);
     Ok(ExitCode::SUCCESS)
 }
@@ -200,7 +206,7 @@ fn report(dir: &Path, to: &str, copied: &[Copied]) {
     let file = dir.join(config::FILE);
     say(&format!(
         "Now write `database = \"{to}\"` into [site] of {}, run `musterd doctor`, and start the server. Keep the old database until you \
-         are sure, and never start a server on it again.",
+         are sure; no server starts on it any more.",
         file.display()
     ));
 }

@@ -58,15 +58,22 @@ pub async fn database_show(ctx: &Ctx, url: &str) -> Result<SchemaState, SiteErro
     found
 }
 
-/// Brings the schema of the database at `url` up to date; what was done.
+/// Brings the schema of the database at `url` up to date; what was done. `with_others`: also while other programs work on it.
 ///
 /// # Errors
-/// `unauthenticated`; `conflict` when the database refuses it.
-pub async fn database_migrate(ctx: &Ctx, url: &str) -> Result<SchemaState, SiteError> {
+/// `unauthenticated`; `conflict` when others work on it, or the database refuses it.
+pub async fn database_migrate(ctx: &Ctx, url: &str, with_others: bool) -> Result<SchemaState, SiteError> {
     authz::site(ctx)?;
-    let store = Store::open_as_it_is(url).await.map_err(opened)?;
+    if with_others {
+        let store = Store::open_as_it_is(url).await.map_err(opened)?;
+        let outcome = migrate(ctx, &store).await;
+        store.close().await;
+        return outcome;
+    }
+    let (store, alone) = Store::open_alone(url).await.map_err(opened)?;
     let outcome = migrate(ctx, &store).await;
     store.close().await;
+    alone.end().await;
     outcome
 }
 

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (23, include_str!("../../migrations/0023_software_title.sql")),
     (24, include_str!("../../migrations/0024_change_done.sql")),
     (27, include_str!("../../migrations/0027_collection_worker.sql")),
+    (29, include_str!("../../migrations/0029_section_changed.sql")),
 ];
 
 /// Which migrations a database has.
@@ -53,13 +54,19 @@ pub struct State {
     pub pending: Vec<Step>,
     /// Whether the views of the classes have to be made anew.
     pub views: bool,
-    /// Its schema, where this program does not know it.
+    /// A migration that it has and this program does not know: the newest.
     pub too_new: Option<i64>,
 }
 
 /// The newest schema that this program knows.
 pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |(version, _)| *version)
+}
+
+/// The newest of these migrations that this program does not have. Numbers come in any order, so that one in the middle may be a newer
+/// program's too.
+fn unknown(applied: &[i64]) -> Option<i64> {
+    applied.iter().rev().find(|found| MIGRATIONS.iter().all(|(known, _)| known != *found)).copied()
 }
 
 /// What a migration says of itself: its first line, where that is a comment.
@@ -89,8 +96,7 @@ pub(super) async fn state(conn: &mut AnyConnection, dialect: Dialect) -> Result<
     let views = !pending.is_empty()
         || !inventory_class::views_follow(conn).await?
         || !missing_views(conn, dialect).await?.is_empty();
-    let found = applied.last().copied();
-    Ok(State { newest: found, pending, views, too_new: found.filter(|found| *found > newest()) })
+    Ok(State { newest: applied.last().copied(), pending, views, too_new: unknown(&applied) })
 }
 
 async fn applied(conn: &mut AnyConnection) -> Result<Vec<i64>, StoreError> {
@@ -121,7 +127,7 @@ pub(super) async fn run(store: &Store) -> Result<State, StoreError> {
         Ok::<_, StoreError>(())
     })?;
     let before = applied(&mut *store.write.acquire().await?).await?;
-    if let Some(&found) = before.last().filter(|found| **found > newest()) {
+    if let Some(found) = unknown(&before) {
         return Err(StoreError::SchemaTooNew { found, known: newest() });
     }
     let mut done = State { newest: before.last().copied(), ..State::default() };

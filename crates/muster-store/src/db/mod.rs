@@ -35,6 +35,7 @@ pub mod inventory;
 pub mod inventory_class;
 pub mod inventory_history;
 pub mod inventory_schema;
+pub mod inventory_sweep;
 pub mod issuer;
 mod lock;
 pub mod message;
@@ -62,6 +63,7 @@ pub mod trust_bundle;
 pub mod wql;
 
 pub use dialect::Dialect;
+pub use lock::Alone;
 pub use migrate::{State as SchemaState, Step as SchemaStep};
 pub use reader::Leave;
 
@@ -87,9 +89,9 @@ pub enum StoreError {
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
     /// The schema was written by a newer Muster.
-    #[error("the database has schema {found}, and this Muster knows schemas up to {known}; start a newer Muster")]
+    #[error("the database has schema {found}, which this Muster (schema {known}) does not know; start a newer Muster")]
     SchemaTooNew {
-        /// The schema of the database.
+        /// The newest schema of the database that is not known.
         found: i64,
         /// The newest schema that this program knows.
         known: i64,
@@ -100,6 +102,12 @@ pub enum StoreError {
          or name another database"
     )]
     HalfCopied(String),
+    /// The site was copied from here to another database.
+    #[error(
+        "the site was moved from this database to {0}; name that in the configuration, or, if no server has run there, say \
+         `DROP TABLE database_moved` here to make this database the site again"
+    )]
+    Moved(String),
     /// Something that Muster did not make reads a view of a class whose columns have to change.
     #[error(
         "the view {view} has to be made anew, and {by} reads it; drop that, start again, and make it anew afterwards"
@@ -113,6 +121,12 @@ pub enum StoreError {
     /// Another program has the database for itself.
     #[error("{0}")]
     InUse(&'static str),
+    /// Others work on the site while its schema is to be changed.
+    #[error(
+        "{0} connections of other servers or programs of Muster work on the database, and may not know the new schema; stop them first, \
+         or say --with-others"
+    )]
+    Others(i64),
     /// The URL is not one of a database that Muster speaks.
     #[error("{0:?} is not a database URL; use sqlite:<path> or postgres://...")]
     Url(String),
@@ -217,14 +231,24 @@ impl Store {
     /// When it cannot be opened, or its schema is newer than this program.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let store = Self::open_as_it_is(url).await?;
-        // By itself: a connection that is out would keep the store from closing.
-        let marked = copy::marker(&mut *store.reader().await?, store.dialect).await?;
-        if let Some(from) = marked {
+        if let Err(error) = store.is_a_site().await {
             store.close().await;
-            return Err(StoreError::HalfCopied(from));
+            return Err(error);
         }
         migrate::run(&store).await?;
         Ok(store)
+    }
+
+    /// Whether a site may be here. By itself, because a connection that is out would keep the store from closing.
+    async fn is_a_site(&self) -> Result<(), StoreError> {
+        let mut conn = self.reader().await?;
+        if let Some(from) = copy::marker(&mut conn, self.dialect).await? {
+            return Err(StoreError::HalfCopied(from));
+        }
+        match copy::moved(&mut conn, self.dialect).await? {
+            Some(to) => Err(StoreError::Moved(to)),
+            None => Ok(()),
+        }
     }
 
     /// Opens the database, and leaves its schema alone: to look at it, or to bring it up to date with
@@ -234,6 +258,21 @@ impl Store {
     /// When it cannot be opened.
     pub async fn open_as_it_is(url: &str) -> Result<Self, StoreError> {
         Self::connect(url, true).await
+    }
+
+    /// As [`Store::open_as_it_is`], with nobody else on the site until what comes with it has ended.
+    ///
+    /// # Errors
+    /// When it cannot be opened; [`StoreError::Others`].
+    pub async fn open_alone(url: &str) -> Result<(Self, Alone), StoreError> {
+        let store = Self::connect(url, false).await?;
+        match Alone::take(store.dialect, url).await {
+            Ok(alone) => Ok((store, alone)),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// What the schema has, and what it lacks.
@@ -247,12 +286,10 @@ impl Store {
     /// Brings the schema up to date, and makes views that are missing; what was done.
     ///
     /// # Errors
-    /// When the database refuses it, is half copied, or is a newer program's.
+    /// When the database refuses it, is half copied, was moved, or is a newer program's.
     pub async fn migrate(&self) -> Result<SchemaState, StoreError> {
-        match copy::marker(&mut *self.reader().await?, self.dialect).await? {
-            Some(from) => Err(StoreError::HalfCopied(from)),
-            None => migrate::repair(self).await,
-        }
+        self.is_a_site().await?;
+        migrate::repair(self).await
     }
 
     /// Connects. `shared`: others see that the site is worked on, so that nobody copies it meanwhile.

@@ -68,11 +68,13 @@ async fn a_job_waits_once_and_is_taken_once() {
             Err(StoreError::NotFound)
         });
         failed.unwrap_err();
-        let mut taken = take(now).await;
-        taken.extend(take(now).await);
+        // PostgreSQL may still be giving the work back that failed; what is locked is left for the next time.
+        let mut taken = Vec::new();
+        while assignment::pending(&mut store.reader().await.unwrap(), now).await.unwrap() {
+            taken.extend(take(now).await);
+        }
         taken.sort();
-        assert_eq!(taken, ids);
-        assert!(!assignment::pending(&mut store.reader().await.unwrap(), now).await.unwrap());
+        assert_eq!(taken, ids, "each once");
     }
 }
 

@@ -206,6 +206,52 @@ async fn a_site_goes_from_each_database_into_the_other_and_is_the_same_to_the_la
     }
 }
 
+/// What comes of opening it, after the connections of those who worked on it have ended.
+async fn opened(url: &str) -> Result<Store, StoreError> {
+    for _ in 0..100 {
+        match Store::open(url).await {
+            Err(StoreError::InUse(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            opened => return opened,
+        }
+    }
+    Store::open(url).await
+}
+
+/// A copy, begun when nobody works on either side any more.
+async fn copied(from: &str, to: &str) -> Result<Vec<copy::Copied>, CopyError> {
+    for _ in 0..100 {
+        match copy::copy(from, to, false, digest, &mut |_| {}).await {
+            Err(CopyError::InUse(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            ended => return ended,
+        }
+    }
+    copy::copy(from, to, false, digest, &mut |_| {}).await
+}
+
+#[tokio::test]
+async fn a_site_is_in_one_database_and_comes_with_all_that_it_has() {
+    for (test, to) in &filled().await {
+        command(&test.url, "CREATE TABLE newer (id BIGINT NOT NULL PRIMARY KEY)").await.unwrap();
+        command(&test.url, "INSERT INTO newer (id) VALUES (1)").await.unwrap();
+        let error = copied(&test.url, to).await.unwrap_err();
+        assert!(matches!(&error, CopyError::Unknown(table) if table == "newer"), "{error}");
+        assert!(matches!(copy::standing(to).await.unwrap(), Standing::Empty), "nothing was begun");
+        opened(&test.url).await.unwrap().close().await;
+        command(&test.url, "DELETE FROM newer").await.unwrap();
+        copied(&test.url, to).await.unwrap();
+        // The one that it was copied from is the site no more, until somebody says so.
+        let error = opened(&test.url).await.unwrap_err();
+        assert!(matches!(error, StoreError::Moved(_)), "{error}");
+        assert!(error.to_string().contains("moved from this database to"), "{error}");
+        let other = empty(test).await;
+        let error = copied(&test.url, &other).await.unwrap_err();
+        assert!(matches!(error, CopyError::Store(StoreError::Moved(_))), "{error}");
+        opened(to).await.unwrap().close().await;
+        command(&test.url, "DROP TABLE database_moved").await.unwrap();
+        opened(&test.url).await.unwrap().close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_copy_that_ends_in_the_middle_is_no_site_until_it_is_done_again() {
     for (test, to) in &filled().await {
@@ -305,6 +351,35 @@ async fn a_database_that_is_worked_on_is_not_copied_and_one_that_is_copied_is_no
     };
     copy::copy(&server.url, &back, false, digest, &mut watch).await.unwrap();
     assert!(matches!(copy::copy(&back, &back, false, digest, &mut |_| {}).await.unwrap_err(), CopyError::Same));
+}
+
+#[tokio::test]
+async fn a_schema_is_changed_under_nobody() {
+    for test in stores().await {
+        if test.store.dialect() == Dialect::Postgres {
+            let error = Store::open_alone(&test.url).await.unwrap_err();
+            assert!(matches!(error, StoreError::Others(count) if count >= 1), "{error}");
+            assert!(error.to_string().contains("--with-others"), "{error}");
+        }
+        test.store.close().await;
+        let mut alone = Store::open_alone(&test.url).await;
+        for _ in 0..100 {
+            if !matches!(alone, Err(StoreError::Others(_))) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            alone = Store::open_alone(&test.url).await;
+        }
+        let (store, alone) = alone.unwrap();
+        assert!(!store.migrate().await.unwrap().views);
+        if store.dialect() == Dialect::Postgres {
+            let error = Store::open(&test.url).await.unwrap_err();
+            assert!(matches!(error, StoreError::InUse(_)), "{error}");
+        }
+        store.close().await;
+        alone.end().await;
+        opened(&test.url).await.unwrap().close().await;
+    }
 }
 
 #[tokio::test]

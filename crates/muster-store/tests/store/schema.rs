@@ -96,6 +96,20 @@ async fn a_schema_of_a_newer_program_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_migration_in_the_middle_that_is_not_known_is_a_newer_programs_too() {
+    for test in stores().await {
+        // Numbers come in any order; none of this program's is 0.
+        tamper(&test.store, "INSERT INTO schema_version (version) VALUES (0)").await;
+        assert_eq!(test.store.schema_state().await.unwrap().too_new, Some(0));
+        let error = test.store.migrate().await.unwrap_err();
+        assert!(matches!(error, StoreError::SchemaTooNew { found: 0, .. }), "{error}");
+        test.store.close().await;
+        let error = Store::open(&test.url).await.unwrap_err();
+        assert!(matches!(error, StoreError::SchemaTooNew { found: 0, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_database_is_not_opened() {
     for url in ["", "site.db", "mysql://host/db", "http://user:secret@host/db"] {
         let error = Store::open(url).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use super::{
     directory::regroup,
-    merge::{class, settle, settle_others},
+    merge::{class, note_each, settle, settle_others},
     passed, show,
 };
 use crate::{Site, SiteError, audit, ctx::Ctx};
@@ -140,6 +140,11 @@ pub(super) async fn forget(tx: &mut Tx, number: i64, kind: ResourceKind) -> Resu
     let collections: BTreeSet<_> = collection::with_resource(tx.conn(), number).await?.into_iter().collect();
     if !collections.is_empty() {
         collection::lock(tx).await?;
+    }
+    if kind == ResourceKind::Group {
+        // Its name goes with it, and what is computed later does not know who was in it.
+        let members = resource_group::members(tx.conn(), number).await?;
+        note_each(tx, &members).await?;
     }
     // What was in it is in less than before.
     resource_group::ask(tx, &[number]).await?;

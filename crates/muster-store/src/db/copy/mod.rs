@@ -1,13 +1,15 @@
 //! Moving a site that is at rest from one database into another, row by row, and looking at every row afterwards.
 //!
 //! The target says from the first moment to the last that it is half copied (the table `database_copy`), so that a copy that was
-//! killed is never taken for a site. Both sides are streams: what is in memory is a batch, however large the site is.
+//! killed is never taken for a site. The source says at the end where the site went (`database_moved`), so that no server starts on it
+//! again. Both sides are streams: what is in memory is a batch, however large the site is.
 
 mod row;
 mod side;
 mod target;
 
-pub use target::{Standing, has_table, marker, standing};
+pub(super) use target::MOVED;
+pub use target::{Standing, has_table, marker, moved, standing};
 
 use super::{Dialect, Store, StoreError, schema};
 use muster_model::id::Hash;
@@ -34,6 +36,12 @@ pub enum CopyError {
     /// The source is not whole.
     #[error("the source is not whole ({} findings; the first: {}); `musterd database check` lists them", .0.len(), .0.first().map_or("", |finding| finding.what.as_str()))]
     Source(Vec<Finding>),
+    /// The source has a table that would not come along.
+    #[error(
+        "the table {0} of the source is not empty, and this program does not know it: copy with the program that made it, or take \
+         it out of the site's schema"
+    )]
+    Unknown(String),
     /// There is something in the target.
     #[error("the target is not empty: it holds {0}; make a new database for the site")]
     NotEmpty(String),
@@ -163,14 +171,27 @@ async fn between(
     digest: fn() -> Box<dyn Digest>,
     watch: Watch<'_>,
 ) -> Result<Vec<Copied>, CopyError> {
-    let source = Side::open(origin.dialect, urls[0], "source").await?;
+    let mut source = Side::open(origin.dialect, urls[0], "source").await?;
     let mut target = Side::open(place.dialect, urls[1], "target").await?;
+    let place_of = without_password(urls[1]);
+    // To the same place again: a copy may have ended between its last two acts.
+    if let Some(other) = moved(&mut *origin.reader().await?, origin.dialect).await?.filter(|to| *to != place_of) {
+        return Err(StoreError::Moved(other).into());
+    }
     let findings: Vec<Finding> = schema::check(origin).await?.into_iter().filter(|finding| finding.serious).collect();
     if !findings.is_empty() {
         return Err(CopyError::Source(findings));
     }
     let catalogue = schema::catalogue(&mut *origin.reader().await?).await?;
     let wanted = schema::expected(&catalogue).await?;
+    let there = schema::read(&mut *origin.reader().await?, origin.dialect).await?;
+    let is_known = |name: &String| name == MOVED || wanted.tables.contains_key(name);
+    let unknown: Vec<String> = there.tables.into_keys().filter(|name| !is_known(name)).collect();
+    for name in unknown {
+        if source.count(&name).await? > 0 {
+            return Err(CopyError::Unknown(name));
+        }
+    }
     target::begin(place, without_password(urls[0]), again).await?;
     target::fill(place, &catalogue, &wanted).await?;
     let keys = target.open_tables(&wanted).await?;
@@ -184,6 +205,8 @@ async fn between(
     if let Some(finding) = broken.into_iter().find(|finding| finding.serious) {
         return Err(CopyError::Schema(finding.what));
     }
+    // First here: were it killed between the two, there would be no site, and not two.
+    work.source.leave(&place_of).await?;
     target::end(place).await?;
     work.target.release();
     Ok(copied)

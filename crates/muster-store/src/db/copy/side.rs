@@ -121,6 +121,31 @@ impl Side {
         }
     }
 
+    /// Says in a source where the site is now, and lets it go.
+    pub(super) async fn leave(&mut self, target: &str) -> Result<(), CopyError> {
+        const TABLE: &str = "CREATE TABLE IF NOT EXISTS database_moved (target TEXT NOT NULL)";
+        const CLEAR: &str = "DELETE FROM database_moved";
+        const INSERT: &str = "INSERT INTO database_moved (target) VALUES ($1)";
+        match &mut self.conn {
+            Conn::Sqlite(conn) => {
+                conn.execute(TABLE).await?;
+                conn.execute(CLEAR).await?;
+                sqlx::query(INSERT).bind(target).execute(&mut *conn).await?;
+                conn.execute("COMMIT").await?;
+            }
+            Conn::Postgres(conn) => {
+                // What it held was for reading only.
+                conn.execute("COMMIT").await?;
+                conn.execute("BEGIN").await?;
+                conn.execute(TABLE).await?;
+                conn.execute(CLEAR).await?;
+                sqlx::query(INSERT).bind(target).execute(&mut *conn).await?;
+                conn.execute("COMMIT").await?;
+            }
+        }
+        Ok(())
+    }
+
     /// After the last act: whoever comes now finds a site.
     pub(super) fn release(self) {
         if let Some(lock) = &self.lock {

@@ -11,6 +11,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 /// In this table a half copied database says that it is one.
 const MARKER: &str = "database_copy";
+/// In this table a database from which a site was copied says where to.
+pub(in crate::db) const MOVED: &str = "database_moved";
 
 /// What is in a database that a site is to be copied into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,18 @@ pub async fn marker(conn: &mut AnyConnection, dialect: Dialect) -> Result<Option
     }
     let source: Option<String> = sqlx::query_scalar("SELECT source FROM database_copy").fetch_optional(conn).await?;
     Ok(Some(source.unwrap_or_else(|| "another database".to_owned())))
+}
+
+/// To where the site was copied from this database.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn moved(conn: &mut AnyConnection, dialect: Dialect) -> Result<Option<String>, StoreError> {
+    if !has_table(conn, dialect, MOVED).await? {
+        return Ok(None);
+    }
+    let target: Option<String> = sqlx::query_scalar("SELECT target FROM database_moved").fetch_optional(conn).await?;
+    Ok(Some(target.unwrap_or_else(|| "another database".to_owned())))
 }
 
 /// What is in the database at `url`.

@@ -198,7 +198,7 @@ pub async fn check(store: &Store) -> Result<Vec<Finding>, StoreError> {
     let state = migrate::state(&mut conn, store.dialect).await?;
     if let Some(found) = state.too_new {
         let what =
-            format!("The schema {found} was written by a newer Muster; this one knows up to {}.", migrate::newest());
+            format!("The schema {found} was written by another Muster; this one has schema {}.", migrate::newest());
         return Ok(vec![Finding::serious(what, "Start a newer Muster.")]);
     }
     if !state.pending.is_empty() {
@@ -208,8 +208,15 @@ pub async fn check(store: &Store) -> Result<Vec<Finding>, StoreError> {
             "Stop the server, make a backup, run `musterd database migrate`, and check again.",
         )]);
     }
-    let found = read(&mut conn, store.dialect).await?;
+    let mut found = read(&mut conn, store.dialect).await?;
+    found.tables.remove(super::copy::MOVED);
     let mut findings = compare(&expected(&catalogue(&mut conn).await?).await?, &found);
     findings.extend(integrity(&mut conn, store.dialect, &found).await?);
+    if let Some(to) = super::copy::moved(&mut conn, store.dialect).await? {
+        findings.push(Finding::note(
+            format!("The site was moved from this database to {to}, and no server starts on it."),
+            "Name the other database in the configuration.",
+        ));
+    }
     Ok(findings)
 }
