@@ -7,6 +7,7 @@ use crate::{
     os::{DirectoryError, PrivateDirectory},
     site::{Site, SiteError},
     store::{Store, StoreError, outbox},
+    window_time::{Believed, WindowTime},
 };
 use muster_model::{
     id::Hash,
@@ -14,18 +15,21 @@ use muster_model::{
     policy::Recipient,
     report::Message,
     status::{Component, MessageId, Severity},
-    time::UnixMillis,
+    time::{MINUTE, UnixMillis},
 };
 use std::{
     collections::BTreeMap,
     io,
     sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
 };
 use tokio::sync::Notify;
 
 /// The highest time that the site signed for this client, and the highest version of its policy by each key that signed one.
 const FLOOR: &str = "time_floor";
 const VERSIONS: &str = "policy_versions";
+/// The highest time by which a maintenance window was opened or kept closed.
+const USED: &str = "time_used";
 
 /// Why the agent does not start. Each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +95,9 @@ pub struct Agent {
     pub collector: Collector,
     /// Told when the inventory is wanted again at once.
     pub inventory_wanted: Notify,
+    /// Told when the site has to be asked what time it is.
+    pub(crate) time_wanted: Notify,
+    window_time: WindowTime,
     clock_is_wrong: AtomicBool,
 }
 
@@ -117,6 +124,8 @@ impl Agent {
             store,
             collector,
             inventory_wanted: Notify::new(),
+            time_wanted: Notify::new(),
+            window_time: WindowTime::default(),
             clock_is_wrong: AtomicBool::new(false),
         };
         agent.site.time.raise(agent.floor());
@@ -186,8 +195,30 @@ impl Agent {
         }
     }
 
+    /// The time by which maintenance windows are opened. `None`: this machine's clock is not to be believed now.
+    pub(crate) fn window_time(&self) -> Option<UnixMillis> {
+        let used = UnixMillis(self.number(USED).unwrap_or(0));
+        match self.window_time.believed(Instant::now(), self.clock.now(), used, self.floor()) {
+            Believed::Time(now) => {
+                // Kept before anything begins by it. Minutes are enough: so much it may go back and is believed.
+                if now.since(used) > MINUTE || now < used {
+                    self.store.set_value(USED, &now.0.to_string()).ok()?;
+                }
+                Some(now)
+            }
+            Believed::Wrong => None,
+            Believed::Unknown => {
+                self.time_wanted.notify_one();
+                None
+            }
+        }
+    }
+
     /// Compares the client's time with a better one. Reports once when it becomes wrong, and says when it is right again.
     pub fn compare_clock(&self, difference_seconds: Option<i64>) {
+        if let Some(seconds) = difference_seconds {
+            self.window_time.compared(Instant::now(), self.clock.now(), seconds);
+        }
         match difference_seconds.filter(|seconds| seconds.abs() > 600) {
             Some(seconds) if !self.clock_is_wrong.swap(true, Ordering::Relaxed) => {
                 tracing::error!(

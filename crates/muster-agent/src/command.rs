@@ -405,6 +405,7 @@ pub fn policy_show(state: &Path, clock: &Clock) -> Result<(), CommandError> {
         assignment: &'a muster_model::policy::Assignment,
         settings: &'a muster_model::policy::ClientSettings,
         management_points: &'a [Vec<String>],
+        windows: &'a [muster_model::window::MaintenanceWindow],
         deployments: Vec<ShownDeployment<'a>>,
     }
     #[derive(Serialize)]
@@ -421,5 +422,5 @@ pub fn policy_show(state: &Path, clock: &Clock) -> Result<(), CommandError> {
     });
     let deployments = deployments.collect();
     let (assignment, settings, management_points) = (policy.assignment(), policy.settings(), policy.ranks());
-    say_json(&Shown { assignment, settings, management_points, deployments })
+    say_json(&Shown { assignment, settings, management_points, windows: policy.windows(), deployments })
 }

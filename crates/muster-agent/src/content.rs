@@ -45,6 +45,13 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(broken()))
 }
 
+/// Whether a file of that length is in the cache. Whether it has the right bytes is asked when it is taken out.
+#[must_use]
+pub fn is_there(cache: &PrivateDirectory, file: &ContentFile) -> bool {
+    let there = cache.open_file(&file.hash.to_string()).ok().flatten();
+    there.and_then(|there| there.metadata().ok()).is_some_and(|data| data.len() == file.size)
+}
+
 /// Fetches a file into the cache, if it is not there.
 ///
 /// # Errors

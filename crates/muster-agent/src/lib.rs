@@ -25,3 +25,4 @@ pub mod site;
 pub mod store;
 pub mod tpm;
 pub mod trust;
+pub mod window_time;

@@ -7,10 +7,11 @@ use muster_model::{
     limits::Limits,
     policy::{
         ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, LocationPolicy,
-        PolicyRefusal, Recipient,
+        PolicyRefusal, Recipient, WindowPolicy,
     },
     secret::SealedSecret,
     time::{DAY, HOUR, MINUTE, UnixMillis},
+    window::MaintenanceWindow,
 };
 use muster_trust::{
     TrustBundle, Verified,
@@ -48,6 +49,7 @@ pub struct Policy {
     digest: Hash,
     settings: ClientSettings,
     location: Option<LocationPolicy>,
+    windows: Option<WindowPolicy>,
     deployments: Vec<Deployment>,
     /// For this device, by authors whom the trust bundle names. Still sealed.
     secrets: Vec<SealedSecret>,
@@ -104,6 +106,12 @@ impl Policy {
     #[must_use]
     pub fn ranks(&self) -> &[Vec<String>] {
         self.location.as_ref().map_or(&[], |location| &location.management_points)
+    }
+
+    /// The maintenance windows, of every kind; empty: there are none.
+    #[must_use]
+    pub fn windows(&self) -> &[MaintenanceWindow] {
+        self.windows.as_ref().map_or(&[], |policy| &policy.windows)
     }
 
     /// The deployments.
@@ -213,7 +221,7 @@ pub fn assemble(
     bodies: &BTreeMap<Hash, Vec<u8>>,
 ) -> Result<Policy, PolicyRefusal> {
     let (mut settings, mut location, mut deployments) = (None, None, Vec::<DeploymentPolicy>::new());
-    let (mut applications, mut secrets) = (BTreeMap::new(), Vec::new());
+    let (mut applications, mut secrets, mut windows) = (BTreeMap::new(), Vec::new(), None);
     for reference in &assignment.value().bodies {
         let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
         check_body(reference, body)?;
@@ -223,6 +231,12 @@ pub fn assemble(
             BodyKind::Deployment => deployments.push(parse(body)?),
             BodyKind::Location if location.is_some() => return Err(PolicyRefusal::Malformed),
             BodyKind::Location => location = Some(parse::<LocationPolicy>(body)?),
+            BodyKind::Windows if windows.is_some() => return Err(PolicyRefusal::Malformed),
+            // What this client cannot keep to it must not go without: the last good policy stays in force.
+            BodyKind::Windows => {
+                let parsed = Some(parse::<WindowPolicy>(body)?).filter(WindowPolicy::is_sound);
+                windows = Some(parsed.ok_or(PolicyRefusal::Malformed)?);
+            }
             BodyKind::Application => {
                 applications.insert(reference.hash, believe(body, bundle));
             }
@@ -235,7 +249,7 @@ pub fn assemble(
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
     let settings = bounded(settings.unwrap_or_default());
-    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, location, deployments, secrets })
+    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, location, windows, deployments, secrets })
 }
 
 /// Whether these are the bytes that the reference names.

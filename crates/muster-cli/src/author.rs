@@ -26,8 +26,8 @@ pub struct Manifest {
     pub version: String,
     /// Which systems it is for.
     pub platform: Platform,
-    /// Seconds that the install command may run. Default: 3,600.
-    #[serde(default = "one_hour")]
+    /// Seconds that the install command may run. Default: 7,200, as in Configuration Manager.
+    #[serde(default = "two_hours")]
     pub max_run_seconds: u32,
     /// How it is installed.
     pub install: Command,
@@ -44,8 +44,8 @@ pub struct Manifest {
     pub files: Vec<ManifestFile>,
 }
 
-const fn one_hour() -> u32 {
-    3_600
+const fn two_hours() -> u32 {
+    7_200
 }
 
 /// A file in a manifest.

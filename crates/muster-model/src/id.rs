@@ -83,6 +83,10 @@ uuid_id!(
     DeploymentId, "a deployment id"
 );
 uuid_id!(
+    /// A maintenance window of a collection.
+    WindowId, "a window id"
+);
+uuid_id!(
     /// Two machines that look like one device.
     ConflictId, "a conflict id"
 );

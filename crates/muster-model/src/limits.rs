@@ -153,6 +153,10 @@ pub const AUDIT_QUERY: usize = 4_000;
 pub const COLLECTIONS: u64 = 20_000;
 /// Rules of one collection: an administrator's list of machines is the longest.
 pub const COLLECTION_RULES: usize = 10_000;
+/// Maintenance windows of one collection. Most have one or two.
+pub const COLLECTION_WINDOWS: usize = 50;
+/// Maintenance windows of each kind in the policy of one device, from all collections that it is in. A policy body has at most 256 KiB.
+pub const DEVICE_WINDOWS: usize = 200;
 /// Bytes of the query of a rule. The longest of 661 public ones has 9,300.
 pub const COLLECTION_QUERY_BYTES: usize = 32 << 10;
 /// Schedule tokens of one collection, as in Configuration Manager.

@@ -2,7 +2,9 @@
 
 use crate::{
     id::{DeploymentId, DeviceId, EnrolmentId, Hash, SiteCode},
+    limits,
     time::{DAY, HOUR, UnixMillis},
+    window::{MaintenanceWindow, WindowKind},
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +75,8 @@ pub enum BodyKind {
     Secret,
     /// JSON of [`LocationPolicy`]. At most one.
     Location,
+    /// JSON of [`WindowPolicy`]. At most one; where there is none, no window holds.
+    Windows,
 }
 
 impl BodyKind {
@@ -85,6 +89,7 @@ impl BodyKind {
             Self::Application => "application",
             Self::Secret => "secret",
             Self::Location => "location",
+            Self::Windows => "windows",
         }
     }
 }
@@ -257,8 +262,36 @@ pub struct DeploymentPolicy {
     pub application: Hash,
     /// Not before.
     pub available: UnixMillis,
-    /// Required: the client starts by itself at this moment.
+    /// Required: the client starts by itself at this moment, or in the first maintenance window after it that is long enough.
     pub deadline: UnixMillis,
+    /// It does not wait for a maintenance window.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub outside_windows: bool,
+    /// It is a software update: it keeps to the windows for updates, where the client has any.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub software_update: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// When a client may be worked on: the windows of all collections that it is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowPolicy {
+    /// The windows, at least one; of each kind at most [`crate::limits::DEVICE_WINDOWS`].
+    pub windows: Vec<MaintenanceWindow>,
+}
+
+impl WindowPolicy {
+    /// Whether it is one that a client keeps to. One that it cannot keep to is no reason to go without.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let most = limits::DEVICE_WINDOWS * WindowKind::ALL.len();
+        (1..=most).contains(&self.windows.len()) && self.windows.iter().all(|window| window.check().is_ok())
+    }
 }
 
 /// In which order a client uses the site's management points. Who answers there proves itself as everywhere.

@@ -231,6 +231,37 @@ impl FailureReason {
     }
 }
 
+/// What a deployment waits for on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum WaitReason {
+    /// Its deadline.
+    Deadline,
+    /// A maintenance window that is long enough.
+    Window,
+    /// Nothing that comes by itself: no maintenance window is long enough, or none opens again.
+    NeverFits,
+    /// The client's clock: it is wrong, or was set, and maintenance windows stay closed until the site says that it is right.
+    Clock,
+}
+
+impl WaitReason {
+    /// Every reason.
+    pub const ALL: &[Self] = &[Self::Deadline, Self::Window, Self::NeverFits, Self::Clock];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Window => "window",
+            Self::NeverFits => "never_fits",
+            Self::Clock => "clock",
+        }
+    }
+}
+
 /// One step of a deployment on the device that reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -253,4 +284,7 @@ pub struct DeploymentReport {
     /// With `waiting`: when the client will start, as it knows now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<UnixMillis>,
+    /// With `waiting`: for what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<WaitReason>,
 }

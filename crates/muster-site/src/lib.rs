@@ -70,7 +70,8 @@ pub use identity::{
 pub use knowledge::collection::{
     CollectionWorker, collection_change, collection_create, collection_delete, collection_evaluate, collection_explain,
     collection_export, collection_import, collection_index, collection_list, collection_members, collection_preview,
-    collection_rule_add, collection_rule_remove, collection_show, collection_work, device_collections,
+    collection_rule_add, collection_rule_remove, collection_show, collection_window_add, collection_window_delete,
+    collection_window_list, collection_window_update, collection_work, device_collections, device_windows,
 };
 pub use knowledge::discovery::{
     DirectoryRun, Taken, directory_due, directory_end, directory_gone, directory_members, directory_method,

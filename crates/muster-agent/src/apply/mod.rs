@@ -5,6 +5,7 @@
 
 pub mod detect;
 mod install;
+mod window;
 
 use crate::{
     agent::Agent,
@@ -16,7 +17,7 @@ use crate::{
 use muster_model::{
     application::{Application, Command, Platform},
     id::Hash,
-    status::{Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Severity},
+    status::{Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Severity, WaitReason},
     time::{HOUR, MINUTE, SECOND, UnixMillis},
 };
 use std::{
@@ -25,6 +26,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
+use window::{Gate, gate};
 
 /// The longest wait without looking at the clock: it may be set, and a machine may sleep.
 const LOOK: i64 = MINUTE;
@@ -60,7 +62,7 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
             // Without a policy nothing can be asked whether an interrupted installation is there after all.
             let current = current.as_deref()?;
             install::recover(&agent, current).await;
-            evaluate(&agent, current).await
+            evaluate(&Round { agent: &agent, policy: current, newer: &policy }).await
         };
         let next = tokio::select! {
             next = work => next,
@@ -76,15 +78,42 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
     }
 }
 
+/// One round over all deployments, by one policy.
+struct Round<'a> {
+    agent: &'a Agent,
+    policy: &'a Policy,
+    newer: &'a watch::Receiver<Option<Arc<Policy>>>,
+}
+
+impl Round<'_> {
+    /// Whether another policy came meanwhile: nothing more is begun by this one.
+    fn is_over(&self) -> bool {
+        self.newer.has_changed().unwrap_or(false)
+    }
+}
+
+/// The deployments in the order in which they are worked on. Where windows hold, the shortest run time comes first: so most fits in.
+fn in_order(policy: &Policy) -> Vec<&Deployment> {
+    let mut deployments: Vec<_> = policy.deployments().iter().collect();
+    if !policy.windows().is_empty() {
+        deployments.sort_by_key(|deployment| deployment.application().map(|a| a.value().max_run_seconds));
+    }
+    deployments
+}
+
 /// Everything whose time has come, one after the other. Returns when something is to be done next.
-async fn evaluate(agent: &Agent, policy: &Policy) -> Next {
+async fn evaluate(round: &Round<'_>) -> Next {
+    let (agent, policy) = (round.agent, round.policy);
     let assigned: Vec<_> = policy.deployments().iter().map(|d| d.policy().deployment).collect();
     if let Err(error) = agent.store.keep_deployments(&assigned) {
         tracing::warn!(%error, "deployments that are gone could not be forgotten");
     }
     let mut next: Next = None;
-    for deployment in policy.deployments() {
-        let wanted = match consider(agent, policy, deployment).await {
+    for deployment in in_order(policy) {
+        if round.is_over() {
+            return Some(agent.clock.now());
+        }
+        let wanted = match consider(round, deployment).await {
             Ok(wanted) => wanted,
             Err(error) => {
                 tracing::warn!(deployment = %deployment.policy().deployment, %error, "a deployment waits");
@@ -98,11 +127,14 @@ async fn evaluate(agent: &Agent, policy: &Policy) -> Next {
 }
 
 /// One deployment, as far as it goes now.
-async fn consider(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Result<Next, StoreError> {
+async fn consider(round: &Round<'_>, deployment: &Deployment) -> Result<Next, StoreError> {
+    let (agent, policy) = (round.agent, round.policy);
     let (id, object) = (deployment.policy().deployment, deployment.policy().application);
     let before = agent.store.deployment(id)?.filter(|progress| progress.application == object);
     let now = agent.clock.now();
     let mut step = Step::new(agent, deployment, before.clone());
+    let known =
+        |wait: Wait| before.as_ref().is_some_and(|b| b.state == DeploymentState::Waiting && b.until == wait.until());
     if let Some(before) = &before {
         let again = before.changed.plus(AGAIN);
         match (before.state, before.reason) {
@@ -127,19 +159,28 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Re
         return step.fail(FailureReason::CannotStart, None, output).map(|()| None);
     }
     let starts = deployment.policy().available.max(deployment.policy().deadline);
+    let gate = gate(agent, policy, deployment.policy(), application, starts);
     if now < starts {
-        let known = before.is_some_and(|b| b.state == DeploymentState::Waiting && b.until == starts);
-        if !known {
-            step.progress.until = starts;
-            step.take(DeploymentState::Waiting, |report| report.starts = Some(starts))?;
+        let wait = match gate {
+            Gate::Closed { reason, starts } if reason != WaitReason::Clock => Wait { reason, starts },
+            _ => Wait { reason: WaitReason::Deadline, starts: Some(starts) },
+        };
+        if !known(wait) {
+            step.wait(wait)?;
         }
         return Ok(Some(starts));
+    }
+    // All that may be done before a window opens was done when it began to wait.
+    if let Gate::Closed { reason, starts } = gate
+        && known(Wait { reason, starts })
+    {
+        return Ok(Some(starts.unwrap_or_else(|| now.plus(MINUTE))));
     }
     if !policy.is_current(agent.site.trust().bundle(), now, agent.floor()) {
         tracing::warn!(deployment = %id, "the policy or the trust bundle is past its expiry; nothing new is started until the site renews it");
         return Ok(Some(now.plus(HOUR)));
     }
-    start(&mut step, policy, application).await
+    start(round, &mut step, deployment, application).await
 }
 
 /// Whether it may work later without anybody changing the deployment.
@@ -147,9 +188,14 @@ const fn may_pass(reason: FailureReason) -> bool {
     matches!(reason, FailureReason::ContentUnavailable | FailureReason::ContentAltered | FailureReason::DiskFull)
 }
 
-/// From detection to detection.
-async fn start(step: &mut Step<'_>, policy: &Policy, application: &Application) -> Result<Next, StoreError> {
-    let agent = step.agent;
+/// From detection to detection. Content comes also while no window is open; the installation waits for one.
+async fn start(
+    round: &Round<'_>,
+    step: &mut Step<'_>,
+    deployment: &Deployment,
+    application: &Application,
+) -> Result<Next, StoreError> {
+    let (agent, policy) = (round.agent, round.policy);
     let needs_content = detect::needs_content(&application.detection);
     if !needs_content {
         match install::detected(agent, step.progress.deployment, application).await {
@@ -164,7 +210,9 @@ async fn start(step: &mut Step<'_>, policy: &Policy, application: &Application) 
         Err(missing) => return step.fail(FailureReason::SecretMissing, None, missing.to_string()).map(|()| None),
     };
     if !application.content.is_empty() {
-        if step.progress.state != DeploymentState::Downloading {
+        let there = |file| content::is_there(&agent.cache, file);
+        let waited = step.progress.state == DeploymentState::Waiting && application.content.iter().all(there);
+        if step.progress.state != DeploymentState::Downloading && !waited {
             step.take(DeploymentState::Downloading, |_| {})?;
         }
         for file in &application.content {
@@ -173,7 +221,34 @@ async fn start(step: &mut Step<'_>, policy: &Policy, application: &Application) 
             }
         }
     }
-    install::install(step, application, secrets, needs_content).await
+    // What is left of a window is asked for last: a download may have taken long, and the policy may be another one by now.
+    if round.is_over() {
+        return Ok(Some(agent.clock.now()));
+    }
+    match gate(agent, policy, deployment.policy(), application, agent.clock.now()) {
+        Gate::Open => install::install(step, application, secrets, needs_content).await,
+        Gate::Closed { reason, starts } => {
+            step.wait(Wait { reason, starts })?;
+            Ok(Some(starts.unwrap_or_else(|| agent.clock.now().plus(MINUTE))))
+        }
+    }
+}
+
+/// What a deployment waits for, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wait {
+    reason: WaitReason,
+    starts: Option<UnixMillis>,
+}
+
+impl Wait {
+    /// As it is kept: the end of time for what never fits, its beginning for a clock that is not believed.
+    fn until(self) -> UnixMillis {
+        match (self.reason, self.starts) {
+            (WaitReason::NeverFits, _) => UnixMillis(i64::MAX),
+            (_, starts) => starts.unwrap_or_default(),
+        }
+    }
 }
 
 fn clean_cache(agent: &Agent, policy: &Policy) {
@@ -223,6 +298,7 @@ impl<'a> Step<'a> {
             exit_code: None,
             output: String::new(),
             starts: None,
+            waits: None,
         };
         fill(&mut report);
         progress.reason = report.reason;
@@ -231,6 +307,11 @@ impl<'a> Step<'a> {
         tracing::info!(deployment = %progress.deployment, state = state.as_str(), reason, "deployment");
         self.progress = progress;
         Ok(())
+    }
+
+    fn wait(&mut self, wait: Wait) -> Result<(), StoreError> {
+        self.progress.until = wait.until();
+        self.take(DeploymentState::Waiting, |report| (report.waits, report.starts) = (Some(wait.reason), wait.starts))
     }
 
     fn succeed(&mut self, output: String) -> Result<(), StoreError> {

@@ -31,6 +31,7 @@ use crate::os::{
     Machine,
     facts::{Gaps, System},
 };
+use jiff::tz::TimeZone;
 use muster_model::{
     catalogue::{COLLECTED, Catalogue, Class},
     inventory::{Row, Unread},
@@ -77,6 +78,12 @@ impl Collector {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The time zone of this machine; UTC where it has none, or one that cannot be read.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        Machine::open(&self.root).ok().and_then(|machine| machine.zone()).unwrap_or(TimeZone::UTC)
     }
 
     /// Takes the inventory. Reads files and asks the kernel, writes nothing, starts no program; takes some tens of

@@ -87,6 +87,7 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = wake.notified() => {}
+            () = agent.time_wanted.notified() => {}
         }
     }
 }

@@ -18,3 +18,4 @@ mod server_status;
 mod tree;
 mod trust;
 mod trust_kills;
+mod window;

@@ -31,6 +31,7 @@ mod title;
 mod token;
 mod transport;
 mod trust;
+mod window;
 
 pub use events::{Event, EventStream};
 pub use session::sign_in_message;

@@ -1,6 +1,6 @@
 //! `muster collection`: devices in groups, by rules.
 
-use super::{Context, Part, ask::confirm, collection_rule, collection_transfer, find};
+use super::{Context, Part, ask::confirm, collection_rule, collection_transfer, collection_window, find};
 use crate::{CliError, Client, output, when};
 use clap::{Args, Subcommand};
 use muster_model::{
@@ -42,6 +42,9 @@ pub(super) enum Verb {
     /// Rules of a collection
     #[command(subcommand)]
     Rule(collection_rule::Verb),
+    /// Maintenance windows of a collection: when its members may be worked on
+    #[command(subcommand)]
+    Window(collection_window::Verb),
     /// List the members of a collection
     Members {
         /// Id or name
@@ -201,6 +204,7 @@ impl Verb {
                 ctx.out.value(&seen, |seen| format!("{} is deleted.", seen.name))
             }
             Self::Rule(verb) => verb.run(ctx, &client).await,
+            Self::Window(verb) => verb.run(ctx, &client).await,
             Self::Members { collection, part } => {
                 let id = find::collection(&client, &collection).await?;
                 ctx.out.value(&client.collection_members(id, &part.query()).await?, |page| {

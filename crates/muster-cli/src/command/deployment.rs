@@ -5,7 +5,7 @@ use crate::{CliError, Client, output, watch, when};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, PageQuery, Target},
+    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, PageQuery, Target},
     id::{DeploymentId, Name},
     status::DeploymentState,
     time::UnixMillis,
@@ -63,6 +63,12 @@ pub(super) struct Create {
     /// Refuse collections that devices can join by what they say of themselves
     #[arg(long)]
     high_impact: bool,
+    /// Do not wait for maintenance windows: start at the deadline, whatever the time
+    #[arg(long)]
+    outside_windows: bool,
+    /// It is a software update: keep to the windows for updates, where a device has any
+    #[arg(long, conflicts_with = "outside_windows")]
+    software_update: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +111,8 @@ impl Create {
             available: at(self.available),
             deadline: at(self.deadline),
             high_impact: self.high_impact,
+            outside_windows: self.outside_windows,
+            software_update: self.software_update,
         })
     }
 }
@@ -215,6 +223,7 @@ async fn deployment_show(
             ("Signed object", deployment.application.to_string()),
             ("Available", when::both(ctx.now, deployment.available)),
             ("Deadline", when::both(ctx.now, deployment.deadline)),
+            ("Windows", windows(&deployment).to_owned()),
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
         ]);
@@ -222,7 +231,7 @@ async fn deployment_show(
             [
                 d.device_name.clone(),
                 d.state.as_str().to_owned(),
-                d.reason.map(|r| r.as_str().to_owned()).unwrap_or_default(),
+                reason(ctx.now, d),
                 d.exit_code.map(|c| c.to_string()).unwrap_or_default(),
                 when::human(ctx.now, d.changed),
                 d.output.lines().last().unwrap_or_default().to_owned(),
@@ -233,6 +242,24 @@ async fn deployment_show(
         text.push_str(&output::listed(&table, devices.items.len(), devices.total, devices.offset, "No devices."));
         text
     })
+}
+
+/// How it keeps to maintenance windows.
+const fn windows(deployment: &Deployment) -> &'static str {
+    match (deployment.outside_windows, deployment.software_update) {
+        (true, _) => "not waited for",
+        (false, true) => "those for updates, where a device has any",
+        (false, false) => "kept",
+    }
+}
+
+/// Why it failed, or what it waits for and until when.
+fn reason(now: UnixMillis, d: &DeviceDeployment) -> String {
+    let waits = || {
+        let starts = d.starts.map(|starts| format!(", starts {}", when::human(now, starts))).unwrap_or_default();
+        d.waits.map(|waits| format!("{}{starts}", waits.as_str()))
+    };
+    d.reason.map(|reason| reason.as_str().to_owned()).or_else(waits).unwrap_or_default()
 }
 
 /// What a look at a deployment finds.
@@ -326,6 +353,8 @@ mod tests {
             application_version: "1.0".to_owned(),
             target: Target::AllSystems,
             high_impact: false,
+            outside_windows: false,
+            software_update: false,
             available: UnixMillis(0),
             deadline: UnixMillis(0),
             created: UnixMillis(0),

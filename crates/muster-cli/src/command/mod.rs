@@ -12,6 +12,7 @@ mod class;
 mod collection;
 mod collection_rule;
 mod collection_transfer;
+mod collection_window;
 mod completion;
 mod conflict;
 mod deployment;

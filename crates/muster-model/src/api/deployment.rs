@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     application::Application,
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
-    status::{DeploymentState, FailureReason},
+    status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,10 @@ api! {
         /// It can do great harm on the wrong device: only what the site itself knows may decide who gets it. So is every deployment
         /// of an application with secrets.
         #[serde(default)] high_impact: bool,
+        /// Clients do not wait for a maintenance window.
+        #[serde(default)] outside_windows: bool,
+        /// It is a software update: it keeps to the windows for updates, where a device has any.
+        #[serde(default)] software_update: bool,
     }
 }
 api! {
@@ -93,6 +97,10 @@ api! {
         target: Target,
         /// Only what the site itself knows decides who gets it.
         high_impact: bool,
+        /// Clients do not wait for a maintenance window.
+        outside_windows: bool,
+        /// It is a software update: it keeps to the windows for updates, where a device has any.
+        software_update: bool,
         /// Not before.
         available: UnixMillis,
         /// When clients start by themselves.
@@ -128,5 +136,9 @@ api! {
         output: String,
         /// When the state last changed, by the client's clock.
         changed: UnixMillis,
+        /// With `waiting`: for what, where the client said so.
+        waits: Option<WaitReason>,
+        /// With `waiting`: until when, as the client knows.
+        starts: Option<UnixMillis>,
     }
 }

@@ -62,6 +62,7 @@ pub mod status;
 pub mod title;
 pub mod token;
 pub mod trust;
+pub mod window;
 
 pub use admin::*;
 pub use approval::*;
@@ -88,6 +89,7 @@ pub use status::*;
 pub use title::*;
 pub use token::*;
 pub use trust::*;
+pub use window::*;
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -124,6 +124,8 @@ pub(crate) struct DeploymentForm {
     pub(crate) available: String,
     /// The deadline; empty: now.
     pub(crate) deadline: String,
+    /// Whether clients do not wait for a maintenance window.
+    pub(crate) outside_windows: bool,
 }
 
 /// What the preview found.
@@ -208,6 +210,19 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
     Some(sentence)
 }
 
+/// What a deployment waits for on a device.
+pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
+    use muster_model::status::WaitReason as Reason;
+    Some(match row.waits? {
+        Reason::Deadline => "Waits for its deadline.",
+        Reason::Window => "Waits for a maintenance window that is long enough.",
+        Reason::NeverFits => "Fits no maintenance window of the device: none is long enough, or none opens again.",
+        Reason::Clock => {
+            "The device's clock is wrong or was set; windows stay closed until it is right and the site has said so."
+        }
+    })
+}
+
 /// `GET /deployments`
 pub(crate) async fn deployment_list(visit: Visit, Wanted(rows): Wanted<Rows>) -> Answer {
     let rows = PageQuery::from(rows);
@@ -257,6 +272,8 @@ pub(crate) struct FormFields {
     available: String,
     #[serde(default)]
     deadline: String,
+    #[serde(default)]
+    outside_windows: String,
 }
 
 impl FormFields {
@@ -268,6 +285,7 @@ impl FormFields {
             name: self.name.trim().to_owned(),
             available: self.available,
             deadline: self.deadline,
+            outside_windows: !self.outside_windows.is_empty(),
         })
     }
 }
@@ -288,6 +306,8 @@ impl DeploymentForm {
                 (None, None) => Target::AllSystems,
             },
             high_impact: false,
+            outside_windows: self.outside_windows,
+            software_update: false,
             available: moment(&self.available)?,
             deadline: moment(&self.deadline)?,
         })

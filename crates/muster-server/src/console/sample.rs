@@ -7,7 +7,7 @@ use muster_model::{
     enrol::DeviceClaims,
     id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, ResourceId, TokenId},
     inventory::{Row, Unread, Value},
-    status::{DeploymentState, FailureReason, Severity},
+    status::{DeploymentState, FailureReason, Severity, WaitReason},
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
 };
 use uuid::Uuid;
@@ -499,6 +499,8 @@ impl Flavour {
             application_version: self.text("1.26.3"),
             target: if at == 2 { Target::Device { device: DeviceId(uuid(14)) } } else { Target::AllSystems },
             high_impact: at == 2,
+            outside_windows: at == 1,
+            software_update: at == 0,
             available: ago(2 * HOUR),
             deadline: ago(if at == 3 { -8 * HOUR } else { HOUR }),
             created: ago((at as i64 * 26 + 2) * HOUR),
@@ -527,6 +529,8 @@ impl Flavour {
                     String::new()
                 },
                 changed: ago(at as i64 * 2 * MINUTE),
+                waits: (*state == DeploymentState::Waiting).then_some(WaitReason::Window),
+                starts: (*state == DeploymentState::Waiting).then(|| ago(-7 * HOUR)),
             }
         };
         DeploymentState::ALL.iter().rev().zip(names).enumerate().map(row).collect()

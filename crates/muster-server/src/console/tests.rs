@@ -174,6 +174,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         collection: Some(muster_model::id::CollectionId::ALL_SYSTEMS),
         available: String::new(),
         deadline: "2026-11-25T08:00".to_owned(),
+        outside_windows: true,
     };
     let new = |preview, problem| DeploymentNewPage {
         shell: shell(),

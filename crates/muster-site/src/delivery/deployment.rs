@@ -53,6 +53,11 @@ pub async fn deployment_preview(
     if deadline <= ctx.now && devices > 0 {
         warnings.push("The deadline is now: clients start as soon as they have the policy.".to_owned());
     }
+    if create.outside_windows && devices > 0 {
+        warnings.push(
+            "It does not wait for maintenance windows: clients start at the deadline whatever the time.".to_owned(),
+        );
+    }
     if available > ctx.now {
         warnings.push("Clients get the policy now and wait until it is available.".to_owned());
     }
@@ -87,7 +92,14 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
     let (available, deadline) = times(ctx, create)?;
     let application = find(stored::get(&mut *site.store.reader().await?, create.application).await?)?;
     let id = DeploymentId(site.sources.id());
-    let policy = DeploymentPolicy { deployment: id, application: create.application, available, deadline };
+    let policy = DeploymentPolicy {
+        deployment: id,
+        application: create.application,
+        available,
+        deadline,
+        outside_windows: create.outside_windows,
+        software_update: create.software_update,
+    };
     let body = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
     let row = DeploymentRow {
         id,
@@ -96,6 +108,8 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         application_size: application.object.len() as u64,
         target: create.target,
         high_impact: high_impact(create, &application)?,
+        outside_windows: create.outside_windows,
+        software_update: create.software_update,
         available,
         deadline,
         policy: muster_trust::sha256(&body),
@@ -208,7 +222,8 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, row: &DeploymentRow, body: &[u8]) -> Res
     deployment::insert(tx, row).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
     assignment::ask_targeted(tx, row.id, ctx.now).await?;
-    let detail = format!("{} was deployed to {devices} device(s): application {}.", row.name, row.application);
+    let outside = if row.outside_windows { ", outside of maintenance windows" } else { "" };
+    let detail = format!("{} was deployed to {devices} device(s): application {}{outside}.", row.name, row.application);
     audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;
     Ok(devices)
 }
@@ -301,6 +316,8 @@ fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>) -> Deployment {
         application_version,
         target: row.target,
         high_impact: row.high_impact,
+        outside_windows: row.outside_windows,
+        software_update: row.software_update,
         available: row.available,
         deadline: row.deadline,
         created: row.created,

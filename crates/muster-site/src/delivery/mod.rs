@@ -8,3 +8,4 @@ mod location;
 pub mod policy;
 pub mod secret;
 pub mod settings;
+mod window;

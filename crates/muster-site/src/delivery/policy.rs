@@ -2,7 +2,7 @@
 
 use crate::{
     Ctx, Site, SiteError, authz,
-    delivery::{location, settings},
+    delivery::{location, settings, window},
     site::Trust,
 };
 use bytes::Bytes;
@@ -240,8 +240,17 @@ pub(super) async fn compile(
             bodies.push(body);
         }
     }
+    for (device, body) in window::bodies(tx, now, &active).await? {
+        if let Some(bodies) = bodies.get_mut(&device) {
+            bodies.push(body);
+        }
+    }
+    let earlier = assignment::of_devices(tx, &active).await?;
+    let earlier: HashMap<DeviceId, AssignmentRow> = earlier.into_iter().map(|row| (row.device, row)).collect();
+    let new: Vec<DeviceId> = active.iter().filter(|device| !earlier.contains_key(device)).copied().collect();
+    let unknown = window::unknown(tx, now, &new).await?;
     for wanted in assignment::wanted(tx, &active).await? {
-        if let Some(bodies) = bodies.get_mut(&wanted.device) {
+        if let Some(bodies) = bodies.get_mut(&wanted.device).filter(|_| !unknown.contains(&wanted.device)) {
             add(bodies, &wanted);
         }
     }
@@ -250,8 +259,6 @@ pub(super) async fn compile(
             bodies.push(body);
         }
     }
-    let earlier = assignment::of_devices(tx, &active).await?;
-    let earlier: HashMap<DeviceId, AssignmentRow> = earlier.into_iter().map(|row| (row.device, row)).collect();
     let trust = site.trust.load_full();
     let mut rows = Vec::new();
     for device in &active {

@@ -2,7 +2,7 @@
 
 use muster_model::{
     id::DeviceId,
-    status::{DeploymentReport, DeploymentState, FailureReason, Severity},
+    status::{DeploymentReport, DeploymentState, FailureReason, Severity, WaitReason},
     time::UnixMillis,
 };
 use muster_store::db::{deployment::Step, timeline::TimelineRow};
@@ -19,6 +19,8 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
         exit_code: report.exit_code,
         output: report.output.clone(),
         changed: happened,
+        waits: report.waits.filter(|_| report.state == DeploymentState::Waiting),
+        starts: report.starts.filter(|_| report.state == DeploymentState::Waiting),
     }
 }
 
@@ -26,7 +28,12 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
 pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> TimelineRow {
     let what = match step.state {
         DeploymentState::Targeted => "is targeted",
-        DeploymentState::Waiting => "waits for its time",
+        DeploymentState::Waiting => match step.waits {
+            None | Some(WaitReason::Deadline) => "waits for its time",
+            Some(WaitReason::Window) => "waits for a maintenance window",
+            Some(WaitReason::NeverFits) => "fits no maintenance window, and is not started",
+            Some(WaitReason::Clock) => "waits, because the device's clock is not to be believed",
+        },
         DeploymentState::Downloading => "is being downloaded",
         DeploymentState::Installing => "is being installed",
         DeploymentState::Succeeded => "succeeded",
@@ -39,7 +46,11 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
     if let Some(code) = step.exit_code.filter(|_| step.state == DeploymentState::Failed) {
         text = format!("{text} (exit code {code})");
     }
-    let severity = if step.state == DeploymentState::Failed { Severity::Error } else { Severity::Information };
+    let severity = match (step.state, step.waits) {
+        (DeploymentState::Failed, _) => Severity::Error,
+        (DeploymentState::Waiting, Some(WaitReason::NeverFits | WaitReason::Clock)) => Severity::Warning,
+        _ => Severity::Information,
+    };
     TimelineRow { device: step.device, happened: received, kind: "deployment", severity, text: format!("{text}.") }
 }
 

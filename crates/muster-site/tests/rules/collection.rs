@@ -388,6 +388,8 @@ async fn what_is_deployed_to_a_collection_follows_its_members() {
             available: None,
             deadline: None,
             high_impact: false,
+            outside_windows: false,
+            software_update: false,
         };
         let preview = deployment_preview(&test.full(), &test.site, &create).await.unwrap();
         assert_eq!((preview.devices, &preview.examples[..]), (1, &["a".to_owned()][..]));
@@ -433,6 +435,8 @@ async fn high_impact_goes_to_no_collection_that_a_device_can_talk_its_way_into()
             available: None,
             deadline: None,
             high_impact: true,
+            outside_windows: false,
+            software_update: false,
         };
         for refused in [
             deployment_create(&test.full(), &test.site, &to(open)).await.unwrap_err(),

@@ -29,7 +29,16 @@ pub(crate) async fn application(test: &TestSite) -> Hash {
 }
 
 fn create(application: Hash, target: Target) -> DeploymentCreate {
-    DeploymentCreate { name: None, application, target, available: None, deadline: None, high_impact: false }
+    DeploymentCreate {
+        name: None,
+        application,
+        target,
+        available: None,
+        deadline: None,
+        high_impact: false,
+        outside_windows: false,
+        software_update: false,
+    }
 }
 
 async fn work(test: &TestSite) {
@@ -133,6 +142,7 @@ async fn totals_are_the_sum_of_the_devices() {
                 exit_code,
                 output: "line\n\u{7}bell".to_owned(),
                 starts: None,
+                waits: None,
             })
         };
         let mut outbox = Outbox::new(Channel::Status);

@@ -56,6 +56,8 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
         available: None,
         deadline: None,
         high_impact: false,
+        outside_windows: false,
+        software_update: false,
     };
     deployment_create(&test.full(), &test.site, &create).await.unwrap()
 }
@@ -109,6 +111,7 @@ async fn from_an_application_to_what_happened() {
                 exit_code: Some(0),
                 output: "hello\n".to_owned(),
                 starts: None,
+                waits: None,
             }));
         }
         let answer = outbox.send(&test, &device).await.unwrap();

@@ -38,6 +38,7 @@ mod session;
 mod site;
 mod title;
 mod trust;
+mod window;
 mod wql_oracle;
 mod wql_random;
 

@@ -254,6 +254,7 @@ fn step(deployment: DeploymentId, application: Hash, state: DeploymentState) -> 
         exit_code: None,
         output,
         starts: None,
+        waits: None,
     })
 }
 

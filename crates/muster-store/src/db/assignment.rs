@@ -6,7 +6,7 @@ use super::{
     column::{self, parsed},
 };
 use muster_model::{
-    id::{DeploymentId, DeviceId, Hash},
+    id::{CollectionId, DeploymentId, DeviceId, Hash},
     policy::BodyRef,
     time::UnixMillis,
 };
@@ -224,6 +224,19 @@ pub async fn ask_targeted(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis
          WHERE t.deployment = $3 AND d.state = 'active' \
          ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0";
     let query = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(deployment.to_string());
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+/// Asks for the assignments of all active devices that are members of a collection.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn ask_members(tx: &mut Tx, collection: CollectionId, now: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "INSERT INTO job (kind, subject, due, attempts) \
+         SELECT $1, d.id, CAST($2 AS BIGINT), 0 FROM collection_member m JOIN device d ON d.resource_id = m.resource_id \
+         WHERE m.collection = $3 AND d.state = 'active' \
+         ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0";
+    let query = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(collection.to_string());
     Ok(query.execute(tx.conn()).await?.rows_affected())
 }
 

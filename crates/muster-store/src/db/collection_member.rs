@@ -190,8 +190,8 @@ pub async fn put(tx: &mut Tx, evaluation: &Evaluation, now: UnixMillis) -> Resul
 /// # Errors
 /// When the database cannot be read.
 pub async fn deployed(conn: &mut AnyConnection) -> Result<Vec<CollectionId>, StoreError> {
-    let statement = "SELECT DISTINCT target_collection FROM deployment \
-         WHERE target_collection IS NOT NULL AND deleted IS NULL";
+    let statement = "SELECT target_collection FROM deployment WHERE target_collection IS NOT NULL AND deleted IS NULL \
+         UNION SELECT collection FROM maintenance_window";
     let ids: Vec<String> = sqlx::query_scalar(statement).fetch_all(conn).await?;
     ids.iter().map(|id| parse(id, "collection")).collect()
 }

@@ -8,7 +8,7 @@ use super::{
 use muster_model::{
     api::{DeviceDeployment, Target},
     id::{ApplicationId, DeploymentId, DeviceId, Hash, Name},
-    status::{DeploymentState, FailureReason},
+    status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -29,6 +29,10 @@ pub struct DeploymentRow {
     pub target: Target,
     /// Whether only what the site itself knows may decide who gets it.
     pub high_impact: bool,
+    /// Whether clients do not wait for a maintenance window.
+    pub outside_windows: bool,
+    /// Whether it keeps to the windows for updates.
+    pub software_update: bool,
     /// Not before.
     pub available: UnixMillis,
     /// When clients start by themselves.
@@ -77,6 +81,10 @@ pub struct Step {
     pub output: String,
     /// When, by the client's clock.
     pub changed: UnixMillis,
+    /// What it waits for.
+    pub waits: Option<WaitReason>,
+    /// Until when, as the client knows.
+    pub starts: Option<UnixMillis>,
 }
 
 fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
@@ -88,6 +96,11 @@ fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
 fn reason(row: &AnyRow) -> Result<Option<FailureReason>, StoreError> {
     let text: Option<&str> = row.try_get("reason")?;
     Ok(text.and_then(|text| FailureReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
+}
+
+fn waits(row: &AnyRow) -> Result<Option<WaitReason>, StoreError> {
+    let text: Option<&str> = row.try_get("waits")?;
+    Ok(text.and_then(|text| WaitReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
 }
 
 fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
@@ -105,6 +118,8 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
             application_size: column::count(row, "application_size")?,
             target,
             high_impact: row.try_get::<i64, _>("high_impact")? != 0,
+            outside_windows: row.try_get::<i64, _>("outside_windows")? != 0,
+            software_update: row.try_get::<i64, _>("software_update")? != 0,
             available: column::time(row, "available")?,
             deadline: column::time(row, "deadline")?,
             policy: parsed(row, "policy_body")?,
@@ -126,8 +141,9 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO deployment (id, name, application, application_size, target_device, available, deadline, \
-         policy_body, policy_size, created, created_by, deleted, revision, target_collection, high_impact) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14)";
+         policy_body, policy_size, created, created_by, deleted, revision, target_collection, high_impact, \
+         outside_windows, software_update) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16)";
     let (device, collection) = columns(row.target);
     sqlx::query(statement)
         .bind(row.id.to_string())
@@ -144,6 +160,8 @@ pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> 
         .bind(column::signed(row.revision))
         .bind(collection)
         .bind(i64::from(row.high_impact))
+        .bind(i64::from(row.outside_windows))
+        .bind(i64::from(row.software_update))
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -203,7 +221,8 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.target_collection, p.high_impact, p.available, p.deadline, \
+            "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.target_collection, p.high_impact, p.outside_windows, p.software_update, \
+             p.available, p.deadline, \
              p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, p.revision, a.id AS application_id, \
              a.name AS application_name, a.version AS application_version \
              FROM deployment p JOIN application a ON a.hash = p.application ",
@@ -312,6 +331,8 @@ fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
         exit_code: exit_code.and_then(|code| i32::try_from(code).ok()),
         output: row.try_get("output")?,
         changed: column::time(row, "changed")?,
+        waits: waits(row)?,
+        starts: row.try_get::<Option<i64>, _>("starts")?.map(UnixMillis),
     })
 }
 
@@ -319,7 +340,7 @@ macro_rules! select_devices {
     ($rest:literal) => {
         concat!(
             "SELECT t.deployment, p.name AS deployment_name, t.device, d.name AS device_name, t.state, t.reason, \
-             t.exit_code, t.output, t.changed FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
+             t.exit_code, t.output, t.changed, t.waits, t.starts FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
              JOIN device d ON d.id = t.device ",
             $rest
         )
@@ -391,10 +412,11 @@ pub async fn known(
 }
 
 static REPORT: Bulk = Bulk::new(
-    "INSERT INTO deployment_device (deployment, device, state, reason, exit_code, output, changed)",
-    7,
+    "INSERT INTO deployment_device (deployment, device, state, reason, exit_code, output, changed, waits, starts)",
+    9,
     "ON CONFLICT (deployment, device) DO UPDATE SET state = excluded.state, reason = excluded.reason, \
-     exit_code = excluded.exit_code, output = excluded.output, changed = excluded.changed",
+     exit_code = excluded.exit_code, output = excluded.output, changed = excluded.changed, \
+     waits = excluded.waits, starts = excluded.starts",
 );
 
 /// Notes what devices said, at most one step per deployment and device, for pairs of [`known`].
@@ -412,6 +434,8 @@ pub async fn report(tx: &mut Tx, steps: &[Step]) -> Result<(), StoreError> {
                 .bind(step.exit_code.map(i64::from))
                 .bind(step.output.clone())
                 .bind(step.changed.0)
+                .bind(step.waits.map(WaitReason::as_str))
+                .bind(step.starts.map(|starts| starts.0))
         })
         .await?;
     Ok(())

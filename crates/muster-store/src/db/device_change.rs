@@ -2,8 +2,8 @@
 
 use super::{
     StoreError, Tx,
-    bulk::Bulk,
-    column::{json, to_json},
+    bulk::{Bulk, in_texts, json_texts},
+    column::{json, parsed, to_json},
 };
 use muster_model::id::DeviceId;
 use serde::Serialize;
@@ -133,6 +133,20 @@ pub async fn is_any(conn: &mut AnyConnection) -> Result<bool, StoreError> {
     let statement = "SELECT CASE WHEN EXISTS (SELECT 1 FROM device_change WHERE done = 0) THEN 1 ELSE 0 END";
     let any: i32 = sqlx::query_scalar(statement).fetch_one(conn).await?;
     Ok(any != 0)
+}
+
+/// Those of these devices of which something changed that nobody dealt with.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn waiting(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeviceId>, StoreError> {
+    let statement = tx.dialect().pick(in_texts!(
+        "SELECT d.id FROM device d WHERE EXISTS (SELECT 1 FROM device_change c \
+         WHERE c.done = 0 AND (c.device = d.id OR c.resource_id = d.resource_id)) AND d.id",
+        "ORDER BY d.id"
+    ));
+    let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
 /// The changes that evaluations after that one dealt with; `None`: not all of them are there any more.

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (22, include_str!("../../migrations/0022_section_change.sql")),
     (23, include_str!("../../migrations/0023_software_title.sql")),
     (24, include_str!("../../migrations/0024_change_done.sql")),
+    (25, include_str!("../../migrations/0025_window.sql")),
     (27, include_str!("../../migrations/0027_collection_worker.sql")),
     (29, include_str!("../../migrations/0029_section_changed.sql")),
 ];

@@ -60,6 +60,7 @@ pub mod sql;
 pub mod timeline;
 pub mod token;
 pub mod trust_bundle;
+pub mod window;
 pub mod wql;
 
 pub use dialect::Dialect;

@@ -41,6 +41,8 @@ fn row(number: u128, target: Target) -> DeploymentRow {
         application_size: 3,
         target,
         high_impact: false,
+        outside_windows: false,
+        software_update: false,
         available: UnixMillis(2),
         deadline: UnixMillis(3),
         policy: Hash([2; 32]),
@@ -82,6 +84,8 @@ async fn a_deployment_comes_back_as_it_was_and_totals_are_counted() {
         drop(reader);
 
         let step = |device, state, reason| Step {
+            waits: None,
+            starts: None,
             deployment: all.id,
             device,
             state,

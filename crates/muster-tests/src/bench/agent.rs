@@ -244,6 +244,8 @@ async fn deploy(
         available: None,
         deadline: None,
         high_impact: false,
+        outside_windows: false,
+        software_update: false,
     };
     let (since, at) = (Instant::now(), clock::now());
     client.deployment_create(&request).await?;

@@ -78,7 +78,14 @@ impl Owner {
         let now = UnixMillis(1);
         let (hash, id) = (sha256(object), uuid::Uuid::new_v4());
         let deployment = DeploymentId(id);
-        let policy = DeploymentPolicy { deployment, application: hash, available: now, deadline: now };
+        let policy = DeploymentPolicy {
+            deployment,
+            application: hash,
+            available: now,
+            deadline: now,
+            outside_windows: false,
+            software_update: false,
+        };
         let body = serde_json::to_vec(&policy).unwrap();
         let (size, body_hash) = (i64::try_from(body.len()).unwrap(), sha256(&body));
         let object_size = i64::try_from(object.len()).unwrap();

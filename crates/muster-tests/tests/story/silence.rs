@@ -72,6 +72,7 @@ async fn talk(site: &Site) {
             exit_code: Some(0),
             output: text(),
             starts: None,
+            waits: None,
         };
         let claims = DeviceClaims {
             host_name: text(),

@@ -94,6 +94,7 @@ fn batches() -> [Batch; 2] {
         exit_code: Some(0),
         output: "done".into(),
         starts: None,
+        waits: None,
     };
     let fact = |name: &str, value: &str| (name.to_owned(), Fact::List(vec![value.to_owned()]));
     let discovery =
@@ -139,7 +140,14 @@ fn wire() -> Vec<Seed> {
         trust_version: 1,
         bodies: bodies.into(),
     };
-    let deployment = DeploymentPolicy { deployment: id(), application: Hash([4; 32]), available: NOW, deadline: NOW };
+    let deployment = DeploymentPolicy {
+        deployment: id(),
+        application: Hash([4; 32]),
+        available: NOW,
+        deadline: NOW,
+        outside_windows: false,
+        software_update: false,
+    };
     let request = EnrolRequest {
         secret: "A".repeat(43),
         csr: "MIIB".into(),

@@ -50,6 +50,11 @@ pub fn domain_in_hosts(bytes: &[u8], host: &str) -> Option<String> {
         .map(|(_, domain)| domain.to_owned())
 }
 
+/// The time zone, where a file says it.
+pub(super) fn zone(files: &Files) -> Option<TimeZone> {
+    TimeZone::tzif("local", &files.bytes("/etc/localtime", ZONE_BYTES).ok()?).ok()
+}
+
 /// Minutes east of UTC, and whether it is summer. A system without a time zone runs on UTC.
 fn time_zone(files: &Files, now: i64) -> Option<(i64, bool)> {
     let Ok(bytes) = files.bytes("/etc/localtime", ZONE_BYTES) else { return Some((0, false)) };

@@ -77,6 +77,12 @@ impl Machine {
         identity::system(&self.files, &self.kernel, now)
     }
 
+    /// The time zone, where a file says it.
+    #[must_use]
+    pub fn zone(&self) -> Option<jiff::tz::TimeZone> {
+        identity::zone(&self.files)
+    }
+
     /// The operating system.
     #[must_use]
     pub fn operating_system(&self, gaps: &mut Gaps) -> Option<OperatingSystem> {

@@ -390,7 +390,14 @@ impl Site {
         let object = envelope::sign_json(authors, application).unwrap();
         let application = self.body(BodyKind::Application, object);
         let deployment = DeploymentId(Uuid::from_u128(u128::from(self.state().version) + 100));
-        let policy = DeploymentPolicy { deployment, application: application.hash, available: deadline, deadline };
+        let policy = DeploymentPolicy {
+            deployment,
+            application: application.hash,
+            available: deadline,
+            deadline,
+            outside_windows: false,
+            software_update: false,
+        };
         let policy = self.body(BodyKind::Deployment, serde_json::to_vec(&policy).unwrap());
         (deployment, vec![policy, application])
     }

@@ -191,6 +191,8 @@ async fn deployment(client: &Client, device: DeviceId, application: Hash) -> Res
                 available: None,
                 deadline: None,
                 high_impact: false,
+                outside_windows: false,
+                software_update: false,
             };
             client.deployment_create(&request).await?.id
         }

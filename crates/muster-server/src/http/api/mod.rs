@@ -32,6 +32,7 @@ mod site;
 mod title;
 mod token;
 mod trust;
+mod window;
 
 use super::route::Route;
 
@@ -60,6 +61,7 @@ pub(crate) fn routes() -> Vec<Route> {
         content::routes(),
         application::routes(),
         collection::routes(),
+        window::routes(),
         deployment::routes(),
         boundary::routes(),
         query::routes(),

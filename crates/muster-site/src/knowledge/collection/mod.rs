@@ -13,6 +13,7 @@ mod show;
 mod transfer;
 mod turn;
 mod why;
+mod window;
 mod worker;
 
 pub use evaluate::collection_work;
@@ -23,4 +24,7 @@ pub use rules::{
 };
 pub use show::{collection_index, collection_list, collection_members, collection_show, device_collections};
 pub use transfer::{collection_export, collection_import};
+pub use window::{
+    collection_window_add, collection_window_delete, collection_window_list, collection_window_update, device_windows,
+};
 pub use worker::CollectionWorker;

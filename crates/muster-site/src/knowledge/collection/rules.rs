@@ -21,7 +21,7 @@ use muster_store::{
     bus::{Notice, Noun},
     db::{
         collection::{self, Rule, RuleRow},
-        collection_member, device_change, resource,
+        collection_member, device_change, resource, window,
     },
     transaction,
 };
@@ -31,7 +31,7 @@ pub(super) fn malformed(detail: impl Into<String>) -> SiteError {
     SiteError::refused(Code::Malformed, detail)
 }
 
-fn conflict(detail: impl Into<String>) -> SiteError {
+pub(super) fn conflict(detail: impl Into<String>) -> SiteError {
     SiteError::refused(Code::Conflict, detail)
 }
 
@@ -290,6 +290,8 @@ pub async fn collection_delete(ctx: &Ctx, site: &Site, id: CollectionId) -> Resu
         }
         let deployments = collection::deployments(tx.conn(), id).await?;
         needs.extend(deployments.iter().map(|(deployment, _)| format!("{} is deployed to it", deployment.name)));
+        let windows = window::of_collection(tx.conn(), id).await?;
+        needs.extend(windows.iter().map(|row| format!("its maintenance window {} is there", row.window.name)));
         if !needs.is_empty() {
             let more = needs.len().saturating_sub(10);
             needs.truncate(10);

@@ -1,0 +1,69 @@
+//! The maintenance windows of a device as a policy body: signed like everything that decides what runs, and shared by all devices that
+//! have the same ones.
+
+use crate::SiteError;
+use muster_model::{
+    id::DeviceId,
+    limits,
+    policy::{BodyKind, BodyRef, WindowPolicy},
+    time::{SECOND, UnixMillis},
+    window::{MaintenanceWindow, WindowKind},
+};
+use muster_store::{
+    Tx,
+    db::{assignment, device_change, policy_body, window},
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// The body of each of these devices that has a window.
+pub(super) async fn bodies(
+    tx: &mut Tx,
+    now: UnixMillis,
+    devices: &[DeviceId],
+) -> Result<HashMap<DeviceId, BodyRef>, SiteError> {
+    let mut of_device: BTreeMap<DeviceId, Vec<MaintenanceWindow>> = BTreeMap::new();
+    for (device, row) in window::of_devices(tx, devices).await? {
+        of_device.entry(device).or_default().push(row.window);
+    }
+    let mut made: HashMap<Vec<u8>, BodyRef> = HashMap::new();
+    let mut bodies = HashMap::new();
+    for (device, windows) in of_device {
+        let policy = WindowPolicy { windows: bounded(windows) };
+        let bytes = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
+        let body = match made.get(&bytes) {
+            Some(body) => body.clone(),
+            None => {
+                let hash = muster_trust::sha256(&bytes);
+                policy_body::insert(tx, hash, BodyKind::Windows, &bytes, now).await?;
+                let body = BodyRef { kind: BodyKind::Windows, hash, size: bytes.len() as u64 };
+                made.insert(bytes, body.clone());
+                body
+            }
+        };
+        bodies.insert(device, body);
+    }
+    Ok(bodies)
+}
+
+/// As many of each kind as a policy has. Of none that is there nothing is left: fewer windows mean less time and never more.
+fn bounded(windows: Vec<MaintenanceWindow>) -> Vec<MaintenanceWindow> {
+    let of_kind = |kind: WindowKind| {
+        windows.iter().filter(move |window| window.kind == kind).take(limits::DEVICE_WINDOWS).cloned()
+    };
+    WindowKind::ALL.iter().copied().flat_map(of_kind).collect()
+}
+
+/// Those of these devices, which have no policy yet, that collections have not looked at: which windows hold for them is not
+/// known. They get their deployments a moment later, so that nothing begins before its windows are there.
+pub(super) async fn unknown(
+    tx: &mut Tx,
+    now: UnixMillis,
+    devices: &[DeviceId],
+) -> Result<HashSet<DeviceId>, SiteError> {
+    if devices.is_empty() || !window::any(tx.conn()).await? {
+        return Ok(HashSet::new());
+    }
+    let waiting = device_change::waiting(tx, devices).await?;
+    assignment::ask(tx, &waiting, now.plus(SECOND)).await?;
+    Ok(waiting.into_iter().collect())
+}
