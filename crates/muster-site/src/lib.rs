@@ -27,6 +27,7 @@ pub use delivery::{
     deployment::{
         deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
     },
+    forecast::deployment_forecast,
     policy::{Current, assignment_confirmed, assignment_show, body_show},
     secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},
     settings::{settings_show, settings_update},

@@ -1,7 +1,7 @@
 //! What a site keeps in memory beside its store: registries and caches. Losing all of it costs time, never truth.
 
 use crate::{
-    delivery::{ahead::Raised, policy::Assignments},
+    delivery::{ahead::Raised, forecast::Forecasts, policy::Assignments},
     identity::{
         attestation::Recorded,
         connection::{Confirmed, Seen, Verdicts},
@@ -65,6 +65,8 @@ pub struct Memory {
     pub(crate) index: Noted,
     /// Reports that wait to be committed.
     pub(crate) reports: Queue,
+    /// Forecasts of deployments to many devices.
+    pub(crate) forecasts: Forecasts,
     /// The last dashboard.
     pub(crate) dashboard: Last,
     /// The last counts of models and software.

@@ -80,6 +80,7 @@ async fn waiting(site: &Site, deployment: DeploymentId, reason: WaitReason) -> V
     .await
 }
 
+// proves S13: clients begin nothing that does not fit into their windows, and say so.
 #[tokio::test]
 async fn a_closed_window_keeps_a_deployment_waiting_and_its_opening_lets_it_run() {
     let (site, machine) = enrolled().await;

@@ -2,7 +2,7 @@
 
 use super::{Client, ClientError, Tagged, query};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Page, PageQuery},
+    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, Page, PageQuery},
     id::DeploymentId,
     status::DeploymentState,
 };
@@ -69,5 +69,13 @@ impl Client {
     ) -> Result<Page<DeviceDeployment>, ClientError> {
         let wanted = Wanted { state, offset: page.offset, limit: page.limit };
         self.get(&format!("/deployments/{id}/devices{}", query(&wanted))).await
+    }
+
+    /// `GET /deployments/{id}/forecast`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn deployment_forecast(&self, id: DeploymentId) -> Result<Forecast, ClientError> {
+        self.get(&format!("/deployments/{id}/forecast")).await
     }
 }

@@ -5,10 +5,11 @@ use crate::{CliError, Client, output, watch, when};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, PageQuery, Target},
+    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, PageQuery, Target},
     id::{DeploymentId, Name},
     status::DeploymentState,
     time::UnixMillis,
+    window::WallTime,
 };
 use std::{cell::RefCell, time::Duration};
 
@@ -169,8 +170,38 @@ fn previewed(preview: &DeploymentPreview) -> String {
         text.push_str(&format!(": {}{more}", examples.join(", ")));
     }
     text.push_str(&format!(". Each fetches {}.\n", output::bytes(preview.content_size)));
+    text.push_str(&foreseen(&preview.forecast));
     for warning in &preview.warnings {
         text.push_str(&format!("! {}\n", output::clean(warning)));
+    }
+    text
+}
+
+/// When devices can begin, where windows hold any of them back.
+fn foreseen(forecast: &Forecast) -> String {
+    let mut text = String::new();
+    if !forecast.is_held() {
+        return text;
+    }
+    if forecast.free > 0 {
+        text.push_str(&format!("{} have no maintenance window and start at the deadline.\n", forecast.free));
+    }
+    for group in &forecast.groups {
+        let when = match group.own_clock {
+            false => when::full(group.starts),
+            true => format!("{} by their own clocks", WallTime::of_utc(group.starts)),
+        };
+        let names: Vec<_> = group.examples.iter().map(|name| output::clean(name)).collect();
+        let more = if group.devices > names.len() as u64 { ", …" } else { "" };
+        text.push_str(&format!("{} can start at {when}: {}{more}\n", group.devices, names.join(", ")));
+    }
+    if forecast.later > 0 {
+        text.push_str(&format!("{} can start later.\n", forecast.later));
+    }
+    if forecast.never > 0 {
+        let names: Vec<_> = forecast.never_devices.iter().map(|device| output::clean(&device.name)).collect();
+        let more = if forecast.never > names.len() as u64 { ", …" } else { "" };
+        text.push_str(&format!("{} can never start: {}{more}\n", forecast.never, names.join(", ")));
     }
     text
 }
@@ -215,7 +246,8 @@ async fn deployment_show(
     let id = find::deployment(&client, word).await?;
     let deployment = client.deployment_show(id).await?.value;
     let devices = client.deployment_devices(id, state, &part.query()).await?;
-    let both = serde_json::json!({ "deployment": deployment, "devices": devices });
+    let forecast = client.deployment_forecast(id).await?;
+    let both = serde_json::json!({ "deployment": deployment, "devices": devices, "forecast": forecast });
     ctx.out.value(&both, |_| {
         let mut text = output::pairs([
             ("Deployment", format!("{} ({})", deployment.name, deployment.id)),
@@ -227,6 +259,7 @@ async fn deployment_show(
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
         ]);
+        text.push_str(&foreseen(&forecast));
         let rows = devices.items.iter().map(|d| {
             [
                 d.device_name.clone(),
@@ -340,7 +373,10 @@ async fn deployment_watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_model::id::Hash;
+    use muster_model::{
+        api::{ForecastDevice, ForecastGroup},
+        id::Hash,
+    };
     use std::collections::BTreeMap;
 
     fn deployment(totals: &[(&str, u64)]) -> Deployment {
@@ -383,11 +419,32 @@ mod tests {
             devices: 3,
             examples: vec!["a".to_owned(), "b\u{202e}".to_owned()],
             content_size: 1024,
+            forecast: Forecast { devices: 3, free: 3, groups: vec![], later: 0, never: 0, never_devices: vec![] },
             warnings: vec!["One of them is off.".to_owned()],
         };
         assert_eq!(
             previewed(&preview),
             "3 devices get it: a, b\u{fffd}, …. Each fetches 1.00 KiB.\n! One of them is off.\n"
+        );
+        let group = |starts, own_clock, names: &[&str]| ForecastGroup {
+            starts: UnixMillis(starts),
+            own_clock,
+            devices: 2,
+            examples: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let id = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab".parse().unwrap();
+        let held = Forecast {
+            devices: 7,
+            free: 1,
+            groups: vec![group(0, true, &["a", "b"])],
+            later: 3,
+            never: 1,
+            never_devices: vec![ForecastDevice { id, name: "till-7".to_owned() }],
+        };
+        assert_eq!(
+            foreseen(&held),
+            "1 have no maintenance window and start at the deadline.\n2 can start at 1970-01-01T00:00 by their own clocks: a, b\n\
+             3 can start later.\n1 can never start: till-7\n"
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::window::Forecast;
 use crate::{
     application::Application,
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
@@ -74,6 +75,8 @@ api! {
         examples: Vec<String>,
         /// Bytes that each of them fetches.
         content_size: u64,
+        /// When they can begin at the earliest, by their maintenance windows.
+        forecast: Forecast,
         /// What to think about: sentences.
         warnings: Vec<String>,
     }

@@ -1,7 +1,7 @@
 //! Maintenance windows of collections, and what they come to for a device.
 
 use crate::{
-    id::{CollectionId, Name, WindowId},
+    id::{CollectionId, DeviceId, Name, WindowId},
     time::UnixMillis,
     window::{MaintenanceWindow, WallTime},
 };
@@ -26,6 +26,52 @@ api! {
         changed_by: String,
         /// Changes with every change.
         revision: u64,
+    }
+}
+api! {
+    /// When the devices of a deployment can begin at the earliest, by their maintenance windows.
+    struct Forecast {
+        /// How many devices were looked at: those on which it is not through.
+        devices: u64,
+        /// Of these: no window holds for them; they begin at the deadline.
+        free: u64,
+        /// When others begin, the earliest first.
+        groups: Vec<ForecastGroup>,
+        /// Devices that begin after the last of these.
+        later: u64,
+        /// Devices that never begin: no window is long enough, or none opens again.
+        never: u64,
+        /// The first of them, by name.
+        never_devices: Vec<ForecastDevice>,
+    }
+}
+api! {
+    /// Devices that begin at the same moment.
+    struct ForecastGroup {
+        /// When, at the earliest.
+        starts: UnixMillis,
+        /// The site does not know the time zone of these devices: the moment is what their own clock shows, written as if that were UTC.
+        own_clock: bool,
+        /// How many.
+        devices: u64,
+        /// The first of them, by name.
+        examples: Vec<String>,
+    }
+}
+api! {
+    /// A device for which no window is long enough.
+    struct ForecastDevice {
+        /// The device.
+        id: DeviceId,
+        /// Its host name.
+        name: String,
+    }
+}
+impl Forecast {
+    /// Whether any window holds back any of the devices.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.free < self.devices
     }
 }
 api! {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::time::{DAY, MINUTE, SECOND, UnixMillis};
 use jiff::tz::TimeZone;
-use std::iter::Peekable;
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// What must be left of a window besides the longest run time, in milliseconds: for a restart.
 pub const AFTERWARDS: i64 = 5 * MINUTE;
@@ -83,25 +83,36 @@ pub(super) fn pieces<'a>(
     zone: &'a TimeZone,
     after: UnixMillis,
 ) -> Pieces<'a> {
-    Pieces { windows: windows.map(|window| openings(window, zone, after).peekable()).collect() }
+    let windows: Vec<_> = windows.map(|window| openings(window, zone, after)).collect();
+    let mut pieces = Pieces { next: BinaryHeap::with_capacity(windows.len()), windows };
+    for at in 0..pieces.windows.len() {
+        pieces.wait(at);
+    }
+    pieces
 }
 
 pub(super) struct Pieces<'a> {
-    windows: Vec<Peekable<Openings<'a>>>,
+    windows: Vec<Openings<'a>>,
+    /// The next opening of each window, with the window's place: the first on top.
+    next: BinaryHeap<Reverse<(UnixMillis, UnixMillis, usize)>>,
 }
 
 impl Pieces<'_> {
+    fn wait(&mut self, at: usize) {
+        if let Some(Opening { from, to }) = self.windows.get_mut(at).and_then(Iterator::next) {
+            self.next.push(Reverse((from, to, at)));
+        }
+    }
+
     /// Takes the opening that comes first, where it comes no later than that.
     fn first(&mut self, latest: UnixMillis) -> Option<Opening> {
-        let mut best: Option<(usize, UnixMillis)> = None;
-        for (at, window) in self.windows.iter_mut().enumerate() {
-            if let Some(next) = window.peek().filter(|next| next.from <= latest)
-                && best.is_none_or(|(_, from)| next.from < from)
-            {
-                best = Some((at, next.from));
-            }
+        let Reverse((from, to, at)) = *self.next.peek()?;
+        if from > latest {
+            return None;
         }
-        self.windows.get_mut(best?.0)?.next()
+        self.next.pop();
+        self.wait(at);
+        Some(Opening { from, to })
     }
 }
 

@@ -77,6 +77,19 @@ impl WallTime {
         Self(at.0.clamp(0, last).div_euclid(MINUTE))
     }
 
+    /// The day of the week, 1 (Sunday) to 7.
+    #[must_use]
+    pub fn weekday(self) -> u8 {
+        // The first of January 1970 was a Thursday.
+        u8::try_from((self.as_utc().0.div_euclid(DAY) + 4).rem_euclid(7) + 1).unwrap_or(1)
+    }
+
+    /// The day of the month, from 1 on.
+    #[must_use]
+    pub fn day(self) -> u8 {
+        u8::try_from(date_of(self.as_utc().0.div_euclid(DAY)).2).unwrap_or(1)
+    }
+
     /// The moment at which a clock that goes by UTC shows it.
     #[must_use]
     pub const fn as_utc(self) -> UnixMillis {

@@ -289,6 +289,7 @@ fn place_and_day() -> impl Strategy<Value = (usize, i64)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
 
+    // proves S13: windows are exactly what a clock on the wall says.
     #[test]
     fn windows_are_what_a_clock_on_the_wall_says_minute_by_minute(
         ((place, around), windows) in place_and_day().prop_flat_map(|(place, around)| {

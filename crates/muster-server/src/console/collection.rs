@@ -6,13 +6,15 @@ use super::{
     paging::{Paging, query},
     picture::Picture,
     shell::{Done, Shell},
-    visit::{Answer, Fields, Named, Rows, Visit, Wanted, go_done},
+    visit::{Answer, Fields, Named, PageRefusal, Rows, Visit, Wanted, go_done},
+    window::WindowFields,
 };
 use askama::Template;
 use muster_model::{
     api::{
         Collection, CollectionCreate, CollectionDetail, CollectionExplained, CollectionKind, CollectionMember,
-        CollectionQuery, CollectionRule, DeviceQuery, Page, PageQuery, ResourceQuery, RuleSpec, Subject,
+        CollectionQuery, CollectionRule, CollectionWindow, DeviceQuery, Page, PageQuery, ResourceQuery, RuleSpec,
+        Subject,
     },
     id::{CollectionId, DeviceId, ResourceId},
     problem::Code,
@@ -80,10 +82,15 @@ pub(crate) struct CollectionPage {
     pub(crate) problem: Option<String>,
     /// What was in the form of a rule.
     pub(crate) fields: RuleFields,
+    /// Its maintenance windows, and what was in the form of a new one.
+    pub(crate) windows: Vec<CollectionWindow>,
+    /// See `windows`.
+    pub(crate) window_fields: WindowFields,
 }
 
 impl CollectionPage {
     /// The page for these.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the page")]
     pub(crate) fn new(
         shell: Shell,
         detail: CollectionDetail,
@@ -92,11 +99,39 @@ impl CollectionPage {
         explained: Option<CollectionExplained>,
         problem: Option<String>,
         fields: RuleFields,
+        windows: (Vec<CollectionWindow>, WindowFields),
     ) -> Self {
+        let (windows, window_fields) = windows;
         let id = detail.collection.id;
         let paging = Paging::new(&members, wanted.limit, |offset| format!("/collections/{id}?offset={offset}"));
         let picture = Picture::new(id, &detail.collection.name, &detail.graph);
-        Self { shell, detail, members, paging, picture, explained, problem, fields }
+        Self { shell, detail, members, paging, picture, explained, problem, fields, windows, window_fields }
+    }
+
+    /// The page of a collection, with what was in its forms.
+    pub(crate) async fn read(
+        visit: &Visit,
+        id: CollectionId,
+        rows: PageQuery,
+        explained: Option<CollectionExplained>,
+        problem: Option<String>,
+        fields: RuleFields,
+        window_fields: WindowFields,
+    ) -> Result<Self, PageRefusal> {
+        let detail = visit.ask(muster_site::collection_show(&visit.ctx, visit.site(), id).await)?;
+        let members = visit.ask(muster_site::collection_members(&visit.ctx, visit.site(), id, rows).await)?;
+        let windows = visit.ask(muster_site::collection_window_list(&visit.ctx, visit.site(), id).await)?;
+        let shell = visit.shell("collections").await?;
+        Ok(Self::new(shell, detail, rows, members, explained, problem, fields, (windows, window_fields)))
+    }
+
+    /// Whether windows can be given to it.
+    fn may_have_windows(&self) -> bool {
+        self.may_change() && self.detail.collection.kind == CollectionKind::Device
+    }
+
+    fn is_again(&self, again: &str) -> bool {
+        self.window_fields.again == again
     }
 
     fn may_change(&self) -> bool {
@@ -269,7 +304,7 @@ pub(crate) async fn collection_list(
 }
 
 /// Whether the person who filled a form can do something about it there.
-fn is_of_form(error: &SiteError) -> bool {
+pub(crate) fn is_of_form(error: &SiteError) -> bool {
     matches!(error.code(), Code::Malformed | Code::Conflict | Code::TooLarge)
 }
 
@@ -296,10 +331,8 @@ async fn show(
     problem: Option<String>,
     fields: RuleFields,
 ) -> Answer {
-    let detail = visit.ask(muster_site::collection_show(&visit.ctx, visit.site(), id).await)?;
-    let members = visit.ask(muster_site::collection_members(&visit.ctx, visit.site(), id, rows).await)?;
-    let shell = visit.shell("collections").await?;
-    visit.page(&CollectionPage::new(shell, detail, rows, members, explained, problem, fields))
+    let page = CollectionPage::read(&visit, id, rows, explained, problem, fields, WindowFields::default()).await?;
+    visit.page(&page)
 }
 
 /// `GET /collections/{id}`

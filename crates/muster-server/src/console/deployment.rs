@@ -13,11 +13,12 @@ use askama::Template;
 use muster_model::{
     api::{
         ApplicationInfo, Collection, CollectionKind, CollectionQuery, Deployment, DeploymentCreate, DeploymentPreview,
-        Device, DeviceDeployment, DeviceQuery, DeviceState, Page, PageQuery, Target,
+        Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast, ForecastGroup, Page, PageQuery, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
     status::DeploymentState,
     time::UnixMillis,
+    window::WallTime,
 };
 
 /// `GET /deployments`.
@@ -61,6 +62,8 @@ pub(crate) struct DeploymentPage {
     pub(crate) page: Page<DeviceDeployment>,
     paging: Paging,
     bar: Bar,
+    /// When the devices on which it did not begin can begin.
+    forecast: Forecast,
 }
 
 impl DeploymentPage {
@@ -71,6 +74,7 @@ impl DeploymentPage {
         state: Option<DeploymentState>,
         wanted: PageQuery,
         page: Page<DeviceDeployment>,
+        forecast: Forecast,
     ) -> Self {
         let address = |offset: u64| {
             let (offset, state) = (offset.to_string(), state.map_or("", DeploymentState::as_str));
@@ -78,7 +82,7 @@ impl DeploymentPage {
         };
         let paging = Paging::new(&page, wanted.limit, address);
         let bar = Bar::new(&deployment.totals);
-        Self { shell, deployment, state, page, paging, bar }
+        Self { shell, deployment, state, page, paging, bar, forecast }
     }
 
     /// The address of this list as it is, for the refresh.
@@ -210,6 +214,11 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
     Some(sentence)
 }
 
+/// What the clocks of devices show whose time zone the site does not know.
+pub(crate) fn own_clock(group: &ForecastGroup) -> String {
+    WallTime::of_utc(group.starts).to_string().replace('T', " ")
+}
+
 /// What a deployment waits for on a device.
 pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
     use muster_model::status::WaitReason as Reason;
@@ -254,7 +263,8 @@ pub(crate) async fn deployment_show(
     let rows = PageQuery::from(rows);
     let deployment = visit.ask(muster_site::deployment_show(&visit.ctx, visit.site(), id).await)?;
     let page = visit.ask(muster_site::deployment_devices(&visit.ctx, visit.site(), id, state, rows).await)?;
-    visit.page(&DeploymentPage::new(visit.shell("deployments").await?, deployment, state, rows, page))
+    let forecast = visit.ask(muster_site::deployment_forecast(&visit.ctx, visit.site(), id).await)?;
+    visit.page(&DeploymentPage::new(visit.shell("deployments").await?, deployment, state, rows, page, forecast))
 }
 
 /// The form as it is sent, or as a link fills it in.

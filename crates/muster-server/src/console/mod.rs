@@ -32,6 +32,7 @@ mod site;
 mod title;
 mod token;
 mod visit;
+mod window;
 
 #[cfg(test)]
 mod sample;
@@ -174,6 +175,9 @@ fn routes_of_software() -> Vec<Route> {
         post("/collections/{id}/evaluate", Change, collection::collection_evaluate),
         post("/collections/{id}/rules", Change, collection::rule_add),
         post("/collections/{id}/rules/{rule}/remove", Change, collection::rule_remove),
+        post("/collections/{id}/windows", Change, window::window_add),
+        get("/collections/{id}/windows/{window}/delete", Change, window::delete_confirm),
+        post("/collections/{id}/windows/{window}/delete", Change, window::window_delete),
         get("/applications", See, application::application_list),
         get("/applications/{hash}", See, application::application_show),
         get("/deployments", See, deployment::deployment_list),

@@ -5,10 +5,13 @@ use muster_model::{
     api::{
         Collection, CollectionDeployment, CollectionDetail, CollectionEdge, CollectionExplained, CollectionImported,
         CollectionKind, CollectionLeft, CollectionMember, CollectionReason, CollectionRelation, CollectionRule,
-        CollectionTaken, DeviceState, ResourceKind, RuleSpec,
+        CollectionTaken, CollectionWindow, DeviceState, Forecast, ForecastDevice, ForecastGroup, ResourceKind,
+        RuleSpec,
     },
-    id::{CollectionId, DeploymentId, DeviceId, ResourceId},
+    id::{CollectionId, DeploymentId, DeviceId, ResourceId, WindowId},
+    schedule::Recurrence,
     time::{DAY, HOUR},
+    window::{MaintenanceWindow, WindowKind},
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -131,5 +134,45 @@ pub(super) fn imported(f: Flavour) -> CollectionImported {
         what_if: false,
         taken: if empty { vec![] } else { vec![taken] },
         left: if empty { vec![] } else { vec![left] },
+    }
+}
+
+/// Its maintenance windows.
+pub(super) fn windows(f: Flavour) -> Vec<CollectionWindow> {
+    let one = |number: u128, name: &str, every: Recurrence, kind, next: Option<&str>| {
+        let start = "2026-11-01T01:00".parse().unwrap();
+        let window = MaintenanceWindow { name: f.name(name), kind, start, every, minutes: 180, utc: number == 2 };
+        CollectionWindow {
+            id: WindowId(Uuid::from_u128(number + 900)),
+            collection: id("P0100001"),
+            sentence: window.to_string(),
+            window,
+            next: next.map(|next| next.parse().unwrap()),
+            changed: NOW.plus(-3 * HOUR),
+            changed_by: f.text("amelia"),
+            revision: 1,
+        }
+    };
+    vec![
+        one(1, "Sunday night", Recurrence::Weekly { day: 1, weeks: 1 }, WindowKind::General, Some("2026-11-29T01:00")),
+        one(2, "Moving day", Recurrence::Once, WindowKind::Updates, None),
+    ]
+}
+
+/// When devices can begin.
+pub(super) fn forecast(f: Flavour) -> Forecast {
+    let group = |starts, own_clock, devices| ForecastGroup {
+        starts: NOW.plus(starts),
+        own_clock,
+        devices,
+        examples: vec![f.text("web-01"), f.text("kiosk-lobby")],
+    };
+    Forecast {
+        devices: 1_236,
+        free: 200,
+        groups: vec![group(5 * HOUR, false, 2), group(9 * HOUR, true, 1_000)],
+        later: 33,
+        never: 1,
+        never_devices: vec![ForecastDevice { id: DeviceId(Uuid::from_u128(1)), name: f.text("till-07") }],
     }
 }

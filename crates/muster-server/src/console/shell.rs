@@ -59,6 +59,8 @@ pub(crate) enum Done {
     CollectionSaved,
     CollectionAsked,
     CollectionDeleted,
+    WindowSaved,
+    WindowDeleted,
     ClassAdded,
     ClassRetired,
     ResourceRemoved,
@@ -67,7 +69,7 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 25] = [
+    const ALL: [(Self, &str, &str); 27] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -105,6 +107,16 @@ impl Done {
         (Self::CollectionSaved, "collection-saved", "It was saved. Members come and go within a second or two."),
         (Self::CollectionAsked, "collection-asked", "The collection is being evaluated."),
         (Self::CollectionDeleted, "collection-deleted", "The collection was deleted. Its devices stay as they are."),
+        (
+            Self::WindowSaved,
+            "window-saved",
+            "The window was saved. The members of the collection hear of it within seconds.",
+        ),
+        (
+            Self::WindowDeleted,
+            "window-deleted",
+            "The window was deleted. The members of the collection hear of it within seconds.",
+        ),
         (Self::ClassAdded, "class-added", "The class was added. What waited for it is taken in by the minute."),
         (Self::ClassRetired, "class-retired", "The class was retired. Devices' reports of it are refused."),
         (Self::DiscoverySaved, "discovery-saved", "It was saved. The next run reads everything."),

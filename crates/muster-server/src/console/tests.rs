@@ -27,6 +27,7 @@ use super::{
     site::{SettingsPage, SitePage},
     title::{TitlePage, TitlesPage},
     token::{TokenCreatedPage, TokensPage},
+    window::WindowFields,
 };
 use askama::Template;
 use muster_model::{
@@ -190,6 +191,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             devices: 1_236,
             examples: devices.iter().take(5).map(|d| d.name.clone()).collect(),
             content_size: 14_250_112,
+            forecast: sample_collection::forecast(f),
             warnings: vec![f.text("The deadline is in the past: clients start as soon as they know.")],
         },
         name: f.text("nginx for all"),
@@ -221,7 +223,17 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             ApplicationPage { shell: f.shell("applications"), info: f.application(3, "a", "3"), secrets: Vec::new() },
         ),
         page("deployments", DeploymentsPage::new(shell(), first(), f.page(f.deployments(), 4))),
-        page("deployment", DeploymentPage::new(shell(), deployment.clone(), None, first(), f.page(all.clone(), 1_236))),
+        page(
+            "deployment",
+            DeploymentPage::new(
+                shell(),
+                deployment.clone(),
+                None,
+                first(),
+                f.page(all.clone(), 1_236),
+                sample_collection::forecast(f),
+            ),
+        ),
         page(
             "deployment-failed",
             DeploymentPage::new(
@@ -230,6 +242,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
                 Some(DeploymentState::Failed),
                 first(),
                 f.page(vec![all[0].clone()], 9),
+                sample_collection::forecast(f),
             ),
         ),
         page("deployment-new", new(None, Some(f.text("Choose an application.")))),
@@ -263,7 +276,17 @@ fn collection(f: Flavour, built_in: bool) -> CollectionPage {
     let (detail, members) = (sample_collection::detail(f, built_in), f.page(sample_collection::members(f), 1_482));
     let explained = (!built_in).then(|| sample_collection::explained(f));
     let shell = f.shell("collections");
-    CollectionPage::new(shell, detail, first(), members, explained, Some(f.text("There is no device.")), fields)
+    let windows = (sample_collection::windows(f), WindowFields { name: f.text("Night"), ..WindowFields::default() });
+    CollectionPage::new(
+        shell,
+        detail,
+        first(),
+        members,
+        explained,
+        Some(f.text("There is no device.")),
+        fields,
+        windows,
+    )
 }
 
 fn queries(f: Flavour) -> QueriesPage {

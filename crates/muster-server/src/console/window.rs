@@ -88,7 +88,8 @@ pub(crate) async fn window_add(
         Err(problem) => problem,
     };
     let page =
-        CollectionPage::read(&visit, id, PageQuery::default(), None, Some(problem), RuleFields::default(), fields).await?;
+        CollectionPage::read(&visit, id, PageQuery::default(), None, Some(problem), RuleFields::default(), fields)
+            .await?;
     visit.page(&page)
 }
 

@@ -1,11 +1,15 @@
 //! Deployments: which signed application which devices shall have, and from when on.
 
-use super::{application, secret};
+use super::{
+    application,
+    forecast::{Plan, forecast, unheld},
+    secret,
+};
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Collection, CollectionKind, Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Page, PageQuery,
-        Target,
+        Collection, CollectionKind, Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, Page,
+        PageQuery, Target,
     },
     id::{CollectionId, DeploymentId, Hash, Name},
     policy::{BodyKind, DeploymentPolicy},
@@ -20,7 +24,7 @@ use muster_store::{
         application::{self as stored, ApplicationRow},
         assignment, collection,
         deployment::{self, DeploymentRow, Shown},
-        policy_body,
+        policy_body, window,
     },
     transaction,
 };
@@ -65,7 +69,6 @@ pub async fn deployment_preview(
     if same > 0 {
         warnings.push(format!("{same} deployment(s) of this same application are in force already."));
     }
-    drop(reader);
     let wanted = application::info(&application)?.application;
     if let Some(collector) = wanted.collector.as_ref().filter(|collector| !collector.privilege.is_none()) {
         warnings.push(format!(
@@ -73,13 +76,41 @@ pub async fn deployment_preview(
             collector.class.name
         ));
     }
+    let plan = Plan {
+        from: available.max(deadline).max(ctx.now),
+        seconds: wanted.max_run_seconds,
+        software_update: create.software_update,
+    };
+    let forecast = if create.outside_windows || !window::any(&mut reader).await? {
+        unheld(devices)
+    } else {
+        let candidates = deployment::candidates(&mut reader, create.target).await?;
+        forecast(&mut reader, &plan, &candidates).await?
+    };
+    drop(reader);
+    warnings.extend(never(&forecast, plan.seconds));
     for (name, sealed, _) in secret::secret_wanted(ctx, site, &wanted).await? {
         let name = name.as_str();
         warnings.push(format!(
             "It wants the secret {name}, which is sealed for {sealed} device(s); the others wait until `muster secret seal` has sealed it for them."
         ));
     }
-    Ok(DeploymentPreview { devices, examples, content_size: application.content_size, warnings })
+    Ok(DeploymentPreview { devices, examples, content_size: application.content_size, forecast, warnings })
+}
+
+/// On which devices it would never start.
+fn never(forecast: &Forecast, seconds: u32) -> Option<String> {
+    let mut names: Vec<&str> = forecast.never_devices.iter().map(|device| device.name.as_str()).collect();
+    let more = if forecast.never > 10 { ", and more" } else { "" };
+    names.truncate(10);
+    (forecast.never > 0).then(|| {
+        format!(
+            "It would never start on {} device(s), because no maintenance window is long enough for its {} minute(s) and 5 more, or none opens again: {}{more}.",
+            forecast.never,
+            seconds.div_ceil(60),
+            names.join(", ")
+        )
+    })
 }
 
 /// Deploys an application. Devices that become active later get it too when it is for All Systems.

@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use muster_model::{
     api::{Forecast, ForecastDevice, ForecastGroup},
     id::{CollectionId, DeploymentId},
-    time::UnixMillis,
+    time::{SECOND, UnixMillis},
     window::{Chance, MaintenanceWindow, Work, applying, chance},
 };
 use muster_store::{
@@ -18,7 +18,10 @@ use muster_store::{
         window,
     },
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+};
 
 /// Moments that are told apart; later ones are counted together.
 const GROUPS: usize = 20;
@@ -34,8 +37,6 @@ pub(super) struct Plan {
     pub(super) from: UnixMillis,
     /// Seconds that it may run.
     pub(super) seconds: u32,
-    /// Whether it waits for no window.
-    pub(super) outside_windows: bool,
     /// Whether it keeps to the windows for updates.
     pub(super) software_update: bool,
 }
@@ -64,22 +65,41 @@ fn zone(minutes: Option<i64>) -> TimeZone {
     offset.map_or(TimeZone::UTC, TimeZone::fixed)
 }
 
+/// Forecasts of deployments to many devices, which are not computed anew for everybody who looks.
+#[derive(Debug, Default)]
+pub struct Forecasts(Mutex<HashMap<DeploymentId, (UnixMillis, Forecast)>>);
+
+/// From so many devices on one is kept for a while, and so long (milliseconds).
+const MANY: u64 = 2_000;
+/// See [`MANY`].
+const KEPT: i64 = 30 * SECOND;
+
+impl Forecasts {
+    fn get(&self, id: DeploymentId, now: UnixMillis) -> Option<Forecast> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, (since, _)| (0..KEPT).contains(&now.since(*since)));
+        kept.get(&id).map(|(_, forecast)| forecast.clone())
+    }
+
+    fn put(&self, id: DeploymentId, now: UnixMillis, forecast: &Forecast) {
+        if forecast.devices >= MANY {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(id, (now, forecast.clone()));
+        }
+    }
+}
+
+/// Where no window holds, whoever they are.
+pub(super) const fn unheld(devices: u64) -> Forecast {
+    Forecast { devices, free: devices, groups: Vec::new(), later: 0, never: 0, never_devices: Vec::new() }
+}
+
 /// What comes of a plan on these devices.
-pub(super) async fn forecast(
-    conn: &mut Connection,
-    plan: &Plan,
-    devices: &[Candidate],
-) -> Result<Forecast, SiteError> {
-    let all = devices.len() as u64;
-    let mut forecast =
-        Forecast { devices: all, free: 0, groups: Vec::new(), later: 0, never: 0, never_devices: Vec::new() };
+pub(super) async fn forecast(conn: &mut Connection, plan: &Plan, devices: &[Candidate]) -> Result<Forecast, SiteError> {
+    let mut forecast = Forecast { free: 0, ..unheld(devices.len() as u64) };
     let mut of_collection: BTreeMap<CollectionId, Vec<MaintenanceWindow>> = BTreeMap::new();
     for row in window::all(conn).await? {
         of_collection.entry(row.collection).or_default().push(row.window);
-    }
-    if plan.outside_windows || of_collection.is_empty() || devices.is_empty() {
-        forecast.free = all;
-        return Ok(forecast);
     }
     let mut collections: HashMap<i64, Vec<CollectionId>> = HashMap::new();
     for (device, collection) in window::memberships(conn).await? {
@@ -128,11 +148,7 @@ pub(super) async fn forecast(
     Ok(forecast)
 }
 
-fn hold(
-    set: &[CollectionId],
-    of_collection: &BTreeMap<CollectionId, Vec<MaintenanceWindow>>,
-    work: Work,
-) -> Held {
+fn hold(set: &[CollectionId], of_collection: &BTreeMap<CollectionId, Vec<MaintenanceWindow>>, work: Work) -> Held {
     // As the policy of a device has them.
     let windows = set.iter().filter_map(|id| of_collection.get(id)).flatten().cloned().collect();
     let windows = bounded(windows);
@@ -146,16 +162,25 @@ fn hold(
 /// `unauthenticated`, `not_found`.
 pub async fn deployment_forecast(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result<Forecast, SiteError> {
     authz::see(ctx)?;
+    if let Some(kept) = site.memory.forecasts.get(id, ctx.now) {
+        return Ok(kept);
+    }
     let mut reader = site.store.reader().await?;
     let row = deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?.row;
+    if row.deleted.is_some() {
+        return Ok(unheld(0));
+    }
+    if row.outside_windows || !window::any(&mut reader).await? {
+        let totals = deployment::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
+        let waiting = totals.unwrap_or_default().into_iter().filter(|(state, _)| deployment::OPEN.contains(&&**state));
+        return Ok(unheld(waiting.map(|(_, devices)| devices).sum()));
+    }
     let application = stored::get(&mut reader, row.application).await?.ok_or_else(SiteError::not_found)?;
     let seconds = super::application::info(&application)?.application.max_run_seconds;
-    let devices = if row.deleted.is_some() { Vec::new() } else { deployment::open(&mut reader, id).await? };
-    let plan = Plan {
-        from: row.deadline.max(row.available).max(ctx.now),
-        seconds,
-        outside_windows: row.outside_windows,
-        software_update: row.software_update,
-    };
-    forecast(&mut reader, &plan, &devices).await
+    let devices = deployment::open(&mut reader, id).await?;
+    let plan =
+        Plan { from: row.deadline.max(row.available).max(ctx.now), seconds, software_update: row.software_update };
+    let forecast = forecast(&mut reader, &plan, &devices).await?;
+    site.memory.forecasts.put(id, ctx.now, &forecast);
+    Ok(forecast)
 }

@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod application;
 pub mod content;
 pub mod deployment;
+pub mod forecast;
 mod location;
 pub mod policy;
 pub mod secret;

@@ -46,7 +46,7 @@ pub(super) async fn bodies(
 }
 
 /// As many of each kind as a policy has. Of none that is there nothing is left: fewer windows mean less time and never more.
-fn bounded(windows: Vec<MaintenanceWindow>) -> Vec<MaintenanceWindow> {
+pub(super) fn bounded(windows: Vec<MaintenanceWindow>) -> Vec<MaintenanceWindow> {
     let of_kind = |kind: WindowKind| {
         windows.iter().filter(move |window| window.kind == kind).take(limits::DEVICE_WINDOWS).cloned()
     };

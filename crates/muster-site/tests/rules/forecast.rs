@@ -70,9 +70,8 @@ async fn what_never_fits_is_said_before_and_after() {
             outside_windows: false,
             software_update: false,
         };
-        let preview = async |create: &DeploymentCreate| {
-            deployment_preview(&test.analyst(), &test.site, create).await.unwrap()
-        };
+        let preview =
+            async |create: &DeploymentCreate| deployment_preview(&test.analyst(), &test.site, create).await.unwrap();
         let seen = preview(&create).await;
         let said = &seen.forecast;
         assert_eq!((said.devices, said.free, said.never, said.later), (4, 1, 1, 0), "{said:?}");

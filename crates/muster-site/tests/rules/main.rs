@@ -23,6 +23,7 @@ mod discovery;
 mod enrolment;
 mod enterprise;
 mod fault;
+mod forecast;
 mod foreign;
 mod hardware;
 mod history;

@@ -319,6 +319,48 @@ pub async fn preview(conn: &mut AnyConnection, target: Target) -> Result<(u64, V
     Ok((column::unsigned(count), naming.fetch_all(conn).await?))
 }
 
+/// A device that may have to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The device.
+    pub id: DeviceId,
+    /// Its number.
+    pub resource_id: i64,
+    /// Its host name.
+    pub name: String,
+}
+
+fn candidate(row: &AnyRow) -> Result<Candidate, StoreError> {
+    Ok(Candidate { id: parsed(row, "id")?, resource_id: row.try_get("resource_id")?, name: row.try_get("name")? })
+}
+
+/// The active devices of a target, by name.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn candidates(conn: &mut AnyConnection, target: Target) -> Result<Vec<Candidate>, StoreError> {
+    let statement = "SELECT d.id, d.resource_id, d.name FROM device d WHERE d.state = 'active' AND ($1 = '' OR d.id = $1) \
+         AND ($2 = '' OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = $2 AND m.resource_id = d.resource_id)) ORDER BY d.name, d.id";
+    let (device, collection) = columns(target);
+    let query = sqlx::query(statement).bind(device.unwrap_or_default()).bind(collection.unwrap_or_default());
+    query.fetch_all(conn).await?.iter().map(candidate).collect()
+}
+
+/// States of a deployment on a device on which it did not begin.
+pub const OPEN: &[&str] = &["targeted", "waiting", "downloading"];
+
+/// The active devices on which a deployment did not begin yet, by name.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn open(conn: &mut AnyConnection, id: DeploymentId) -> Result<Vec<Candidate>, StoreError> {
+    let statement = "SELECT d.id, d.resource_id, d.name FROM deployment_device t JOIN device d ON d.id = t.device \
+         WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' \
+         AND t.state NOT IN ('installing', 'succeeded', 'failed') ORDER BY d.name, d.id";
+    sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?.iter().map(candidate).collect()
+}
+
 fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
     let exit_code: Option<i64> = row.try_get("exit_code")?;
     Ok(DeviceDeployment {

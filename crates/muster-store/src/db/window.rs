@@ -11,6 +11,7 @@ use muster_model::{
     window::MaintenanceWindow,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
+use std::collections::HashMap;
 
 /// A stored window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,4 +138,36 @@ pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec
          WHERE d.id = $1 ORDER BY w.collection, w.name, w.id"
     ));
     query.bind(device.to_string()).fetch_all(conn).await?.iter().map(window).collect()
+}
+
+/// Every window of the site, by collection and id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn all(conn: &mut AnyConnection) -> Result<Vec<WindowRow>, StoreError> {
+    let rows = sqlx::query(select!("ORDER BY w.collection, w.id")).fetch_all(conn).await?;
+    rows.iter().map(window).collect()
+}
+
+/// Who is in the collections that have windows: numbers of devices, each with its collections in a fixed order.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn memberships(conn: &mut AnyConnection) -> Result<Vec<(i64, CollectionId)>, StoreError> {
+    let statement = "SELECT resource_id, collection FROM collection_member \
+         WHERE collection IN (SELECT collection FROM maintenance_window) ORDER BY resource_id, collection";
+    let rows = sqlx::query(statement).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((row.try_get("resource_id")?, parsed(row, "collection")?))).collect()
+}
+
+/// By how many minutes the clocks of those devices are ahead of UTC, as their inventories said last.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn offsets(conn: &mut AnyConnection) -> Result<HashMap<i64, i64>, StoreError> {
+    let statement = "SELECT ResourceID AS resource_id, CurrentTimeZone0 AS minutes FROM v_GS_OPERATING_SYSTEM \
+         WHERE CurrentTimeZone0 IS NOT NULL AND ResourceID IN (SELECT m.resource_id FROM collection_member m \
+         WHERE m.collection IN (SELECT collection FROM maintenance_window))";
+    let rows = sqlx::query(statement).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok((row.try_get("resource_id")?, row.try_get("minutes")?))).collect()
 }

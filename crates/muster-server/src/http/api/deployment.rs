@@ -9,7 +9,7 @@ use crate::http::{
 use axum::{extract::State, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, PageQuery},
+    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, PageQuery},
     id::DeploymentId,
     status::DeploymentState,
 };
@@ -62,6 +62,12 @@ pub(super) fn routes() -> Vec<Route> {
             .about("deployment_devices", "Where a deployment stands on each of its devices.")
             .query::<DeploymentDeviceQuery>()
             .gives_page::<DeviceDeployment>(),
+        Route::get("/api/v1/deployments/{id}/forecast", Access::See, forecast)
+            .about(
+                "deployment_forecast",
+                "When the devices on which it did not begin can begin, by their maintenance windows.",
+            )
+            .gives::<Forecast>(),
     ]
 }
 
@@ -110,6 +116,14 @@ async fn delete(
 ) -> Result<Response, Refusal> {
     muster_site::deployment_delete(&ctx, &app.site, id).await?;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn forecast(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<DeploymentId>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::deployment_forecast(&ctx, &app.site, id).await?))
 }
 
 async fn devices(
