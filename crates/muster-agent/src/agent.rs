@@ -97,7 +97,7 @@ pub struct Agent {
     pub inventory_wanted: Notify,
     /// Told when the site has to be asked what time it is.
     pub(crate) time_wanted: Notify,
-    window_time: WindowTime,
+    pub(crate) window_time: WindowTime,
     clock_is_wrong: AtomicBool,
 }
 

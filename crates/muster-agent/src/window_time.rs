@@ -3,7 +3,10 @@
 
 use muster_model::time::{MINUTE, SECOND, UnixMillis};
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -13,7 +16,7 @@ pub const APART: i64 = 5 * MINUTE;
 
 /// What is known of this machine's clock.
 #[derive(Debug, Default)]
-pub struct WindowTime(Mutex<Option<Compared>>);
+pub struct WindowTime(Mutex<Option<Compared>>, AtomicBool);
 
 /// The last comparison with the site's clock, by this process.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,17 @@ pub enum Believed {
 }
 
 impl WindowTime {
+    /// The site was asked, whatever came of it.
+    pub fn asked(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the site was asked since this process started. Before that no window is opened: a machine may have started with a wrong clock.
+    #[must_use]
+    pub fn was_asked(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
     /// The site's clock was seen; this machine's said `said` and was so many seconds ahead of it.
     pub fn compared(&self, at: Instant, said: UnixMillis, ahead_seconds: i64) {
         let ahead = ahead_seconds.saturating_mul(SECOND);

@@ -38,6 +38,9 @@ const AGAIN: i64 = HOUR;
 /// How long to wait for content when the site is away or the connection broke.
 const AWAY: i64 = 5 * SECOND;
 
+/// How long to wait for the first answer of the site, where windows hold: it says what time it is.
+const SOON: i64 = 100;
+
 /// What is tried next, and when.
 type Next = Option<UnixMillis>;
 
@@ -104,6 +107,9 @@ fn in_order(policy: &Policy) -> Vec<&Deployment> {
 /// Everything whose time has come, one after the other. Returns when something is to be done next.
 async fn evaluate(round: &Round<'_>) -> Next {
     let (agent, policy) = (round.agent, round.policy);
+    if !policy.windows().is_empty() && !agent.window_time.was_asked() {
+        return Some(agent.clock.now().plus(SOON));
+    }
     let assigned: Vec<_> = policy.deployments().iter().map(|d| d.policy().deployment).collect();
     if let Err(error) = agent.store.keep_deployments(&assigned) {
         tracing::warn!(%error, "deployments that are gone could not be forgotten");

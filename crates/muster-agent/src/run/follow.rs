@@ -61,6 +61,7 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
     let mut unproven = None;
     loop {
         let refreshed = follower.refresh().await;
+        agent.window_time.asked();
         if let Err(error) = identity::store_statuses(&agent.directory, &agent.site.statuses) {
             tracing::warn!(%error, "the status of the server could not be kept");
         }

@@ -25,11 +25,19 @@ fn window(from: UnixMillis, minutes: u32) -> MaintenanceWindow {
     MaintenanceWindow { name, kind: WindowKind::General, start, every: DAILY, minutes, utc: true }
 }
 
+/// Sets the clock of the machine, and that of the site, which is right.
+fn set(site: &Site, machine: &Machine, now: UnixMillis) {
+    machine.clock.set(now);
+    site.state().date = Some(now);
+}
+
 /// A machine whose clock the test sets, and its site.
 async fn enrolled() -> (Arc<Site>, Machine) {
     let (site, mut machine) = (Site::start().await, Machine::new());
     machine.clock = Clock::at(now());
     machine.enrol(&site).await;
+    let now = machine.clock.now();
+    set(&site, &machine, now);
     (site, machine)
 }
 
@@ -107,7 +115,7 @@ async fn a_closed_window_keeps_a_deployment_waiting_and_its_opening_lets_it_run(
 
     // Ten minutes before its end the short one fits to the second, the long one waits for the next day.
     let late = opens.plus(45 * MINUTE);
-    machine.clock.set(late);
+    set(&site, &machine, late);
     let running = machine.run();
     let steps = site.wait_end(first.deployment).await;
     assert_eq!(states(&steps), [State::Downloading, State::Waiting, State::Installing, State::Succeeded]);
@@ -119,7 +127,7 @@ async fn a_closed_window_keeps_a_deployment_waiting_and_its_opening_lets_it_run(
     assert_eq!((until.waits, until.starts), (Some(WaitReason::Window), Some(opens.plus(DAY))));
     running.stop().await;
 
-    machine.clock.set(opens.plus(DAY));
+    set(&site, &machine, opens.plus(DAY));
     let running = machine.run();
     assert_eq!(site.wait_end(second.deployment).await.last().unwrap().state, State::Succeeded);
     running.stop().await;
@@ -145,7 +153,7 @@ async fn a_window_is_in_the_local_time_of_the_machine_and_the_shortest_comes_fir
     waiting(&site, policy(2).deployment, WaitReason::Window).await;
     running.stop().await;
     assert!(!machine.place("order-long").exists() && !machine.place("order-short").exists());
-    machine.clock.set(opens);
+    set(&site, &machine, opens);
     let running = machine.run();
     site.wait_end(policy(1).deployment).await;
     running.stop().await;
@@ -166,19 +174,27 @@ async fn a_clock_that_goes_back_opens_no_window_again() {
     let (site, machine) = enrolled().await;
     let opens = WallTime::of_utc(now()).as_utc();
     let (one, two) = (app(&site, &machine, "one", 60), app(&site, &machine, "two", 60));
-    machine.clock.set(opens.plus(50 * MINUTE));
+    set(&site, &machine, opens.plus(50 * MINUTE));
     assign(&site, &[window(opens, 60)], &[(policy(1), &one)]);
     let running = machine.run();
     assert_eq!(site.wait_end(policy(1).deployment).await.last().unwrap().state, State::Succeeded);
     running.stop().await;
     // In truth the window is closed by now; the clock says that it has just opened.
+    site.state().date = Some(opens.plus(70 * MINUTE));
     machine.clock.set(opens.plus(MINUTE));
     assign(&site, &[window(opens, 60)], &[(policy(1), &one), (policy(2), &two)]);
     let running = machine.run();
     waiting(&site, policy(2).deployment, WaitReason::Clock).await;
     running.stop().await;
     assert!(!machine.place("two").exists());
-    machine.clock.set(opens.plus(DAY + MINUTE));
+    // Nor when the site is away and says nothing: the client used a later time already.
+    site.state().mischief.away = true;
+    let running = machine.run();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    running.stop().await;
+    site.state().mischief.away = false;
+    assert!(!machine.place("two").exists());
+    set(&site, &machine, opens.plus(DAY + MINUTE));
     let running = machine.run();
     assert_eq!(site.wait_end(policy(2).deployment).await.last().unwrap().state, State::Succeeded);
     running.stop().await;

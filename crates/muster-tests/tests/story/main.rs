@@ -28,4 +28,3 @@ mod secrets;
 mod silence;
 mod swtpm;
 mod trust;
-mod window;

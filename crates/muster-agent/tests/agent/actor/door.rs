@@ -51,7 +51,7 @@ async fn answer(site: Arc<Site>, door: Door, request: Request<Incoming>) -> Resu
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = head.uri.path().to_owned();
-    let answer = match (door, head.method, path.as_str()) {
+    let mut answer = match (door, head.method, path.as_str()) {
         (Door::Enrol, Method::GET, "/enrol/v1/trust-bundle")
         | (Door::ManagementPoint, Method::GET, "/mp/v1/trust-bundle") => {
             whole(StatusCode::OK, "application/cose", site.state().bundle.clone())
@@ -75,6 +75,11 @@ async fn answer(site: Arc<Site>, door: Door, request: Request<Incoming>) -> Resu
         }
         _ => refuse(Code::NotFound, None),
     };
+    // Without it, the server's own date is the real one.
+    if let Some(date) = site.state().date {
+        let date = jiff::Timestamp::from_millisecond(date.0).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        answer.headers_mut().insert(header::DATE, date.parse().unwrap());
+    }
     site.tell();
     Ok(answer)
 }

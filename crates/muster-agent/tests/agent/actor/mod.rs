@@ -68,6 +68,8 @@ pub(crate) struct Mischief {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) mischief: Mischief,
+    /// What the site says that it is by its clock.
+    pub(crate) date: Option<UnixMillis>,
     /// Device key of the request, and whether it is approved.
     pub(crate) request: Option<(PublicKey, bool)>,
     pub(crate) used_secrets: HashMap<String, PublicKey>,
