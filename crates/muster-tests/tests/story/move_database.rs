@@ -68,6 +68,16 @@ async fn a_site_moves_to_postgresql_and_its_device_goes_on() {
     let classes = site.muster(&["class", "show", "DESK", "--json"]).await.json();
     assert_eq!(classes["version"], 1);
     let members = site.muster(&["collection", "members", &collection, "--json"]).await.json();
+    // The device is asked about by its id, and by the number of its resource.
+    for word in [device.as_str(), "16777217"] {
+        let said = site.muster(&["collection", "explain", &collection, word, "--json"]).await.json();
+        assert_eq!(
+            (&said["member"], &said["resource"], &said["device"]),
+            (&true.into(), &16_777_217.into(), &device.clone().into())
+        );
+    }
+    let nobody = site.muster(&["collection", "explain", &collection, "16777999"]).await;
+    assert_ne!(nobody.code, Some(0));
     assert_eq!(members["total"], 1, "{members}");
     // Something new goes through all of it: a deployment that ends on the device, and the log that goes on where it was.
     let hash = crate::loop_closes::added(&site, "moved", "/usr/bin/install").await;
