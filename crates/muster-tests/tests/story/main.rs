@@ -28,3 +28,4 @@ mod secrets;
 mod silence;
 mod swtpm;
 mod trust;
+mod window;
