@@ -3,6 +3,11 @@
 
 use super::{Dialect, StoreError};
 use sqlx::{AnyConnection, Connection as _, PgConnection};
+use std::time::Duration;
+
+/// How often a lock is asked for, and how long between: PostgreSQL hears a moment later that a program has ended which held it.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Held by whoever changes the schema, until the end of that transaction.
 pub(super) const MIGRATION: i64 = 0x006d_7573_7465_7201;
@@ -65,7 +70,14 @@ pub(super) async fn share(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
 /// Asks before a pool does: a pool would try for half a minute, and then say only that it took too long.
 pub(super) async fn ask(url: &str) -> Result<(), StoreError> {
     let mut conn = AnyConnection::connect(url).await?;
-    let shared = share(&mut conn).await;
+    let mut shared = share(&mut conn).await;
+    for _ in 1..TRIES {
+        if !matches!(shared, Err(sqlx::Error::Configuration(_))) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        shared = share(&mut conn).await;
+    }
     conn.close().await?;
     match shared {
         Err(sqlx::Error::Configuration(_)) => Err(in_use()),
@@ -75,5 +87,15 @@ pub(super) async fn ask(url: &str) -> Result<(), StoreError> {
 
 /// Takes the site alone, as long as the connection lives; `false`: somebody works on it.
 pub(super) async fn alone(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    for _ in 1..TRIES {
+        if try_alone(conn).await? {
+            return Ok(true);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    try_alone(conn).await
+}
+
+async fn try_alone(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(USE).persistent(false).fetch_one(conn).await?)
 }
