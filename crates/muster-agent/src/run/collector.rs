@@ -90,7 +90,10 @@ async fn run(
         Ok((workplace, output))
     };
     let (workplace, mut output) = fresh().map_err(failed)?;
-    let mark = format!("{id} {}", agent.runs.path().display());
+    // Not that of the installation: what that left running is the application, and goes on.
+    let mark = format!("{place} {}", agent.runs.path().display());
+    // One that was running when the agent ended is not waited for.
+    process::end_everything(&mark, None);
     let text = out(agent, application, collector, &workplace, &mut output, &mark).await;
     // What it left running could change what the next one of its user says.
     process::end_everything(&mark, None);

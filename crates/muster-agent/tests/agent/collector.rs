@@ -152,6 +152,22 @@ async fn a_collector_runs_as_nobody_else_when_its_user_is_not_there_and_leaves_n
 }
 
 #[tokio::test]
+async fn what_the_installation_left_running_outlives_the_collector() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    // As an installer that starts its service by itself.
+    let lines = r#"case "$1" in
+        *installed) setsid sleep 300 >/dev/null 2>&1 & echo $! >"$1" ;;
+        *) echo '[{"Name": "one"}]' ;;
+        esac"#;
+    heard_of(&site, &machine, &collecting(&site, &machine, lines, 30)).await.unwrap();
+    let service = std::fs::read_to_string(machine.place("installed")).unwrap();
+    let command = std::fs::read_to_string(format!("/proc/{}/cmdline", service.trim())).unwrap_or_default();
+    let ended = std::process::Command::new("kill").arg(service.trim()).status().unwrap();
+    assert!(command.contains("sleep") && ended.success(), "{service} is gone");
+}
+
+#[tokio::test]
 async fn a_signed_collector_says_rows_of_its_class() {
     let rows = heard(r#"echo '[{"Name": "front", "Slots": 4}, {"Name": "back"}]'"#, 30).await.unwrap();
     let row = |name: &str| Row::from([("Name".to_owned(), Value::Text(name.to_owned()))]);
