@@ -53,7 +53,9 @@ impl Server {
         let bin =
             std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok).map(|dir| dir.path().join("bin"));
         let bin = bin.filter(|bin| bin.join("initdb").exists()).max()?;
-        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        // It is stopped and started again: below the range from which clients get their ports, nobody takes its place meanwhile.
+        let first = 16_000 + u16::try_from(std::process::id() % 1_000).ok()?;
+        let port = (first..18_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())?;
         let home = TempDir::new().expect("a temporary directory");
         std::fs::create_dir(home.path().join("small")).expect("a directory");
         let mut server = Self { home, bin, port, small, child: None };

@@ -1,12 +1,11 @@
 //! A site of its own for each story: the programs are built once, started on free ports, and stopped by their handles.
 
-use crate::clock::FakeClock;
+use crate::{clock::FakeClock, ports::free_ports};
 use muster_cli::{CliError, Client, profile::ProfileDir, watch};
 use muster_model::{profile::PROFILE_FILE, time::UnixMillis};
 use serde_json::Value;
 use std::{
     future::Future,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::OnceLock,
@@ -435,12 +434,6 @@ impl Site {
         let found = watch::until(&client, Some(PATIENCE), what, || look(&client)).await;
         found.unwrap_or_else(|error| panic!("{error}\nmusterd: {}\nagent: {}", self.log("musterd"), self.log("agent")))
     }
-}
-
-/// Ports that are free now.
-fn free_ports() -> [u16; 4] {
-    let held = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// Runs a program to its end.

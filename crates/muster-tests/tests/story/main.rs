@@ -19,6 +19,7 @@ mod kills;
 mod location;
 mod loop_closes;
 mod move_database;
+mod ports;
 mod reference;
 mod refusals;
 mod revocation;
