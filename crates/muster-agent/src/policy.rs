@@ -10,7 +10,7 @@ use muster_model::{
         PolicyRefusal, Recipient, WindowPolicy,
     },
     secret::SealedSecret,
-    time::{DAY, HOUR, MINUTE, UnixMillis},
+    time::{DAY, UnixMillis},
     window::MaintenanceWindow,
 };
 use muster_trust::{
@@ -248,7 +248,7 @@ pub fn assemble(
         Ok(Deployment { policy, application })
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
-    let settings = bounded(settings.unwrap_or_default());
+    let settings = settings.unwrap_or_default().bounded();
     Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, location, windows, deployments, secrets })
 }
 
@@ -283,17 +283,6 @@ fn believe_secret(object: &[u8], bundle: &TrustBundle, assignment: &Assignment) 
         tracing::warn!(device = %secret.binding.device, "the policy lists a secret for another device");
     }
     ours.then_some(secret)
-}
-
-/// A site that is taken over must not make its clients come every millisecond, or never again.
-fn bounded(settings: ClientSettings) -> ClientSettings {
-    ClientSettings {
-        policy_poll: settings.policy_poll.clamp(MINUTE, DAY),
-        inventory: settings.inventory.clamp(HOUR, 90 * DAY),
-        heartbeat: settings.heartbeat.clamp(HOUR, 30 * DAY),
-        // What is wrong or too much is not looked for.
-        software: settings.software.filter(|scan| scan.check().is_ok()),
-    }
 }
 
 /// Keeps a policy: the bodies first, then the assignment, which makes it the one in force; then what is no longer named goes.

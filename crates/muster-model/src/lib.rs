@@ -22,6 +22,7 @@ pub mod profile;
 pub mod report;
 pub mod schedule;
 pub mod secret;
+pub mod settings;
 pub mod status;
 pub mod time;
 pub mod title;

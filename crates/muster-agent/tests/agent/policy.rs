@@ -189,7 +189,13 @@ async fn bodies_are_taken_only_with_the_bytes_that_were_signed() {
     // A site that is taken over must not drown its clients in polls, or silence them.
     let scan: SoftwareScan =
         serde_json::from_str(r#"{"paths": [{"path": "/", "names": ["*"]}], "seconds": 4000000000}"#).unwrap();
-    let wild = ClientSettings { policy_poll: 1, inventory: 0, heartbeat: i64::MAX, software: Some(scan) };
+    let wild = ClientSettings {
+        policy_poll: 1,
+        inventory: 0,
+        heartbeat: i64::MAX,
+        software: Some(scan),
+        ..Default::default()
+    };
     site.assign(vec![site.body(BodyKind::Settings, settings(&wild))]);
     client.follower.refresh().await.unwrap();
     let bounded = client.follower.publish.borrow().clone().unwrap().settings().clone();

@@ -130,7 +130,7 @@ pub(crate) async fn settings_update(visit: Visit, Fields(fields): Fields<Setting
         policy_poll: length(fields.policy_poll, &fields.policy_poll_unit),
         inventory: length(fields.inventory, &fields.inventory_unit),
         heartbeat: length(fields.heartbeat, &fields.heartbeat_unit),
-        software: before.software,
+        ..before
     };
     match muster_site::settings_update(&visit.ctx, visit.site(), settings.clone()).await {
         Ok(_) => Ok(go_done("/settings", Done::SettingsSaved)),
