@@ -18,7 +18,7 @@ use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 /// A row that may be new to the site.
@@ -54,28 +54,44 @@ pub async fn intern(tx: &mut Tx, class: &Class, rows: &[NewRow<'_>]) -> Result<H
         let hashes = json_texts(rows.iter().map(|row| row.hash));
         let new = column::to_json(&rows);
         sqlx::query(of(dialect, class, Statement::Intern)).bind(new).execute(tx.conn()).await?;
-        for row in sqlx::query(of(dialect, class, Statement::Ids)).bind(hashes).fetch_all(tx.conn()).await? {
-            ids.insert(row.try_get("row_hash")?, row.try_get("row_id")?);
+        let found: String =
+            sqlx::query_scalar(of(dialect, class, Statement::Ids)).bind(hashes).fetch_one(tx.conn()).await?;
+        for (id, hash) in pairs(&found) {
+            ids.insert(hash.to_owned(), id);
         }
     }
     Ok(ids)
 }
 
-/// Ids and keys of those of a device's rows, `own`, that have one of these keys; perhaps of others too. Few devices have most keys, and
-/// some every device has, each with a row of its own: of these its own rows are asked.
+/// What a statement has put into one text: a row that comes by itself costs many times as much as what is in it.
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (i64, &str)> {
+    let mut words = text.split_ascii_whitespace();
+    std::iter::from_fn(move || Some((words.next()?, words.next()?)))
+        .filter_map(|(id, word)| Some((id.parse().ok()?, word)))
+}
+
+/// Ids and keys of those rows of some devices, `own`, that have one of these keys; perhaps of others too. Few devices have most keys, and
+/// some every device has, each with a row of its own: of these their own rows are asked.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn with_keys(tx: &mut Tx, class: &Class, keys: &[i64], own: &[i64]) -> Result<Vec<(i64, i64)>, StoreError> {
-    let most = 2 * own.len() + 100;
+pub async fn with_keys(
+    tx: &mut Tx,
+    class: &Class,
+    keys: &[i64],
+    own: &[&[i64]],
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    let most = 2 * own.iter().map(|own| own.len()).sum::<usize>() + 100;
     let statement = of(tx.dialect(), class, Statement::WithKeys);
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
-    let mut rows = sqlx::query(statement).bind(column::to_json(&keys)).bind(limit).fetch_all(tx.conn()).await?;
-    if rows.len() >= most {
+    let query = sqlx::query_scalar(statement).bind(column::to_json(&keys)).bind(limit);
+    let mut found: String = query.fetch_one(tx.conn()).await?;
+    if pairs(&found).count() >= most {
+        let own: BTreeSet<i64> = own.iter().copied().flatten().copied().collect();
         let statement = of(tx.dialect(), class, Statement::Keys);
-        rows = sqlx::query(statement).bind(column::to_json(&own)).fetch_all(tx.conn()).await?;
+        found = sqlx::query_scalar(statement).bind(column::to_json(&own)).fetch_one(tx.conn()).await?;
     }
-    rows.iter().map(|row| Ok((row.try_get("row_id")?, row.try_get("row_key")?))).collect()
+    Ok(pairs(&found).filter_map(|(id, key)| Some((id, key.parse().ok()?))).collect())
 }
 
 /// A section as it is stored.

@@ -4,7 +4,7 @@ use super::{
     Dialect, StoreError, Tx,
     bulk::Bulk,
     column::{self, parsed},
-    inventory::{inventory_row, of},
+    inventory::{inventory_row, of, pairs},
     inventory_schema::Statement,
 };
 use muster_model::{
@@ -184,9 +184,9 @@ pub async fn keys(
     class: &Class,
     ids: &[i64],
 ) -> Result<HashMap<i64, i64>, StoreError> {
-    let query = sqlx::query(of(dialect, class, Statement::Keys)).persistent(false);
-    let rows = query.bind(column::to_json(&ids)).fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((row.try_get("row_id")?, row.try_get("row_key")?))).collect()
+    let query = sqlx::query_scalar(of(dialect, class, Statement::Keys)).persistent(false);
+    let found: String = query.bind(column::to_json(&ids)).fetch_one(conn).await?;
+    Ok(pairs(&found).filter_map(|(id, key)| Some((id, key.parse().ok()?))).collect())
 }
 
 /// A page of these rows with their ids, in the order of their key.

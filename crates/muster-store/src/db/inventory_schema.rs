@@ -17,9 +17,9 @@ use std::{
 pub(super) enum Statement {
     /// Adds the rows of the JSON array `$1` that are not there yet: `[{"h": hash, "k": key, "r": row}]`.
     Intern,
-    /// Ids of the rows with the hashes of the JSON array `$1`.
+    /// Ids of the rows with the hashes of the JSON array `$1`, each with its hash, as one text.
     Ids,
-    /// Ids of rows with the keys of the JSON array `$1`, at most `$2`.
+    /// Ids of rows with the keys of the JSON array `$1`, at most `$2`, each with its key, as one text.
     WithKeys,
     /// A page of the rows of device `$1`, in the order of their key: limit `$2`, offset `$3`.
     Rows,
@@ -27,7 +27,7 @@ pub(super) enum Statement {
     After,
     /// Removes the rows with the ids of the JSON array `$1`.
     Remove,
-    /// Keys of the rows with the ids of the JSON array `$1`.
+    /// The rows with the ids of the JSON array `$1`, each with its key, as one text.
     Keys,
     /// A page of the rows with the ids of the JSON array `$1`, in the order of their key: limit `$2`, offset `$3`.
     RowsOf,
@@ -165,10 +165,14 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
                  ON CONFLICT (row_hash) DO NOTHING"
             )
         }
-        Statement::Ids => format!("SELECT row_id, row_hash FROM {table} WHERE row_hash IN {}", texts(dialect)),
-        Statement::WithKeys => {
-            format!("SELECT row_id, row_key FROM {table} WHERE row_key IN {} LIMIT $2", integers(dialect))
+        Statement::Ids => {
+            format!("SELECT {} FROM {table} WHERE row_hash IN {}", pairs(dialect, "row_hash"), texts(dialect))
         }
+        Statement::WithKeys => format!(
+            "SELECT {} FROM (SELECT row_id, row_key FROM {table} WHERE row_key IN {} LIMIT $2) AS r",
+            pairs(dialect, "row_key"),
+            integers(dialect)
+        ),
         Statement::Rows => format!(
             "SELECT r.row_id{} FROM device_section s CROSS JOIN {} JOIN {table} r \
              ON r.row_id = CAST(e.value AS BIGINT) WHERE s.device = $1 AND s.class = '{}' \
@@ -180,7 +184,9 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
         ),
         Statement::After => format!("SELECT row_id FROM {table} WHERE row_id > $1 ORDER BY row_id LIMIT $2"),
         Statement::Remove => format!("DELETE FROM {table} WHERE row_id IN {}", integers(dialect)),
-        Statement::Keys => format!("SELECT row_id, row_key FROM {table} WHERE row_id IN {}", integers(dialect)),
+        Statement::Keys => {
+            format!("SELECT {} FROM {table} WHERE row_id IN {}", pairs(dialect, "row_key"), integers(dialect))
+        }
         Statement::RowsOf => format!(
             "SELECT r.row_id{} FROM {table} r WHERE r.row_id IN {} ORDER BY r.\"{}\", r.row_id LIMIT $2 OFFSET $3",
             columns(class),
@@ -199,6 +205,15 @@ fn written(dialect: Dialect, class: &Class, statement: Statement) -> String {
             name = class.name,
         ),
     }
+}
+
+/// Ids, each with another column, as one text: `1 a 2 b`.
+fn pairs(dialect: Dialect, column: &str) -> String {
+    let gathered = match dialect {
+        Dialect::Sqlite => "group_concat",
+        Dialect::Postgres => "string_agg",
+    };
+    format!("COALESCE({gathered}(row_id || ' ' || {column}, ' '), '')")
 }
 
 fn columns(class: &Class) -> String {

@@ -175,38 +175,54 @@ async fn load<'a>(tx: &mut Tx, incoming: &[Incoming<'a>]) -> Result<States<'a>, 
 /// By class and key: the ids of rows that a difference may replace or remove.
 type Replaced<'a> = HashMap<&'a str, HashMap<i64, Vec<i64>>>;
 
+/// What a difference asks about: of full inventories, which are the most of what is stored, nothing is looked up.
+#[derive(Default)]
+struct Asked<'a> {
+    class: Option<&'a Class>,
+    keys: BTreeSet<i64>,
+    devices: BTreeSet<DeviceId>,
+}
+
 async fn replaced<'a>(
     tx: &mut Tx,
     incoming: &[Incoming<'a>],
     ids: &Ids<'a>,
     states: &States<'a>,
 ) -> Result<Replaced<'a>, SiteError> {
-    let mut keys: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-    // What the devices have, and what they get in these messages: a difference may be to one that came just before it.
-    let mut own: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-    let mut replaced = Replaced::new();
-    let mut classes: BTreeMap<&str, &Class> = BTreeMap::new();
-    for message in incoming.iter().filter(|message| !message.again) {
-        for section in &message.report.sections {
-            let name = section.class.name.as_str();
-            let (Change::Full(rows) | Change::Delta { upsert: rows, .. }) = &section.change;
-            for row in rows {
-                if let Some(id) = id_of(row, ids.get(name)) {
-                    replaced.entry(name).or_default().entry(row.key()).or_default().push(id);
-                }
+    let mut asked: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+    let new = || incoming.iter().filter(|message| !message.again);
+    let sections = || new().flat_map(|message| message.report.sections.iter().map(|section| (message.device, section)));
+    for (device, section) in sections() {
+        if let Change::Delta { upsert, remove, .. } = &section.change {
+            let asked = asked.entry(section.class.name.as_str()).or_default();
+            if asked.class.is_none_or(|class| class.version < section.class.version) {
+                asked.class = Some(&section.class);
             }
-            if let Change::Delta { upsert, remove, .. } = &section.change {
-                keys.entry(name).or_default().extend(upsert.iter().map(RowRef::key).chain(remove.iter().copied()));
-                newer(&mut classes, &section.class);
-            }
-            let state = states.get(&(message.device, name));
-            own.entry(name).or_default().extend(state.into_iter().flat_map(|state| &state.ids));
+            asked.keys.extend(upsert.iter().map(RowRef::key).chain(remove.iter().copied()));
+            asked.devices.insert(device);
         }
     }
-    for (name, class) in classes {
-        let keys: Vec<i64> = keys.remove(name).unwrap_or_default().into_iter().collect();
+    let mut replaced = Replaced::new();
+    // A difference may be to a state that came just before it.
+    for (device, section) in sections() {
+        let name = section.class.name.as_str();
+        if !asked.get(name).is_some_and(|asked| asked.devices.contains(&device)) {
+            continue;
+        }
+        let (Change::Full(rows) | Change::Delta { upsert: rows, .. }) = &section.change;
         let of_class = replaced.entry(name).or_default();
-        let own: Vec<i64> = own.remove(name).unwrap_or_default().into_iter().collect();
+        for row in rows {
+            if let Some(id) = id_of(row, ids.get(name)) {
+                of_class.entry(row.key()).or_default().push(id);
+            }
+        }
+    }
+    for (name, asked) in &asked {
+        let Some(class) = asked.class else { continue };
+        let own = asked.devices.iter().filter_map(|device| states.get(&(*device, *name)));
+        let own: Vec<&[i64]> = own.map(|state| state.ids.as_slice()).collect();
+        let keys: Vec<i64> = asked.keys.iter().copied().collect();
+        let of_class = replaced.entry(name).or_default();
         for (id, key) in inventory::with_keys(tx, class, &keys, &own).await? {
             of_class.entry(key).or_default().push(id);
         }

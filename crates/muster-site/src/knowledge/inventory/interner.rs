@@ -86,8 +86,11 @@ impl Interner {
     #[must_use]
     pub(crate) fn get(&self, keys: &[TextKey]) -> (Vec<Option<Known>>, Arc<str>) {
         let mut inner = self.inner();
-        let known = keys.iter().map(|key| inner.rows.get(key).copied()).collect();
-        (known, inner.sweeps.clone())
+        // Which row was used last matters only where one has to go, and to keep it up costs as much as to find the row.
+        let all_fit = inner.rows.len() < ROWS.get();
+        let rows = &mut inner.rows;
+        let known = |key| if all_fit { rows.peek(key) } else { rows.get(key) }.copied();
+        (keys.iter().map(known).collect(), inner.sweeps.clone())
     }
 
     /// Keeps rows that were committed, as of that sweep.

@@ -121,9 +121,38 @@ fn ranges(devices: &RoaringBitmap) -> Vec<(i64, i64)> {
     ranges.into_iter().map(|(from, to)| (i64::from(from), i64::from(to))).collect()
 }
 
-/// The ids of a JSON list of whole numbers.
+/// The ids of a JSON list of whole numbers: of a hundred thousand devices with as many rows each that is most of the reading.
 fn ids(text: &str) -> impl Iterator<Item = i64> + '_ {
-    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
+    let mut bytes = text.bytes();
+    std::iter::from_fn(move || {
+        let digit = |byte: u8| byte.is_ascii_digit().then(|| i64::from(byte - b'0'));
+        let mut id = bytes.find_map(digit)?;
+        for digit in bytes.by_ref().map_while(digit) {
+            id = id.wrapping_mul(10).wrapping_add(digit);
+        }
+        Some(id)
+    })
+}
+
+/// The rows of one device, as far as the table has them; and ids of the others.
+struct Section {
+    device: u32,
+    slots: Vec<u32>,
+    unknown: Vec<i64>,
+}
+
+impl Section {
+    fn new(table: &Table, device: u32, text: &str) -> Self {
+        // An id and its comma are five bytes or more, except at the beginnings of tables.
+        let mut section = Self { device, slots: Vec::with_capacity(text.len() / 5), unknown: Vec::new() };
+        for id in ids(text) {
+            match table.by_id(id) {
+                Some(slot) => section.slots.push(slot),
+                None => section.unknown.push(id),
+            }
+        }
+        section
+    }
 }
 
 fn data(values: Values) -> Vec<Datum> {
@@ -231,8 +260,9 @@ impl Reader<'_> {
             }
             Of::Class(name) => {
                 let sections = facts::sections(self.conn, name, range).await?;
-                let unknown: BTreeSet<i64> =
-                    sections.iter().flat_map(|(_, text)| ids(text)).filter(|id| table.by_id(*id).is_none()).collect();
+                let section = |(device, text): &(i64, String)| Ok(Section::new(table, stored::number(*device)?, text));
+                let sections: Vec<Section> = sections.iter().map(section).collect::<Result<_, SiteError>>()?;
+                let unknown: BTreeSet<i64> = sections.iter().flat_map(|section| &section.unknown).copied().collect();
                 // Only rows that somebody has: of the past there are many more.
                 let unknown: Vec<i64> = unknown.into_iter().collect();
                 for some in unknown.chunks(ROWS) {
@@ -242,10 +272,10 @@ impl Reader<'_> {
                         return Ok(false);
                     }
                 }
-                for (device, text) in &sections {
-                    let device = stored::number(*device)?;
+                for Section { device, mut slots, unknown } in sections {
                     gone.remove(&device);
-                    table.set(device, ids(text).filter_map(|id| table.by_id(id)).collect());
+                    slots.extend(unknown.into_iter().filter_map(|id| table.by_id(id)));
+                    table.set(device, slots);
                 }
             }
         }
@@ -310,4 +340,18 @@ impl Room {
 fn attributes(class: &Class, names: &BTreeSet<String>) -> Vec<Attribute> {
     let is_wanted = |name: &&String| class.name == "SMS_R_System" || !leaf::is_one(name);
     names.iter().filter(is_wanted).filter_map(|name| class.attribute(name)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ids;
+
+    #[test]
+    fn ids_are_read_as_the_database_writes_them() {
+        let read = |text: &str| ids(text).collect::<Vec<_>>();
+        assert_eq!(read("[]"), [0_i64; 0]);
+        assert_eq!(read("[7]"), [7]);
+        assert_eq!(read("[1,22, 333,9223372036854775807]"), [1, 22, 333, i64::MAX]);
+        assert_eq!(read(""), [0_i64; 0]);
+    }
 }

@@ -268,7 +268,10 @@ impl Table {
         if before == slots {
             return;
         }
-        let now: HashSet<u32> = if before.is_empty() { HashSet::new() } else { slots.iter().copied().collect() };
+        if before.is_empty() {
+            return self.set_first(device, &slots);
+        }
+        let now: HashSet<u32> = slots.iter().copied().collect();
         let mut lost: Vec<u32> = Vec::new();
         for slot in before.iter().filter(|slot| !now.contains(slot)) {
             if let Some(devices) = self.devices.get_mut(*slot as usize)
@@ -303,6 +306,26 @@ impl Table {
             self.of.remove(&device);
         } else {
             self.of.insert(device, Packed::new(&slots));
+        }
+    }
+
+    /// The rows of a device that had none, sorted. While a table is filled, each comes after all others, and is put at the end.
+    fn set_first(&mut self, device: u32, slots: &[u32]) {
+        for slot in slots {
+            if let Some(devices) = self.devices.get_mut(*slot as usize) {
+                self.idle -= usize::from(devices.is_empty());
+                if devices.try_push(device).is_err() {
+                    devices.insert(device);
+                }
+            }
+            for kind in self.kinds.get(*slot as usize).into_iter().flatten() {
+                if let Some(sought) = self.sought.get_mut(*kind as usize) {
+                    sought.devices.insert(device);
+                }
+            }
+        }
+        if !slots.is_empty() {
+            self.of.insert(device, Packed::new(slots));
         }
     }
 
