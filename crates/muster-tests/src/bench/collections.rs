@@ -64,18 +64,29 @@ fn used() -> Duration {
     own.ticks.max(own.threads) + servers.sum::<Duration>()
 }
 
-struct Measured {
-    cpu: Duration,
-    wall: Duration,
+/// What some work took.
+pub struct Measured {
+    /// CPU time of this process and of the database's.
+    pub cpu: Duration,
+    /// Time on the wall.
+    pub wall: Duration,
 }
 
-async fn measured<T>(work: impl Future<Output = Result<T, FleetError>>) -> Result<(T, Measured), FleetError> {
+/// Does some work, and says what it took.
+///
+/// # Errors
+/// Those of the work.
+pub async fn measured<T>(work: impl Future<Output = Result<T, FleetError>>) -> Result<(T, Measured), FleetError> {
     let (before, begun) = (used(), Instant::now());
     let value = work.await?;
     Ok((value, Measured { cpu: used().saturating_sub(before), wall: begun.elapsed() }))
 }
 
-async fn settle(site: &Site) -> Result<(), FleetError> {
+/// Evaluates collections until nothing is to be evaluated.
+///
+/// # Errors
+/// When the site fails.
+pub async fn settle(site: &Site) -> Result<(), FleetError> {
     while collection_work(site, crate::fleet::clock::now()).await.map_err(broken)? {}
     Ok(())
 }

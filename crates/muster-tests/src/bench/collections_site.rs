@@ -30,7 +30,7 @@ use muster_store::{
     },
     transaction,
 };
-use muster_trust::sha256;
+use muster_trust::{PrivateKey, sha256};
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
@@ -54,6 +54,8 @@ pub struct Parts {
     content: PathBuf,
     root: Hash,
     keys: Arc<HeldKeys>,
+    /// The first administrator's key, which signs applications.
+    pub author: PrivateKey,
 }
 
 #[derive(Debug)]
@@ -82,8 +84,10 @@ pub async fn make(database: Option<&str>, scratch: &Path) -> Result<(Arc<Site>, 
     let new = new.map_err(broken)?;
     site_create(&Ctx::site(clock::now()), &store, &new).await.map_err(broken)?;
     store.close().await;
+    let author = new.admin_key.as_ref().ok_or_else(|| broken("no author"))?;
+    let author = PrivateKey::from_pkcs8(author.pkcs8()).map_err(broken)?;
     let root = new.root();
-    let parts = Parts { url, content: scratch.join("content"), root, keys: Arc::new(new.into_keys()) };
+    let parts = Parts { url, content: scratch.join("content"), root, keys: Arc::new(new.into_keys()), author };
     Ok((Arc::new(open(&parts).await?), parts))
 }
 
@@ -195,6 +199,14 @@ impl Fleet {
     /// # Errors
     /// When the database cannot be written.
     pub async fn load(store: &Store, devices: u64, seed: u64) -> Result<Self, FleetError> {
+        Self::enrol(store, devices, seed, true).await
+    }
+
+    /// Loads devices, with their inventory or without.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn enrol(store: &Store, devices: u64, seed: u64, inventory: bool) -> Result<Self, FleetError> {
         let fleet = Self { seed, ids: Mutex::default() };
         for from in (0..devices).step_by(usize::try_from(PIECE).unwrap_or(1)) {
             let numbers: Vec<u64> = (from..(from + PIECE).min(devices)).collect();
@@ -206,7 +218,9 @@ impl Fleet {
                 Ok(())
             });
             done.map_err(broken)?;
-            fleet.put(store, &numbers, 0, true).await.map_err(broken)?;
+            if inventory {
+                fleet.put(store, &numbers, 0, true).await.map_err(broken)?;
+            }
         }
         Ok(fleet)
     }

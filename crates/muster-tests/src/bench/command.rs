@@ -1,7 +1,7 @@
 //! The command line of `muster-bench`.
 
 use super::{
-    collections, flood, lists, live,
+    collections, deployments, flood, lists, live,
     process::Database,
     ratios::{self, Plan},
     report, role_limit, role_peer, size,
@@ -79,6 +79,19 @@ struct Collections {
 }
 
 #[derive(Debug, Args)]
+struct Deployments {
+    /// How many devices the site has.
+    #[arg(long, default_value_t = 100_000)]
+    devices: u64,
+    /// An empty PostgreSQL database (postgres://...). Default: SQLite.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Live {
     /// How many clients hold a live channel.
     #[arg(long, default_value_t = 15_000)]
@@ -146,6 +159,8 @@ enum Verb {
     Size(Size),
     /// Membership of collections: the index against SQL, whole and after one device changed.
     Collections(Collections),
+    /// A deployment to many devices: its what-if, and until each has its signed assignment.
+    Deployments(Deployments),
     /// How long a change takes to reach many live channels, and a block to close them.
     Live(Live),
     #[command(hide = true)]
@@ -215,6 +230,14 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
                 seed: asked.seed,
             };
             say(&report::table(&collections::run(&plan).await?));
+            Ok(())
+        }
+        Verb::Deployments(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            let plan = deployments::Plan { database: asked.database.as_deref(), scratch, devices: asked.devices };
+            say(&report::table(&deployments::run(&plan).await?));
             Ok(())
         }
         Verb::Lists(asked) => {

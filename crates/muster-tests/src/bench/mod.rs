@@ -6,6 +6,7 @@ pub mod collections;
 pub mod collections_site;
 pub mod command;
 pub mod cpu;
+pub mod deployments;
 pub mod flood;
 pub mod hold;
 pub mod host;
