@@ -140,6 +140,11 @@ pub struct Fleet {
     ids: Mutex<HashMap<Kind, i64>>,
 }
 
+/// What a row is stored by: a hash, as of every row.
+fn name(text: &str) -> String {
+    sha256(text.as_bytes()).to_string()
+}
+
 fn device_id(number: u64) -> DeviceId {
     DeviceId(Uuid::from_u128(u128::from(number) + 1))
 }
@@ -263,9 +268,9 @@ impl Fleet {
         let mut known = self.ids.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let new: BTreeSet<Kind> = kinds.iter().flatten().filter(|kind| !known.contains_key(kind)).copied().collect();
         let new: Vec<(Kind, String, Row)> =
-            new.into_iter().map(|kind| (kind, format!("{kind:?}"), software::row_of(kind))).collect();
+            new.into_iter().map(|kind| (kind, name(&format!("{kind:?}")), software::row_of(kind))).collect();
         let systems: Vec<(String, Row)> =
-            numbers.iter().map(|number| (format!("system {number}"), system(*number))).collect();
+            numbers.iter().map(|number| (name(&format!("system {number}")), system(*number))).collect();
         let done: Result<HashMap<Kind, i64>, StoreError> = transaction!(store, "bench", |tx| {
             let rows: Vec<NewRow<'_>> =
                 new.iter().map(|(kind, hash, row)| NewRow { hash, key: i64::from(kind.package), row }).collect();

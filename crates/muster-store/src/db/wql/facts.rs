@@ -112,8 +112,9 @@ pub async fn sections(
     class: &str,
     (from, to): (i64, i64),
 ) -> Result<Vec<(i64, String)>, StoreError> {
-    let statement = "SELECT d.resource_id, s.row_ids FROM device d JOIN device_section s ON s.device = d.id AND s.class = $1 \
-         WHERE d.resource_id >= $2 AND d.resource_id <= $3 AND d.state <> 'retired' ORDER BY d.resource_id";
+    // SQLite would begin with all sections of the class, for each piece anew.
+    let statement = "SELECT d.resource_id, s.row_ids FROM device d CROSS JOIN device_section s WHERE s.device = d.id \
+         AND s.class = $1 AND d.resource_id >= $2 AND d.resource_id <= $3 AND d.state <> 'retired' ORDER BY d.resource_id";
     Ok(sqlx::query_as(statement).bind(class.to_owned()).bind(from).bind(to).fetch_all(conn).await?)
 }
 
