@@ -3,6 +3,7 @@
 use crate::{
     clock::Clock,
     collect::Collector,
+    content::{Turn, rate::Rate},
     identity::{self, Identity, Stage},
     os::{DirectoryError, PrivateDirectory},
     site::{Site, SiteError},
@@ -83,6 +84,10 @@ pub struct Agent {
     pub policies: PrivateDirectory,
     /// Content by hash.
     pub cache: PrivateDirectory,
+    /// Whose turn it is to fetch content, and how fast it may come.
+    pub turn: Turn,
+    /// See [`Self::turn`].
+    pub rate: Rate,
     /// Directories of installations.
     pub runs: PrivateDirectory,
     /// Keys to which secrets are sealed.
@@ -116,6 +121,8 @@ impl Agent {
             limits: Limits::default(),
             policies: directory.directory("policy")?,
             cache: directory.directory("content")?,
+            turn: Turn::default(),
+            rate: Rate::default(),
             runs: directory.directory("run")?,
             sealing: directory.directory("sealing")?,
             site: Site::new(clock.clone(), key, identity, trust, identity::load_statuses(&directory))?,

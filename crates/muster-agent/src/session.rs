@@ -7,9 +7,10 @@ use crate::{
 use bytes::Bytes;
 use http::{StatusCode, header};
 use muster_model::{
+    chunk::ChunkRanges,
     enrol::{RenewAnswer, RenewRequest},
     id::Hash,
-    limits::Limits,
+    limits::{CHUNK_LIST_BYTES, Limits},
     report::ReportAnswer,
     time::UnixMillis,
 };
@@ -102,6 +103,26 @@ impl Session {
             (true, _) => return Err(HttpError::Malformed),
         };
         Ok((starts, Body::new(answer.into_body(), size.saturating_sub(starts))))
+    }
+
+    /// `GET /mp/v1/chunks/{hash}`: the chunk list of a content file.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn chunk_list(&mut self, hash: Hash) -> Result<Bytes, HttpError> {
+        Ok(self.connection.fetch(Ask::get(&format!("/mp/v1/chunks/{hash}")), CHUNK_LIST_BYTES).await?.2)
+    }
+
+    /// `POST /mp/v1/chunks/{hash}`: these parts of the file as its chunk list speaks of it, one behind the other.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn chunks(&mut self, hash: Hash, wanted: &ChunkRanges) -> Result<Body, HttpError> {
+        let body = serde_json::to_vec(wanted).map_err(|_| HttpError::Malformed)?;
+        let bytes = wanted.ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range.1));
+        let path = format!("/mp/v1/chunks/{hash}");
+        let answer = self.connection.ask(Ask::post(&path, "application/json", body)).await?;
+        Ok(Body::new(answer.into_body(), bytes))
     }
 
     /// `POST /mp/v1/reports`.

@@ -7,6 +7,7 @@ pub mod application;
 pub mod attestation;
 pub mod boundary;
 pub mod catalogue;
+pub mod chunk;
 pub mod discovery;
 pub mod enrol;
 pub mod enterprise;

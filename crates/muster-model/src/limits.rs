@@ -78,6 +78,23 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of a chunk of a content file, but for the last one: fewer would make lists long.
+pub const CHUNK_LEAST_BYTES: u32 = 16 << 10;
+/// Bytes of a chunk as they are aimed at: the smallest change in a file costs about two of these.
+pub const CHUNK_AVERAGE_BYTES: u32 = 64 << 10;
+/// Bytes of a chunk at most: what a client holds in memory twice, as it came and as it is.
+pub const CHUNK_BYTES: u32 = 256 << 10;
+/// Chunks of a content file: as many as the largest one can have.
+pub const CHUNKS: usize = 524_288;
+/// Bytes of a chunk list. One of a file of 200 MB has about 110,000.
+pub const CHUNK_LIST_BYTES: usize = 20_971_536;
+/// Bytes of a content file from which on it gets a chunk list; below, the whole file costs less than asking.
+pub const CHUNKED_BYTES: u64 = 256 << 10;
+/// Ranges that a client may ask for in one request.
+pub const CHUNK_RANGES: usize = 1_024;
+/// Bytes of such a request: two numbers of up to ten digits each.
+pub const CHUNK_RANGES_BYTES: usize = 32 << 10;
+
 /// Bytes of the trust bundles that a client keeps: the first, each that changed the roots, and the newest. One has about 4,000, so
 /// this is more changes of the root than there will be; a chain that is longer is not taken, because it could not be read again.
 pub const TRUST_CHAIN_BYTES: usize = 8 << 20;
@@ -260,6 +277,16 @@ pub const NETWORK_NEIGHBOURS: usize = 50_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_file_fits_into_the_largest_list() {
+        let most = Limits::default().content_bytes / u64::from(CHUNK_LEAST_BYTES);
+        assert!(most <= CHUNKS as u64);
+        assert_eq!(CHUNK_LIST_BYTES, crate::chunk::CHUNK_LIST_HEAD + CHUNKS * crate::chunk::CHUNK_ENTRY);
+        // As many ranges as there may be, of the largest file.
+        let ranges = crate::chunk::ChunkRanges { ranges: vec![(8 << 30, 8 << 30); CHUNK_RANGES] };
+        assert!(serde_json::to_vec(&ranges).unwrap().len() <= CHUNK_RANGES_BYTES);
+    }
 
     #[test]
     fn a_request_with_every_proof_of_the_largest_size_fits() {

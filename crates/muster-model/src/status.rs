@@ -123,6 +123,10 @@ messages! {
     InventoryUnreadable = "inventory_unreadable", "{class} could not be read: {reason}";
     /// Content did not have the bytes that its hash names, and was thrown away.
     ContentAltered = "content_altered", "Content {hash} was not what its hash names; it was thrown away.";
+    /// A chunk list, or what came by it, was refused; the content came whole.
+    ChunkListRefused = "chunk_list_refused", "The chunk list of content {hash} was refused: {reason}.";
+    /// A large content file came: how much had to be moved for it, and how much was here in other files.
+    ContentFetched = "content_fetched", "Content {hash} of {size} bytes came; {moved} bytes were moved, and {reused} were here.";
     /// Messages were lost with the outbox.
     OutboxLost = "outbox_lost", "Messages {from} to {to} were lost with the outbox of the client.";
     /// The outbox is full; the oldest messages of low value were dropped and counted.
@@ -194,6 +198,10 @@ pub enum FailureReason {
     DiskFull,
     /// A secret that the application wants was not sealed for this device yet, or cannot be opened any more.
     SecretMissing,
+    /// The content is larger than the client's cache may be. It is tried again, as the limit may be raised.
+    CacheTooSmall,
+    /// What other deployments need fills the client's cache. It is tried again when that is over.
+    CacheFull,
 }
 
 impl FailureReason {
@@ -210,6 +218,8 @@ impl FailureReason {
         Self::Interrupted,
         Self::DiskFull,
         Self::SecretMissing,
+        Self::CacheTooSmall,
+        Self::CacheFull,
     ];
 
     /// The stable text.
@@ -227,6 +237,8 @@ impl FailureReason {
             Self::Interrupted => "interrupted",
             Self::DiskFull => "disk_full",
             Self::SecretMissing => "secret_missing",
+            Self::CacheTooSmall => "cache_too_small",
+            Self::CacheFull => "cache_full",
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_site::{
-    Channel, CollectionWorker, Notice, Site, SiteError, SiteParts, Store, Worker,
+    Channel, CollectionWorker, ContentWorker, Notice, Site, SiteError, SiteParts, Store, Worker,
     identity::new_site::ROOT_CERTIFICATE_FILE,
     site::{Addresses, Sources},
 };
@@ -355,6 +355,8 @@ fn spawn(
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));
     let mut ending = stop.clone();
     tokio::spawn(CollectionWorker::new(site.clone()).run(async move { ending.wait().await }));
+    let mut ending = stop.clone();
+    tokio::spawn(ContentWorker::new(site.clone()).run(async move { ending.wait().await }));
     tokio::spawn(notices(site.clone(), registry.clone(), tls.clone(), stop.clone()));
     let point = Arc::new(ManagementPoint {
         site: site.clone(),

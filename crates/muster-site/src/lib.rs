@@ -23,6 +23,8 @@ pub use ctx::{Caller, Ctx};
 pub use delivery::{
     ahead::assignment_ahead,
     application::{application_create, application_list, application_object, application_show},
+    chunk::{ChunkFailure, chunk_list_for_device, chunks_for_device, content_chunk},
+    chunk_work::ContentWorker,
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
     deployment::{
         deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,

@@ -1,7 +1,7 @@
 //! What a site keeps in memory beside its store: registries and caches. Losing all of it costs time, never truth.
 
 use crate::{
-    delivery::{ahead::Raised, forecast::Forecasts, policy::Assignments},
+    delivery::{ahead::Raised, content::Contents, forecast::Forecasts, policy::Assignments},
     identity::{
         attestation::Recorded,
         connection::{Confirmed, Seen, Verdicts},
@@ -51,6 +51,10 @@ pub struct Memory {
     pub confirmed: Confirmed,
     /// Tells the background worker of this process that there is work.
     pub work: Notify,
+    /// Which application names which content, as devices asked for it.
+    pub(crate) contents: Contents,
+    /// Tells the work on content that a file came.
+    pub(crate) content: Notify,
     /// Assignments in force, as devices asked for them.
     pub(crate) assignments: Assignments,
     /// Classes were added: what waits for them is to be taken in.

@@ -48,6 +48,28 @@ impl ContentStore {
         self.directory.join(&name[..2]).join(name)
     }
 
+    /// Where the chunk list of that file is, if it has one.
+    #[must_use]
+    pub fn list_path(&self, hash: Hash) -> PathBuf {
+        self.path(hash).with_extension("chunks")
+    }
+
+    /// Where that file is with its chunks compressed, if that is kept.
+    #[must_use]
+    pub fn packed_path(&self, hash: Hash) -> PathBuf {
+        self.path(hash).with_extension("packed")
+    }
+
+    /// Begins something that belongs to a file that is there. It blocks, for work that has a thread of its own.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn draft(&self) -> io::Result<Draft> {
+        let path = self.directory.join(INCOMING).join(uuid::Uuid::new_v4().simple().to_string());
+        let file = std::fs::File::create_new(&path)?;
+        Ok(Draft { path, file, placed: false })
+    }
+
     /// Begins a new file.
     ///
     /// # Errors
@@ -63,10 +85,13 @@ impl ContentStore {
     /// # Errors
     /// When it is there and cannot be removed.
     pub async fn remove(&self, hash: Hash) -> Result<(), StoreError> {
-        match tokio::fs::remove_file(self.path(hash)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
+        for path in [self.list_path(hash), self.packed_path(hash), self.path(hash)] {
+            match tokio::fs::remove_file(path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 }
 
@@ -111,6 +136,47 @@ impl Upload {
             .map_err(failed)?;
         self.placed = true;
         Ok(())
+    }
+}
+
+/// Something that belongs to a file and is being written. Dropped before [`Draft::place`], it leaves nothing.
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    file: std::fs::File,
+    placed: bool,
+}
+
+impl Draft {
+    /// Makes it durable and puts it in its place.
+    ///
+    /// # Errors
+    /// When that cannot be done; nothing is left then.
+    pub fn place(mut self, to: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        place(&self.path, to)?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl io::Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.placed
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, "What was left of a packed file could not be removed.");
+        }
     }
 }
 

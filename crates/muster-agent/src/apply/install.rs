@@ -196,7 +196,7 @@ async fn prepare(step: &mut Step<'_>, application: &Application, names: &Names) 
         Err(error) => return cannot_start(step, names, &error).await.map(Prepared::Not),
     };
     for file in &application.content {
-        if let Err(error) = content::take_out(&agent.cache, file, &directory).await {
+        if let Err(error) = content::take_out(&agent.cache, file, &directory, agent.clock.now()).await {
             names.clean(agent);
             return step.content_failed(&error).map(Prepared::Not);
         }

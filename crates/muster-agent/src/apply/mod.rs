@@ -16,7 +16,6 @@ use crate::{
 };
 use muster_model::{
     application::{Application, Command, Platform},
-    id::Hash,
     status::{Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Severity, WaitReason},
     time::{HOUR, MINUTE, SECOND, UnixMillis},
 };
@@ -128,7 +127,9 @@ async fn evaluate(round: &Round<'_>) -> Next {
         };
         next = next.into_iter().chain(wanted).min();
     }
-    clean_cache(agent, policy);
+    if let Err(error) = content::cache::trim(agent, policy) {
+        tracing::warn!(%error, "the content cache could not be cleaned");
+    }
     next
 }
 
@@ -190,8 +191,9 @@ async fn consider(round: &Round<'_>, deployment: &Deployment) -> Result<Next, St
 }
 
 /// Whether it may work later without anybody changing the deployment.
-const fn may_pass(reason: FailureReason) -> bool {
-    matches!(reason, FailureReason::ContentUnavailable | FailureReason::ContentAltered | FailureReason::DiskFull)
+pub(crate) const fn may_pass(reason: FailureReason) -> bool {
+    use FailureReason::{CacheFull, CacheTooSmall, ContentAltered, ContentUnavailable, DiskFull};
+    matches!(reason, ContentUnavailable | ContentAltered | DiskFull | CacheTooSmall | CacheFull)
 }
 
 /// From detection to detection. Content comes also while no window is open; the installation waits for one.
@@ -221,10 +223,8 @@ async fn start(
         if step.progress.state != DeploymentState::Downloading && !waited {
             step.take(DeploymentState::Downloading, |_| {})?;
         }
-        for file in &application.content {
-            if let Err(error) = content::fetch(&agent.cache, &agent.site, file, &agent.limits).await {
-                return step.content_failed(&error);
-            }
+        if let Err(error) = content::fetch(agent, policy, &application.content).await {
+            return step.content_failed(&error);
         }
     }
     // What is left of a window is asked for last: a download may have taken long, and the policy may be another one by now.
@@ -254,20 +254,6 @@ impl Wait {
             (WaitReason::NeverFits, _) => UnixMillis(i64::MAX),
             (_, starts) => starts.unwrap_or_default(),
         }
-    }
-}
-
-fn clean_cache(agent: &Agent, policy: &Policy) {
-    let open = policy.deployments().iter().filter(|deployment| {
-        let progress = agent.store.deployment(deployment.policy().deployment).ok().flatten();
-        // What collects goes on to be needed when it is installed.
-        deployment.application().is_some_and(|application| application.value().collector.is_some())
-            || !progress.is_some_and(|p| p.application == deployment.policy().application && p.is_final())
-    });
-    let needed = open.filter_map(Deployment::application).flat_map(|application| &application.value().content);
-    let needed: Vec<Hash> = needed.map(|file| file.hash).collect();
-    if let Err(error) = content::keep_only(&agent.cache, &needed) {
-        tracing::warn!(%error, "the content cache could not be cleaned");
     }
 }
 
@@ -343,6 +329,12 @@ impl<'a> Step<'a> {
                 let hash = hash.to_string();
                 self.agent.report(Component::Content, Severity::Error, MessageId::ContentAltered, &[("hash", &hash)]);
                 FailureReason::ContentAltered
+            }
+            ContentError::CacheTooSmall { .. } => {
+                return self.fail(FailureReason::CacheTooSmall, None, error.to_string()).map(|()| None);
+            }
+            ContentError::CacheFull { .. } => {
+                return self.fail(FailureReason::CacheFull, None, error.to_string()).map(|()| None);
             }
             ContentError::Unavailable(error) if error.problem().is_some() => FailureReason::ContentUnavailable,
             // The site is away, or the connection broke: what came is kept, and it goes on when the site is back.

@@ -49,7 +49,7 @@ pub(super) async fn collect(agent: &Agent, policy: &Policy) -> Vec<Said> {
         let Ok(class) = collector.class.class() else { continue };
         let rows = match said.iter().any(|other| other.class.name == class.name) {
             true => Err("Two collectors are deployed for this class; the first one counts.".to_owned()),
-            false => run(agent, deployment, application, collector, &class).await,
+            false => run(agent, policy, deployment, application, collector, &class).await,
         };
         said.push(Said { class: Arc::new(class), rows });
     }
@@ -67,6 +67,7 @@ fn ready<'a>(agent: &Agent, deployment: &'a Deployment) -> Option<(&'a Applicati
 
 async fn run(
     agent: &Agent,
+    policy: &Policy,
     deployment: &Deployment,
     application: &Application,
     collector: &Collector,
@@ -74,11 +75,9 @@ async fn run(
 ) -> Result<Vec<Row>, String> {
     let id = deployment.policy().deployment;
     let (place, pipe) = (format!("{id}.collect"), format!("{id}.collected"));
-    for file in &application.content {
-        content::fetch(&agent.cache, &agent.site, file, &agent.limits)
-            .await
-            .map_err(|error| format!("The collector's content is not there: {error}."))?;
-    }
+    content::fetch(agent, policy, &application.content)
+        .await
+        .map_err(|error| format!("The collector's content is not there: {error}."))?;
     let failed = |error: io::Error| format!("The collector cannot be started: {error}.");
     let fresh = || -> io::Result<(Workplace, Output)> {
         let user = user(agent, collector.privilege)?;
@@ -125,7 +124,7 @@ async fn out(
     let directory = &workplace.directory;
     // Each file is checked once more as it is taken out, and what runs is that copy.
     for file in &application.content {
-        content::take_out(&agent.cache, file, directory)
+        content::take_out(&agent.cache, file, directory, agent.clock.now())
             .await
             .map_err(|error| format!("The collector's content is not there: {error}."))?;
     }

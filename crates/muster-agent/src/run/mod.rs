@@ -2,6 +2,7 @@
 //! phase, in which every error is logged and tried again.
 
 mod collector;
+mod content;
 mod discovery;
 pub mod follow;
 mod inventory;
@@ -149,6 +150,7 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.spawn(inventory::run(agent.clone(), policy.clone()));
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
     tasks.spawn(discovery::run(agent.clone(), policy.clone()));
+    tasks.spawn(content::run(agent.clone(), policy.clone()));
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
     tracing::info!(site = %agent.site.identity().site, "the agent runs");
     // A stop that can never come is a stop.

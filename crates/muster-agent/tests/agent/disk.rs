@@ -7,7 +7,7 @@ use crate::actor::{
 };
 use muster_model::{
     report::Channel,
-    status::{DeploymentState, MessageId},
+    status::{DeploymentState, FailureReason, MessageId},
 };
 use std::process::Stdio;
 use tokio::process::Command;
@@ -50,14 +50,23 @@ async fn a_full_disk_loses_nothing_and_the_work_goes_on_when_there_is_space() {
     std::fs::write(machine.place("fill"), "").unwrap();
     wait_for_file(&machine.place("filled")).await;
     let installer = site.content("setup.sh", &script("echo run >> \"$1.runs\"; touch \"$1\""));
-    let application = application(installer, &machine.place("installed"), 60);
-    let deployment = site.deploy(&[&site.keys.author], &application, now());
+    let small = application(installer, &machine.place("installed"), 60);
+    let deployment = site.deploy(&[&site.keys.author], &small, now());
     let asked = site.state().requests;
     site.wait("the agent to ask", move |state| (state.requests > asked + 3).then_some(())).await;
     std::fs::write(machine.place("free"), "").unwrap();
     let steps = site.wait_end(deployment).await;
     assert_eq!(steps.last().unwrap().state, DeploymentState::Succeeded);
     assert_eq!(std::fs::read_to_string(machine.place("installed.runs")).unwrap(), "run\n");
+    // Content that is larger than the cache may be here, a tenth of the disk, is a state with its reason, and nothing is fetched.
+    let mut large = application(site.content("setup.sh", &script("touch \"$1\"")), &machine.place("never"), 60);
+    large.content.push(site.content("large", &vec![7; 200_000]));
+    let ranges = site.state().ranges.len();
+    let steps = site.wait_end(site.deploy(&[&site.keys.author], &large, now())).await;
+    let last = steps.last().unwrap();
+    assert_eq!((last.state, last.reason), (DeploymentState::Failed, Some(FailureReason::CacheTooSmall)), "{last:?}");
+    assert!(last.output.contains("200"), "{last:?}");
+    assert_eq!(site.state().ranges.len(), ranges);
     agent.start_kill().unwrap();
     agent.wait().await.unwrap();
     let state = site.state();

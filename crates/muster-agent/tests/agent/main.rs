@@ -4,6 +4,8 @@
 mod actor;
 mod collect;
 mod collector;
+mod content;
+mod content_attack;
 mod deployment;
 mod directory;
 mod disk;

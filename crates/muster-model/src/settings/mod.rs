@@ -37,7 +37,7 @@ pub struct ClientSettings {
     pub updates_in_general_windows: bool,
     /// Bytes that the content cache may take. Default 5 GiB.
     pub cache_bytes: u64,
-    /// Hundredths of the disk that it may take, where that is less. Absent, the default: no such limit.
+    /// Hundredths of the disk that it may take, where that is less. Absent, the default: 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_percent: Option<u8>,
     /// Content that was used stays at least so long in the cache. Default 1 day.

@@ -210,6 +210,12 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::SecretMissing => {
             "A secret that it wants is not sealed for this device; `muster secret seal` does that.".to_owned()
         }
+        Reason::CacheTooSmall => {
+            "The content is larger than the client's cache may be; raise `cache_bytes` or `cache_percent` in the client settings.".to_owned()
+        }
+        Reason::CacheFull => {
+            "What other deployments need fills the client's cache; it is tried again when one of them is over.".to_owned()
+        }
     };
     Some(sentence)
 }

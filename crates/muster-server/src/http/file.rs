@@ -4,18 +4,20 @@ use super::{
     Body,
     respond::{NO_STORE, Refusal},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use muster_model::id::Hash;
 use muster_site::SiteError;
-use std::{io, path::Path};
-use tokio::{
+use std::{
+    collections::VecDeque,
     fs::File,
-    io::{AsyncReadExt, AsyncSeekExt, SeekFrom},
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
 };
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
+const PIECE: u64 = 256 << 10;
 
 /// What a `Range` header asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,22 +53,15 @@ pub(crate) async fn respond(
     hash: Hash,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    let fault = |error: io::Error| SiteError::Fault(format!("content {hash} cannot be read: {error}"));
     let (first, length, status) = match wanted(headers, size) {
         Wanted::All => (0, size, StatusCode::OK),
         Wanted::Part(first, last) => (first, last - first + 1, StatusCode::PARTIAL_CONTENT),
         Wanted::Nothing => (0, 0, StatusCode::RANGE_NOT_SATISFIABLE),
     };
-    let mut file = File::open(path).await.map_err(fault)?;
-    file.set_max_buf_size(PIECE);
-    file.seek(SeekFrom::Start(first)).await.map_err(fault)?;
-    let mut response = Response::new(Body::from_stream(pieces(file, length)));
+    let mut response = respond_spans(path, &[(first, length)], hash).await?;
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     let range = match status {
         StatusCode::PARTIAL_CONTENT => Some(format!("bytes {first}-{}/{size}", first + length - 1)),
         StatusCode::RANGE_NOT_SATISFIABLE => Some(format!("bytes */{size}")),
@@ -78,22 +73,80 @@ pub(crate) async fn respond(
     Ok(response)
 }
 
-fn pieces(file: File, length: u64) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
-    futures_util::stream::try_unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        let mut piece = BytesMut::with_capacity(want);
-        while piece.len() < want {
-            let room = want - piece.len();
-            let read = (&mut file).take(room as u64).read_buf(&mut piece).await?;
-            if read == 0 {
+/// These parts of the file at `path`, one behind the other: first byte and length of each.
+pub(crate) async fn respond_spans(path: &Path, spans: &[(u64, u64)], hash: Hash) -> Result<Response<Body>, Refusal> {
+    let fault = |error: io::Error| SiteError::Fault(format!("content {hash} cannot be read: {error}"));
+    let length = spans.iter().map(|span| span.1).sum::<u64>();
+    let (path, spans) = (path.to_owned(), spans.iter().copied().filter(|span| span.1 > 0).collect());
+    // Opened and read in one go: what is small costs one hop to another thread and no more.
+    let first =
+        blocking(move || Source { file: File::open(path)?, spans, stands: None }.piece()).await.map_err(fault)?;
+    let body = match first {
+        (piece, source) if source.spans.is_empty() => Body::from(piece),
+        (piece, source) => Body::from_stream(pieces(piece, source)),
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(response)
+}
+
+/// What is left to be read of a file.
+struct Source {
+    file: File,
+    spans: VecDeque<(u64, u64)>,
+    /// Where the next byte is read without seeking.
+    stands: Option<u64>,
+}
+
+impl Source {
+    /// The next bytes, straight from the file into what is sent; empty at the end.
+    fn piece(mut self) -> io::Result<(Bytes, Self)> {
+        let left: u64 = self.spans.iter().map(|span| span.1).sum();
+        let mut piece = Vec::with_capacity(usize::try_from(left.min(PIECE)).unwrap_or(0));
+        while let Some((first, length)) = self.spans.pop_front() {
+            let room = PIECE - piece.len() as u64;
+            let want = length.min(room);
+            if self.stands != Some(first) {
+                self.file.seek(SeekFrom::Start(first))?;
+            }
+            let read = (&self.file).take(want).read_to_end(&mut piece)?;
+            if (read as u64) < want {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a content file is shorter than it was"));
             }
+            self.stands = Some(first + want);
+            if want < length {
+                self.spans.push_front((first + want, length - want));
+                break;
+            }
+            if want == room {
+                break;
+            }
         }
-        let left = left - piece.len() as u64;
-        Ok(Some((piece.freeze(), (file, left))))
+        Ok((piece.into(), self))
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// The first piece, and the rest as it is wanted. The next piece is read while this one is sent.
+fn pieces(first: Bytes, source: Source) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    type Coming = Option<JoinHandle<io::Result<(Bytes, Source)>>>;
+    type State = (Option<Bytes>, Option<Source>, Coming);
+    let ahead =
+        |source: Source| -> Coming { (!source.spans.is_empty()).then(|| spawn_blocking(move || source.piece())) };
+    let start: State = (Some(first), Some(source), None);
+    futures_util::stream::try_unfold(start, move |(first, source, coming): State| async move {
+        if let (Some(first), Some(source)) = (first, source) {
+            return Ok(Some((first, (None, None, ahead(source)))));
+        }
+        let Some(coming) = coming else { return Ok(None) };
+        let (piece, source) = coming.await.map_err(io::Error::other)??;
+        Ok(Some((piece, (None, None, ahead(source)))))
     })
 }
 
@@ -138,5 +191,29 @@ mod tests {
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
         assert_eq!(response.headers()[header::CONTENT_RANGE], format!("bytes 7-{}/{size}", size - 1));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), bytes[7..]);
+    }
+
+    #[tokio::test]
+    async fn several_parts_come_one_behind_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|n| u8::try_from(n % 253).unwrap()).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let of =
+            |(first, length): (u64, u64)| &bytes[usize::try_from(first).unwrap()..][..usize::try_from(length).unwrap()];
+        for spans in [
+            &[(0, 10)][..],
+            &[(5, PIECE - 10), (PIECE, 20), (PIECE + 20, 7)],
+            &[(1, 1), (3, 2 * PIECE), (3 * PIECE, 5)],
+            &[(0, PIECE), (2 * PIECE, PIECE + 5)],
+        ] {
+            let response = respond_spans(&path, spans, Hash::ZERO).await.unwrap();
+            let expected: Vec<u8> = spans.iter().flat_map(|span| of(*span)).copied().collect();
+            assert_eq!(response.headers()[header::CONTENT_LENGTH], expected.len().to_string());
+            assert!(response.into_body().collect().await.unwrap().to_bytes() == expected, "{spans:?}");
+        }
+        // A file that is shorter than the database says breaks the answer off, and is no short answer.
+        let response = respond_spans(&path, &[(0, 4 * PIECE)], Hash::ZERO).await.unwrap();
+        assert!(response.into_body().collect().await.is_err());
     }
 }

@@ -14,7 +14,7 @@ use muster_model::{
 };
 use muster_trust::{PrivateKey, envelope, sha256};
 
-const CONTENT: &[u8] = b"#!/bin/sh\nexit 0\n";
+const CONTENT: &[u8] = &[b'#'; 300_000];
 
 /// A request of the administrator with bytes of another type than JSON.
 async fn bring(world: &World, method: Method, path: &str, media: &str, bytes: &[u8]) -> Answer {
@@ -63,6 +63,12 @@ async fn deployed(world: &World, device: &TestDevice) -> Vec<String> {
     let own = assignment.bodies.iter().filter(|body| body.kind != muster_model::policy::BodyKind::Settings);
     let mut paths: Vec<String> = own.map(|body| format!("/mp/v1/bodies/{}", body.hash)).collect();
     paths.push(format!("/mp/v1/content/{}", sha256(CONTENT)));
+    // Made in the background; large enough to have one.
+    let chunks = format!("/mp/v1/chunks/{}", sha256(CONTENT));
+    while client.get(&chunks).await.status != StatusCode::OK {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    paths.push(chunks);
     for path in &paths {
         assert_eq!(client.get(path).await.status, StatusCode::OK, "its own: {path}");
     }
@@ -87,7 +93,7 @@ async fn what_is_another_s_is_not_told_from_what_is_nowhere() {
     let world = World::new().await;
     let (mine, other) = (world.device("pc1").await, world.device("pc2").await);
     let paths = deployed(&world, &other).await;
-    assert_eq!(paths.len(), 3, "a deployment, an application, a file: {paths:?}");
+    assert_eq!(paths.len(), 4, "a deployment, an application, a file, its chunks: {paths:?}");
     let mut client = world.management_point(&mine).await;
     for path in &paths {
         let (place, _) = path.rsplit_once('/').unwrap();
@@ -97,6 +103,21 @@ async fn what_is_another_s_is_not_told_from_what_is_nowhere() {
             assert_eq!(theirs.code(), Code::NotFound, "{path}");
             assert_eq!(told(&theirs), told(&none), "{path} {headers:?}");
         }
+    }
+    // Nor are parts of it to be had by its chunks.
+    let wanted = serde_json::json!({"ranges": [[0, 4]]});
+    let theirs = client.post_json(&paths[3], &wanted).await;
+    let none = client.post_json(&format!("/mp/v1/chunks/{}", Hash([0x5a; 32])), &wanted).await;
+    assert_eq!((theirs.code(), told(&theirs)), (Code::NotFound, told(&none)));
+    let mut own = world.management_point(&other).await;
+    assert_eq!(own.post_json(&paths[3], &wanted).await.body.len(), 4);
+    for (body, code) in [
+        (serde_json::json!({"ranges": []}), Code::TooLarge),
+        (serde_json::json!({"ranges": [[4, 4], [0, 4]]}), Code::Malformed),
+        (serde_json::json!({"ranges": [[0, 4]], "of": "x"}), Code::Malformed),
+        (serde_json::json!({"ranges": vec![(0, 1); 20_000]}), Code::TooLarge),
+    ] {
+        assert_eq!(own.post_json(&paths[3], &body).await.code(), code, "{body}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{Ctx, Site, SiteError, authz, delivery::policy};
 use bytes::Bytes;
+use lru::LruCache;
 use muster_model::{id::Hash, problem::Code};
 use muster_store::{
     Tx,
@@ -9,7 +10,12 @@ use muster_store::{
     transaction,
 };
 use muster_trust::Sha256;
-use std::{future::Future, path::PathBuf};
+use std::{
+    future::Future,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// The body of an upload: pieces, one after the other.
 pub trait Chunks: Send {
@@ -78,6 +84,7 @@ pub async fn content_upload(
     }
     upload.place(hash).await?;
     let new = transaction!(site.store, "content_upload", |tx| { note(ctx, tx, hash, size).await })?;
+    site.memory.content.notify_one();
     Ok(Uploaded { size, new })
 }
 
@@ -99,6 +106,31 @@ pub async fn content_show(ctx: &Ctx, site: &Site, hash: Hash) -> Result<u64, Sit
     content_row::size(&mut *site.store.reader().await?, hash).await?.ok_or_else(SiteError::not_found)
 }
 
+/// Which application names which content, and its size. An application is named by what its authors signed, so that this never changes;
+/// whether a device has the application is asked each time.
+#[derive(Debug)]
+pub(crate) struct Contents(Mutex<LruCache<(Hash, Hash), u64>>);
+
+/// Pairs that are kept in memory.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED)))
+    }
+}
+
+impl Contents {
+    fn known(&self) -> MutexGuard<'_, LruCache<(Hash, Hash), u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, applications: &[Hash], content: Hash) -> Option<u64> {
+        let mut known = self.known();
+        applications.iter().find_map(|application| known.get(&(*application, content)).copied())
+    }
+}
+
 /// Where a file is, for a device whose current assignment lists an application that names it.
 ///
 /// # Errors
@@ -109,8 +141,15 @@ pub async fn content_for_device(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Co
     if applications.is_empty() {
         return Err(SiteError::not_found());
     }
-    let mut reader = site.store.reader().await?;
-    let size = content_row::size_in(&mut reader, site.store.dialect(), hash, &applications).await?;
-    let size = size.ok_or_else(SiteError::not_found)?;
+    let size = match site.memory.contents.get(&applications, hash) {
+        Some(size) => size,
+        None => {
+            let mut reader = site.store.reader().await?;
+            let found = content_row::size_in(&mut reader, site.store.dialect(), hash, &applications).await?;
+            let (application, size) = found.ok_or_else(SiteError::not_found)?;
+            site.memory.contents.known().put((application, hash), size);
+            size
+        }
+    };
     Ok(ContentPath { path: site.content.path(hash), size })
 }

@@ -2,6 +2,8 @@
 
 pub mod ahead;
 pub mod application;
+pub mod chunk;
+pub mod chunk_work;
 pub mod content;
 pub mod deployment;
 pub mod forecast;

@@ -68,5 +68,7 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::Interrupted => "the agent was stopped in the middle of the installation",
         FailureReason::DiskFull => "the disk is full",
         FailureReason::SecretMissing => "a secret that it wants is not sealed for this device",
+        FailureReason::CacheTooSmall => "the content is larger than the client's cache may be",
+        FailureReason::CacheFull => "what other deployments need fills the client's cache",
     }
 }

@@ -8,6 +8,7 @@ mod approval;
 mod audit;
 mod boundary;
 mod certificate;
+mod chunk;
 mod class;
 mod client;
 mod collection;

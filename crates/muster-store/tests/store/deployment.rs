@@ -132,9 +132,35 @@ async fn content_is_given_by_the_applications_that_name_it() {
         let size = async |reader: &mut _, content, applications: &[Hash]| {
             content_row::size_in(reader, dialect, content, applications).await.unwrap()
         };
-        assert_eq!(size(&mut reader, Hash([3; 32]), &[Hash([8; 32]), Hash([1; 32])]).await, Some(5));
+        assert_eq!(size(&mut reader, Hash([3; 32]), &[Hash([8; 32]), Hash([1; 32])]).await, Some((Hash([1; 32]), 5)));
         assert_eq!(size(&mut reader, Hash([3; 32]), &[Hash([8; 32])]).await, None);
         assert_eq!(size(&mut reader, Hash([4; 32]), &[Hash([1; 32])]).await, None);
         assert_eq!(size(&mut reader, Hash([3; 32]), &[]).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_list_is_noted_once_and_files_without_one_are_found_in_order() {
+    for test in stores().await {
+        let store = &test.store;
+        let now = UnixMillis(7);
+        let list = |packed| content_row::ChunkedRow { chunks: 3, list: 136, packed };
+        let noted: Result<_, StoreError> = transaction!(store, "t", |tx| {
+            for (byte, size) in [(1, 10), (2, 500), (3, 500), (4, 500)] {
+                content_row::insert(tx, Hash([byte; 32]), size, now).await?;
+            }
+            let first = content_row::insert_chunks(tx, Hash([3; 32]), &list(Some(99)), now).await?;
+            Ok((first, content_row::insert_chunks(tx, Hash([3; 32]), &list(None), now).await?))
+        });
+        assert_eq!(noted.unwrap(), (true, false));
+        let mut reader = store.reader().await.unwrap();
+        assert_eq!(content_row::chunks(&mut reader, Hash([3; 32])).await.unwrap(), Some(list(Some(99))));
+        assert_eq!(content_row::chunks(&mut reader, Hash([2; 32])).await.unwrap(), None);
+        let next = async |reader: &mut _, after: Option<u8>| {
+            content_row::without_chunks(reader, after.map(|byte| Hash([byte; 32])), 500).await.unwrap()
+        };
+        assert_eq!(next(&mut reader, None).await, Some((Hash([2; 32]), 500)), "small ones get none");
+        assert_eq!(next(&mut reader, Some(2)).await, Some((Hash([4; 32]), 500)));
+        assert_eq!(next(&mut reader, Some(4)).await, None);
     }
 }

@@ -33,10 +33,10 @@ const DAY: f64 = 86_400.0;
 const MEGABYTE: f64 = (1_u64 << 20) as f64;
 
 /// An agent at work.
-struct Agent {
-    child: Child,
-    pid: u32,
-    device: DeviceId,
+pub(super) struct Agent {
+    pub(super) child: Child,
+    pub(super) pid: u32,
+    pub(super) device: DeviceId,
 }
 
 /// Enrols the real agent at the site and measures it.
@@ -108,7 +108,10 @@ fn bytes(number: Option<u64>) -> f64 {
     number.unwrap_or_default() as f64 / MEGABYTE
 }
 
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>, FleetError>) -> Result<T, FleetError> {
+pub(super) async fn until<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, FleetError>,
+) -> Result<T, FleetError> {
     let waited = timeout(PATIENCE, async {
         loop {
             if let Some(found) = look().await? {
@@ -161,7 +164,7 @@ async fn inventory(scratch: &Path) -> Result<Vec<Figure>, FleetError> {
 }
 
 /// Enrols and approves this machine's agent, and starts it.
-async fn start(client: &Client, scratch: &Path) -> Result<Agent, FleetError> {
+pub(super) async fn start(client: &Client, scratch: &Path) -> Result<Agent, FleetError> {
     let (state, token) = (scratch.join("agent"), scratch.join("agent.token"));
     let name = "agent".parse().map_err(|error: muster_model::id::IdError| FleetError::Unusable(error.to_string()))?;
     let created = client.token_create(&TokenCreate { name, valid_seconds: 600, serial: None }).await?;

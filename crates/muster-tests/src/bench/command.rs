@@ -1,7 +1,7 @@
 //! The command line of `muster-bench`.
 
 use super::{
-    collections, deployments, flood, lists, live,
+    collections, content, delta, deployments, flood, lists, live,
     process::Database,
     ratios::{self, Plan},
     report, role_limit, role_peer, size,
@@ -102,6 +102,26 @@ struct Live {
 }
 
 #[derive(Debug, Args)]
+struct Content {
+    /// Seconds of each run.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Delta {
+    /// Megabytes of the package.
+    #[arg(long, default_value_t = 200)]
+    megabytes: usize,
+    /// Where the site is made; it stays. Default: a directory that is removed.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Flood {
     /// Seconds of each run.
     #[arg(long, default_value_t = 8)]
@@ -155,6 +175,10 @@ enum Verb {
     Lists(Lists),
     /// How long other devices wait while one floods the site.
     Flood(Flood),
+    /// Content over mutual TLS, in pieces of 1 MB and 64 KB (line 11), beside the limit and nginx.
+    Content(Content),
+    /// A new version of a package on a client that has the old one: bytes moved and CPU, beside the whole, zsync and casync.
+    Delta(Delta),
     /// What a device costs on the disk of the database.
     Size(Size),
     /// Membership of collections: the index against SQL, whole and after one device changed.
@@ -198,6 +222,21 @@ async fn execute(verb: Verb) -> Result<(), FleetError> {
             let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
             std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
             say(&report::table(&live::measure(asked.clients, scratch, &Progress::default()).await?));
+            Ok(())
+        }
+        Verb::Content(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            let length = Duration::from_secs(asked.seconds.max(1));
+            say(&report::table(&content::measure(length, scratch, &Progress::default()).await?));
+            Ok(())
+        }
+        Verb::Delta(asked) => {
+            let temporary = tempfile::tempdir().map_err(FleetError::io("making a directory"))?;
+            let scratch = asked.scratch.as_deref().unwrap_or(temporary.path());
+            std::fs::create_dir_all(scratch).map_err(|error| FleetError::file(scratch, error))?;
+            say(&report::table(&delta::measure(asked.megabytes.max(1), scratch).await?));
             Ok(())
         }
         Verb::RoleFlood(role) => flood::role(&role.fleet, role.kind, Duration::from_secs(role.seconds)).await,

@@ -9,6 +9,7 @@ use crate::fleet::{
     software::{self, State},
 };
 use muster_model::{
+    id::Hash,
     report::{Body, Channel, ReportAnswer},
     time::UnixMillis,
 };
@@ -47,6 +48,15 @@ pub enum Work {
     Status {
         /// Messages in a report.
         batch: usize,
+    },
+    /// Fetch pieces of a content file, one after the other.
+    Content {
+        /// The file.
+        hash: Hash,
+        /// Bytes of it.
+        size: u64,
+        /// Bytes of a piece.
+        piece: u64,
     },
 }
 
@@ -198,6 +208,13 @@ impl Worker {
                 self.report(Channel::Status, messages).await?;
                 return Ok(batch as u64);
             }
+            Work::Content { hash, size, piece } => {
+                self.round += 1;
+                let first = (self.round as u64 + 7 * self.device.number) % (size / piece).max(1) * piece;
+                let connection = self.connection.as_mut().ok_or_else(gone)?;
+                let path = format!("/mp/v1/content/{hash}");
+                connection.get_part(&path, first, piece).await?.expect(206, "a piece of content")?;
+            }
         }
         Ok(1)
     }
@@ -235,7 +252,7 @@ fn messages(work: Work, seed: u64, number: u64) -> Result<Vec<Vec<Box<RawValue>>
     let inventory = |report| Ok::<_, FleetError>(vec![message(Body::Inventory(report), now)?]);
     let rows = |device, generation| software::rows(State { seed, device, generation });
     match work {
-        Work::CheckIn | Work::Handshake { .. } => Ok(Vec::new()),
+        Work::CheckIn | Work::Handshake { .. } | Work::Content { .. } => Ok(Vec::new()),
         // The other state is that of another device, so that nearly every row is another one.
         Work::Full => Ok(vec![
             inventory(software::full(rows(number, 0)))?,

@@ -47,6 +47,7 @@ pub async fn start(site: &Path, scratch: &Path) -> Result<Option<Server>, FleetE
          server {{ listen 127.0.0.1:{port} ssl; ssl_protocols TLSv1.3; ssl_certificate {place}/chain.pem;\n\
          ssl_certificate_key {place}/key.pem; ssl_client_certificate {place}/anchors.pem; ssl_verify_client on;\n\
          ssl_verify_depth 3; ssl_session_tickets on; ssl_stapling on; ssl_stapling_file {place}/status.der;\n\
+         location /mp/v1/content/ {{ root {place}/www; }}\n\
          location / {{ return 200 \"{}\"; }} }} }}\n",
         "x".repeat(600)
     );

@@ -27,6 +27,8 @@ struct Job {
     done: oneshot::Sender<()>,
 }
 
+/// The file of which parts are asked for, in the scratch directory.
+pub(super) const CONTENT: &str = "content.bin";
 /// Jobs that may wait, and are then written together.
 const WAITING: usize = 1_024;
 
@@ -37,13 +39,14 @@ const WAITING: usize = 1_024;
 pub async fn run(site: &Path, scratch: &Path) -> Result<(), FleetError> {
     let path = scratch.join("limit.db");
     let database = open(&path).map_err(|error| FleetError::file(&path, error))?;
+    let content = Bytes::from(std::fs::read(scratch.join(CONTENT)).unwrap_or_default());
     let (sender, receiver) = mpsc::channel(WAITING);
     std::thread::spawn(move || write(database, receiver));
     host::serve(
         site,
         service_fn(move |request| {
-            let sender = sender.clone();
-            async move { Ok::<_, Infallible>(answer(request, sender).await) }
+            let (sender, content) = (sender.clone(), content.clone());
+            async move { Ok::<_, Infallible>(answer(request, sender, &content).await) }
         }),
     )
     .await
@@ -91,9 +94,10 @@ fn write(mut database: Connection, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, jobs: mpsc::Sender<Job>) -> Response<Body> {
+async fn answer(request: Request<Incoming>, jobs: mpsc::Sender<Job>, content: &Bytes) -> Response<Body> {
     let outcome = match (request.method(), request.uri().path()) {
         (&Method::GET, "/mp/v1/live") => return live(),
+        (&Method::GET, path) if path.starts_with("/mp/v1/content/") => part(&request, content),
         (&Method::GET, _) => Some(check_in(&request)),
         (&Method::POST, _) => report(request, jobs).await,
         _ => None,
@@ -121,6 +125,17 @@ fn check_in(request: &Request<Incoming>) -> Response<Body> {
     }
     response.headers_mut().insert(header::ETAG, http::HeaderValue::from_static("\"1\""));
     response
+}
+
+/// A part of the one file, which is in memory.
+fn part(request: &Request<Incoming>, content: &Bytes) -> Option<Response<Body>> {
+    let range = request.headers().get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+    let part = (first <= last && last < content.len()).then(|| content.slice(first..=last))?;
+    let mut response = Response::new(Full::new(part).boxed());
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    Some(response)
 }
 
 /// The payload of a report; its signature is not looked at.

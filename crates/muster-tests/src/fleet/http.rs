@@ -121,6 +121,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.exchange(head.into_bytes(), path).await
     }
 
+    /// Asks for a part of something.
+    ///
+    /// # Errors
+    /// [`FleetError::Io`].
+    pub async fn get_part(&mut self, path: &str, first: u64, length: u64) -> Result<Answer, FleetError> {
+        let last = first + length.max(1) - 1;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nrange: bytes={first}-{last}\r\n\r\n");
+        self.exchange(head.into_bytes(), path).await
+    }
+
     /// Sends something.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub(crate) async fn added_as(site: &Site, folder: &str, name: &str, command: &[&
     sign_and_add(site, &dir, &manifest).await
 }
 
-async fn sign_and_add(site: &Site, dir: &Path, manifest: &Path) -> String {
+pub(crate) async fn sign_and_add(site: &Site, dir: &Path, manifest: &Path) -> String {
     let manifest = manifest.display().to_string();
     let signed = dir.join("app.signed").display().to_string();
     let sign = ["application", "sign", "--manifest", &manifest, "--out", &signed];
@@ -94,6 +94,8 @@ async fn the_loop_closes(site: Site) {
     assert!(watched.err.contains("exit_code"), "{watched:?}");
     let shown = site.muster(&["deployment", "show", &bad, "--state", "failed", "--json"]).await.json();
     assert_eq!(shown["devices"]["items"][0]["exit_code"], 1, "{shown}");
+
+    crate::content::a_new_version_moves_only_what_changed(&site, &device).await;
 
     let messages = site.muster(&["message", "list", "--json"]).await.json();
     assert!(messages["total"].as_u64().unwrap() > 0, "{messages}");

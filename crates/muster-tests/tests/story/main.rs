@@ -6,6 +6,7 @@ mod away;
 mod clock;
 mod clones;
 mod collection_kills;
+mod content;
 mod domain;
 mod enterprise;
 mod enterprise_ca;

@@ -175,6 +175,23 @@ impl PrivateDirectory {
         }
     }
 
+    /// Whether an error of [`Self::open_file`] says that something else lies there than a file of ours with one name.
+    #[must_use]
+    pub fn is_foreign(error: &io::Error) -> bool {
+        // A link; a socket, or a device that is not there.
+        let odd = [Errno::LOOP, Errno::NXIO].map(|errno| Some(errno.raw_os_error()));
+        error.kind() == io::ErrorKind::PermissionDenied || odd.contains(&error.raw_os_error())
+    }
+
+    /// Bytes of the disk that it is on: all, and those that are free for this process.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn space(&self) -> io::Result<(u64, u64)> {
+        let disk = rustix::fs::fstatvfs(&self.handle)?;
+        Ok((disk.f_blocks.saturating_mul(disk.f_frsize), disk.f_bavail.saturating_mul(disk.f_frsize)))
+    }
+
     /// Opens a file to read it and write to it, making it (mode 0600) where it is not there.
     ///
     /// # Errors

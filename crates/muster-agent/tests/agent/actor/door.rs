@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use muster_model::{
+    chunk::{CHUNK_LIST_TYPE, ChunkRanges},
     enrol::{EnrolAnswer, EnrolPoll, EnrolRequest, RenewAnswer, RenewRequest},
     id::Hash,
     policy::{Assignment, Recipient},
@@ -175,6 +176,16 @@ fn management_point(
     if let (&Method::GET, Some(hash)) = (method, hash("/mp/v1/content/")) {
         return Ok(content(&mut site.state(), hash, range));
     }
+    if let Some(hash) = hash("/mp/v1/chunks/") {
+        let mut state = site.state();
+        return Ok(match method {
+            &Method::GET => match state.lists.get(&hash) {
+                Some(list) => whole(StatusCode::OK, CHUNK_LIST_TYPE, list.clone()),
+                None => refuse(Code::NotFound, None),
+            },
+            _ => chunks(&mut state, hash, &serde_json::from_slice(body).map_err(io::Error::other)?),
+        });
+    }
     match (method, path) {
         (&Method::GET, "/mp/v1/assignment") => {
             let state = site.state();
@@ -226,6 +237,32 @@ fn content(state: &mut State, hash: Hash, range: Option<&str>) -> Answer {
         None => BodyExt::boxed(StreamBody::new(pieces)),
     };
     answer.body(body).unwrap()
+}
+
+fn chunks(state: &mut State, hash: Hash, wanted: &ChunkRanges) -> Answer {
+    let stored = &state.stored[&hash];
+    wanted.check(stored.len() as u64).unwrap();
+    let at = |number: u64| usize::try_from(number).unwrap();
+    let mut bytes: Vec<u8> =
+        wanted.ranges.iter().flat_map(|(first, length)| &stored[at(*first)..at(first + length)]).copied().collect();
+    state.asked.push(wanted.ranges.clone());
+    if state.mischief.endless_chunks {
+        bytes.extend_from_slice(&[0; 1_000]);
+    }
+    let cut = state.mischief.cut_chunks.take().filter(|cut| *cut < bytes.len());
+    bytes.truncate(cut.unwrap_or(bytes.len()));
+    let pieces = futures_util::stream::iter([Ok(Frame::data(Bytes::from(bytes)))]);
+    let end = futures_util::stream::once(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        Err(io::Error::other("cut"))
+    });
+    let body = match cut {
+        Some(_) => BodyExt::boxed(StreamBody::new(
+            Box::pin(pieces.chain(end)) as std::pin::Pin<Box<dyn futures_util::Stream<Item = _> + Send + Sync>>
+        )),
+        None => BodyExt::boxed(StreamBody::new(pieces)),
+    };
+    Response::builder().body(body).unwrap()
 }
 
 fn live(site: &Arc<Site>) -> Answer {

@@ -6,6 +6,7 @@ pub(crate) mod machine;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
     application::{Application, Command, ContentFile, Detection, Platform},
+    chunk::{Chunk, ChunkList},
     enrol::EnrolmentToken,
     id::{ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, SiteCode},
     policy::{Assignment, BodyKind, BodyRef, DeploymentPolicy, Recipient},
@@ -32,6 +33,9 @@ use uuid::Uuid;
 /// How long a test waits for something before it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes of a chunk of [`Site::chunked`].
+pub(crate) const CHUNK: usize = 20 << 10;
+
 pub(crate) struct Keys {
     pub(crate) root: PrivateKey,
     pub(crate) policy: PrivateKey,
@@ -51,6 +55,10 @@ impl Keys {
 pub(crate) struct Mischief {
     /// Content answers end after so many bytes.
     pub(crate) cut_content: Option<usize>,
+    /// Answers with chunks end after so many bytes.
+    pub(crate) cut_chunks: Option<usize>,
+    /// Answers with chunks go on and on.
+    pub(crate) endless_chunks: bool,
     /// Answers to reports get lost after the commit.
     pub(crate) lose_answers: usize,
     /// The site is away: nothing is answered at the management point.
@@ -77,6 +85,11 @@ pub(crate) struct State {
     pub(crate) version: u64,
     pub(crate) bodies: HashMap<Hash, Vec<u8>>,
     pub(crate) contents: HashMap<Hash, Vec<u8>>,
+    /// Chunk lists, and the files as these speak of them.
+    pub(crate) lists: HashMap<Hash, Vec<u8>>,
+    pub(crate) stored: HashMap<Hash, Vec<u8>>,
+    /// What was asked for of chunks, in order.
+    pub(crate) asked: Vec<Vec<(u64, u64)>>,
     /// The chain of each channel.
     pub(crate) chains: BTreeMap<Channel, (u64, Hash)>,
     /// Everything that was committed, in order.
@@ -368,6 +381,25 @@ impl Site {
         let hash = sha256(bytes);
         self.state().contents.insert(hash, bytes.to_vec());
         ContentFile { name: name.parse().unwrap(), hash, size: bytes.len() as u64 }
+    }
+
+    /// A file of an application, cut into chunks of [`CHUNK`] bytes and compressed. (A real site cuts elsewhere; a client takes what it
+    /// is told.)
+    pub(crate) fn chunked(&self, name: &str, bytes: &[u8]) -> ContentFile {
+        let file = self.content(name, bytes);
+        let (mut stored, mut chunks) = (Vec::new(), Vec::new());
+        for piece in bytes.chunks(CHUNK) {
+            let frame = zstd::bulk::compress(piece, 3).unwrap();
+            let kept = if frame.len() < piece.len() { &frame[..] } else { piece };
+            stored.extend_from_slice(kept);
+            let four = |length: usize| u32::try_from(length).unwrap();
+            chunks.push(Chunk { hash: sha256(piece), size: four(piece.len()), stored: four(kept.len()) });
+        }
+        let list = ChunkList::new(chunks, file.size).unwrap().encode();
+        let mut state = self.state();
+        state.lists.insert(file.hash, list);
+        state.stored.insert(file.hash, stored);
+        file
     }
 
     /// Signs an application with these keys and deploys it, to start at `deadline`. Returns the deployment.

@@ -5,6 +5,7 @@
 mod assignment;
 mod body;
 mod certificate;
+mod chunk;
 mod content;
 mod foreign;
 mod report;
@@ -217,6 +218,10 @@ async fn answer(
         (&Method::POST, "/mp/v1/sealing-key") => sealing_key::set(ctx, point, request).await,
         (&Method::POST, "/mp/v1/certificate") => certificate::renew(ctx, point, request).await,
         (&Method::GET, _) => named(ctx, point, path, request.headers()).await,
+        (&Method::POST, _) => match hash_after(path, "/mp/v1/chunks/") {
+            Some(hash) => chunk::fetch(ctx, point, request, hash).await,
+            None => Err(Refusal::not_found()),
+        },
         _ => Err(Refusal::not_found()),
     }
 }
@@ -228,6 +233,9 @@ async fn named(ctx: &Ctx, point: &ManagementPoint, path: &str, headers: &HeaderM
     }
     if let Some(hash) = hash_after(path, "/mp/v1/content/") {
         return content::show(ctx, point, headers, hash).await;
+    }
+    if let Some(hash) = hash_after(path, "/mp/v1/chunks/") {
+        return chunk::show(ctx, point, hash).await;
     }
     match version_after(path, "/mp/v1/trust-bundle/") {
         Some(version) => trust_bundle::show_version(ctx, point, version).await,

@@ -1,0 +1,135 @@
+//! Content ahead of its time: what a deployment needs whose time has not come is fetched as soon as the policy says so, spread over
+//! a while so that not every client asks at once.
+
+use crate::{
+    agent::Agent,
+    clock::random,
+    content::{self, ContentError},
+    policy::{Deployment, Policy},
+};
+use muster_model::{
+    application::Platform,
+    id::{DeploymentId, Hash},
+    time::{HOUR, UnixMillis},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+/// Over how long the clients of a site are spread, where the deployment's time is far away.
+const SPREAD: i64 = HOUR;
+/// When it is tried again, where the site is away.
+const AGAIN: Duration = Duration::from_secs(15 * 60);
+
+/// When this client begins with what. Another policy changes nothing about those that it knows.
+type Turns = HashMap<(DeploymentId, Hash), Instant>;
+
+pub(super) async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>) {
+    let mut turns = Turns::new();
+    loop {
+        let current = policy.borrow_and_update().clone();
+        let work = async {
+            if let Some(policy) = &current {
+                ahead(&agent, policy, &mut turns).await;
+            }
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = work => {}
+            changed = policy.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Deployments whose time has not come and that want content.
+fn coming<'a>(agent: &Agent, policy: &'a Policy) -> Vec<(&'a Deployment, UnixMillis)> {
+    let now = agent.clock.now();
+    let wants = |deployment: &&Deployment| {
+        let application = deployment.application().map(|application| application.value());
+        let fits = application.is_some_and(|a| a.platform == Platform::Linux && !a.content.is_empty());
+        fits && !agent
+            .store
+            .deployment(deployment.policy().deployment)
+            .ok()
+            .flatten()
+            .is_some_and(|p| p.application == deployment.policy().application && p.is_final())
+    };
+    let time = |deployment: &Deployment| deployment.policy().available.max(deployment.policy().deadline);
+    let coming = policy.deployments().iter().filter(wants).map(|deployment| (deployment, time(deployment)));
+    coming.filter(|(_, starts)| *starts > now).collect()
+}
+
+/// Fetches, each in its turn, until everything is there or nothing more can be done before the policy changes.
+async fn ahead(agent: &Agent, policy: &Policy, turns: &mut Turns) {
+    let now = agent.clock.now();
+    let coming = coming(agent, policy);
+    let keys: HashSet<_> = coming.iter().map(|(deployment, _)| key(deployment)).collect();
+    turns.retain(|turn, _| keys.contains(turn));
+    let mut order: Vec<_> = coming
+        .into_iter()
+        .map(|(deployment, starts)| {
+            let turn =
+                *turns.entry(key(deployment)).or_insert_with(|| Instant::now() + delay(starts.since(now), random()));
+            (turn, deployment)
+        })
+        .collect();
+    order.sort_by_key(|(turn, _)| *turn);
+    for (turn, deployment) in order {
+        sleep_until(turn).await;
+        // One by whom nothing new is started any more starts nothing here.
+        if policy.is_current(agent.site.trust().bundle(), agent.clock.now(), agent.floor()) {
+            fetch(agent, policy, deployment).await;
+        }
+    }
+}
+
+fn key(deployment: &Deployment) -> (DeploymentId, Hash) {
+    (deployment.policy().deployment, deployment.policy().application)
+}
+
+/// A random part of an hour, or of half of the time that is left where that is less.
+fn delay(left: i64, random: u32) -> Duration {
+    let most = SPREAD.min(left / 2).max(0);
+    Duration::from_millis(most.unsigned_abs()).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+async fn fetch(agent: &Agent, policy: &Policy, deployment: &Deployment) {
+    let Some(application) = deployment.application() else { return };
+    loop {
+        let error = match content::fetch_ahead(agent, policy, &application.value().content).await {
+            Ok(()) => {
+                tracing::info!(deployment = %deployment.policy().deployment, "content is here before its time");
+                return;
+            }
+            Err(error) => error,
+        };
+        tracing::info!(deployment = %deployment.policy().deployment, %error, "content is not fetched ahead");
+        match error {
+            // It is fetched when its time comes, and is a state then.
+            ContentError::CacheTooSmall { .. } | ContentError::CacheFull { .. } | ContentError::DiskFull => return,
+            _ => sleep(AGAIN).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::time::{DAY, MINUTE};
+
+    #[test]
+    fn clients_are_spread_and_none_comes_after_half_of_the_time_that_is_left() {
+        let half = delay(7 * DAY, u32::MAX / 2).as_secs_f64();
+        assert!((half - 1_800.0).abs() < 1.0, "{half}");
+        assert_eq!(delay(7 * DAY, u32::MAX), Duration::from_secs(3_600));
+        assert_eq!(delay(MINUTE, u32::MAX), Duration::from_secs(30));
+        assert_eq!((delay(MINUTE, 0), delay(-5, u32::MAX)), (Duration::ZERO, Duration::ZERO));
+    }
+}

@@ -1,0 +1,63 @@
+//! A new version of an application with a large file: the client puts it together from the old one, and fetches what is new.
+
+use crate::{harness::Site, loop_closes::sign_and_add};
+use muster_model::{api::MessageQuery, status::MessageId};
+use std::{fs, path::PathBuf};
+
+/// Bytes that do not compress, the same in every run.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 5_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Deploys a version with these bytes, when the site has cut them; how many bytes the client says that it moved.
+async fn moved(site: &Site, device: &str, name: &str, bytes: &[u8]) -> u64 {
+    let dir = site.path(name);
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("data.bin"), bytes).unwrap();
+    let (manifest, target) = (dir.join("app.toml"), dir.join("installed.bin"));
+    let text = format!(
+        "name = {name:?}\nversion = \"1.0\"\nplatform = \"linux\"\nmax_run_seconds = 30\nfiles = [{{ path = \"data.bin\" }}]\n\
+         [install]\nprogram = \"/usr/bin/install\"\narguments = [\"-D\", \"content/data.bin\", {target:?}]\n\
+         [detection]\nkind = \"file\"\npath = {target:?}\ncontent = \"data.bin\"\n"
+    );
+    fs::write(&manifest, text).unwrap();
+    let application = sign_and_add(site, &dir, &manifest).await;
+    let hash = muster_trust::sha256(bytes).to_string();
+    let list = list_of(site, &hash);
+    site.until("the chunk list", async |_| Ok(list.exists().then_some(()))).await;
+    // The row that speaks of it is written right behind the file.
+    let made = site.muster(&["deployment", "create", &application, "--device", device, "--yes", "--json"]).await.json();
+    let id = made["id"].as_str().unwrap();
+    let watched = site.muster(&["deployment", "watch", id, "--timeout", "60s"]).await;
+    assert_eq!(watched.code, Some(0), "{watched:?} {}", site.log("agent"));
+    assert!(fs::read(target).unwrap() == bytes);
+    site.until("what the client says", async |client| {
+        let wanted: MessageQuery = serde_json::from_str(r#"{"limit": 200}"#).unwrap();
+        let page = client.message_list(&wanted).await?;
+        let said =
+            page.items.into_iter().find(|m| m.id == MessageId::ContentFetched.as_str() && m.text.contains(&hash));
+        Ok(said.map(|m| m.text.split_once("came; ").unwrap().1.split(' ').next().unwrap().parse().unwrap()))
+    })
+    .await
+}
+
+fn list_of(site: &Site, hash: &str) -> PathBuf {
+    site.path("site").join("content").join(&hash[..2]).join(format!("{hash}.chunks"))
+}
+
+/// A new version moves only what changed, and what is installed is the new version.
+pub(crate) async fn a_new_version_moves_only_what_changed(site: &Site, device: &str) {
+    let old = noise(3 << 20);
+    let mut new = old.clone();
+    // Everything behind it lies elsewhere now.
+    new.splice(1_000_000..1_000_000, *b"put in by the new version");
+    let first = moved(site, device, "large-1", &old).await;
+    assert!(first >= old.len() as u64, "all of it: {first}");
+    let second = moved(site, device, "large-2", &new).await;
+    assert!(second < old.len() as u64 / 4, "{second} of {}", new.len());
+}
