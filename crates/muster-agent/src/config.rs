@@ -27,6 +27,9 @@ pub struct AgentConfig {
     pub service: Option<String>,
     /// The user as whom collectors run that need no privileges, where the agent is root. Default `nobody`; one of their own is better.
     pub collector_user: String,
+    /// Whether a script policy of `bypass` is taken: what the site's own authors signed runs without a second signature. Default: it is
+    /// taken for `all_signed`.
+    pub script_bypass: bool,
     /// Whom to believe where a site is found by itself; absent: nobody, and none is.
     pub anchor: Option<AnchorConfig>,
     /// Where management points are looked for, beside those that the site named.
@@ -43,6 +46,7 @@ impl Default for AgentConfig {
             kdc: Vec::new(),
             service: None,
             collector_user: "nobody".to_owned(),
+            script_bypass: false,
             anchor: None,
             location: LocationConfig::default(),
         }

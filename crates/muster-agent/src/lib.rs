@@ -5,6 +5,7 @@ pub mod apply;
 pub mod clock;
 pub mod collect;
 pub mod command;
+pub mod comply;
 pub mod config;
 pub mod content;
 pub mod domain;

@@ -3,6 +3,8 @@
 use crate::{clock::Clock, identity::Identity, os::PrivateDirectory};
 use muster_model::{
     application::Application,
+    baseline::Baseline,
+    compliance::BaselinePolicy,
     id::{EnrolmentId, Hash},
     limits::Limits,
     policy::{
@@ -51,6 +53,7 @@ pub struct Policy {
     location: Option<LocationPolicy>,
     windows: Option<WindowPolicy>,
     deployments: Vec<Deployment>,
+    baselines: Vec<BaselineDeployment>,
     /// For this device, by authors whom the trust bundle names. Still sealed.
     secrets: Vec<SealedSecret>,
 }
@@ -61,6 +64,28 @@ pub struct Deployment {
     policy: DeploymentPolicy,
     /// `None`: no signature of authors whom the trust bundle names, or not a sound application.
     application: Option<Verified<Application>>,
+}
+
+/// A deployment of a baseline with the baseline.
+#[derive(Debug)]
+pub struct BaselineDeployment {
+    policy: BaselinePolicy,
+    /// `None`: no signature of authors whom the trust bundle names, or not a sound baseline.
+    baseline: Option<Verified<Baseline>>,
+}
+
+impl BaselineDeployment {
+    /// Which baseline, and how often.
+    #[must_use]
+    pub const fn policy(&self) -> &BaselinePolicy {
+        &self.policy
+    }
+
+    /// The baseline, if its authors are believed.
+    #[must_use]
+    pub const fn baseline(&self) -> Option<&Verified<Baseline>> {
+        self.baseline.as_ref()
+    }
 }
 
 impl Deployment {
@@ -118,6 +143,12 @@ impl Policy {
     #[must_use]
     pub fn deployments(&self) -> &[Deployment] {
         &self.deployments
+    }
+
+    /// The baselines that it is held against.
+    #[must_use]
+    pub fn baselines(&self) -> &[BaselineDeployment] {
+        &self.baselines
     }
 
     /// Secrets for this device, still sealed, each signed by as many authors as the trust bundle wants.
@@ -222,6 +253,7 @@ pub fn assemble(
 ) -> Result<Policy, PolicyRefusal> {
     let (mut settings, mut location, mut deployments) = (None, None, Vec::<DeploymentPolicy>::new());
     let (mut applications, mut secrets, mut windows) = (BTreeMap::new(), Vec::new(), None);
+    let (mut objects, mut held) = (BTreeMap::new(), Vec::<BaselinePolicy>::new());
     for reference in &assignment.value().bodies {
         let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
         check_body(reference, body)?;
@@ -240,6 +272,10 @@ pub fn assemble(
             BodyKind::Application => {
                 applications.insert(reference.hash, believe(body, bundle));
             }
+            BodyKind::Baseline => {
+                objects.insert(reference.hash, believe_baseline(body, bundle));
+            }
+            BodyKind::BaselineDeployment => held.push(parse(body)?),
             BodyKind::Secret => secrets.extend(believe_secret(body, bundle, assignment.value())),
         }
     }
@@ -248,8 +284,22 @@ pub fn assemble(
         Ok(Deployment { policy, application })
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
+    let baselines = held.into_iter().map(|policy| {
+        let baseline = objects.get(&policy.baseline).ok_or(PolicyRefusal::Malformed)?.clone();
+        Ok(BaselineDeployment { policy, baseline })
+    });
+    let baselines = baselines.collect::<Result<_, _>>()?;
     let settings = settings.unwrap_or_default().bounded();
-    Ok(Policy { assignment, digest: sha256(envelope_bytes), settings, location, windows, deployments, secrets })
+    Ok(Policy {
+        assignment,
+        digest: sha256(envelope_bytes),
+        settings,
+        location,
+        windows,
+        deployments,
+        baselines,
+        secrets,
+    })
 }
 
 /// Whether these are the bytes that the reference names.
@@ -271,6 +321,12 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal
 fn believe(object: &[u8], bundle: &TrustBundle) -> Option<Verified<Application>> {
     let opened = envelope::open_json::<Application>(object, bundle.author_threshold(), |id| bundle.author_key(id));
     opened.ok().filter(|application| application.value().check().is_ok())
+}
+
+/// As [`believe`], for baselines.
+fn believe_baseline(object: &[u8], bundle: &TrustBundle) -> Option<Verified<Baseline>> {
+    let opened = envelope::open_json::<Baseline>(object, bundle.author_threshold(), |id| bundle.author_key(id));
+    opened.ok().filter(|baseline| baseline.value().check().is_ok())
 }
 
 /// A secret counts where its authors are believed and it is for this very device. Anything else is as if it were not there.

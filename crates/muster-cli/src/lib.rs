@@ -4,6 +4,7 @@
 //! the command line. Reading order: `command/mod.rs`, then the noun.
 
 pub mod author;
+pub mod baseline_author;
 pub mod client;
 pub mod command;
 pub mod error;

@@ -83,6 +83,10 @@ uuid_id!(
     DeploymentId, "a deployment id"
 );
 uuid_id!(
+    /// A configuration baseline, over all of its versions.
+    BaselineId, "a baseline id"
+);
+uuid_id!(
     /// A maintenance window of a collection.
     WindowId, "a window id"
 );

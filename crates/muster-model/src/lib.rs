@@ -5,9 +5,11 @@
 pub mod api;
 pub mod application;
 pub mod attestation;
+pub mod baseline;
 pub mod boundary;
 pub mod catalogue;
 pub mod chunk;
+pub mod compliance;
 pub mod discovery;
 pub mod enrol;
 pub mod enterprise;

@@ -218,6 +218,39 @@ pub const TITLE_RULES_BYTES: u64 = 1 << 20;
 /// Versions of a title that are shown: those of most devices.
 pub const TITLE_VERSIONS: u32 = 500;
 
+/// Items of a configuration baseline, and settings of all of them together. The longest public benchmarks have about 300.
+pub const BASELINE_ITEMS: usize = 100;
+/// See [`BASELINE_ITEMS`].
+pub const BASELINE_SETTINGS: usize = 500;
+/// Rules of one setting, and values of one of them.
+pub const SETTING_RULES: usize = 16;
+/// See [`SETTING_RULES`].
+pub const RULE_VALUES: usize = 64;
+/// Bytes of one path, pattern, key, value or description of a baseline.
+pub const BASELINE_TEXT_BYTES: usize = 1_024;
+/// Bytes of one script of a baseline.
+pub const SCRIPT_BYTES: usize = 64 << 10;
+/// Parameters of one script.
+pub const SCRIPT_PARAMETERS: usize = 32;
+/// Bytes that a remediation writes into a file.
+pub const BASELINE_FILE_BYTES: usize = 64 << 10;
+/// Bytes of a file in which a value is looked for, and bytes of one that is hashed.
+pub const BASELINE_READ_BYTES: u64 = 1 << 20;
+/// See [`BASELINE_READ_BYTES`].
+pub const BASELINE_HASH_BYTES: u64 = 1 << 30;
+/// Bytes that a discovery may print, and values that it may find.
+pub const DISCOVERED_BYTES: usize = 16 << 10;
+/// See [`DISCOVERED_BYTES`].
+pub const DISCOVERED_VALUES: usize = 256;
+/// Bytes of one value as it is reported; what is longer is cut.
+pub const COMPLIANCE_VALUE_BYTES: usize = 512;
+/// Bytes of a sentence about a setting.
+pub const COMPLIANCE_DETAIL_BYTES: usize = 256;
+/// Configuration baselines of a site, and deployments of them in the policy of one device.
+pub const BASELINES: u64 = 2_000;
+/// See [`BASELINES`].
+pub const DEVICE_BASELINES: usize = 100;
+
 /// Classes that administrators of a site may define. Each is a table.
 pub const CLASSES: u64 = 500;
 /// Attributes of such a class. Each is a column, and PostgreSQL keeps a row in one page of 8 KB.

@@ -82,6 +82,10 @@ pub enum BodyKind {
     Location,
     /// JSON of [`WindowPolicy`]. At most one; where there is none, no window holds.
     Windows,
+    /// A signed configuration baseline (`COSE_Sign` by authors), exactly as the author made it.
+    Baseline,
+    /// JSON of [`crate::compliance::BaselinePolicy`].
+    BaselineDeployment,
 }
 
 impl BodyKind {
@@ -95,6 +99,8 @@ impl BodyKind {
             Self::Secret => "secret",
             Self::Location => "location",
             Self::Windows => "windows",
+            Self::Baseline => "baseline",
+            Self::BaselineDeployment => "baseline_deployment",
         }
     }
 }

@@ -11,6 +11,7 @@
 use crate::{
     api::ResourceKind,
     boundary,
+    compliance::ComplianceReport,
     discovery::{Facts, check_facts},
     enrol::DeviceClaims,
     id::{Hash, SiteCode},
@@ -31,7 +32,7 @@ pub const POLL_TYPE: &str = "application/vnd.muster.poll+json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// Status messages, deployment states, heartbeats.
+    /// Status messages, states of deployments and baselines, heartbeats.
     Status,
     /// Inventory.
     Inventory,
@@ -96,6 +97,8 @@ pub enum Body {
     Network(NetworkReport),
     /// What the client is, for queries and collections (heartbeat discovery).
     Discovery(DiscoveryReport),
+    /// How the device stands to a configuration baseline.
+    Compliance(ComplianceReport),
     /// What is on the device.
     Inventory(InventoryReport),
 }
@@ -106,9 +109,12 @@ impl Body {
     pub const fn channel(&self) -> Channel {
         match self {
             Self::Inventory(_) => Channel::Inventory,
-            Self::Status(_) | Self::Deployment(_) | Self::Heartbeat(_) | Self::Network(_) | Self::Discovery(_) => {
-                Channel::Status
-            }
+            Self::Status(_)
+            | Self::Deployment(_)
+            | Self::Heartbeat(_)
+            | Self::Network(_)
+            | Self::Discovery(_)
+            | Self::Compliance(_) => Channel::Status,
         }
     }
 }

@@ -25,6 +25,11 @@ pub use delivery::{
     application::{application_create, application_list, application_object, application_show},
     chunk::{ChunkFailure, chunk_list_for_device, chunks_for_device, content_chunk},
     chunk_work::ContentWorker,
+    baseline::{baseline_create, baseline_list, baseline_object, baseline_show},
+    baseline_deployment::{
+        baseline_deploy, baseline_deployment_delete, baseline_deployment_list, baseline_deployment_show,
+        baseline_preview,
+    },
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
     deployment::{
         deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
@@ -97,6 +102,7 @@ pub use knowledge::{
 pub use site::{Site, SiteParts};
 pub use truth::{
     budget::{device_admitted, report_admitted, report_refused},
+    compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,
     foreign::foreign_submit,
     message::message_list,

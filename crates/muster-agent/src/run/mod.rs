@@ -14,6 +14,7 @@ use crate::{
     apply,
     clock::{Backoff, Clock, random},
     collect::Collector,
+    comply,
     enrol::{EnrolError, Enrolment, Progress},
     identity::{self, Identity, Stage},
     os::{PrivateDirectory, claims},
@@ -151,6 +152,7 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
     tasks.spawn(discovery::run(agent.clone(), policy.clone()));
     tasks.spawn(content::run(agent.clone(), policy.clone()));
+    let complying = tokio::spawn(comply::run(agent.clone(), policy.clone(), stop.clone()));
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
     tracing::info!(site = %agent.site.identity().site, "the agent runs");
     // A stop that can never come is a stop.
@@ -158,6 +160,7 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.shutdown().await;
     // An installer that runs goes on by itself; the next agent takes it up.
     let _ = applying.await;
+    let _ = complying.await;
     agent.report(Component::Agent, Severity::Information, MessageId::AgentStopped, &[]);
     if tokio::time::timeout(LAST_WORDS, send::flush(&agent)).await.is_err() {
         tracing::info!("the last messages go out at the next start");

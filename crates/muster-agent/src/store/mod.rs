@@ -1,6 +1,7 @@
 //! What the agent keeps durably: messages that the site has not acknowledged, the inventory it last told, and how far each
 //! deployment is. One SQLite file, so that a step of a deployment and its report are one transaction.
 
+pub mod compliance;
 pub mod deployments;
 pub mod outbox;
 pub mod sections;

@@ -124,6 +124,7 @@ pub(super) fn push(
         Body::Heartbeat(_) => ("heartbeat", false),
         Body::Network(_) => ("network", false),
         Body::Discovery(_) => ("discovery", false),
+        Body::Compliance(_) => ("compliance", false),
         Body::Inventory(_) => ("inventory", false),
     };
     if matches!(message.body, Body::Heartbeat(_) | Body::Network(_) | Body::Discovery(_)) {

@@ -6,6 +6,7 @@ mod collect;
 mod collector;
 mod content;
 mod content_attack;
+mod comply;
 mod deployment;
 mod directory;
 mod disk;

@@ -4,6 +4,7 @@ mod admin;
 mod application;
 mod approval;
 mod audit;
+mod baseline;
 mod body;
 mod boundary;
 mod certificate;

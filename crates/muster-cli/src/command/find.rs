@@ -3,8 +3,8 @@
 use crate::{CliError, Client, output::clean};
 use muster_model::{
     api::{
-        Admin, ApplicationInfo, Collection, CollectionQuery, Deployment, Device, DeviceQuery, Enrolment,
-        EnrolmentState, PageQuery, Resource, ResourceQuery, Subject,
+        Admin, ApplicationInfo, BaselineDeployment, BaselineInfo, Collection, CollectionQuery, Deployment, Device,
+        DeviceQuery, Enrolment, EnrolmentState, PageQuery, Resource, ResourceQuery, Subject,
     },
     id::{CollectionId, DeploymentId, DeviceId, EnrolmentId, Hash, ResourceId},
 };
@@ -93,6 +93,28 @@ pub(super) async fn application(client: &Client, word: &str) -> Result<Applicati
     };
     let found = client.application_list(&all()).await?.items.into_iter().filter(means).collect();
     only("application", word, found, |a: &ApplicationInfo| format!("{} {}", a.application.version, a.hash))
+}
+
+pub(super) async fn baseline(client: &Client, word: &str) -> Result<BaselineInfo, CliError> {
+    if let Ok(hash) = word.parse::<Hash>() {
+        return Ok(client.baseline_show(&hash).await?);
+    }
+    let is_prefix = word.len() >= 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let means = |b: &BaselineInfo| {
+        let full = format!("{} {}", b.baseline.name, b.baseline.version);
+        b.baseline.name.as_str() == word || full == word || (is_prefix && b.hash.to_string().starts_with(word))
+    };
+    let found = client.baseline_list(&all()).await?.items.into_iter().filter(means).collect();
+    only("baseline", word, found, |b: &BaselineInfo| format!("{} {}", b.baseline.version, b.hash))
+}
+
+pub(super) async fn baseline_deployment(client: &Client, word: &str) -> Result<DeploymentId, CliError> {
+    if let Ok(id) = word.parse() {
+        return Ok(id);
+    }
+    let found = client.baseline_deployment_list(&all()).await?;
+    let found = found.items.into_iter().filter(|d| !d.deleted && d.name.as_str() == word).collect();
+    only("baseline", word, found, |d: &BaselineDeployment| d.id.to_string()).map(|d| d.id)
 }
 
 pub(super) async fn deployment(client: &Client, word: &str) -> Result<DeploymentId, CliError> {

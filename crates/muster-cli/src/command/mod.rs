@@ -5,6 +5,7 @@ mod application;
 mod approval;
 mod ask;
 mod audit;
+mod baseline;
 mod boundary;
 mod boundary_group;
 mod certificate;
@@ -124,6 +125,9 @@ enum Noun {
     /// Deployments: which devices shall have which application, and when
     #[command(subcommand)]
     Deployment(deployment::Verb),
+    /// Configuration baselines: what settings of devices should be, and which are
+    #[command(subcommand)]
+    Baseline(baseline::Verb),
     /// Collections: devices in groups, by rules
     #[command(subcommand)]
     Collection(collection::Verb),
@@ -252,6 +256,7 @@ impl Cli {
             Noun::Application(verb) => verb.run(&ctx).await,
             Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,
+            Noun::Baseline(verb) => verb.run(&ctx).await,
             Noun::Collection(verb) => verb.run(&ctx).await,
             Noun::Message(verb) => verb.run(&ctx).await,
             Noun::Quarantine(verb) => verb.run(&ctx).await,

@@ -130,6 +130,8 @@ api! {
         collections: Vec<super::DeviceCollection>,
         /// Its deployments.
         deployments: Vec<DeviceDeployment>,
+        /// How it stands to the baselines that are deployed to it.
+        baselines: Vec<super::DeviceCompliance>,
         /// Changes with the row; for If-Match.
         revision: u64,
     }

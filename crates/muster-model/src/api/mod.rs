@@ -40,6 +40,7 @@ macro_rules! api {
 pub mod admin;
 pub mod approval;
 pub mod audit;
+pub mod baseline;
 pub mod boundary;
 pub mod certificate;
 pub mod class;
@@ -67,6 +68,7 @@ pub mod window;
 pub use admin::*;
 pub use approval::*;
 pub use audit::*;
+pub use baseline::*;
 pub use boundary::*;
 pub use certificate::*;
 pub use class::*;

@@ -3,6 +3,7 @@
 use super::format;
 use muster_model::{
     api::{Count, SeenHour},
+    compliance::ComplianceState,
     status::DeploymentState,
 };
 use std::collections::BTreeMap;
@@ -42,9 +43,21 @@ impl Bar {
     /// The bar for these totals.
     pub(crate) fn new(totals: &BTreeMap<String, u64>) -> Self {
         use DeploymentState::{Downloading, Failed, Installing, Succeeded, Targeted, Waiting};
-        let number = |state: DeploymentState| totals.get(state.as_str()).copied().unwrap_or_default();
-        let order = [Succeeded, Failed, Installing, Downloading, Waiting, Targeted];
-        let total: u64 = order.into_iter().map(number).sum();
+        let order = [Succeeded, Failed, Installing, Downloading, Waiting, Targeted].map(DeploymentState::as_str);
+        Self::of(totals, &order, &order[..1], &order[1..2])
+    }
+
+    /// The bar for the totals of a baseline: hundredths are of those that comply.
+    pub(crate) fn compliance(totals: &BTreeMap<String, u64>) -> Self {
+        use ComplianceState::{Compliant, Error, NonCompliant, NotApplicable, Remediated, Unknown};
+        let order = [Compliant, Remediated, NonCompliant, Error, NotApplicable, Unknown].map(ComplianceState::as_str);
+        Self::of(totals, &order, &order[..2], &order[2..5])
+    }
+
+    /// `order` are the states from left to right; `good` those that count in hundredths, `ended` those that are no better and over.
+    fn of(totals: &BTreeMap<String, u64>, order: &[&'static str], good: &[&str], ended: &[&str]) -> Self {
+        let number = |state: &&str| totals.get(*state).copied().unwrap_or_default();
+        let total: u64 = order.iter().map(number).sum();
         let mut segments = Vec::new();
         let mut x = 0;
         for state in order {
@@ -54,7 +67,7 @@ impl Bar {
             }
             let share = u128::from(count) * u128::from(WIDTH) / u128::from(total.max(1));
             let width = u64::try_from(share).unwrap_or(WIDTH).max(4).min(WIDTH.saturating_sub(x));
-            segments.push(Segment { state: state.as_str().to_owned(), x, width, count });
+            segments.push(Segment { state: (*state).to_owned(), x, width, count });
             x += width;
         }
         if let Some(last) = segments.last_mut() {
@@ -63,15 +76,15 @@ impl Bar {
         Self {
             segments,
             total,
-            percent: (total > 0).then(|| number(Succeeded) * 100 / total),
-            finished: number(Succeeded) + number(Failed) == total,
+            percent: (total > 0).then(|| good.iter().map(number).sum::<u64>() * 100 / total),
+            finished: good.iter().chain(ended).map(number).sum::<u64>() == total,
         }
     }
 
     /// The bar in words: `12 succeeded, 1 failed of 40 devices`.
     pub(crate) fn sentence(&self) -> String {
         let parts: Vec<String> =
-            self.segments.iter().map(|s| format!("{} {}", format::count(s.count), s.state)).collect();
+            self.segments.iter().map(|s| format!("{} {}", format::count(s.count), format::words(&s.state))).collect();
         match parts.is_empty() {
             true => "no devices".to_owned(),
             false => format!("{} of {}", parts.join(", "), format::counted(self.total, "device")),

@@ -4,6 +4,7 @@ mod application;
 mod approval;
 mod assets;
 mod audit;
+mod baseline;
 mod boundary;
 mod chart;
 mod class;
@@ -36,6 +37,8 @@ mod window;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sample_baseline;
 #[cfg(test)]
 mod sample_class;
 #[cfg(test)]
@@ -180,6 +183,15 @@ fn routes_of_software() -> Vec<Route> {
         post("/collections/{id}/windows/{window}/delete", Change, window::window_delete),
         get("/applications", See, application::application_list),
         get("/applications/{hash}", See, application::application_show),
+        get("/baselines", See, baseline::baseline_list),
+        get("/baselines/{hash}", See, baseline::baseline_show),
+        get("/baseline-deployments/new", Change, baseline::deployment_new),
+        post("/baseline-deployments/preview", Change, baseline::deployment_preview),
+        post("/baseline-deployments", Change, baseline::baseline_deploy),
+        get("/baseline-deployments/{id}", See, baseline::deployment_show),
+        get("/baseline-deployments/{id}/results", See, baseline::result_list),
+        get("/baseline-deployments/{id}/delete", Change, baseline::delete_confirm),
+        post("/baseline-deployments/{id}/delete", Change, baseline::deployment_delete),
         get("/deployments", See, deployment::deployment_list),
         get("/deployments/new", Change, deployment::deployment_new),
         post("/deployments/preview", Change, deployment::deployment_preview),

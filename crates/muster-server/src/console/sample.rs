@@ -249,6 +249,7 @@ impl Flavour {
                 .map(|row| DeviceCollection { id: row.id, name: row.name })
                 .collect(),
             deployments: if empty { vec![] } else { self.device_deployments().into_iter().take(2).collect() },
+            baselines: if empty { vec![] } else { super::sample_baseline::devices(self) },
             revision: 3,
         }
     }

@@ -48,6 +48,7 @@ use muster_model::{
 fn pages(f: Flavour) -> Vec<(&'static str, String)> {
     let mut pages = pages_of_devices(f);
     pages.extend(pages_of_software(f));
+    pages.extend(super::sample_baseline::pages(f));
     pages.extend(pages_of_the_rest(f));
     pages
 }

@@ -11,7 +11,7 @@ use muster_model::{
         Collection, CollectionKind, Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, Page,
         PageQuery, Target,
     },
-    id::{CollectionId, DeploymentId, Hash, Name},
+    id::{CollectionId, DeploymentId, DeviceId, Hash, Name},
     policy::{BodyKind, DeploymentPolicy},
     problem::Code,
     status::DeploymentState,
@@ -203,7 +203,11 @@ fn high_impact(create: &DeploymentCreate, application: &ApplicationRow) -> Resul
 
 /// A deployment of high impact goes to devices that somebody named, to all, or to a collection that takes nobody by what a device says
 /// of itself; to no other one.
-async fn check_collection(conn: &mut Connection, id: CollectionId, high_impact: bool) -> Result<Collection, SiteError> {
+pub(super) async fn check_collection(
+    conn: &mut Connection,
+    id: CollectionId,
+    high_impact: bool,
+) -> Result<Collection, SiteError> {
     let row = collection::get(conn, id).await?;
     let row = row.ok_or_else(|| {
         SiteError::refused(Code::NotFound, format!("There is no collection {id}; `muster collection list` shows all."))
@@ -231,19 +235,21 @@ fn name_of(create: &DeploymentCreate, application: &ApplicationRow) -> Result<Na
     text.trim().parse().map_err(|_| SiteError::refused(Code::Malformed, "Give the deployment a name."))
 }
 
+/// Only an active device gets what is deployed to it.
+pub(super) async fn active_target(tx: &mut Tx, device: DeviceId) -> Result<(), SiteError> {
+    if !assignment::active(tx, &[device]).await?.is_empty() {
+        return Ok(());
+    }
+    Err(match assignment::get(tx.conn(), device).await? {
+        None => SiteError::refused(Code::NotFound, "There is no device with this id; `muster device list` shows all."),
+        Some(_) => SiteError::refused(Code::Conflict, "This device is not active; it would never get the deployment."),
+    })
+}
+
 async fn insert(ctx: &Ctx, tx: &mut Tx, row: &DeploymentRow, body: &[u8]) -> Result<u64, SiteError> {
     policy_body::insert(tx, row.policy, BodyKind::Deployment, body, ctx.now).await?;
-    if let Target::Device { device } = row.target
-        && assignment::active(tx, &[device]).await?.is_empty()
-    {
-        return Err(match assignment::get(tx.conn(), device).await? {
-            None => {
-                SiteError::refused(Code::NotFound, "There is no device with this id; `muster device list` shows all.")
-            }
-            Some(_) => {
-                SiteError::refused(Code::Conflict, "This device is not active; it would never get the deployment.")
-            }
-        });
+    if let Target::Device { device } = row.target {
+        active_target(tx, device).await?;
     }
     if let Target::Collection { collection } = row.target {
         // First, so that nobody takes its protection away meanwhile.

@@ -1,9 +1,11 @@
-//! What the devices shall run: policy, settings, content, applications, deployments.
+//! What the devices shall run: policy, settings, content, applications, baselines, deployments.
 
 pub mod ahead;
 pub mod application;
 pub mod chunk;
 pub mod chunk_work;
+pub mod baseline;
+pub mod baseline_deployment;
 pub mod content;
 pub mod deployment;
 pub mod forecast;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use muster_model::{
     id::{DeviceId, Hash, SiteCode},
+    limits::DEVICE_BASELINES,
     policy::{ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, Recipient},
     problem::Code,
     time::{MINUTE, UnixMillis},
@@ -16,7 +17,9 @@ use muster_model::{
 use muster_store::{
     Tx,
     bus::Notice,
-    db::{assignment, assignment::AssignmentRow, assignment::Wanted, deployment, policy_body, secret},
+    db::{
+        assignment, assignment::AssignmentRow, assignment::Wanted, baseline_deployment, deployment, policy_body, secret,
+    },
     transaction,
 };
 use std::{
@@ -232,6 +235,7 @@ pub(super) async fn compile(
     }
     let active = assignment::active(tx, devices).await?;
     deployment::target_new(tx, &active, now).await?;
+    baseline_deployment::target_new(tx, &active, now).await?;
     let settings = settings::body(tx, now).await?;
     let mut bodies: HashMap<DeviceId, Vec<BodyRef>> =
         active.iter().map(|device| (*device, vec![settings.clone()])).collect();
@@ -252,6 +256,11 @@ pub(super) async fn compile(
     for wanted in assignment::wanted(tx, &active).await? {
         if let Some(bodies) = bodies.get_mut(&wanted.device).filter(|_| !unknown.contains(&wanted.device)) {
             add(bodies, &wanted);
+        }
+    }
+    for (device, wanted) in baseline_deployment::wanted(tx, &active, DEVICE_BASELINES).await? {
+        if let Some(bodies) = bodies.get_mut(&device).filter(|_| !unknown.contains(&device)) {
+            bodies.extend(wanted);
         }
     }
     for (device, body) in secret::wanted(tx, &active).await? {

@@ -19,7 +19,7 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        assignment, attestation, certificate, collection_member, deployment,
+        assignment, attestation, certificate, collection_member, compliance, deployment,
         device::{self, DeviceRow},
         device_list, domain_account, hardware, inventory,
         timeline::{self, TimelineRow},
@@ -115,6 +115,7 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         location: super::boundary::location(&mut reader, id).await?,
         collections,
         deployments,
+        baselines: compliance::of_device(&mut reader, id).await?,
         revision: row.revision,
     })
 }

@@ -1,6 +1,7 @@
 //! What happened: reports, status messages, the history of devices, quarantine, the dashboard.
 
 pub(crate) mod budget;
+pub mod compliance;
 pub mod dashboard;
 pub mod foreign;
 pub mod message;

@@ -6,6 +6,7 @@ mod admin;
 mod application;
 mod approval;
 mod audit;
+mod baseline;
 mod boundary;
 mod certificate;
 mod chunk;

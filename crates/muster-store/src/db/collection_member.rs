@@ -191,6 +191,7 @@ pub async fn put(tx: &mut Tx, evaluation: &Evaluation, now: UnixMillis) -> Resul
 /// When the database cannot be read.
 pub async fn deployed(conn: &mut AnyConnection) -> Result<Vec<CollectionId>, StoreError> {
     let statement = "SELECT target_collection FROM deployment WHERE target_collection IS NOT NULL AND deleted IS NULL \
+         UNION SELECT target_collection FROM baseline_deployment WHERE target_collection IS NOT NULL AND deleted IS NULL \
          UNION SELECT collection FROM maintenance_window";
     let ids: Vec<String> = sqlx::query_scalar(statement).fetch_all(conn).await?;
     ids.iter().map(|id| parse(id, "collection")).collect()

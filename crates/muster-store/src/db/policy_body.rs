@@ -1,4 +1,4 @@
-//! Policy bodies: immutable bytes by hash. Application objects are bodies too, and stay where they are.
+//! Policy bodies: immutable bytes by hash. Objects of applications and baselines are bodies too, and stay where they are.
 
 use super::{StoreError, Tx};
 use muster_model::{id::Hash, policy::BodyKind, time::UnixMillis};
@@ -21,12 +21,13 @@ pub async fn insert(tx: &mut Tx, hash: Hash, kind: BodyKind, bytes: &[u8], now: 
     Ok(())
 }
 
-/// The bytes of a body, or of an application object.
+/// The bytes of a body, or of a signed object.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn get(conn: &mut AnyConnection, hash: Hash) -> Result<Option<Vec<u8>>, StoreError> {
     let statement = "SELECT bytes FROM policy_body WHERE hash = $1 \
-         UNION ALL SELECT object FROM application WHERE hash = $1";
+         UNION ALL SELECT object FROM application WHERE hash = $1 \
+         UNION ALL SELECT object FROM baseline WHERE hash = $1";
     Ok(sqlx::query_scalar(statement).bind(hash.to_string()).fetch_optional(conn).await?)
 }

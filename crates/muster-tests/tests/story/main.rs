@@ -3,6 +3,7 @@
 
 mod attestation;
 mod away;
+mod baseline;
 mod clock;
 mod clones;
 mod collection_kills;

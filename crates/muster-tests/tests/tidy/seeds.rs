@@ -4,6 +4,7 @@
 
 use muster_model::api::RevocationReason;
 use muster_model::application::{Application, Command, ContentFile, Detection, Platform};
+use muster_model::baseline::Baseline;
 use muster_model::discovery::Fact;
 use muster_model::enrol::{DeviceClaims, EnrolPoll, EnrolRequest, EnrolmentToken};
 use muster_model::id::Hash;
@@ -46,6 +47,20 @@ const FOREIGN: &str = "<CONTENT><VERSIONCLIENT>FusionInventory-Agent_v2.6</VERSI
 /// A document that is not compressed: the first byte says so.
 fn foreign(inside: &str) -> Vec<u8> {
     format!("\0<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<REQUEST>{inside}</REQUEST>").into_bytes()
+}
+
+fn baseline() -> Baseline {
+    let text = r#"{"id": "0192f0c1-7a3b-7c4d-8e5f-0123456789ab", "name": "Servers", "version": "1", "platform": "linux", "items": [
+        {"name": "SSH", "description": "Nobody signs in as root.", "settings": [
+        {"name": "Root", "severity": "critical", "rules": [{"kind": "one_of", "values": ["no", "prohibit-password"]}],
+         "discovery": {"kind": "file", "path": "/etc/ssh/sshd_config", "read": {"kind": "key", "key": "PermitRootLogin", "last": true}},
+         "remediation": {"kind": "file", "content": "PermitRootLogin no\n", "mode": "0600"}},
+        {"name": "Forwarding", "value_type": "integer", "rules": [{"kind": "between", "least": "0", "most": "0"}],
+         "discovery": {"kind": "sysctl", "name": "net.ipv4.ip_forward"}, "remediation": {"kind": "sysctl", "value": "0"}},
+        {"name": "Script", "value_type": "list", "private": true, "rules": [{"kind": "contains", "value": "a"}],
+         "discovery": {"kind": "script", "script": {"interpreter": "sh", "text": "echo $1", "pass": "stdin",
+         "parameters": [{"name": "n", "value": -7}]}}}]}]}"#;
+    serde_json::from_str(text).unwrap()
 }
 
 fn application() -> Application {
@@ -165,6 +180,7 @@ fn wire() -> Vec<Seed> {
         json("assignment", "settings.json", &ClientSettings::default()),
         json("assignment", "deployment.json", &deployment),
         json("application", "application.json", &application()),
+        json("baseline", "baseline.json", &baseline()),
         json("enrolment", "request.json", &request),
         json("enrolment", "poll.json", &EnrolPoll { site, enrolment: id(), time: NOW }),
         ("token", "token.txt", token.to_text().into_bytes()),

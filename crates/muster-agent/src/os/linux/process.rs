@@ -86,6 +86,12 @@ impl Tail {
         self.cut
     }
 
+    /// As it was printed.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into()
+    }
+
     /// As text of at most the limit's bytes: what is not UTF-8 is marked, control characters other than line ends are removed.
     #[must_use]
     pub fn into_text(mut self) -> String {
@@ -109,6 +115,8 @@ pub fn printable(text: &str) -> String {
 pub struct Output {
     path: PathBuf,
     reader: pipe::Receiver,
+    /// Whether standard error goes there too.
+    errors: bool,
 }
 
 impl Output {
@@ -123,7 +131,13 @@ impl Output {
             rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         }
         let reader = pipe::OpenOptions::new().open_receiver(&path)?;
-        Ok(Self { path, reader })
+        Ok(Self { path, reader, errors: true })
+    }
+
+    /// Only the standard output goes there, and what is printed on standard error goes nowhere.
+    #[must_use]
+    pub fn without_errors(self) -> Self {
+        Self { errors: false, ..self }
     }
 
     /// Lets a user open the other end again by its name below `/proc`, as `/dev/stdout` is.
@@ -213,7 +227,8 @@ fn spawn(job: Job<'_>, output: Option<&Output>) -> io::Result<Child> {
     match output {
         Some(output) => {
             let writer = output.writer()?;
-            command.stdout(Stdio::from(writer.try_clone()?)).stderr(Stdio::from(writer));
+            let errors = if output.errors { Stdio::from(writer.try_clone()?) } else { Stdio::null() };
+            command.stdout(Stdio::from(writer)).stderr(errors);
         }
         None => {
             command.stdout(Stdio::null()).stderr(Stdio::null());

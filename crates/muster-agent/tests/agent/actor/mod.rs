@@ -267,6 +267,7 @@ impl Site {
             Body::Heartbeat(_) => "heartbeat".to_owned(),
             Body::Discovery(_) => "discovery".to_owned(),
             Body::Network(said) => format!("network {said:?}"),
+            Body::Compliance(said) => format!("compliance {:?}", said.outcome),
             Body::Inventory(report) => format!("inventory of {}", report.sections.len()),
         };
         self.state().messages.iter().map(|(_, n, message)| format!("{n} {}", short(message))).collect()

@@ -4,6 +4,7 @@ mod admin;
 mod application;
 mod approval;
 mod audit;
+mod baseline;
 mod boundary;
 mod certificate;
 mod class;
@@ -63,6 +64,7 @@ pub(crate) fn routes() -> Vec<Route> {
         collection::routes(),
         window::routes(),
         deployment::routes(),
+        baseline::routes(),
         boundary::routes(),
         query::routes(),
         settings::routes(),

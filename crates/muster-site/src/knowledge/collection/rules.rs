@@ -20,6 +20,7 @@ use muster_store::{
     Connection, Tx,
     bus::{Notice, Noun},
     db::{
+        baseline_deployment,
         collection::{self, Rule, RuleRow},
         collection_member, device_change, resource, window,
     },
@@ -236,6 +237,12 @@ pub async fn collection_change(
                     deployment.name
                 )));
             }
+            let baselines = baseline_deployment::of_collection(tx.conn(), id).await?;
+            if let Some((name, _)) = baselines.iter().find(|(_, remediate)| *remediate) {
+                return Err(conflict(format!(
+                    "The baseline {name} puts things right on its members, and needs a protected collection; delete that deployment first."
+                )));
+            }
         }
         let row = Collection {
             name: name.clone(),
@@ -290,6 +297,8 @@ pub async fn collection_delete(ctx: &Ctx, site: &Site, id: CollectionId) -> Resu
         }
         let deployments = collection::deployments(tx.conn(), id).await?;
         needs.extend(deployments.iter().map(|(deployment, _)| format!("{} is deployed to it", deployment.name)));
+        let baselines = baseline_deployment::of_collection(tx.conn(), id).await?;
+        needs.extend(baselines.iter().map(|(name, _)| format!("the baseline {name} is deployed to it")));
         let windows = window::of_collection(tx.conn(), id).await?;
         needs.extend(windows.iter().map(|row| format!("its maintenance window {} is there", row.window.name)));
         if !needs.is_empty() {

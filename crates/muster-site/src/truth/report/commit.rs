@@ -13,7 +13,10 @@ use crate::{
         section::{Waiting, excerpt},
     },
     site::Sources,
-    truth::step,
+    truth::{
+        compliance::{self, Said},
+        step,
+    },
 };
 use muster_model::{
     discovery::DiscoveryRecord,
@@ -71,6 +74,7 @@ struct Plan {
     channels: Vec<ChannelRow>,
     messages: Vec<MessageRow>,
     steps: Vec<(usize, u64, deployment::Step, muster_model::id::Hash)>,
+    compliance: Vec<Said>,
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
     networks: BTreeMap<DeviceId, NetworkRow>,
     discoveries: BTreeMap<DeviceId, DiscoveryRecord>,
@@ -140,6 +144,7 @@ async fn write(
     };
     plan.refused_sections(reports, &incoming, &places, &applied);
     plan.steps(tx, reports).await?;
+    plan.comply(tx, reports).await?;
     // What the second machine says of itself is not the device's.
     plan.claims.retain(|(device, _)| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.networks.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
@@ -236,6 +241,14 @@ impl Plan {
                     let application = step.application;
                     self.steps.push((at, sequence, step::of(device, *happened, step), application));
                 }
+                Item::Compliance(happened, said) => self.compliance.push(Said {
+                    at,
+                    sequence,
+                    device,
+                    happened: *happened,
+                    received,
+                    report: said.clone(),
+                }),
                 Item::Heartbeat(claims) => self.claims.push((device, claims.clone())),
                 Item::Network(said) => {
                     // The last one counts.
@@ -332,6 +345,19 @@ impl Plan {
             }
         }
         deployment::report(tx, &last).await?;
+        Ok(())
+    }
+
+    /// How devices stand to their baselines.
+    async fn comply(&mut self, tx: &mut Tx, reports: &[&Report]) -> Result<(), SiteError> {
+        let taken = compliance::take(tx, std::mem::take(&mut self.compliance)).await?;
+        self.timeline.extend(taken.timeline);
+        for (at, sequence, reason) in taken.refused {
+            let Some(report) = reports.get(at) else { continue };
+            let number = usize::try_from(sequence - report.batch.first).unwrap_or_default();
+            let text = report.batch.messages.get(number).map_or("", |message| message.get());
+            self.quarantine(at, report, sequence, None, reason, text);
+        }
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use crate::{
 };
 use muster_model::{
     catalogue::Catalogue,
+    compliance::ComplianceReport,
     discovery::Facts,
     enrol::DeviceClaims,
     id::DeviceId,
@@ -48,6 +49,8 @@ pub(super) enum Item {
     Network(NetworkReport),
     /// What the client says of itself for discovery.
     Discovery(Facts),
+    /// How the device stands to a baseline.
+    Compliance(UnixMillis, ComplianceReport),
     /// What is on the device.
     Inventory(section::Report),
     /// Not taken, and why.
@@ -161,6 +164,10 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         Body::Discovery(said) if said.is_well_formed() => Ok(Item::Discovery(said.facts)),
         Body::Discovery(_) => {
             Err("A client says of itself what PROTOCOL.md lists for discovery, within its limits.".to_owned())
+        }
+        Body::Compliance(said) if said.is_well_formed() => Ok(Item::Compliance(message.time, said)),
+        Body::Compliance(_) => {
+            Err("A result is none of `unknown`, and has a value and a sentence of bounded length.".to_owned())
         }
         Body::Inventory(_) => Err("Inventory has a channel of its own.".to_owned()),
     }

@@ -1,0 +1,444 @@
+//! Files of baselines: opened below a root without following links, so that nobody who may write on the way chooses what is read or
+//! written; and replaced whole or not at all.
+
+use muster_model::{
+    baseline::FileRead,
+    compliance::ComplianceReason,
+    glob,
+    limits::{BASELINE_HASH_BYTES, BASELINE_READ_BYTES, DISCOVERED_VALUES},
+};
+use rustix::{
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid},
+    io::Errno,
+};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+/// Why something could not be done, and one sentence about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) reason: ComplianceReason,
+    pub(super) detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(reason: ComplianceReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    pub(super) fn of(what: &str, error: Errno) -> Self {
+        match error {
+            Errno::LOOP => Self::new(ComplianceReason::SymbolicLink, format!("{what} leads through a symbolic link.")),
+            error => Self::new(ComplianceReason::Unreadable, format!("{what}: {error}.")),
+        }
+    }
+
+    fn io(what: &str, error: &io::Error) -> Self {
+        Self::new(ComplianceReason::Unreadable, format!("{what}: {error}."))
+    }
+}
+
+/// Whether the links on the way are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// Inside of the root.
+    Followed,
+    /// A link is an error.
+    Refused,
+}
+
+/// Opens a path below a root; nothing leads out of it.
+fn open(root: &Path, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd, Errno> {
+    let place = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    if links == Links::Refused {
+        resolve |= ResolveFlags::NO_SYMLINKS;
+    }
+    let below = path.trim_start_matches('/');
+    let below = if below.is_empty() { "." } else { below };
+    rustix::fs::openat2(&place, below, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty(), resolve)
+}
+
+/// Whether the kernel says that there is nothing.
+fn is_absent(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR)
+}
+
+/// What a file says; `None`: it is not there, or has no such value.
+pub(super) fn read(root: &Path, path: &str, what: &FileRead, links: Links) -> Result<Option<Vec<String>>, Problem> {
+    let failed = |error| Problem::of(path, error);
+    let metadata = || match open(root, path, OFlags::PATH, links) {
+        Ok(file) => rustix::fs::fstat(&file).map(Some).map_err(failed),
+        Err(error) if is_absent(error) => Ok(None),
+        Err(error) => Err(failed(error)),
+    };
+    let stated = |of: fn(&Stat) -> String| Ok(metadata()?.map(|stat| vec![of(&stat)]));
+    match what {
+        FileRead::Exists => stated(|_| "true".to_owned()),
+        FileRead::Mode => stated(|stat| format!("{:04o}", stat.st_mode & 0o7777)),
+        FileRead::Owner => stated(|stat| stat.st_uid.to_string()),
+        FileRead::Group => stated(|stat| stat.st_gid.to_string()),
+        FileRead::Hash => {
+            let Some(file) = regular(root, path, links)? else { return Ok(None) };
+            hash(path, file).map(|hash| Some(vec![hash]))
+        }
+        _ => {
+            let Some(text) = text(root, path, links)? else { return Ok(None) };
+            let values = values(&text, what, path)?;
+            if values.len() > DISCOVERED_VALUES {
+                return Err(Problem::new(ComplianceReason::TooLarge, format!("{path} has more values than are read.")));
+            }
+            Ok(Some(values).filter(|values| !values.is_empty()))
+        }
+    }
+}
+
+/// A regular file, to be read. Nothing else is opened for longer than it takes to see what it is.
+fn regular(root: &Path, path: &str, links: Links) -> Result<Option<File>, Problem> {
+    let failed = |error| Problem::of(path, error);
+    let file = match open(root, path, OFlags::RDONLY | OFlags::NONBLOCK, links) {
+        Ok(file) => file,
+        Err(error) if is_absent(error) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let stat = rustix::fs::fstat(&file).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Problem::new(ComplianceReason::Unreadable, format!("{path} is not a regular file.")));
+    }
+    Ok(Some(File::from(file)))
+}
+
+fn hash(path: &str, file: File) -> Result<String, Problem> {
+    let (mut digest, mut buffer, mut read) = (muster_trust::Sha256::default(), vec![0; 64 << 10], 0_u64);
+    let mut file = file;
+    loop {
+        let count = file.read(&mut buffer).map_err(|error| Problem::io(path, &error))?;
+        if count == 0 {
+            return Ok(digest.finish().to_string());
+        }
+        read += count as u64;
+        if read > BASELINE_HASH_BYTES {
+            return Err(Problem::new(ComplianceReason::TooLarge, format!("{path} is larger than what is hashed.")));
+        }
+        digest.update(&buffer[..count]);
+    }
+}
+
+/// The text of a file of bounded size.
+pub(super) fn text(root: &Path, path: &str, links: Links) -> Result<Option<String>, Problem> {
+    let Some(file) = regular(root, path, links)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(BASELINE_READ_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Problem::io(path, &error))?;
+    if bytes.len() as u64 > BASELINE_READ_BYTES {
+        return Err(Problem::new(ComplianceReason::TooLarge, format!("{path} is larger than what is read.")));
+    }
+    let not_text = |_| Problem::new(ComplianceReason::NotText, format!("{path} is not a text in UTF-8."));
+    String::from_utf8(bytes).map(Some).map_err(not_text)
+}
+
+/// The values that a text has.
+fn values(text: &str, what: &FileRead, path: &str) -> Result<Vec<String>, Problem> {
+    let lines = || text.lines().map(str::trim);
+    let counts = |line: &&str| !line.is_empty() && !line.starts_with(['#', ';']);
+    Ok(match what {
+        FileRead::Line { pattern } => {
+            let pattern = glob::Pattern::new(pattern);
+            let fits = |line: &&str| pattern.fits(&line.chars().collect::<Vec<_>>());
+            lines().filter(fits).map(str::to_owned).collect()
+        }
+        FileRead::Key { key, separator, last } => {
+            let value = |line| value_of(line, key, separator.as_deref());
+            let mut values: Vec<String> = lines().filter(counts).filter_map(value).map(str::to_owned).collect();
+            if *last {
+                values.reverse();
+            }
+            values
+        }
+        FileRead::Ini { section, key } => ini(lines().filter(counts), section, key),
+        FileRead::Json { pointer } => {
+            let not_text = |_| Problem::new(ComplianceReason::NotText, format!("{path} is not JSON."));
+            let whole: serde_json::Value = serde_json::from_str(text).map_err(not_text)?;
+            whole.pointer(pointer).map(json).unwrap_or_default()
+        }
+        FileRead::Exists | FileRead::Mode | FileRead::Owner | FileRead::Group | FileRead::Hash => Vec::new(),
+    })
+}
+
+/// The value of a line `key = value`, `key value`, or with a separator of its own.
+fn value_of<'a>(line: &'a str, key: &str, separator: Option<&str>) -> Option<&'a str> {
+    let rest = line.strip_prefix(key.trim())?;
+    let value = match separator.map(str::trim) {
+        Some("") | None => {
+            let after = rest.trim_start();
+            match after.strip_prefix('=') {
+                Some(value) if separator.is_none() => value,
+                _ if after.len() < rest.len() || rest.is_empty() => after,
+                _ => return None,
+            }
+        }
+        Some(separator) => rest.trim_start().strip_prefix(separator)?,
+    };
+    Some(value.trim())
+}
+
+fn ini<'a>(lines: impl Iterator<Item = &'a str>, section: &str, key: &str) -> Vec<String> {
+    let (mut here, mut values) = (section.is_empty(), Vec::new());
+    for line in lines {
+        match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            Some(name) => here = name.trim() == section,
+            None if here => values.extend(value_of(line, key, Some("=")).map(str::to_owned)),
+            None => {}
+        }
+    }
+    values
+}
+
+fn json(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Null => Vec::new(),
+        serde_json::Value::String(text) => vec![text.clone()],
+        serde_json::Value::Array(list) => list.iter().flat_map(json).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+/// Gives a file its content, its mode, or both. What is not said stays; a new file is root's, and everybody's to read.
+///
+/// The directory is reached without a link, the new file is made beside the old one under a name that nobody could foresee, and takes its
+/// place. A link under the name itself is replaced and not followed, and of a file that has a second name nothing is changed in place.
+pub(super) fn put(root: &Path, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
+    let failed = |error| Problem::of(path, error);
+    let (directory, name) = path.rsplit_once('/').ok_or_else(|| failed(Errno::INVAL))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let directory = open(root, directory, flags, Links::Refused).map_err(failed)?;
+    let before = match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Some(stat).filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
+        Err(Errno::NOENT) => None,
+        Err(error) => return Err(failed(error)),
+    };
+    match content {
+        Some(content) => replace(&directory, name, content, mode, before.as_ref(), path),
+        None => change(&directory, name, mode.unwrap_or(0o644), path),
+    }
+}
+
+/// The mode alone, of the very file that was opened.
+fn change(directory: &OwnedFd, name: &str, mode: u32, path: &str) -> Result<(), Problem> {
+    let failed = |error| Problem::of(path, error);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
+    let stat = rustix::fs::fstat(&file).map_err(failed)?;
+    // A second name may be that of a file that somebody else must not get at.
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink != 1 {
+        let detail = format!("{path} is not a regular file with one name.");
+        return Err(Problem::new(ComplianceReason::Unreadable, detail));
+    }
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
+    rustix::fs::fsync(&file).map_err(failed)
+}
+
+fn replace(
+    directory: &OwnedFd,
+    name: &str,
+    content: &[u8],
+    mode: Option<u32>,
+    before: Option<&Stat>,
+    path: &str,
+) -> Result<(), Problem> {
+    let failed = |error| Problem::of(path, error);
+    let io_failed = |error: io::Error| Problem::io(path, &error);
+    let mut random = [0; 16];
+    muster_trust::random(&mut random).map_err(|_| failed(Errno::IO))?;
+    let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let beside = format!(".muster-{digits}");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, &beside, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let mut file = File::from(file);
+    let mode = mode.unwrap_or_else(|| before.map_or(0o644, |stat| stat.st_mode & 0o777));
+    let written = (|| {
+        file.write_all(content).map_err(io_failed)?;
+        if let Some(stat) = before {
+            own(file.as_fd(), stat).map_err(failed)?;
+        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
+        file.sync_all().map_err(io_failed)?;
+        rustix::fs::renameat(directory, &beside, directory, name).map_err(failed)
+    })();
+    if written.is_err() {
+        let _ = rustix::fs::unlinkat(directory, &beside, AtFlags::empty());
+    }
+    written?;
+    rustix::fs::fsync(directory).map_err(failed)
+}
+
+/// The owner of the file that was there before, where this process may give files away.
+fn own(file: impl AsFd, before: &Stat) -> Result<(), Errno> {
+    let now = rustix::fs::fstat(&file)?;
+    if (now.st_uid, now.st_gid) == (before.st_uid, before.st_gid) {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(before.st_uid), Gid::from_raw(before.st_gid));
+    rustix::fs::fchown(&file, Some(user), Some(group))
+}
+
+/// Writes into a file of the kernel that is there, without following a link.
+pub(super) fn write_kernel(root: &Path, path: &str, content: &[u8]) -> Result<(), Problem> {
+    let file = open(root, path, OFlags::WRONLY | OFlags::NONBLOCK, Links::Refused).map_err(|e| Problem::of(path, e))?;
+    File::from(file).write_all(content).map_err(|error| Problem::io(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn of(text: &str, what: &FileRead) -> Vec<String> {
+        values(text, what, "/x").unwrap()
+    }
+
+    fn key(key: &str, separator: Option<&str>, last: bool) -> FileRead {
+        FileRead::Key { key: key.to_owned(), separator: separator.map(str::to_owned), last }
+    }
+
+    #[test]
+    fn values_are_found_as_programs_find_them() {
+        let text = "# Port 1\nPort 22\nPortable 7\nx=1\n  Port = 2222 \n; Port 3\nPort=9\nEmpty\n";
+        assert_eq!(of(text, &key("Port", None, false)), ["22", "2222", "9"]);
+        assert_eq!(of(text, &key("Port", None, true))[0], "9");
+        assert_eq!(of(text, &key("Port", Some("="), false)), ["2222", "9"]);
+        assert_eq!(of(text, &key("Empty", None, false)), [""]);
+        assert_eq!(of("a: 1\nb: x: y\n", &key("b", Some(":"), false)), ["x: y"]);
+        let line = FileRead::Line { pattern: "Port*2*".to_owned() };
+        assert_eq!(of(text, &line), ["Port 22", "Port = 2222"]);
+        let ini = |section: &str| FileRead::Ini { section: section.to_owned(), key: "k".to_owned() };
+        let text = "k = 0\n[a]\nk=1\n[ b ]\nkk=7\nk = 2 = 3\n";
+        assert_eq!((of(text, &ini("")), of(text, &ini("b"))), (vec!["0".to_owned()], vec!["2 = 3".to_owned()]));
+        let json = |pointer: &str| FileRead::Json { pointer: pointer.to_owned() };
+        let text = r#"{"a": {"b": [1, "x", null, true]}, "c": "y"}"#;
+        assert_eq!(
+            (of(text, &json("/a/b")), of(text, &json("/c"))),
+            (["1", "x", "true"].map(str::to_owned).to_vec(), vec!["y".to_owned()])
+        );
+        assert!(of(text, &json("/none")).is_empty());
+        assert_eq!(values("{", &json(""), "/x").unwrap_err().reason, ComplianceReason::NotText);
+    }
+
+    #[test]
+    fn what_is_read_is_below_the_root_and_behind_no_link() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, outside) = (temp.path().join("root"), temp.path().join("secret"));
+        std::fs::create_dir_all(root.join("etc/d")).unwrap();
+        std::fs::write(&outside, "key = outside\n").unwrap();
+        std::fs::write(root.join("etc/conf"), "key = inside\n").unwrap();
+        symlink(&outside, root.join("etc/link")).unwrap();
+        symlink("../../secret", root.join("etc/up")).unwrap();
+        symlink("conf", root.join("etc/good")).unwrap();
+        let get = |path: &str, links| read(&root, path, &key("key", None, false), links);
+        assert_eq!(get("/etc/conf", Links::Refused), Ok(Some(vec!["inside".to_owned()])));
+        assert_eq!(get("/etc/good", Links::Followed), Ok(Some(vec!["inside".to_owned()])));
+        for path in ["/etc/link", "/etc/up", "/etc/good"] {
+            assert_eq!(get(path, Links::Refused).unwrap_err().reason, ComplianceReason::SymbolicLink, "{path}");
+        }
+        for path in ["/etc/link", "/etc/up"] {
+            assert_eq!(get(path, Links::Followed), Ok(None), "{path} leads to nothing inside of the root");
+        }
+        assert_eq!(get("/etc/none", Links::Refused), Ok(None));
+        assert_eq!(get("/etc/conf/below", Links::Refused), Ok(None));
+        assert_eq!(get("/etc/d", Links::Refused).unwrap_err().reason, ComplianceReason::Unreadable);
+        std::fs::write(root.join("etc/raw"), [0xff, 0xfe]).unwrap();
+        assert_eq!(get("/etc/raw", Links::Refused).unwrap_err().reason, ComplianceReason::NotText);
+        std::fs::write(root.join("etc/large"), vec![b'x'; 1 + BASELINE_READ_BYTES as usize]).unwrap();
+        assert_eq!(get("/etc/large", Links::Refused).unwrap_err().reason, ComplianceReason::TooLarge);
+        // A pipe, whose opening would wait for ever.
+        rustix::fs::mknodat(rustix::fs::CWD, root.join("etc/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert_eq!(get("/etc/pipe", Links::Refused).unwrap_err().reason, ComplianceReason::Unreadable);
+        // What `stat` and `sha256sum` of this machine say.
+        std::fs::set_permissions(root.join("etc/conf"), std::fs::Permissions::from_mode(0o640)).unwrap();
+        let judged = |program: &str, arguments: &[&str]| {
+            let done = std::process::Command::new(program).args(arguments).arg(root.join("etc/conf")).output().unwrap();
+            String::from_utf8(done.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
+        };
+        let say = |what| read(&root, "/etc/conf", &what, Links::Refused).unwrap().unwrap().remove(0);
+        assert_eq!(say(FileRead::Mode), format!("0{}", judged("stat", &["-c", "%a"])));
+        assert_eq!(say(FileRead::Owner), judged("stat", &["-c", "%u"]));
+        assert_eq!(say(FileRead::Group), judged("stat", &["-c", "%g"]));
+        assert_eq!(say(FileRead::Hash), judged("sha256sum", &[]));
+    }
+
+    #[test]
+    fn what_is_written_lands_in_its_place_and_nowhere_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, outside) = (temp.path().join("root"), temp.path().join("outside"));
+        std::fs::create_dir_all(root.join("etc")).unwrap();
+        std::fs::create_dir_all(&outside).unwrap();
+        std::fs::write(outside.join("victim"), "untouched").unwrap();
+        std::fs::set_permissions(outside.join("victim"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        let untouched = || {
+            let victim = outside.join("victim");
+            assert_eq!(std::fs::read(&victim).unwrap(), b"untouched");
+            assert_eq!(std::fs::metadata(&victim).unwrap().mode() & 0o7777, 0o600);
+            assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
+        };
+        put(&root, "/etc/new", Some(b"one"), Some(0o640)).unwrap();
+        assert_eq!(std::fs::metadata(root.join("etc/new")).unwrap().mode() & 0o7777, 0o640);
+        put(&root, "/etc/new", Some(b"two"), None).unwrap();
+        assert_eq!(std::fs::read(root.join("etc/new")).unwrap(), b"two");
+        assert_eq!(std::fs::metadata(root.join("etc/new")).unwrap().mode() & 0o7777, 0o640, "as it was");
+        put(&root, "/etc/new", None, Some(0o600)).unwrap();
+        assert_eq!(std::fs::metadata(root.join("etc/new")).unwrap().mode() & 0o7777, 0o600);
+
+        // The name is a link: it is replaced, and not followed; its mode is nobody's to change.
+        symlink(outside.join("victim"), root.join("etc/link")).unwrap();
+        assert_eq!(put(&root, "/etc/link", None, Some(0o666)).unwrap_err().reason, ComplianceReason::SymbolicLink);
+        put(&root, "/etc/link", Some(b"ours"), Some(0o644)).unwrap();
+        assert!(std::fs::symlink_metadata(root.join("etc/link")).unwrap().is_file());
+        untouched();
+        // A directory on the way is a link.
+        symlink(&outside, root.join("etc/d")).unwrap();
+        for content in [Some(&b"ours"[..]), None] {
+            assert_eq!(
+                put(&root, "/etc/d/victim", content, Some(0o666)).unwrap_err().reason,
+                ComplianceReason::SymbolicLink
+            );
+        }
+        untouched();
+        // A second name of a file that is somebody else's: a new file takes the name, and the old one stays what it was.
+        std::fs::hard_link(outside.join("victim"), root.join("etc/hard")).unwrap();
+        assert_eq!(put(&root, "/etc/hard", None, Some(0o666)).unwrap_err().reason, ComplianceReason::Unreadable);
+        put(&root, "/etc/hard", Some(b"ours"), None).unwrap();
+        untouched();
+        assert_eq!(put(&root, "/none/new", Some(b"x"), None).unwrap_err().reason, ComplianceReason::Unreadable);
+        let left = std::fs::read_dir(root.join("etc")).unwrap();
+        assert!(
+            left.flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with(".muster")),
+            "nothing is left"
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, outside) = (temp.path().join("root"), temp.path().join("outside"));
+        std::fs::create_dir_all(root.join("d")).unwrap();
+        std::fs::create_dir_all(&outside).unwrap();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (racing, away, ended) = (root.clone(), outside.clone(), stop.clone());
+        let racer = std::thread::spawn(move || {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = std::fs::rename(racing.join("d"), racing.join("kept"));
+                let _ = symlink(&away, racing.join("d"));
+                let _ = std::fs::remove_file(racing.join("d"));
+                let _ = std::fs::rename(racing.join("kept"), racing.join("d"));
+            }
+        });
+        let written = (0..1_000).filter(|_| put(&root, "/d/f", Some(b"x"), None).is_ok()).count();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        racer.join().unwrap();
+        assert!(written > 0, "the race was never won by the writer");
+        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    }
+}

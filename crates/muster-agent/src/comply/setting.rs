@@ -1,0 +1,188 @@
+//! One setting: found out, judged, put right where that is wanted, and found out again.
+
+use super::{
+    discover::{Facts, Found},
+    file::Problem,
+    gate,
+    program::{self, Ground, Program},
+    remedy::remedy,
+};
+use crate::{agent::Agent, os::process::printable, policy::Policy};
+use muster_model::{
+    application::Privilege,
+    baseline::{Baseline, Discovery, Remediation, Setting, ValueType, Verdict},
+    compliance::{BaselinePolicy, ComplianceReason, ComplianceState, SettingResult},
+    limits::{COMPLIANCE_DETAIL_BYTES, COMPLIANCE_VALUE_BYTES, DISCOVERED_VALUES},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// One evaluation of a baseline.
+pub(super) struct Evaluation<'a> {
+    pub(super) agent: &'a Agent,
+    pub(super) policy: &'a Policy,
+    pub(super) deployment: &'a BaselinePolicy,
+    /// Whether programs are run, and else why not.
+    pub(super) may_run: Result<(), ComplianceReason>,
+    /// When it has to be over.
+    pub(super) deadline: Instant,
+    /// How long one program may run.
+    pub(super) limit: Duration,
+}
+
+/// Where this agent's programs run.
+pub(super) const fn ground(agent: &Agent) -> Ground<'_> {
+    Ground { runs: &agent.runs, state: &agent.directory }
+}
+
+/// A result with nothing but its state.
+pub(super) const fn plain(state: ComplianceState) -> SettingResult {
+    SettingResult { state, value: None, reason: None, detail: String::new() }
+}
+
+impl Evaluation<'_> {
+    /// Every setting, one after the other.
+    pub(super) async fn all(&self, baseline: &Baseline) -> Vec<SettingResult> {
+        let mut facts = Facts::new(self.agent.collector.root().to_owned());
+        let mut results = Vec::new();
+        for (_, setting) in baseline.settings() {
+            let mut result = self.one(setting, &mut facts).await;
+            if setting.private {
+                // What a program or a file said may stand in the sentence.
+                (result.value, result.detail) = (None, String::new());
+            }
+            results.push(result);
+        }
+        results
+    }
+
+    async fn one(&self, setting: &Setting, facts: &mut Arc<Facts>) -> SettingResult {
+        if matches!(setting.discovery, Discovery::Registry { .. }) {
+            return plain(ComplianceState::NotApplicable);
+        }
+        let (found, verdict) = match self.look(setting, facts).await {
+            Ok(seen) => seen,
+            Err(problem) => return error(&problem),
+        };
+        let wanted = setting.remediation.as_ref().filter(|_| self.deployment.remediate);
+        let Some(remediation) = wanted.filter(|_| verdict == Verdict::NonCompliant) else {
+            return judged(setting, &found, verdict);
+        };
+        if let Err(problem) = self.put_right(setting, remediation).await {
+            // Not in a window any more: as it is, until the next time.
+            let mut result = judged(setting, &found, verdict);
+            if let Some(problem) = problem {
+                result.reason = Some(ComplianceReason::RemediationFailed);
+                result.detail =
+                    bounded(&format!("{}: {}", problem.reason.as_str(), problem.detail), COMPLIANCE_DETAIL_BYTES);
+            }
+            return result;
+        }
+        // What was listed before may be another one now.
+        *facts = Facts::new(self.agent.collector.root().to_owned());
+        match self.look(setting, facts).await {
+            Ok((found, Verdict::Compliant)) => {
+                SettingResult { state: ComplianceState::Remediated, ..judged(setting, &found, Verdict::Compliant) }
+            }
+            Ok((found, verdict)) => {
+                let mut result = judged(setting, &found, verdict);
+                result.reason = result.reason.or(Some(ComplianceReason::RemediationFailed));
+                result
+            }
+            Err(problem) => error(&problem),
+        }
+    }
+
+    /// `Err(None)`: not now.
+    async fn put_right(&self, setting: &Setting, remediation: &Remediation) -> Result<(), Option<Problem>> {
+        if remediation.runs() {
+            self.may_run.map_err(|reason| Some(Problem::new(reason, "It is put right by a program.")))?;
+        }
+        let left = self.left().ok_or(None)?;
+        let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+        let limit = self.limit.min(left);
+        let agent = self.agent;
+        if gate(agent, self.policy, self.deployment.outside_windows, seconds.min(60)).is_err() {
+            return Err(None);
+        }
+        remedy(agent, self.deployment.deployment, &setting.discovery, remediation, limit).await.map_err(Some)?;
+        tracing::info!(deployment = %self.deployment.deployment, setting = %setting.name, "a setting was put right");
+        Ok(())
+    }
+
+    fn left(&self) -> Option<Duration> {
+        self.deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
+    async fn look(&self, setting: &Setting, facts: &Arc<Facts>) -> Result<(Found, Verdict), Problem> {
+        let late = || Problem::new(ComplianceReason::TimedOut, "The time for the whole baseline was over.");
+        let left = self.left().ok_or_else(late)?;
+        let (program, privilege) = match &setting.discovery {
+            Discovery::Command { command, privilege } => (Some(Program::Command(command)), *privilege),
+            Discovery::Script { script } => (Some(Program::Script(script)), script.privilege),
+            _ => (None, Privilege::None),
+        };
+        let found = match program {
+            Some(program) => {
+                self.may_run.map_err(|reason| Problem::new(reason, "It is found out by a program."))?;
+                let (id, limit) = (self.deployment.deployment, self.limit.min(left));
+                let said = program::run(ground(self.agent), id, program, privilege, limit).await?;
+                Found::of(said_values(&said, setting.value_type))
+            }
+            None => {
+                let (facts, discovery) = (facts.clone(), setting.discovery.clone());
+                let done = tokio::task::spawn_blocking(move || facts.discover(&discovery)).await;
+                done.unwrap_or_else(|_| Err(Problem::new(ComplianceReason::Unreadable, "It was broken off.")))?
+            }
+        };
+        if found.values.as_ref().is_some_and(|values| values.len() > DISCOVERED_VALUES) {
+            return Err(Problem::new(ComplianceReason::TooLarge, "There are more values than are read."));
+        }
+        let verdict = setting.judge(found.values.as_deref(), found.order);
+        Ok((found, verdict))
+    }
+}
+
+/// What a program printed: one value, or of a list each line. Nothing at all is no value.
+fn said_values(said: &str, value_type: ValueType) -> Option<Vec<String>> {
+    let values: Vec<String> = match value_type {
+        ValueType::List => said.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        _ => Some(said.to_owned()).filter(|said| !said.is_empty()).into_iter().collect(),
+    };
+    Some(values).filter(|values| !values.is_empty())
+}
+
+fn judged(setting: &Setting, found: &Found, verdict: Verdict) -> SettingResult {
+    let (state, reason) = match verdict {
+        Verdict::Compliant => (ComplianceState::Compliant, None),
+        Verdict::NonCompliant => (ComplianceState::NonCompliant, None),
+        Verdict::WrongType => (ComplianceState::Error, Some(ComplianceReason::WrongType)),
+    };
+    let shown = |values: &Vec<String>| match setting.value_type {
+        ValueType::List => values.join("\n"),
+        _ => values.first().cloned().unwrap_or_default(),
+    };
+    let value = found.values.as_ref().map(|values| bounded(&shown(values), COMPLIANCE_VALUE_BYTES));
+    SettingResult { state, value, reason, detail: String::new() }
+}
+
+fn error(problem: &Problem) -> SettingResult {
+    SettingResult {
+        state: ComplianceState::Error,
+        value: None,
+        reason: Some(problem.reason),
+        detail: bounded(&problem.detail, COMPLIANCE_DETAIL_BYTES),
+    }
+}
+
+/// The beginning of a text, without control characters.
+fn bounded(text: &str, bytes: usize) -> String {
+    let text = printable(text);
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
