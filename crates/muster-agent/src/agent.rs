@@ -1,13 +1,14 @@
 //! The parts of a running agent in one place, and the few things that all of them do: report, and keep the floor of time.
 
 use crate::{
+    apply::facts::Inventories,
     clock::Clock,
     collect::Collector,
     content::{Turn, rate::Rate},
     identity::{self, Identity, Stage},
     os::{DirectoryError, PrivateDirectory},
     site::{Site, SiteError},
-    store::{Store, StoreError, outbox},
+    store::{Store, StoreError, outbox, restarts::RestartPending},
     window_time::{Believed, WindowTime},
 };
 use muster_model::{
@@ -100,6 +101,9 @@ pub struct Agent {
     pub collector: Collector,
     /// Told when the inventory is wanted again at once.
     pub inventory_wanted: Notify,
+    /// Told when deployments are to be looked at again: a user wants something, or the inventory was taken.
+    pub(crate) look_again: Notify,
+    pub(crate) facts: Inventories,
     /// Told when the site has to be asked what time it is.
     pub(crate) time_wanted: Notify,
     pub(crate) window_time: WindowTime,
@@ -131,6 +135,8 @@ impl Agent {
             store,
             collector,
             inventory_wanted: Notify::new(),
+            look_again: Notify::new(),
+            facts: Inventories::default(),
             time_wanted: Notify::new(),
             window_time: WindowTime::default(),
             clock_is_wrong: AtomicBool::new(false),
@@ -145,6 +151,20 @@ impl Agent {
     /// When it is not active.
     pub fn recipient(&self) -> Result<Recipient, SiteError> {
         self.site.device().map(Recipient::Device)
+    }
+
+    /// Names this run of the system: another one begins with each restart.
+    #[must_use]
+    pub fn boot(&self) -> String {
+        self.collector.boot().unwrap_or_default()
+    }
+
+    /// What needs a restart of this machine; empty: nothing does.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn restart_pending(&self) -> Result<Vec<RestartPending>, StoreError> {
+        self.store.restart_pending(&self.boot())
     }
 
     /// Reports that something happened. What cannot be kept is said in the log.

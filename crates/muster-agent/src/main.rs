@@ -1,8 +1,13 @@
 //! `muster-agent`, the client: command line, log, and the two signals that stop it.
 
-use clap::{Parser, Subcommand};
-use muster_agent::{clock::Clock, collect::Collector, command, run};
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use clap::{Args, Parser, Subcommand};
+use muster_agent::{clock::Clock, collect::Collector, command, run, software};
+use muster_model::status::Verb;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 use tokio::sync::watch;
 use tracing_subscriber::{
     Layer,
@@ -16,8 +21,12 @@ use tracing_subscriber::{
 #[command(name = "muster-agent", version, propagate_version = true)]
 struct Arguments {
     /// Where the client keeps its key, its messages and its policy. Nobody else may reach into it.
-    #[arg(long, global = true, env = "MUSTER_AGENT_STATE", default_value = "/var/lib/muster-agent")]
+    #[arg(long, global = true, env = "MUSTER_AGENT_STATE", default_value = STATE)]
     state: PathBuf,
+    /// Where users of this machine ask the running agent for software. Default: /run/muster-agent/software.sock, and nowhere with another
+    /// --state.
+    #[arg(long, global = true, env = "MUSTER_AGENT_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// What is logged: error, warn, info, debug or trace.
     #[arg(long, global = true, env = "MUSTER_AGENT_LOG", default_value = "info")]
     log: String,
@@ -68,6 +77,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Software that is offered to the users of this machine. Needs no privilege.
+    #[command(subcommand)]
+    Software(SoftwareCommand),
     /// Whom this machine believes.
     #[command(subcommand)]
     Trust(TrustCommand),
@@ -85,6 +97,36 @@ enum Command {
     },
     /// Print the version.
     Version,
+}
+
+/// Where the client keeps its state.
+const STATE: &str = "/var/lib/muster-agent";
+/// Where users of this machine ask an agent with that state for software.
+const SOCKET: &str = "/run/muster-agent/software.sock";
+
+#[derive(Debug, Subcommand)]
+enum SoftwareCommand {
+    /// Show what is offered, and how it stands.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have it installed now.
+    Install(Which),
+    /// Have it repaired now.
+    Repair(Which),
+    /// Have it uninstalled now.
+    Uninstall(Which),
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// Name, name and version, or id.
+    software: String,
+    /// Wait for the end.
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,7 +188,13 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
         Command::Enrol { token, wait, again, enterprise } => {
             command::enrol(&state, &command::How { token, again, wait, enterprise }, &clock).await?;
         }
-        Command::Run => run::run(run::hold(&state)?, clock, Collector::this_machine(), stop_signal()?).await?,
+        Command::Run => {
+            let mut held = run::hold(&state)?;
+            let usual = (state == Path::new(STATE)).then(|| SOCKET.into());
+            held.software = arguments.socket.or(usual);
+            run::run(held, clock, Collector::this_machine(), stop_signal()?).await?;
+        }
+        Command::Software(command) => ask(&arguments.socket.unwrap_or_else(|| SOCKET.into()), command)?,
         Command::Status { json } => command::status(&state, json, &clock)?,
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
         Command::Assign { json } => command::assign(&state, json, &clock).await?,
@@ -160,6 +208,15 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
         }
     }
     Ok(())
+}
+
+fn ask(socket: &Path, command: SoftwareCommand) -> Result<(), software::SoftwareError> {
+    match command {
+        SoftwareCommand::List { json } => software::list(socket, json),
+        SoftwareCommand::Install(which) => software::begin(socket, Verb::Install, &which.software, which.wait),
+        SoftwareCommand::Repair(which) => software::begin(socket, Verb::Repair, &which.software, which.wait),
+        SoftwareCommand::Uninstall(which) => software::begin(socket, Verb::Uninstall, &which.software, which.wait),
+    }
 }
 
 /// Becomes true with the first SIGTERM or SIGINT.

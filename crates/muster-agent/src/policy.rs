@@ -6,7 +6,7 @@ use muster_model::{
     baseline::Baseline,
     compliance::BaselinePolicy,
     id::{EnrolmentId, Hash},
-    limits::Limits,
+    limits::{Limits, RELATED_APPLICATIONS},
     policy::{
         ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, LocationPolicy,
         PolicyRefusal, Recipient, WindowPolicy,
@@ -64,6 +64,29 @@ pub struct Deployment {
     policy: DeploymentPolicy,
     /// `None`: no signature of authors whom the trust bundle names, or not a sound application.
     application: Option<Verified<Application>>,
+    /// Applications that come along, as far as their authors are believed.
+    related: Vec<Related>,
+}
+
+/// A signed application that comes along with another one.
+#[derive(Debug)]
+pub struct Related {
+    hash: Hash,
+    application: Verified<Application>,
+}
+
+impl Related {
+    /// Digest of the signed object.
+    #[must_use]
+    pub const fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn application(&self) -> &Application {
+        self.application.value()
+    }
 }
 
 /// A deployment of a baseline with the baseline.
@@ -89,6 +112,19 @@ impl BaselineDeployment {
 }
 
 impl Deployment {
+    /// Applications that come along. What is done with one of them, the deployment's own application says and nobody else.
+    #[must_use]
+    pub fn related(&self) -> &[Related] {
+        &self.related
+    }
+
+    /// The application of this object: its own, or one that comes along.
+    #[must_use]
+    pub fn object(&self, hash: Hash) -> Option<&Application> {
+        let own = self.application.as_ref().filter(|_| self.policy.application == hash).map(Verified::value);
+        own.or_else(|| self.related.iter().find(|related| related.hash == hash).map(Related::application))
+    }
+
     /// Which application, and when.
     #[must_use]
     pub const fn policy(&self) -> &DeploymentPolicy {
@@ -280,8 +316,16 @@ pub fn assemble(
         }
     }
     let deployments = deployments.into_iter().map(|policy| {
-        let application = applications.get(&policy.application).ok_or(PolicyRefusal::Malformed)?.clone();
-        Ok(Deployment { policy, application })
+        let of = |hash: &Hash| applications.get(hash).ok_or(PolicyRefusal::Malformed).cloned();
+        let application = of(&policy.application)?;
+        if policy.related.len() > RELATED_APPLICATIONS {
+            return Err(PolicyRefusal::TooLarge);
+        }
+        let mut related = Vec::new();
+        for hash in &policy.related {
+            related.extend(of(hash)?.map(|application| Related { hash: *hash, application }));
+        }
+        Ok(Deployment { policy, application, related })
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
     let baselines = held.into_iter().map(|policy| {
@@ -320,7 +364,7 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal
 /// An application is believed for the signatures of its authors, whoever delivered it.
 fn believe(object: &[u8], bundle: &TrustBundle) -> Option<Verified<Application>> {
     let opened = envelope::open_json::<Application>(object, bundle.author_threshold(), |id| bundle.author_key(id));
-    opened.ok().filter(|application| application.value().check().is_ok())
+    opened.ok().filter(|application| application.value().check_form().is_ok())
 }
 
 /// As [`believe`], for baselines.

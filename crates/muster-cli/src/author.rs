@@ -3,7 +3,10 @@
 use crate::{CliError, files};
 use muster_model::{
     Signed,
-    application::{Application, Collector, Command, ContentFile, Detection, FileName, Platform},
+    application::{
+        Application, Collector, Command, ContentFile, DependencyGroup, Detection, FileName, Platform, Requirement,
+        Retries, ReturnCode, Superseded,
+    },
     id::{ApplicationId, Hash, Name},
     limits::Limits,
 };
@@ -31,8 +34,29 @@ pub struct Manifest {
     pub max_run_seconds: u32,
     /// How it is installed.
     pub install: Command,
+    /// How it is removed.
+    #[serde(default)]
+    pub uninstall: Option<Command>,
+    /// How it is repaired.
+    #[serde(default)]
+    pub repair: Option<Command>,
     /// How to tell whether it is there.
     pub detection: ManifestDetection,
+    /// What a device must meet: each with a name and a WQL query over its own inventory.
+    #[serde(default)]
+    pub requirements: Vec<Requirement>,
+    /// What exit codes mean, where it is not what is usual.
+    #[serde(default)]
+    pub return_codes: Vec<ReturnCode>,
+    /// How often a command that failed is run again.
+    #[serde(default)]
+    pub retries: Option<Retries>,
+    /// Applications that must be there first: of each group, one.
+    #[serde(default)]
+    pub dependencies: Vec<DependencyGroup>,
+    /// Applications that it replaces.
+    #[serde(default)]
+    pub supersedes: Vec<Superseded>,
     /// Names of secrets that the install command gets: `secret/<name>` among its arguments is the path of a file.
     #[serde(default)]
     pub secrets: Vec<FileName>,
@@ -119,9 +143,16 @@ impl Manifest {
             platform: self.platform,
             content,
             install: self.install.clone(),
+            uninstall: self.uninstall.clone(),
+            repair: self.repair.clone(),
             detection,
             secrets: self.secrets.clone(),
             collector: self.collector.clone(),
+            requirements: self.requirements.clone(),
+            return_codes: self.return_codes.clone(),
+            retries: self.retries,
+            dependencies: self.dependencies.clone(),
+            supersedes: self.supersedes.clone(),
             max_run_seconds: self.max_run_seconds,
         };
         application.check().map_err(|e| CliError::file(path, e))?;
@@ -296,6 +327,29 @@ mod tests {
         assert!(found[1].1.ends_with("src/greeting"), "found by its bytes: {found:?}");
         let error = find_content(&application, &[dir.path().to_owned()]).unwrap_err();
         assert!(error.to_string().contains("--content"), "{error}");
+    }
+
+    #[test]
+    fn what_an_application_needs_and_replaces_is_signed() {
+        let more = r#"
+        uninstall = { program = "/bin/rm", arguments = ["/opt/hello/hello.txt"] }
+        repair = { program = "/bin/true" }
+        return_codes = [{ code = 5, meaning = "retry" }]
+        retries = { count = 3, wait_seconds = 60 }
+        supersedes = [{ application = "0192f0c1-7a3b-7c4d-8e5f-0123456789ac", uninstall = true }]
+        [[requirements]]
+        name = "4 GB of memory"
+        query = "select * from SMS_G_System_X86_PC_MEMORY where TotalPhysicalMemory >= 4000000"
+        [[dependencies]]
+        any = [{ application = "0192f0c1-7a3b-7c4d-8e5f-0123456789ad", version = "2.1" }]
+        "#;
+        let (_dir, path) = written(&format!("{MANIFEST}{more}"));
+        let application = Manifest::read(&path).unwrap().application(&path, id()).unwrap();
+        assert_eq!(application.uninstall.unwrap().program, "/bin/rm");
+        assert_eq!((application.requirements.len(), application.dependencies.len()), (1, 1));
+        let (_dir, path) = written(&format!("{MANIFEST}{}", more.replace("select *", "selekt *")));
+        let error = Manifest::read(&path).and_then(|m| m.application(&path, id())).unwrap_err().to_string();
+        assert!(error.contains("4 GB of memory"), "{error}");
     }
 
     #[test]

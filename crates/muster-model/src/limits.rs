@@ -300,6 +300,41 @@ pub const DIRECTORY_RUN_PAGES: u64 = 200_000;
 /// Groups that changed since the last run; beyond, everything is read.
 pub const DIRECTORY_CHANGED_GROUPS: usize = 2_000;
 
+/// Requirements of an application.
+pub const REQUIREMENTS: usize = 16;
+/// Bytes of a requirement's query. One over a few attributes has some 200.
+pub const REQUIREMENT_BYTES: usize = 8 << 10;
+/// Rows that a requirement may put together on a device: each is copied. 20,000 packages and nothing beside them are half of it.
+pub const REQUIREMENT_PAIRS: usize = 40_000;
+/// Exit codes to which an application gives a meaning.
+pub const RETURN_CODES: usize = 64;
+/// How often an application may be tried again, and seconds in between.
+pub const RETRIES: u32 = 20;
+/// See [`RETRIES`].
+pub const RETRY_SECONDS: u32 = 86_400;
+/// Groups of dependencies of an application.
+pub const DEPENDENCY_GROUPS: usize = 16;
+/// Applications of one group.
+pub const DEPENDENCY_CHOICES: usize = 8;
+/// How deep dependencies of dependencies go.
+pub const DEPENDENCY_DEPTH: usize = 8;
+/// Other applications that a deployment takes along: dependencies and what is superseded.
+pub const RELATED_APPLICATIONS: usize = 64;
+/// Applications that one supersedes.
+pub const SUPERSEDED: usize = 32;
+/// Bytes of a request of a local user to the agent; the longest has 120.
+pub const LOCAL_REQUEST_BYTES: usize = 1 << 10;
+/// Bytes of the agent's answer.
+pub const LOCAL_ANSWER_BYTES: usize = 1 << 20;
+/// Connections of local users at once, and of one of them; and for how many seconds one may stay silent.
+pub const LOCAL_CONNECTIONS: usize = 16;
+/// See [`LOCAL_CONNECTIONS`].
+pub const LOCAL_CONNECTIONS_OF_USER: usize = 4;
+/// Requests of one local user in a minute.
+pub const LOCAL_REQUESTS: u32 = 60;
+/// See [`LOCAL_CONNECTIONS`].
+pub const LOCAL_SECONDS: u64 = 5;
+
 /// Ranges of network discovery.
 pub const NETWORK_RANGES: usize = 256;
 /// Bytes of a table of neighbours or leases that is read.

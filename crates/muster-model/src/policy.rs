@@ -113,6 +113,16 @@ pub struct DeploymentPolicy {
     pub deployment: DeploymentId,
     /// SHA-256 of the signed application object; it is in the same assignment.
     pub application: Hash,
+    /// What is done with it.
+    #[serde(default, skip_serializing_if = "Action::is_install")]
+    pub action: Action,
+    /// Whether it is done by itself.
+    #[serde(default, skip_serializing_if = "Purpose::is_required")]
+    pub purpose: Purpose,
+    /// SHA-256 of signed applications that it takes along, which are in the same assignment: those that its application depends on, and
+    /// those that it replaces. What is done with them, the application itself says; of others that are listed nothing is run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Hash>,
     /// Not before.
     pub available: UnixMillis,
     /// Required: the client starts by itself at this moment, or in the first maintenance window after it that is long enough.
@@ -123,6 +133,70 @@ pub struct DeploymentPolicy {
     /// It is a software update: it keeps to the windows for updates, where the client has any.
     #[serde(default, skip_serializing_if = "is_false")]
     pub software_update: bool,
+}
+
+/// What a deployment does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Action {
+    /// The application is to be there.
+    #[default]
+    Install,
+    /// The application is not to be there.
+    Uninstall,
+}
+
+impl Action {
+    /// Both.
+    pub const ALL: &[Self] = &[Self::Install, Self::Uninstall];
+
+    /// Whether it is to be there.
+    #[must_use]
+    pub const fn is_install(&self) -> bool {
+        matches!(self, Self::Install)
+    }
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
+        }
+    }
+}
+
+/// Who begins a deployment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Purpose {
+    /// The client, at the deadline. A user may begin before.
+    #[default]
+    Required,
+    /// A user of the machine, or nobody.
+    Available,
+}
+
+impl Purpose {
+    /// Both.
+    pub const ALL: &[Self] = &[Self::Required, Self::Available];
+
+    /// Whether the client begins by itself.
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        matches!(self, Self::Required)
+    }
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Available => "available",
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -150,12 +150,27 @@ pub enum DeploymentState {
     Succeeded,
     /// It did not work; `reason` says why.
     Failed,
+    /// The device does not meet a requirement of the application, which `output` names. It is looked at again when the inventory is.
+    RequirementsNotMet,
 }
 
 impl DeploymentState {
     /// Every state, in the order a deployment goes through them.
-    pub const ALL: &[Self] =
-        &[Self::Targeted, Self::Waiting, Self::Downloading, Self::Installing, Self::Succeeded, Self::Failed];
+    pub const ALL: &[Self] = &[
+        Self::Targeted,
+        Self::Waiting,
+        Self::Downloading,
+        Self::Installing,
+        Self::Succeeded,
+        Self::Failed,
+        Self::RequirementsNotMet,
+    ];
+
+    /// Whether nothing more is to be done for now.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::RequirementsNotMet)
+    }
 
     /// The stable text.
     #[must_use]
@@ -167,6 +182,7 @@ impl DeploymentState {
             Self::Installing => "installing",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::RequirementsNotMet => "requirements_not_met",
         }
     }
 }
@@ -202,6 +218,18 @@ pub enum FailureReason {
     CacheTooSmall,
     /// What other deployments need fills the client's cache. It is tried again when that is over.
     CacheFull,
+    /// A requirement of the application is not one that this client can compute.
+    RequirementInvalid,
+    /// An application that it depends on did not come along, is of nobody who is believed, or needs itself.
+    DependencyMissing,
+    /// An application that it depends on could not be installed; `output` says which, and why.
+    DependencyFailed,
+    /// An application that it replaces could not be uninstalled first; `output` says which, and why.
+    SupersededFailed,
+    /// The uninstall command said success and the detection rule still finds the application.
+    StillDetected,
+    /// Its authors signed no command for what it is to do.
+    NoCommand,
 }
 
 impl FailureReason {
@@ -220,6 +248,12 @@ impl FailureReason {
         Self::SecretMissing,
         Self::CacheTooSmall,
         Self::CacheFull,
+        Self::RequirementInvalid,
+        Self::DependencyMissing,
+        Self::DependencyFailed,
+        Self::SupersededFailed,
+        Self::StillDetected,
+        Self::NoCommand,
     ];
 
     /// The stable text.
@@ -239,6 +273,12 @@ impl FailureReason {
             Self::SecretMissing => "secret_missing",
             Self::CacheTooSmall => "cache_too_small",
             Self::CacheFull => "cache_full",
+            Self::RequirementInvalid => "requirement_invalid",
+            Self::DependencyMissing => "dependency_missing",
+            Self::DependencyFailed => "dependency_failed",
+            Self::SupersededFailed => "superseded_failed",
+            Self::StillDetected => "still_detected",
+            Self::NoCommand => "no_command",
         }
     }
 }
@@ -256,11 +296,31 @@ pub enum WaitReason {
     NeverFits,
     /// The client's clock: it is wrong, or was set, and maintenance windows stay closed until the site says that it is right.
     Clock,
+    /// A user of the machine who starts it.
+    User,
+    /// A restart of the machine: its installer cannot go on before.
+    Restart,
+    /// A little time, after an attempt that did not work.
+    Retry,
+    /// Nothing: an application that replaces it is there, or will be.
+    Superseded,
+    /// Another deployment that wants the contrary: what is wanted somewhere is not uninstalled.
+    Conflict,
 }
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: &[Self] = &[Self::Deadline, Self::Window, Self::NeverFits, Self::Clock];
+    pub const ALL: &[Self] = &[
+        Self::Deadline,
+        Self::Window,
+        Self::NeverFits,
+        Self::Clock,
+        Self::User,
+        Self::Restart,
+        Self::Retry,
+        Self::Superseded,
+        Self::Conflict,
+    ];
 
     /// The stable text.
     #[must_use]
@@ -270,6 +330,38 @@ impl WaitReason {
             Self::Window => "window",
             Self::NeverFits => "never_fits",
             Self::Clock => "clock",
+            Self::User => "user",
+            Self::Restart => "restart",
+            Self::Retry => "retry",
+            Self::Superseded => "superseded",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// Which of an application's commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// The install command.
+    Install,
+    /// The uninstall command.
+    Uninstall,
+    /// The repair command.
+    Repair,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Install, Self::Uninstall, Self::Repair];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Uninstall => "uninstall",
+            Self::Repair => "repair",
         }
     }
 }
@@ -299,4 +391,23 @@ pub struct DeploymentReport {
     /// With `waiting`: for what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<WaitReason>,
+    /// With `installing`: which command of which signed object runs, where it is not the install command of the deployment's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Runs>,
+    /// With `succeeded`: the machine needs a restart to be done with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart: bool,
+    /// It had succeeded, and a later look found that it was undone: it is done again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undone: bool,
+}
+
+/// A command that runs for a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    /// Digest of the signed application object.
+    pub application: Hash,
+    /// Which of its commands.
+    pub verb: Verb,
 }

@@ -31,11 +31,10 @@ pub use delivery::{
         baseline_preview,
     },
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
-    deployment::{
-        deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_preview, deployment_show,
-    },
+    deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
     forecast::deployment_forecast,
     policy::{Current, assignment_confirmed, assignment_show, body_show},
+    preview::deployment_preview,
     secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},
     settings::{settings_show, settings_update},
 };

@@ -1,8 +1,9 @@
-//! The installation itself, and taking up one that a kill of the agent left behind.
+//! A command itself, and taking up one that a kill of the agent left behind.
 
 use super::{
-    Next, Step, arguments,
+    Next, arguments,
     detect::{self, DetectionFailed},
+    step::{Came, Step, Work, command, meaning},
 };
 use crate::{
     agent::Agent,
@@ -17,10 +18,10 @@ use crate::{
     store::{StoreError, deployments::Progress},
 };
 use muster_model::{
-    application::{Application, FileName},
+    application::{Application, FileName, ReturnMeaning},
     id::DeploymentId,
     secret::SECRET_BYTES,
-    status::{DeploymentState, FailureReason},
+    status::{DeploymentState, FailureReason, Runs, Verb},
     time::{MINUTE, SECOND},
 };
 use std::{
@@ -75,66 +76,86 @@ fn mark_of(agent: &Agent, id: DeploymentId) -> String {
     format!("{id} {}", agent.runs.path().display())
 }
 
-/// Installs: files into place, detect, run, detect.
-pub(super) async fn install(
+/// Files into place, detect, run, detect. `true`: it worked, and the deployment goes on with the next command.
+pub(super) async fn run(
     step: &mut Step<'_>,
-    application: &Application,
+    work: &Work<'_>,
     secrets: Opened,
     detect_first: bool,
-) -> Result<Next, StoreError> {
+) -> Result<(bool, Next), StoreError> {
     let agent = step.agent;
     let names = Names::of(step.progress.deployment);
     let mark = mark_of(agent, step.progress.deployment);
     let lock = match agent.runs.lock(&names.lock) {
         Ok(Some(lock)) => lock,
         // Something that an installation before this one left running. It is not ours to end.
-        Ok(None) => return Ok(Some(agent.clock.now().plus(MINUTE))),
-        Err(error) => return cannot_start(step, &names, &error).await,
+        Ok(None) => return Ok((false, Some(agent.clock.now().plus(MINUTE)))),
+        Err(error) => return cannot_start(step, work, &names, &error).await,
     };
-    let (directory, mut output) = match prepare(step, application, &names).await? {
+    let (directory, mut output) = match prepare(step, work, &names).await? {
         Prepared::Ready(directory, output) => (directory, output),
-        Prepared::Not(next) => return Ok(next),
+        Prepared::Not(ended) => return Ok(ended),
     };
     if detect_first {
-        match detect::detect(&application.detection, &directory, &mark).await {
-            Ok(true) => return finish(step, &names, None, String::new()).await,
-            Ok(false) => {}
-            Err(error) => return finish(step, &names, Some((FailureReason::DetectionFailed, None)), error.0).await,
+        match detect::detect(&work.application.detection, &directory, &mark).await {
+            Ok(there) if there == work.wants_there() && work.runs.verb != Verb::Repair => {
+                let came = Came::Done { code: None, output: String::new() };
+                return finish(step, work, &names, came).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                return finish(step, work, &names, failed(FailureReason::DetectionFailed, None, error.0)).await;
+            }
         }
     }
     let in_memory = match lay_out(agent, &names, &secrets) {
         Ok(in_memory) => in_memory,
         // Somebody may make room for them later.
-        Err(error) => return finish(step, &names, Some((FailureReason::SecretMissing, None)), error.to_string()).await,
+        Err(error) => {
+            return finish(step, work, &names, failed(FailureReason::SecretMissing, None, error.to_string())).await;
+        }
     };
-    let limit = Duration::from_secs(u64::from(application.max_run_seconds));
-    step.progress.until = agent.clock.now().plus(i64::from(application.max_run_seconds) * SECOND);
-    step.take(DeploymentState::Installing, |_| {})?;
+    let Some(command) = command(work.application, work.runs.verb) else {
+        let text = format!("There is no {} command.", work.runs.verb.as_str());
+        return finish(step, work, &names, failed(FailureReason::NoCommand, None, text)).await;
+    };
+    let limit = Duration::from_secs(u64::from(work.application.max_run_seconds));
+    step.begin(work)?;
     let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
-    let (program, arguments) =
-        arguments(&application.install, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
+    let (program, arguments) = arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
     let job =
         Job { program, arguments, directory: directory.path(), user: None, mark: &mark, limit, stdin: Some(lock) };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
     let cut = tail.was_cut();
     let output = secret::redact(tail.into_text(), cut, agent.limits.output_bytes, &secrets);
     drop(secrets);
-    let failure = match ending {
-        Ending::NotStarted(error) => return cannot_start(step, &names, &error).await,
-        Ending::TimedOut => Some((FailureReason::TimedOut, None)),
-        Ending::Exit(Some(code)) if application.install.success_codes.contains(&code) => {
-            match detect::detect(&application.detection, &directory, &mark).await {
-                Ok(true) => None,
-                Ok(false) => Some((FailureReason::NotDetected, Some(code))),
-                Err(error) => {
-                    tracing::warn!(deployment = mark, %error, "the detection after an installation failed");
-                    Some((FailureReason::DetectionFailed, Some(code)))
-                }
-            }
-        }
-        Ending::Exit(code) => Some((FailureReason::ExitCode, code)),
+    let came = match ending {
+        Ending::NotStarted(error) => return cannot_start(step, work, &names, &error).await,
+        Ending::TimedOut => failed(FailureReason::TimedOut, None, output),
+        Ending::Exit(Some(code)) => exited(work, code, output, &directory, &mark).await,
+        Ending::Exit(None) => failed(FailureReason::ExitCode, None, output),
     };
-    finish(step, &names, failure, output).await
+    finish(step, work, &names, came).await
+}
+
+fn failed(reason: FailureReason, code: Option<i32>, output: String) -> Came {
+    Came::Failed { reason, code, output }
+}
+
+/// What an exit code says, and what is there then: the detection decides where the code is no failure.
+async fn exited(work: &Work<'_>, code: i32, output: String, directory: &PrivateDirectory, mark: &str) -> Came {
+    if matches!(meaning(work, code), ReturnMeaning::Failure | ReturnMeaning::Retry) {
+        return failed(FailureReason::ExitCode, Some(code), output);
+    }
+    match detect::detect(&work.application.detection, directory, mark).await {
+        Ok(there) if there == work.wants_there() => Came::Done { code: Some(code), output },
+        Ok(true) => failed(FailureReason::StillDetected, Some(code), output),
+        Ok(false) => failed(FailureReason::NotDetected, Some(code), output),
+        Err(error) => {
+            tracing::warn!(deployment = mark, %error, "the detection after an installation failed");
+            failed(FailureReason::DetectionFailed, Some(code), output)
+        }
+    }
 }
 
 /// The secrets as files in memory, under their names, for as long as the installation runs. What it was given, the run directory says:
@@ -180,11 +201,11 @@ pub(super) fn sweep(agent: &Agent, taken_up: bool) {
 
 enum Prepared {
     Ready(PrivateDirectory, Output),
-    Not(Next),
+    Not((bool, Next)),
 }
 
 /// A fresh private directory with the application's files under their names, checked once more, and a place for the output.
-async fn prepare(step: &mut Step<'_>, application: &Application, names: &Names) -> Result<Prepared, StoreError> {
+async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names) -> Result<Prepared, StoreError> {
     let agent = step.agent;
     let fresh = || -> io::Result<(PrivateDirectory, Output)> {
         agent.runs.remove_directory(&names.directory)?;
@@ -193,47 +214,46 @@ async fn prepare(step: &mut Step<'_>, application: &Application, names: &Names) 
     };
     let (directory, output) = match fresh() {
         Ok(ready) => ready,
-        Err(error) => return cannot_start(step, names, &error).await.map(Prepared::Not),
+        Err(error) => return cannot_start(step, work, names, &error).await.map(Prepared::Not),
     };
-    for file in &application.content {
+    for file in &work.application.content {
         if let Err(error) = content::take_out(&agent.cache, file, &directory, agent.clock.now()).await {
             names.clean(agent);
-            return step.content_failed(&error).map(Prepared::Not);
+            return step.content_failed(&error).map(|next| Prepared::Not((false, next)));
         }
     }
     Ok(Prepared::Ready(directory, output))
 }
 
-async fn cannot_start(step: &mut Step<'_>, names: &Names, error: &io::Error) -> Result<Next, StoreError> {
+async fn cannot_start(
+    step: &mut Step<'_>,
+    work: &Work<'_>,
+    names: &Names,
+    error: &io::Error,
+) -> Result<(bool, Next), StoreError> {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let reason = if full { FailureReason::DiskFull } else { FailureReason::CannotStart };
-    finish(step, names, Some((reason, None)), error.to_string()).await
+    finish(step, work, names, failed(reason, None, error.to_string())).await
 }
 
 /// The end: kept and reported, then cleaned. In the other order a kill would leave a report that never comes. With a full
 /// disk it waits for space: what happened must not be told otherwise for want of it.
-async fn finish(
-    step: &mut Step<'_>,
-    names: &Names,
-    failure: Option<(FailureReason, Option<i32>)>,
-    output: String,
-) -> Result<Next, StoreError> {
-    loop {
-        let kept = match failure {
-            None => step.succeed(output.clone()),
-            Some((reason, code)) => step.fail(reason, code, output.clone()),
-        };
-        match kept {
-            Ok(()) => break,
+async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came) -> Result<(bool, Next), StoreError> {
+    let (tries, until) = (step.progress.tries, step.progress.until);
+    let ended = loop {
+        match step.ended(work, &came) {
+            Ok(ended) => break ended,
             Err(error @ (StoreError::DiskFull | StoreError::OutboxFull)) => {
                 tracing::error!(%error, "the end of an installation cannot be kept yet");
+                // What was counted for nothing is not counted.
+                (step.progress.tries, step.progress.until) = (tries, until);
                 tokio::time::sleep(FULL).await;
             }
             Err(error) => return Err(error),
         }
-    }
+    };
     names.clean(step.agent);
-    Ok(None)
+    Ok(ended)
 }
 
 /// Takes up installations that were going on when the agent ended: waits for an installer that still runs, until its limit, then
@@ -275,27 +295,39 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         let policy = deployment.policy();
         policy.deployment == progress.deployment && policy.application == progress.application
     });
-    let application = deployment.and_then(|deployment| deployment.application());
+    // An earlier agent kept no command: there was only one.
+    let runs = progress.runs.unwrap_or(Runs { application: progress.application, verb: Verb::Install });
+    let application = deployment.and_then(|deployment| deployment.object(runs.application));
     let found = match application {
         Some(application) => match agent.runs.directory(&names.directory) {
-            Ok(directory) => detect::detect(&application.value().detection, &directory, &mark).await,
-            Err(error) => Err(DetectionFailed(error.to_string())),
+            Ok(directory) => detect::detect(&application.detection, &directory, &mark).await.ok(),
+            Err(error) => {
+                tracing::warn!(%error, "what an installation left cannot be looked at");
+                None
+            }
         },
-        None => Ok(false),
+        None => None,
     };
-    let collects = application.is_some_and(|application| application.value().collector.is_some());
-    let mut step = Step { agent, progress, collects };
-    let failure = match found {
-        Ok(true) => None,
-        Ok(false) | Err(_) => Some((FailureReason::Interrupted, None)),
-    };
+    let own = runs.application == progress.application;
+    let mut step = Step::of(agent, progress, deployment)?;
     let (cut, limit) = (tail.was_cut(), agent.limits.output_bytes);
     let output = match laid_out(agent, &names) {
         Some(secrets) if secrets.is_empty() => end_of(&tail.into_text(), limit),
         Some(secrets) => secret::redact(tail.into_text(), cut, limit, &secrets),
         None => "What it printed is kept back: a secret that may stand in it cannot be taken out any more.".to_owned(),
     };
-    finish(&mut step, &names, failure, output).await.map(|_| ())
+    let Some(application) = application else {
+        // The policy lists it no longer: nothing is known of it, and nothing of it is run.
+        step.fail(FailureReason::Interrupted, None, output)?;
+        names.clean(agent);
+        return Ok(());
+    };
+    let work = Work { application, runs, own };
+    let came = match found {
+        Some(there) if there == work.wants_there() => Came::Done { code: None, output },
+        _ => failed(FailureReason::Interrupted, None, output),
+    };
+    finish(&mut step, &work, &names, came).await.map(|_| ())
 }
 
 /// The last `limit` bytes of a text.

@@ -86,6 +86,12 @@ impl Collector {
         Machine::open(&self.root).ok().and_then(|machine| machine.zone()).unwrap_or(TimeZone::UTC)
     }
 
+    /// What the kernel names this run of the system; another one with each restart.
+    #[must_use]
+    pub fn boot(&self) -> Option<String> {
+        Machine::open(&self.root).ok()?.boot()
+    }
+
     /// Takes the inventory. Reads files and asks the kernel, writes nothing, starts no program; takes some tens of
     /// milliseconds, so call it from a thread that may block. `now` decides about daylight saving time only.
     #[must_use]

@@ -43,7 +43,8 @@ impl Pins {
             }
             let is_later = !is_over && told.available.max(told.deadline) > now;
             let pinned = if is_later { &mut pins.later } else { &mut pins.now };
-            pinned.extend(application.content.iter().map(|file| file.hash));
+            let along = deployment.related().iter().flat_map(|related| &related.application().content);
+            pinned.extend(application.content.iter().chain(along).map(|file| file.hash));
         }
         pins
     }

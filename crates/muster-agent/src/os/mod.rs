@@ -14,6 +14,7 @@ pub use linux::{
     contents,
     directory::{DirectoryError, PrivateDirectory, open_foreign},
     is_root,
+    local_socket::{local_socket, own_user},
     memory::give_memory_back,
     network, process, scan,
     volatile::{volatile_directory, volatile_find, volatile_sweep},

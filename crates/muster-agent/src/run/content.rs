@@ -10,6 +10,7 @@ use crate::{
 use muster_model::{
     application::Platform,
     id::{DeploymentId, Hash},
+    policy::Action,
     time::{HOUR, UnixMillis},
 };
 use std::{
@@ -54,7 +55,9 @@ fn coming<'a>(agent: &Agent, policy: &'a Policy) -> Vec<(&'a Deployment, UnixMil
     let wants = |deployment: &&Deployment| {
         let application = deployment.application().map(|application| application.value());
         let fits = application.is_some_and(|a| a.platform == Platform::Linux && !a.content.is_empty());
-        fits && !agent
+        // What is offered may never be wanted, and what is removed seldom needs its files.
+        let told = deployment.policy();
+        fits && told.purpose.is_required() && told.action == Action::Install && !agent
             .store
             .deployment(deployment.policy().deployment)
             .ok()

@@ -77,6 +77,8 @@ async fn take(agent: &Arc<Agent>, files: Option<Option<SoftwareScan>>, said: Vec
         Ok::<_, StoreError>(collected.unread)
     };
     let unread = tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Damaged))?;
+    agent.facts.taken();
+    agent.look_again.notify_one();
     crate::os::give_memory_back();
     report_unread(agent, &unread)
 }

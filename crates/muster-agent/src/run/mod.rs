@@ -17,6 +17,7 @@ use crate::{
     comply,
     enrol::{EnrolError, Enrolment, Progress},
     identity::{self, Identity, Stage},
+    local,
     os::{PrivateDirectory, claims},
     policy::{self, Policy},
     secret,
@@ -25,7 +26,11 @@ use muster_model::{
     report::{Body, Message},
     status::{Component, MessageId, Severity},
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -52,6 +57,8 @@ pub enum RunError {
 pub struct Held {
     /// The directory.
     pub directory: PrivateDirectory,
+    /// Where users of this machine ask for software; `None`: nowhere.
+    pub software: Option<PathBuf>,
     _lock: std::fs::File,
 }
 
@@ -63,7 +70,7 @@ pub fn hold(path: &Path) -> Result<Held, StartError> {
     let directory = PrivateDirectory::open(path)?;
     let lock = directory.lock(LOCK)?.ok_or_else(|| StartError::Running(directory.path().to_owned()))?;
     crate::reset::resume(&directory)?;
-    Ok(Held { directory, _lock: lock })
+    Ok(Held { directory, software: None, _lock: lock })
 }
 
 /// Runs until `stop` says so.
@@ -76,7 +83,7 @@ pub async fn run(
     collector: Collector,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let directory = held.directory;
+    let Held { directory, software, _lock } = held;
     let identity = Identity::load(&directory).map_err(StartError::from)?.ok_or(StartError::NotPinned)?;
     if identity.stage == Stage::Assigned {
         return Err(StartError::Assigned(identity.site).into());
@@ -87,7 +94,7 @@ pub async fn run(
         return Ok(());
     }
     let agent = Arc::new(Agent::open(directory, clock, collector)?);
-    work(agent, stop).await;
+    work(agent, software, stop).await;
     Ok(())
 }
 
@@ -132,7 +139,7 @@ async fn become_active(
 }
 
 /// The run phase.
-async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
+async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Receiver<bool>) {
     let (publish, policy) = watch::channel::<Option<Arc<Policy>>>(load_policy(&agent));
     let wake = Arc::new(Notify::new());
     let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -153,6 +160,9 @@ async fn work(agent: Arc<Agent>, mut stop: watch::Receiver<bool>) {
     tasks.spawn(discovery::run(agent.clone(), policy.clone()));
     tasks.spawn(content::run(agent.clone(), policy.clone()));
     let complying = tokio::spawn(comply::run(agent.clone(), policy.clone(), stop.clone()));
+    if let Some(path) = software {
+        tasks.spawn(local::run(agent.clone(), policy.clone(), path));
+    }
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
     tracing::info!(site = %agent.site.identity().site, "the agent runs");
     // A stop that can never come is a stop.

@@ -1,10 +1,14 @@
 //! How far each deployment is. A step and its report are one transaction, so that the site never hears less than happened.
 
-use super::{Store, StoreError, outbox::push};
+use super::{
+    Store, StoreError, intents,
+    outbox::push,
+    restarts::{self, RestartPending},
+};
 use muster_model::{
     id::{DeploymentId, Hash},
     report::{Body, Message},
-    status::{DeploymentReport, DeploymentState, FailureReason},
+    status::{DeploymentReport, DeploymentState, FailureReason, Runs, Verb, WaitReason},
     time::UnixMillis,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -22,24 +26,57 @@ pub struct Progress {
     pub reason: Option<FailureReason>,
     /// Since when.
     pub changed: UnixMillis,
-    /// With `installing`: until when it may run. With `waiting`: when it starts.
+    /// With `installing`: until when it may run. With `waiting`: when it starts. At an end: when it is looked at again.
     pub until: UnixMillis,
     /// Failed attempts to get the content.
     pub attempts: u32,
+    /// Which command of which object runs, or ran last.
+    pub runs: Option<Runs>,
+    /// How often the application's own command did not work.
+    pub tries: u32,
+    /// With `waiting`: for what.
+    pub waits: Option<WaitReason>,
+    /// With `waiting` for a restart: the run of the system that has to end.
+    pub boot: Option<String>,
+    /// With `requirements_not_met`: what was said.
+    pub said: String,
 }
 
 impl Progress {
-    /// Whether nothing more is to be done for this application.
+    /// One of which nothing is known yet.
+    #[must_use]
+    pub const fn new(deployment: DeploymentId, application: Hash, now: UnixMillis) -> Self {
+        Self {
+            deployment,
+            application,
+            state: DeploymentState::Targeted,
+            reason: None,
+            changed: now,
+            until: UnixMillis(0),
+            attempts: 0,
+            runs: None,
+            tries: 0,
+            waits: None,
+            boot: None,
+            said: String::new(),
+        }
+    }
+
+    /// Whether nothing more is to be done for this application for now.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self.state, DeploymentState::Succeeded | DeploymentState::Failed)
+        self.state.is_end()
     }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
     let text = |at| row.get::<_, String>(at);
+    let maybe = |at| row.get::<_, Option<String>>(at);
     let (state, reason): (String, Option<String>) = (text(2)?, row.get(3)?);
+    let (object, verb, waits) = (maybe(7)?, maybe(8)?, maybe(10)?);
     let progress = (|| {
+        let verb = Verb::ALL.iter().copied().find(|known| Some(known.as_str()) == verb.as_deref());
+        let object: Option<Hash> = object.and_then(|text| text.parse().ok());
         Some(Progress {
             deployment: text(0).ok()?.parse().ok()?,
             application: text(1).ok()?.parse().ok()?,
@@ -48,19 +85,31 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
             changed: UnixMillis(row.get(4).ok()?),
             until: UnixMillis(row.get(5).ok()?),
             attempts: row.get(6).ok()?,
+            runs: object.zip(verb).map(|(application, verb)| Runs { application, verb }),
+            tries: row.get::<_, Option<u32>>(9).ok()?.unwrap_or(0),
+            waits: WaitReason::ALL.iter().copied().find(|w| Some(w.as_str()) == waits.as_deref()),
+            boot: maybe(11).ok()?,
+            said: maybe(12).ok()?.unwrap_or_default(),
         })
     })();
     Ok(progress)
 }
 
-const COLUMNS: &str = "id, application, state, reason, changed, until, attempts";
+const SELECT: &str = "SELECT d.id, d.application, d.state, d.reason, d.changed, d.until, d.attempts, \
+     r.application, r.verb, r.tries, r.waits, r.boot, r.said FROM deployment d LEFT JOIN deployment_run r ON r.id = d.id";
+/// In a file that no agent of this version has opened yet.
+const SELECT_EARLIER: &str = "SELECT id, application, state, reason, changed, until, attempts, \
+     NULL, NULL, NULL, NULL, NULL, NULL FROM deployment d";
 
 /// Every deployment that the agent knows of.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub fn all(connection: &Connection) -> Result<Vec<Progress>, StoreError> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM deployment ORDER BY changed, id"))?;
+    let sql = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'deployment_run'";
+    let is_there: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    let select = if is_there > 0 { SELECT } else { SELECT_EARLIER };
+    let mut statement = connection.prepare(&format!("{select} ORDER BY d.changed, d.id"))?;
     let rows = statement.query_map([], read)?.collect::<Result<Vec<_>, _>>()?;
     Ok(rows.into_iter().flatten().collect())
 }
@@ -80,7 +129,34 @@ fn keep(tx: &Transaction<'_>, progress: &Progress) -> Result<(), StoreError> {
             progress.attempts,
         ],
     )?;
+    tx.execute(
+        "INSERT INTO deployment_run (id, application, verb, tries, waits, boot, said) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET application = ?2, verb = ?3, \
+         tries = ?4, waits = ?5, boot = ?6, said = ?7",
+        params![
+            progress.deployment.to_string(),
+            progress.runs.map(|runs| runs.application.to_string()),
+            progress.runs.map(|runs| runs.verb.as_str()),
+            progress.tries,
+            progress.waits.map(WaitReason::as_str),
+            progress.boot,
+            progress.said,
+        ],
+    )?;
     Ok(())
+}
+
+/// A step of a deployment.
+#[derive(Debug)]
+pub struct Kept {
+    /// Where it stands now.
+    pub progress: Progress,
+    /// What the site is told.
+    pub report: DeploymentReport,
+    /// What a user wanted of it is done, or cannot be done.
+    pub ends_intent: bool,
+    /// It needs a restart; the run of the system in which that is so.
+    pub restart: Option<String>,
 }
 
 impl Store {
@@ -89,7 +165,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn deployment(&self, id: DeploymentId) -> Result<Option<Progress>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM deployment WHERE id = ?1");
+        let sql = format!("{SELECT} WHERE d.id = ?1");
         Ok(self.lock().connection.query_row(&sql, [id.to_string()], read).optional()?.flatten())
     }
 
@@ -105,10 +181,19 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`]; neither is done then.
-    pub fn step(&self, progress: &Progress, report: DeploymentReport) -> Result<(), StoreError> {
+    pub fn step(&self, step: &Kept) -> Result<(), StoreError> {
+        let progress = &step.progress;
         self.run(|tx, size, bounds| {
             keep(tx, progress)?;
-            push(tx, size, bounds, &Message { time: progress.changed, body: Body::Deployment(report) }).map(drop)
+            if step.ends_intent {
+                intents::forget(tx, progress.deployment)?;
+            }
+            if let Some(boot) = &step.restart {
+                let (deployment, application) = (progress.deployment, progress.application);
+                restarts::note(tx, &RestartPending { deployment, application, since: progress.changed }, boot)?;
+            }
+            let body = Body::Deployment(step.report.clone());
+            push(tx, size, bounds, &Message { time: progress.changed, body }).map(drop)
         })?;
         self.more.notify_one();
         Ok(())
@@ -133,7 +218,10 @@ impl Store {
         let gone: Vec<_> = gone.collect();
         self.run(|tx, _, _| {
             for progress in &gone {
-                tx.execute("DELETE FROM deployment WHERE id = ?1", [progress.deployment.to_string()])?;
+                let id = progress.deployment.to_string();
+                tx.execute("DELETE FROM deployment WHERE id = ?1", [&id])?;
+                tx.execute("DELETE FROM deployment_run WHERE id = ?1", [&id])?;
+                intents::forget(tx, progress.deployment)?;
             }
             Ok(())
         })

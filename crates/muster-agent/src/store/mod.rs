@@ -3,7 +3,9 @@
 
 pub mod compliance;
 pub mod deployments;
+pub mod intents;
 pub mod outbox;
+pub mod restarts;
 pub mod sections;
 
 use crate::os::PrivateDirectory;
@@ -131,6 +133,7 @@ impl Store {
             SCHEMA => {}
             _ => return Err(StoreError::Newer),
         }
+        connection.execute_batch(include_str!("applying.sql"))?;
         let size = outbox::measure(&connection)?;
         let inner = Inner { connection, size, bounds: outbox::Bounds::default() };
         Ok(Self { inner: Mutex::new(inner), more: Notify::new() })

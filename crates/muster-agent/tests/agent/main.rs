@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod actor;
+mod application;
 mod collect;
 mod collector;
 mod content;
@@ -18,6 +19,7 @@ mod policy;
 mod rpm_database;
 mod secret;
 mod server_status;
+mod software;
 mod tree;
 mod trust;
 mod trust_kills;

@@ -57,6 +57,9 @@ fn policy(number: u128) -> DeploymentPolicy {
         deadline: UnixMillis(0),
         outside_windows: false,
         software_update: false,
+        action: muster_model::policy::Action::Install,
+        purpose: muster_model::policy::Purpose::Required,
+        related: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use muster_model::{
     api::ApplicationInfo,
-    application::{Application, Command, Detection, Privilege},
+    application::{Application, Command, Dependency, Detection, Privilege, ReturnMeaning},
     id::{ApplicationId, Hash},
 };
 use muster_trust::sha256;
@@ -164,6 +164,7 @@ fn described(application: &Application) -> String {
         Detection::File { path, hash: Some(hash) } => ("Is there when", format!("{path} has the SHA-256 {hash}")),
         Detection::Command { command } => ("Is there when", format!("{} succeeds", written(command))),
     });
+    rows.extend(rules(application));
     if let Some(collector) = &application.collector {
         rows.push(("Collects", format!("{}, with {}", collector.class.name, written(&collector.command))));
         rows.push(("As", privilege(collector.privilege).to_owned()));
@@ -175,6 +176,53 @@ fn described(application: &Application) -> String {
         rows.push(("File", format!("{} ({}) {}", file.name.as_str(), output::bytes(file.size), file.hash)));
     }
     output::pairs(rows)
+}
+
+/// What an application says beside its installation.
+fn rules(application: &Application) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(command) = &application.uninstall {
+        rows.push(("Is removed by", written(command)));
+    }
+    if let Some(command) = &application.repair {
+        rows.push(("Is repaired by", written(command)));
+    }
+    for requirement in &application.requirements {
+        rows.push(("Only where", format!("{}: {}", requirement.name, requirement.query)));
+    }
+    for known in &application.return_codes {
+        rows.push(("Exit code", format!("{} means {}", known.code, meaning(known.meaning))));
+    }
+    if let Some(retries) = &application.retries {
+        let wait = when::length(i64::from(retries.wait_seconds) * 1000);
+        rows.push(("Is tried again", format!("{} times, {wait} in between", retries.count)));
+    }
+    for group in &application.dependencies {
+        let any: Vec<_> = group.any.iter().map(needed).collect();
+        rows.push(("Needs first", any.join(" or ")));
+    }
+    for old in &application.supersedes {
+        let how = if old.uninstall { "which is uninstalled first" } else { "over which it is installed" };
+        rows.push(("Replaces", format!("{}, {how}", old.application)));
+    }
+    rows
+}
+
+fn needed(dependency: &Dependency) -> String {
+    match &dependency.version {
+        Some(version) => format!("{} {version} or later", dependency.application),
+        None => dependency.application.to_string(),
+    }
+}
+
+const fn meaning(meaning: ReturnMeaning) -> &'static str {
+    match meaning {
+        ReturnMeaning::Success => "success",
+        ReturnMeaning::SuccessRestart => "success, and a restart",
+        ReturnMeaning::RestartFirst => "that a restart comes first",
+        ReturnMeaning::Retry => "that it is tried again",
+        ReturnMeaning::Failure => "failure",
+    }
 }
 
 async fn application_add(ctx: &Context, file: &Path, mut places: Vec<PathBuf>) -> Result<(), CliError> {
@@ -262,6 +310,13 @@ mod tests {
             detection: Detection::Package { name: "a".to_owned(), version: Some("1.0".to_owned()) },
             secrets: Vec::new(),
             collector: None,
+            uninstall: None,
+            repair: None,
+            requirements: Vec::new(),
+            return_codes: Vec::new(),
+            retries: None,
+            dependencies: Vec::new(),
+            supersedes: Vec::new(),
             max_run_seconds: 600,
         };
         let text = described(&application);

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use muster_model::{
     api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, PageQuery, Target},
     id::{DeploymentId, Name},
+    policy::{Action, Purpose},
     status::DeploymentState,
     time::UnixMillis,
     window::WallTime,
@@ -25,13 +26,13 @@ pub(super) enum Verb {
     Show {
         /// Id or name
         deployment: String,
-        /// Only devices in this state: targeted, waiting, downloading, installing, succeeded, failed
+        /// Only devices in this state: targeted, waiting, downloading, installing, succeeded, failed, requirements_not_met
         #[arg(long, value_parser = parse_state)]
         state: Option<DeploymentState>,
         #[command(flatten)]
         part: Part,
     },
-    /// Watch a deployment until every device has succeeded or failed; exit code 7 when one failed
+    /// Watch a deployment until every device has succeeded or failed, or it is not for it; exit code 7 when one failed
     Watch {
         /// Id or name
         deployment: String,
@@ -52,6 +53,12 @@ pub(super) struct Create {
     application: String,
     #[command(flatten)]
     target: To,
+    /// What is done: install or uninstall
+    #[arg(long, value_parser = parse_action, default_value = "install")]
+    action: Action,
+    /// Who begins: required, the client by itself; available, a user of the device, or nobody
+    #[arg(long, value_parser = parse_purpose, default_value = "required")]
+    purpose: Purpose,
     /// Name of the deployment [default: name and version of the application]
     #[arg(long)]
     name: Option<Name>,
@@ -93,6 +100,16 @@ fn parse_state(text: &str) -> Result<DeploymentState, String> {
     })
 }
 
+fn parse_action(text: &str) -> Result<Action, String> {
+    let known = Action::ALL.iter().copied().find(|action| action.as_str() == text);
+    known.ok_or_else(|| format!("{text:?} is not one of install, uninstall"))
+}
+
+fn parse_purpose(text: &str) -> Result<Purpose, String> {
+    let known = Purpose::ALL.iter().copied().find(|purpose| purpose.as_str() == text);
+    known.ok_or_else(|| format!("{text:?} is not one of required, available"))
+}
+
 impl Create {
     async fn request(self, client: &Client, now: UnixMillis) -> Result<DeploymentCreate, CliError> {
         let application = find::application(client, &self.application).await?.hash;
@@ -109,6 +126,8 @@ impl Create {
             name: self.name,
             application,
             target,
+            action: self.action,
+            purpose: self.purpose,
             available: at(self.available),
             deadline: at(self.deadline),
             high_impact: self.high_impact,
@@ -226,12 +245,16 @@ async fn deployment_list(ctx: &Context, part: Part) -> Result<(), CliError> {
                     Target::Device { .. } => "one device".to_owned(),
                     Target::Collection { collection } => format!("collection {collection}"),
                 },
+                match (d.action, d.purpose) {
+                    (Action::Uninstall, _) => "uninstall".to_owned(),
+                    (Action::Install, purpose) => purpose.as_str().to_owned(),
+                },
                 if d.deleted { "deleted".to_owned() } else { counted(d) },
                 when::human(ctx.now, d.deadline),
                 d.created_by.to_string(),
             ]
         });
-        let table = output::table(["ID", "NAME", "TARGET", "DEVICES", "DEADLINE", "MADE BY"], rows);
+        let table = output::table(["ID", "NAME", "TARGET", "DOES", "DEVICES", "DEADLINE", "MADE BY"], rows);
         output::listed(&table, page.items.len(), page.total, page.offset, "No deployments.")
     })
 }
@@ -255,6 +278,7 @@ async fn deployment_show(
             ("Signed object", deployment.application.to_string()),
             ("Available", when::both(ctx.now, deployment.available)),
             ("Deadline", when::both(ctx.now, deployment.deadline)),
+            ("Does", does(&deployment)),
             ("Windows", windows(&deployment).to_owned()),
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
@@ -277,6 +301,17 @@ async fn deployment_show(
     })
 }
 
+/// What it does, and who begins.
+fn does(deployment: &Deployment) -> String {
+    let along: Vec<_> = deployment
+        .related
+        .iter()
+        .map(|one| format!("{} {} ({})", one.name, one.version, one.relation.as_str()))
+        .collect();
+    let along = if along.is_empty() { String::new() } else { format!(", with {}", along.join(", ")) };
+    format!("{}, {}{along}", deployment.action.as_str(), deployment.purpose.as_str())
+}
+
 /// How it keeps to maintenance windows.
 const fn windows(deployment: &Deployment) -> &'static str {
     match (deployment.outside_windows, deployment.software_update) {
@@ -292,7 +327,8 @@ fn reason(now: UnixMillis, d: &DeviceDeployment) -> String {
         let starts = d.starts.map(|starts| format!(", starts {}", when::human(now, starts))).unwrap_or_default();
         d.waits.map(|waits| format!("{}{starts}", waits.as_str()))
     };
-    d.reason.map(|reason| reason.as_str().to_owned()).or_else(waits).unwrap_or_default()
+    let restart = || d.restart.then(|| "needs a restart".to_owned());
+    d.reason.map(|reason| reason.as_str().to_owned()).or_else(waits).or_else(restart).unwrap_or_default()
 }
 
 /// What a look at a deployment finds.
@@ -301,17 +337,20 @@ struct Progress {
     total: u64,
     succeeded: u64,
     failed: u64,
+    /// Devices that it is not for.
+    not_for: u64,
 }
 
 impl Progress {
     fn of(deployment: Deployment) -> Self {
         let count = |state: DeploymentState| deployment.totals.get(state.as_str()).copied().unwrap_or(0);
         let (succeeded, failed) = (count(DeploymentState::Succeeded), count(DeploymentState::Failed));
-        Self { total: deployment.totals.values().sum(), succeeded, failed, deployment }
+        let not_for = count(DeploymentState::RequirementsNotMet);
+        Self { total: deployment.totals.values().sum(), succeeded, failed, not_for, deployment }
     }
 
     fn is_over(&self) -> bool {
-        self.deployment.deleted || (self.total > 0 && self.succeeded + self.failed == self.total)
+        self.deployment.deleted || (self.total > 0 && self.succeeded + self.failed + self.not_for == self.total)
     }
 }
 
@@ -332,7 +371,7 @@ async fn deployment_watch(
         let counts = counted(&progress.deployment);
         bar.set_prefix(progress.deployment.name.to_string());
         bar.set_length(progress.total);
-        bar.set_position(progress.succeeded + progress.failed);
+        bar.set_position(progress.succeeded + progress.failed + progress.not_for);
         bar.set_message(counts.clone());
         if last.replace(counts.clone()) != counts {
             if ctx.out.json {
@@ -391,6 +430,9 @@ mod tests {
             high_impact: false,
             outside_windows: false,
             software_update: false,
+            action: Action::Install,
+            purpose: Purpose::Required,
+            related: Vec::new(),
             available: UnixMillis(0),
             deadline: UnixMillis(0),
             created: UnixMillis(0),
@@ -420,6 +462,7 @@ mod tests {
             examples: vec!["a".to_owned(), "b\u{202e}".to_owned()],
             content_size: 1024,
             forecast: Forecast { devices: 3, free: 3, groups: vec![], later: 0, never: 0, never_devices: vec![] },
+            related: Vec::new(),
             warnings: vec!["One of them is off.".to_owned()],
         };
         assert_eq!(

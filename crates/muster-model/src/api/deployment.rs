@@ -6,6 +6,7 @@ use super::window::Forecast;
 use crate::{
     application::Application,
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
+    policy::{Action, Purpose},
     status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
 };
@@ -44,6 +45,44 @@ pub enum Target {
         collection: CollectionId,
     },
 }
+/// Why a deployment takes an application along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Relation {
+    /// It is installed first where it is needed.
+    Dependency,
+    /// It is uninstalled first where it is there.
+    Superseded,
+}
+
+impl Relation {
+    /// Both.
+    pub const ALL: &[Self] = &[Self::Dependency, Self::Superseded];
+
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dependency => "dependency",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+api! {
+    /// An application that a deployment takes along.
+    struct RelatedApplication {
+        /// Its signed object.
+        application: Hash,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Why.
+        relation: Relation,
+    }
+}
 api! {
     /// `POST /api/v1/deployments`.
     struct DeploymentCreate {
@@ -53,6 +92,10 @@ api! {
         application: Hash,
         /// For whom.
         target: Target,
+        /// Whether it is to be there. Default: it is.
+        #[serde(default)] action: Action,
+        /// Whether clients begin by themselves. Default: they do.
+        #[serde(default)] purpose: Purpose,
         /// Not before; default: now.
         #[serde(default)] available: Option<UnixMillis>,
         /// When clients start by themselves; default: now.
@@ -77,6 +120,8 @@ api! {
         content_size: u64,
         /// When they can begin at the earliest, by their maintenance windows.
         forecast: Forecast,
+        /// Other applications that it takes along.
+        related: Vec<RelatedApplication>,
         /// What to think about: sentences.
         warnings: Vec<String>,
     }
@@ -98,6 +143,12 @@ api! {
         application_version: String,
         /// For whom.
         target: Target,
+        /// Whether it is to be there.
+        action: Action,
+        /// Whether clients begin by themselves.
+        purpose: Purpose,
+        /// Other applications that it takes along.
+        related: Vec<RelatedApplication>,
         /// Only what the site itself knows decides who gets it.
         high_impact: bool,
         /// Clients do not wait for a maintenance window.
@@ -143,5 +194,9 @@ api! {
         waits: Option<WaitReason>,
         /// With `waiting`: until when, as the client knows.
         starts: Option<UnixMillis>,
+        /// With `succeeded`: the device has to be restarted to be done with it.
+        restart: bool,
+        /// It had succeeded, and a later look found that it was undone.
+        undone: bool,
     }
 }

@@ -97,7 +97,7 @@ pub struct Select {
 }
 
 impl Select {
-    pub(super) fn visit(&self, found: &mut impl FnMut(&Self)) {
+    pub(crate) fn visit(&self, found: &mut impl FnMut(&Self)) {
         found(self);
         for source in &self.sources {
             if let Some((_, on)) = &source.join {

@@ -9,7 +9,7 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{ApplicationInfo, Page, PageQuery},
-    application::{Command, Detection, FileName, Platform},
+    application::{Command, Detection, FileName, Platform, ReturnMeaning},
     id::Hash,
     time::UnixMillis,
 };
@@ -48,6 +48,28 @@ pub(crate) struct ApplicationPage {
 impl ApplicationPage {
     fn max_run(&self) -> String {
         run_time(self.info.application.max_run_seconds)
+    }
+
+    fn has_rules(&self) -> bool {
+        let application = &self.info.application;
+        application.uninstall.is_some()
+            || application.repair.is_some()
+            || application.retries.is_some()
+            || !application.requirements.is_empty()
+            || !application.return_codes.is_empty()
+            || !application.dependencies.is_empty()
+            || !application.supersedes.is_empty()
+    }
+}
+
+/// What an exit code means, in words.
+pub(crate) const fn meaning(meaning: &ReturnMeaning) -> &'static str {
+    match meaning {
+        ReturnMeaning::Success => "success",
+        ReturnMeaning::SuccessRestart => "success; a restart completes it",
+        ReturnMeaning::RestartFirst => "a restart comes first",
+        ReturnMeaning::Retry => "it is tried again",
+        ReturnMeaning::Failure => "failure",
     }
 }
 

@@ -42,9 +42,10 @@ pub(crate) struct Bar {
 impl Bar {
     /// The bar for these totals.
     pub(crate) fn new(totals: &BTreeMap<String, u64>) -> Self {
-        use DeploymentState::{Downloading, Failed, Installing, Succeeded, Targeted, Waiting};
-        let order = [Succeeded, Failed, Installing, Downloading, Waiting, Targeted].map(DeploymentState::as_str);
-        Self::of(totals, &order, &order[..1], &order[1..2])
+        use DeploymentState::{Downloading, Failed, Installing, RequirementsNotMet, Succeeded, Targeted, Waiting};
+        let order = [Succeeded, Failed, RequirementsNotMet, Installing, Downloading, Waiting, Targeted];
+        let order = order.map(DeploymentState::as_str);
+        Self::of(totals, &order, &order[..1], &order[1..3])
     }
 
     /// The bar for the totals of a baseline: hundredths are of those that comply.

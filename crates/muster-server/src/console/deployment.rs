@@ -16,6 +16,7 @@ use muster_model::{
         Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast, ForecastGroup, Page, PageQuery, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
+    policy::{Action, Purpose},
     status::DeploymentState,
     time::UnixMillis,
     window::WallTime,
@@ -130,6 +131,10 @@ pub(crate) struct DeploymentForm {
     pub(crate) deadline: String,
     /// Whether clients do not wait for a maintenance window.
     pub(crate) outside_windows: bool,
+    /// Whether the application is to be removed.
+    pub(crate) uninstall: bool,
+    /// Whether it is only offered to users.
+    pub(crate) offer: bool,
 }
 
 /// What the preview found.
@@ -141,6 +146,8 @@ pub(crate) struct Preview {
     pub(crate) name: String,
     /// The application with its version.
     pub(crate) application: String,
+    /// What happens to devices, as the verb of a sentence.
+    pub(crate) would: &'static str,
     /// Not before.
     pub(crate) available: UnixMillis,
     /// When clients start by themselves.
@@ -216,6 +223,12 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::CacheFull => {
             "What other deployments need fills the client's cache; it is tried again when one of them is over.".to_owned()
         }
+        Reason::RequirementInvalid => "A requirement is not one that the client can compute.".to_owned(),
+        Reason::DependencyMissing => "What it depends on is missing, not signed, or depends on itself.".to_owned(),
+        Reason::DependencyFailed => "An application that it depends on could not be installed.".to_owned(),
+        Reason::SupersededFailed => "An application that it replaces could not be uninstalled first.".to_owned(),
+        Reason::StillDetected => "The uninstall command succeeded, but the detection rule still finds it.".to_owned(),
+        Reason::NoCommand => "Its authors signed no command for this.".to_owned(),
     };
     Some(sentence)
 }
@@ -235,6 +248,11 @@ pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
         Reason::Clock => {
             "The device's clock is wrong or was set; windows stay closed until it is right and the site has said so."
         }
+        Reason::User => "Is offered to the users of the device.",
+        Reason::Restart => "Waits for a restart of the device; its installer cannot go on before.",
+        Reason::Retry => "Did not work, and is tried again.",
+        Reason::Superseded => "Is not installed, because what replaces it is there.",
+        Reason::Conflict => "Is not uninstalled, because another deployment wants it to be there.",
     })
 }
 
@@ -290,6 +308,10 @@ pub(crate) struct FormFields {
     deadline: String,
     #[serde(default)]
     outside_windows: String,
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    purpose: String,
 }
 
 impl FormFields {
@@ -302,6 +324,8 @@ impl FormFields {
             available: self.available,
             deadline: self.deadline,
             outside_windows: !self.outside_windows.is_empty(),
+            uninstall: self.action == Action::Uninstall.as_str(),
+            offer: self.purpose == Purpose::Available.as_str(),
         })
     }
 }
@@ -321,6 +345,8 @@ impl DeploymentForm {
                 (None, Some(collection)) => Target::Collection { collection },
                 (None, None) => Target::AllSystems,
             },
+            action: if self.uninstall { Action::Uninstall } else { Action::Install },
+            purpose: if self.offer { Purpose::Available } else { Purpose::Required },
             high_impact: false,
             outside_windows: self.outside_windows,
             software_update: false,
@@ -381,6 +407,11 @@ pub(crate) async fn deployment_preview(visit: Visit, Fields(fields): Fields<Form
         preview,
         name: create.name.map_or_else(|| own.clone(), |name| name.to_string()),
         application: own,
+        would: match (create.action, create.purpose) {
+            (Action::Uninstall, _) => "would uninstall",
+            (Action::Install, Purpose::Required) => "would install",
+            (Action::Install, Purpose::Available) => "would offer to their users",
+        },
         available,
         deadline: create.deadline.unwrap_or(available),
     };

@@ -3,7 +3,10 @@
 use super::shell::{Shell, Theme};
 use muster_model::{
     api::*,
-    application::{Application, Collector, Command, ContentFile, Detection, FileName, Platform, Privilege},
+    application::{
+        Application, Collector, Command, ContentFile, Dependency, DependencyGroup, Detection, FileName, Platform,
+        Privilege, Requirement, Retries, ReturnCode, ReturnMeaning, Superseded,
+    },
     enrol::DeviceClaims,
     id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, ResourceId, TokenId},
     inventory::{Row, Unread, Value},
@@ -445,6 +448,38 @@ impl Flavour {
                     },
                 },
                 secrets: Vec::new(),
+                uninstall: (number == 1).then(|| Command {
+                    program: "/usr/bin/dpkg".to_owned(),
+                    arguments: vec!["--remove".to_owned(), self.text(name)],
+                    success_codes: vec![0],
+                }),
+                repair: None,
+                requirements: match number {
+                    1 => vec![Requirement {
+                        name: self.name("4 GB of memory"),
+                        query: self
+                            .text("select * from SMS_G_System_X86_PC_MEMORY where TotalPhysicalMemory >= 4000000"),
+                    }],
+                    _ => Vec::new(),
+                },
+                return_codes: match number {
+                    1 => vec![ReturnCode { code: 5, meaning: ReturnMeaning::Retry }],
+                    _ => Vec::new(),
+                },
+                retries: (number == 1).then_some(Retries { count: 3, wait_seconds: 600 }),
+                dependencies: match number {
+                    1 => vec![DependencyGroup {
+                        any: vec![Dependency {
+                            application: ApplicationId(uuid(202)),
+                            version: Some(self.text("2.1")),
+                        }],
+                    }],
+                    _ => Vec::new(),
+                },
+                supersedes: match number {
+                    1 => vec![Superseded { application: ApplicationId(uuid(203)), uninstall: true }],
+                    _ => Vec::new(),
+                },
                 collector: (number == 2).then(|| Collector {
                     class: ClassAdd { name: "BADGE_READER".to_owned(), provider: String::new(), attributes: vec![] },
                     command: Command {
@@ -502,6 +537,9 @@ impl Flavour {
             high_impact: at == 2,
             outside_windows: at == 1,
             software_update: at == 0,
+            action: muster_model::policy::Action::Install,
+            purpose: muster_model::policy::Purpose::Required,
+            related: if at == 0 { self.related() } else { Vec::new() },
             available: ago(2 * HOUR),
             deadline: ago(if at == 3 { -8 * HOUR } else { HOUR }),
             created: ago((at as i64 * 26 + 2) * HOUR),
@@ -512,8 +550,19 @@ impl Flavour {
         totals.into_iter().zip(names).enumerate().map(|(at, (t, n))| deployment(at, t, n)).collect()
     }
 
+    /// What a deployment takes along.
+    pub(super) fn related(self) -> Vec<RelatedApplication> {
+        let one = |number, name, relation| RelatedApplication {
+            application: hash(number),
+            name: self.text(name),
+            version: self.text("2.4"),
+            relation,
+        };
+        vec![one(72, "audit", Relation::Dependency), one(73, "apache2", Relation::Superseded)]
+    }
+
     pub(super) fn device_deployments(self) -> Vec<DeviceDeployment> {
-        let names = ["web-01", "kiosk-lobby", "build-01", "build-02", "db-primary", "front-desk"];
+        let names = ["web-01", "kiosk-lobby", "build-01", "build-02", "db-primary", "front-desk", "kiosk-02"];
         let row = |(at, (state, name)): (usize, (&DeploymentState, &str))| {
             let failed = *state == DeploymentState::Failed;
             DeviceDeployment {
@@ -532,6 +581,8 @@ impl Flavour {
                 changed: ago(at as i64 * 2 * MINUTE),
                 waits: (*state == DeploymentState::Waiting).then_some(WaitReason::Window),
                 starts: (*state == DeploymentState::Waiting).then(|| ago(-7 * HOUR)),
+                restart: *state == DeploymentState::Succeeded,
+                undone: false,
             }
         };
         DeploymentState::ALL.iter().rev().zip(names).enumerate().map(row).collect()

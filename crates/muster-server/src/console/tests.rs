@@ -177,6 +177,8 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         available: String::new(),
         deadline: "2026-11-25T08:00".to_owned(),
         outside_windows: true,
+        uninstall: false,
+        offer: true,
     };
     let new = |preview, problem| DeploymentNewPage {
         shell: shell(),
@@ -193,10 +195,12 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             examples: devices.iter().take(5).map(|d| d.name.clone()).collect(),
             content_size: 14_250_112,
             forecast: sample_collection::forecast(f),
+            related: f.related(),
             warnings: vec![f.text("The deadline is in the past: clients start as soon as they know.")],
         },
         name: f.text("nginx for all"),
         application: f.text("nginx 1.26.3"),
+        would: "would offer to their users",
         available: NOW,
         deadline: NOW.plus(25 * HOUR),
     };

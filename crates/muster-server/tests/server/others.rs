@@ -40,6 +40,13 @@ async fn deployed(world: &World, device: &TestDevice) -> Vec<String> {
         detection: Detection::File { path: "/opt/hello".to_owned(), hash: None },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds: 60,
     };
     let object = envelope::sign_json(&[&world.author()], &application).unwrap();

@@ -183,6 +183,13 @@ fn application() -> Application {
         detection: Detection::File { path: "/opt/hello".into(), hash: None },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds: 60,
     }
 }

@@ -149,6 +149,11 @@ pub(super) fn info(row: &ApplicationRow) -> Result<ApplicationInfo, SiteError> {
     })
 }
 
+/// Whether authors whom the trust bundle names now signed this object.
+pub(super) fn believed(site: &Site, object: &[u8]) -> bool {
+    verify(site, object).is_ok()
+}
+
 /// What people call the systems of a platform.
 #[must_use]
 pub const fn platform_name(platform: Platform) -> &'static str {

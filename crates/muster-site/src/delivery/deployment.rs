@@ -2,17 +2,17 @@
 
 use super::{
     application,
-    forecast::{Plan, forecast, unheld},
-    secret,
+    related::{self, Related},
 };
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Collection, CollectionKind, Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, Page,
-        PageQuery, Target,
+        Collection, CollectionKind, Deployment, DeploymentCreate, DeviceDeployment, Page, PageQuery,
+        RelatedApplication, Target,
     },
+    application::Application,
     id::{CollectionId, DeploymentId, DeviceId, Hash, Name},
-    policy::{BodyKind, DeploymentPolicy},
+    policy::{Action, BodyKind, DeploymentPolicy},
     problem::Code,
     status::DeploymentState,
     time::{DAY, UnixMillis},
@@ -24,7 +24,7 @@ use muster_store::{
         application::{self as stored, ApplicationRow},
         assignment, collection,
         deployment::{self, DeploymentRow, Shown},
-        policy_body, window,
+        deployment_application, policy_body,
     },
     transaction,
 };
@@ -33,99 +33,73 @@ use std::collections::BTreeMap;
 /// How far away a deployment's times may be.
 const HORIZON: i64 = 10 * 365 * DAY;
 
-/// What `deployment_create` would do.
-///
-/// # Errors
-/// As `deployment_create`, which it does not do.
-pub async fn deployment_preview(
-    ctx: &Ctx,
+/// What the application takes along, where it is to be installed.
+pub(super) async fn related(
     site: &Site,
+    reader: &mut Connection,
     create: &DeploymentCreate,
-) -> Result<DeploymentPreview, SiteError> {
-    authz::see(ctx)?;
-    let (available, deadline) = times(ctx, create)?;
-    let mut reader = site.store.reader().await?;
-    let application = find(stored::get(&mut reader, create.application).await?)?;
-    if let Target::Collection { collection } = create.target {
-        check_collection(&mut reader, collection, high_impact(create, &application)?).await?;
+    row: &ApplicationRow,
+    application: &Application,
+) -> Result<Related, SiteError> {
+    match create.action {
+        Action::Install => related::resolve(site, reader, row, application).await,
+        Action::Uninstall => Ok(Related::default()),
     }
-    let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
-    let mut warnings = Vec::new();
-    if devices == 0 {
-        warnings.push("No active device would get it now.".to_owned());
-    }
-    if deadline <= ctx.now && devices > 0 {
-        warnings.push("The deadline is now: clients start as soon as they have the policy.".to_owned());
-    }
-    if create.outside_windows && devices > 0 {
-        warnings.push(
-            "It does not wait for maintenance windows: clients start at the deadline whatever the time.".to_owned(),
-        );
-    }
-    if available > ctx.now {
-        warnings.push("Clients get the policy now and wait until it is available.".to_owned());
-    }
-    let same = deployment::count_of(&mut reader, create.application).await?;
-    if same > 0 {
-        warnings.push(format!("{same} deployment(s) of this same application are in force already."));
-    }
-    let wanted = application::info(&application)?.application;
-    if let Some(collector) = wanted.collector.as_ref().filter(|collector| !collector.privilege.is_none()) {
-        warnings.push(format!(
-            "Its collector for {} runs as root with each inventory, because its authors signed that it needs that.",
-            collector.class.name
-        ));
-    }
-    let plan = Plan {
-        from: available.max(deadline).max(ctx.now),
-        seconds: wanted.max_run_seconds,
-        software_update: create.software_update,
-    };
-    let forecast = if create.outside_windows || !window::any(&mut reader).await? {
-        unheld(devices)
-    } else {
-        let candidates = deployment::candidates(&mut reader, create.target).await?;
-        forecast(&mut reader, &plan, &candidates).await?
-    };
-    drop(reader);
-    warnings.extend(never(&forecast, plan.seconds));
-    for (name, sealed, _) in secret::secret_wanted(ctx, site, &wanted).await? {
-        let name = name.as_str();
-        warnings.push(format!(
-            "It wants the secret {name}, which is sealed for {sealed} device(s); the others wait until `muster secret seal` has sealed it for them."
-        ));
-    }
-    Ok(DeploymentPreview { devices, examples, content_size: application.content_size, forecast, warnings })
 }
 
-/// On which devices it would never start.
-fn never(forecast: &Forecast, seconds: u32) -> Option<String> {
-    let mut names: Vec<&str> = forecast.never_devices.iter().map(|device| device.name.as_str()).collect();
-    let more = if forecast.never > 10 { ", and more" } else { "" };
-    names.truncate(10);
-    (forecast.never > 0).then(|| {
-        format!(
-            "It would never start on {} device(s), because no maintenance window is long enough for its {} minute(s) and 5 more, or none opens again: {}{more}.",
-            forecast.never,
-            seconds.div_ceil(60),
-            names.join(", ")
-        )
-    })
+/// Refuses what cannot be done, and what another deployment would undo.
+pub(super) async fn check_action(
+    conn: &mut Connection,
+    create: &DeploymentCreate,
+    application: &Application,
+) -> Result<(), SiteError> {
+    if create.action == Action::Uninstall && application.uninstall.is_none() {
+        let detail = format!(
+            "{} {} cannot be uninstalled: its authors signed no uninstall command.",
+            application.name, application.version
+        );
+        return Err(SiteError::refused(Code::Conflict, detail));
+    }
+    if create.action == Action::Uninstall && !create.purpose.is_required() {
+        let detail =
+            "What is to be uninstalled is required; users uninstall what was offered to them without a deployment.";
+        return Err(SiteError::refused(Code::Malformed, detail));
+    }
+    let opposed = deployment_application::opposed(conn, application.id, create.action, create.target).await?;
+    match opposed {
+        None => Ok(()),
+        Some((devices, name)) => {
+            let contrary = if create.action.is_install() { "uninstalls" } else { "installs" };
+            let detail = format!(
+                "The deployment {name} {contrary} {} on {devices} of these device(s); delete it first, or choose others.",
+                application.name
+            );
+            Err(SiteError::refused(Code::Conflict, detail))
+        }
+    }
 }
 
 /// Deploys an application. Devices that become active later get it too when it is for All Systems.
 ///
 /// # Errors
-/// `unauthenticated`, `forbidden`; `not_found`: no such application or device; `conflict`: the device is not active;
-/// `malformed`: times that cannot be.
+/// `unauthenticated`, `forbidden`; `not_found`: no such application or device; `conflict`: the device is not active, a dependency is not
+/// there or needs itself, there is no uninstall command, or another deployment does the contrary; `malformed`: times that cannot be.
 pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate) -> Result<Deployment, SiteError> {
     let admin = authz::change(ctx)?;
     let (available, deadline) = times(ctx, create)?;
-    let application = find(stored::get(&mut *site.store.reader().await?, create.application).await?)?;
+    let mut reader = site.store.reader().await?;
+    let application = find(stored::get(&mut reader, create.application).await?)?;
+    let wanted = application::info(&application)?.application;
+    check_action(&mut reader, create, &wanted).await?;
+    let related = related(site, &mut reader, create, &application, &wanted).await?;
+    drop(reader);
     let id = DeploymentId(site.sources.id());
     let policy = DeploymentPolicy {
         deployment: id,
         application: create.application,
+        action: create.action,
+        purpose: create.purpose,
+        related: related.hashes(),
         available,
         deadline,
         outside_windows: create.outside_windows,
@@ -138,9 +112,11 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         application: create.application,
         application_size: application.object.len() as u64,
         target: create.target,
-        high_impact: high_impact(create, &application)?,
+        high_impact: high_impact(create, &application)? || related.has_secrets(),
         outside_windows: create.outside_windows,
         software_update: create.software_update,
+        action: create.action,
+        purpose: create.purpose,
         available,
         deadline,
         policy: muster_trust::sha256(&body),
@@ -150,7 +126,8 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         deleted: None,
         revision: 1,
     };
-    let devices = transaction!(site.store, "deployment_create", |tx| { insert(ctx, tx, &row, &body).await })?;
+    let made = Made { row: &row, body: &body, application: &wanted, related: &related, create };
+    let devices = transaction!(site.store, "deployment_create", |tx| { insert(ctx, tx, &made).await })?;
     changed(site);
     let shown = Shown {
         row,
@@ -159,7 +136,16 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         application_version: application.version,
     };
     let totals = BTreeMap::from([(DeploymentState::Targeted.as_str().to_owned(), devices)]);
-    Ok(deployment_of(shown, totals))
+    Ok(deployment_of(shown, totals, related.shown()))
+}
+
+/// A new deployment with all that is stored of it.
+struct Made<'a> {
+    row: &'a DeploymentRow,
+    body: &'a [u8],
+    application: &'a Application,
+    related: &'a Related,
+    create: &'a DeploymentCreate,
 }
 
 fn changed(site: &Site) {
@@ -167,7 +153,7 @@ fn changed(site: &Site) {
     site.memory.work.notify_one();
 }
 
-fn find(application: Option<ApplicationRow>) -> Result<ApplicationRow, SiteError> {
+pub(super) fn find(application: Option<ApplicationRow>) -> Result<ApplicationRow, SiteError> {
     application.ok_or_else(|| {
         SiteError::refused(
             Code::NotFound,
@@ -176,7 +162,7 @@ fn find(application: Option<ApplicationRow>) -> Result<ApplicationRow, SiteError
     })
 }
 
-fn times(ctx: &Ctx, create: &DeploymentCreate) -> Result<(UnixMillis, UnixMillis), SiteError> {
+pub(super) fn times(ctx: &Ctx, create: &DeploymentCreate) -> Result<(UnixMillis, UnixMillis), SiteError> {
     let available = create.available.unwrap_or(ctx.now);
     let deadline = create.deadline.unwrap_or(available.max(ctx.now));
     for time in [available, deadline] {
@@ -197,7 +183,7 @@ fn times(ctx: &Ctx, create: &DeploymentCreate) -> Result<(UnixMillis, UnixMillis
 }
 
 /// Whether it may do great harm on the wrong device: somebody says so, or it hands out a secret.
-fn high_impact(create: &DeploymentCreate, application: &ApplicationRow) -> Result<bool, SiteError> {
+pub(super) fn high_impact(create: &DeploymentCreate, application: &ApplicationRow) -> Result<bool, SiteError> {
     Ok(create.high_impact || !application::info(application)?.application.secrets.is_empty())
 }
 
@@ -231,7 +217,8 @@ fn name_of(create: &DeploymentCreate, application: &ApplicationRow) -> Result<Na
     if let Some(name) = &create.name {
         return Ok(name.clone());
     }
-    let text: String = format!("{} {}", application.name, application.version).chars().take(100).collect();
+    let verb = if create.action.is_install() { "" } else { "Uninstall " };
+    let text: String = format!("{verb}{} {}", application.name, application.version).chars().take(100).collect();
     text.trim().parse().map_err(|_| SiteError::refused(Code::Malformed, "Give the deployment a name."))
 }
 
@@ -246,7 +233,8 @@ pub(super) async fn active_target(tx: &mut Tx, device: DeviceId) -> Result<(), S
     })
 }
 
-async fn insert(ctx: &Ctx, tx: &mut Tx, row: &DeploymentRow, body: &[u8]) -> Result<u64, SiteError> {
+async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteError> {
+    let Made { row, body, application, related, create } = *made;
     policy_body::insert(tx, row.policy, BodyKind::Deployment, body, ctx.now).await?;
     if let Target::Device { device } = row.target {
         active_target(tx, device).await?;
@@ -256,11 +244,23 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, row: &DeploymentRow, body: &[u8]) -> Res
         collection::lock(tx).await?;
         check_collection(tx, collection, row.high_impact).await?;
     }
+    // Again, so that of two at the same moment the second one sees the first.
+    check_action(tx.conn(), create, application).await?;
     deployment::insert(tx, row).await?;
+    deployment_application::insert(tx, row.id, &related.rows()).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
     assignment::ask_targeted(tx, row.id, ctx.now).await?;
     let outside = if row.outside_windows { ", outside of maintenance windows" } else { "" };
-    let detail = format!("{} was deployed to {devices} device(s): application {}{outside}.", row.name, row.application);
+    let verb = if row.action.is_install() { "" } else { ", to be uninstalled" };
+    let offered = if row.purpose.is_required() { "" } else { ", as an offer to users" };
+    let along = match related.entries.len() {
+        0 => String::new(),
+        count => format!(", with {count} other application(s)"),
+    };
+    let detail = format!(
+        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}.",
+        row.name, row.application
+    );
     audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;
     Ok(devices)
 }
@@ -282,9 +282,10 @@ pub(crate) async fn list(site: &Site, page: PageQuery) -> Result<(Vec<Deployment
     let (shown, total) = deployment::list(&mut reader, page.offset, page.limit).await?;
     let ids: Vec<DeploymentId> = shown.iter().map(|shown| shown.row.id).collect();
     let mut totals = deployment::totals(&mut reader, site.store.dialect(), &ids).await?;
+    let mut related = deployment_application::of_deployments(&mut reader, site.store.dialect(), &ids).await?;
     let with_totals = |shown: Shown| {
-        let totals = totals.remove(&shown.row.id).unwrap_or_default();
-        deployment_of(shown, totals)
+        let id = shown.row.id;
+        deployment_of(shown, totals.remove(&id).unwrap_or_default(), related.remove(&id).unwrap_or_default())
     };
     Ok((shown.into_iter().map(with_totals).collect(), total))
 }
@@ -298,7 +299,8 @@ pub async fn deployment_show(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result
     let mut reader = site.store.reader().await?;
     let shown = deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
     let totals = deployment::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
-    Ok(deployment_of(shown, totals.unwrap_or_default()))
+    let related = deployment_application::of_deployments(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
+    Ok(deployment_of(shown, totals.unwrap_or_default(), related.unwrap_or_default()))
 }
 
 /// Deletes a deployment: clients no longer get it; what it did stays in the history.
@@ -341,7 +343,7 @@ pub async fn deployment_devices(
     Ok(Page { items, total, offset: page.offset })
 }
 
-fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>) -> Deployment {
+fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>, related: Vec<RelatedApplication>) -> Deployment {
     let Shown { row, application_id, application_name, application_version } = shown;
     let application: Hash = row.application;
     Deployment {
@@ -355,6 +357,9 @@ fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>) -> Deployment {
         high_impact: row.high_impact,
         outside_windows: row.outside_windows,
         software_update: row.software_update,
+        action: row.action,
+        purpose: row.purpose,
+        related,
         available: row.available,
         deadline: row.deadline,
         created: row.created,

@@ -170,7 +170,7 @@ pub async fn deployment_forecast(ctx: &Ctx, site: &Site, id: DeploymentId) -> Re
     if row.deleted.is_some() {
         return Ok(unheld(0));
     }
-    if row.outside_windows || !window::any(&mut reader).await? {
+    if row.outside_windows || !row.purpose.is_required() || !window::any(&mut reader).await? {
         let totals = deployment::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
         let waiting = totals.unwrap_or_default().into_iter().filter(|(state, _)| deployment::OPEN.contains(&&**state));
         return Ok(unheld(waiting.map(|(_, devices)| devices).sum()));

@@ -11,6 +11,8 @@ pub mod deployment;
 pub mod forecast;
 mod location;
 pub mod policy;
+pub mod preview;
+mod related;
 pub mod secret;
 pub mod settings;
 mod window;

@@ -18,7 +18,8 @@ use muster_store::{
     Tx,
     bus::Notice,
     db::{
-        assignment, assignment::AssignmentRow, assignment::Wanted, baseline_deployment, deployment, policy_body, secret,
+        assignment, assignment::AssignmentRow, assignment::Wanted, baseline_deployment, deployment,
+        deployment_application, policy_body, secret,
     },
     transaction,
 };
@@ -263,6 +264,10 @@ pub(super) async fn compile(
             bodies.extend(wanted);
         }
     }
+    for (device, hash, size) in deployment_application::wanted(tx, &active).await? {
+            add_application(bodies, hash, size);
+        }
+    }
     for (device, body) in secret::wanted(tx, &active).await? {
         if let Some(bodies) = bodies.get_mut(&device) {
             bodies.push(body);
@@ -294,8 +299,11 @@ fn in_first_half(row: &AssignmentRow, now: UnixMillis) -> bool {
 
 fn add(bodies: &mut Vec<BodyRef>, wanted: &Wanted) {
     bodies.push(BodyRef { kind: BodyKind::Deployment, hash: wanted.policy, size: wanted.policy_size });
-    if !bodies.iter().any(|body| body.hash == wanted.application) {
-        let (hash, size) = (wanted.application, wanted.application_size);
+    add_application(bodies, wanted.application, wanted.application_size);
+}
+
+fn add_application(bodies: &mut Vec<BodyRef>, hash: Hash, size: u64) {
+    if !bodies.iter().any(|body| body.hash == hash) {
         bodies.push(BodyRef { kind: BodyKind::Application, hash, size });
     }
 }

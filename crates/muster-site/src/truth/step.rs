@@ -21,6 +21,8 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
         changed: happened,
         waits: report.waits.filter(|_| report.state == DeploymentState::Waiting),
         starts: report.starts.filter(|_| report.state == DeploymentState::Waiting),
+        restart: report.restart && report.state == DeploymentState::Succeeded,
+        undone: report.undone,
     }
 }
 
@@ -33,22 +35,38 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
             Some(WaitReason::Window) => "waits for a maintenance window",
             Some(WaitReason::NeverFits) => "fits no maintenance window, and is not started",
             Some(WaitReason::Clock) => "waits, because the device's clock is not to be believed",
+            Some(WaitReason::User) => "is offered to the users of the device",
+            Some(WaitReason::Restart) => "waits for a restart of the device",
+            Some(WaitReason::Retry) => "did not work, and is tried again a little later",
+            Some(WaitReason::Superseded) => "is not started, because what replaces it is there",
+            Some(WaitReason::Conflict) => "is not started, because another deployment wants the contrary",
         },
         DeploymentState::Downloading => "is being downloaded",
         DeploymentState::Installing => "is being installed",
+        DeploymentState::Succeeded if step.restart => "succeeded; the device has to be restarted",
         DeploymentState::Succeeded => "succeeded",
         DeploymentState::Failed => "failed",
+        DeploymentState::RequirementsNotMet => "is not for this device",
     };
     let mut text = format!("Deployment {deployment} {what}");
     if let Some(reason) = step.reason {
         text = format!("{text}: {}", reason_words(reason));
+    }
+    if step.state == DeploymentState::RequirementsNotMet {
+        let named: String = step.output.lines().next().unwrap_or_default().chars().take(200).collect();
+        text = format!("{text}: {}", named.trim_end_matches('.'));
+    }
+    if step.undone {
+        text = format!("{text} (what it had done was undone on the device)");
     }
     if let Some(code) = step.exit_code.filter(|_| step.state == DeploymentState::Failed) {
         text = format!("{text} (exit code {code})");
     }
     let severity = match (step.state, step.waits) {
         (DeploymentState::Failed, _) => Severity::Error,
-        (DeploymentState::Waiting, Some(WaitReason::NeverFits | WaitReason::Clock)) => Severity::Warning,
+        (DeploymentState::Waiting, Some(WaitReason::NeverFits | WaitReason::Clock | WaitReason::Conflict)) => {
+            Severity::Warning
+        }
         _ => Severity::Information,
     };
     TimelineRow { device: step.device, happened: received, kind: "deployment", severity, text: format!("{text}.") }
@@ -70,5 +88,11 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::SecretMissing => "a secret that it wants is not sealed for this device",
         FailureReason::CacheTooSmall => "the content is larger than the client's cache may be",
         FailureReason::CacheFull => "what other deployments need fills the client's cache",
+        FailureReason::RequirementInvalid => "a requirement is not one that the client can compute",
+        FailureReason::DependencyMissing => "an application that it depends on is missing, not signed, or needs itself",
+        FailureReason::DependencyFailed => "an application that it depends on could not be installed",
+        FailureReason::SupersededFailed => "an application that it replaces could not be uninstalled first",
+        FailureReason::StillDetected => "the detection rule still finds the application after it was uninstalled",
+        FailureReason::NoCommand => "its authors signed no command for this",
     }
 }

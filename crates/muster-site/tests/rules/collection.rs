@@ -390,6 +390,8 @@ async fn what_is_deployed_to_a_collection_follows_its_members() {
             high_impact: false,
             outside_windows: false,
             software_update: false,
+            action: muster_model::policy::Action::Install,
+            purpose: muster_model::policy::Purpose::Required,
         };
         let preview = deployment_preview(&test.full(), &test.site, &create).await.unwrap();
         assert_eq!((preview.devices, &preview.examples[..]), (1, &["a".to_owned()][..]));
@@ -437,6 +439,8 @@ async fn high_impact_goes_to_no_collection_that_a_device_can_talk_its_way_into()
             high_impact: true,
             outside_windows: false,
             software_update: false,
+            action: muster_model::policy::Action::Install,
+            purpose: muster_model::policy::Purpose::Required,
         };
         for refused in [
             deployment_create(&test.full(), &test.site, &to(open)).await.unwrap_err(),

@@ -38,6 +38,8 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         high_impact: false,
         outside_windows: false,
         software_update: false,
+        action: muster_model::policy::Action::Install,
+        purpose: muster_model::policy::Purpose::Required,
     }
 }
 
@@ -143,6 +145,9 @@ async fn totals_are_the_sum_of_the_devices() {
                 output: "line\n\u{7}bell".to_owned(),
                 starts: None,
                 waits: None,
+                runs: None,
+                restart: false,
+                undone: false,
             })
         };
         let mut outbox = Outbox::new(Channel::Status);

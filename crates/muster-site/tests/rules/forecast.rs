@@ -69,6 +69,8 @@ async fn what_never_fits_is_said_before_and_after() {
             high_impact: false,
             outside_windows: false,
             software_update: false,
+            action: muster_model::policy::Action::Install,
+            purpose: muster_model::policy::Purpose::Required,
         };
         let preview =
             async |create: &DeploymentCreate| deployment_preview(&test.analyst(), &test.site, create).await.unwrap();
@@ -117,6 +119,9 @@ async fn what_never_fits_is_said_before_and_after() {
             output: String::new(),
             starts: None,
             waits: None,
+            runs: None,
+            restart: false,
+            undone: false,
         }));
         outbox.send(&test, &devices[0]).await.unwrap();
         assert_eq!(forecast().await.devices, 3, "what has begun waits for no window");

@@ -33,6 +33,13 @@ pub(crate) fn application(content: &[u8]) -> Application {
         detection: Detection::File { path: "/opt/hello".to_owned(), hash: None },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds: 60,
     }
 }
@@ -58,6 +65,8 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
         high_impact: false,
         outside_windows: false,
         software_update: false,
+        action: muster_model::policy::Action::Install,
+        purpose: muster_model::policy::Purpose::Required,
     };
     deployment_create(&test.full(), &test.site, &create).await.unwrap()
 }
@@ -112,6 +121,9 @@ async fn from_an_application_to_what_happened() {
                 output: "hello\n".to_owned(),
                 starts: None,
                 waits: None,
+                runs: None,
+                restart: false,
+                undone: false,
             }));
         }
         let answer = outbox.send(&test, &device).await.unwrap();

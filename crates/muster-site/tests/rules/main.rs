@@ -34,6 +34,7 @@ mod loop_story;
 mod outbox;
 mod policy;
 mod query;
+mod related;
 mod report;
 mod revocation;
 mod secret;

@@ -255,6 +255,9 @@ fn step(deployment: DeploymentId, application: Hash, state: DeploymentState) -> 
         output,
         starts: None,
         waits: None,
+        runs: None,
+        restart: false,
+        undone: false,
     })
 }
 

@@ -208,6 +208,9 @@ async fn what_a_deployment_waits_for_is_kept_while_it_waits() {
                 output: String::new(),
                 starts: Some(opens),
                 waits,
+                runs: None,
+                restart: false,
+                undone: false,
             }));
             outbox.send(&test, &device).await.unwrap();
             let page = deployment_devices(&test.analyst(), &test.site, deployment.id, None, PAGE).await.unwrap();

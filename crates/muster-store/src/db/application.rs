@@ -98,3 +98,16 @@ pub async fn list(conn: &mut AnyConnection, offset: u64, limit: u32) -> Result<(
         .await?;
     Ok((rows.iter().map(from_row).collect::<Result<_, _>>()?, column::unsigned(total)))
 }
+
+/// Versions of one application that are looked at.
+const VERSIONS: i64 = 50;
+
+/// The versions of an application, the newest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_id(conn: &mut AnyConnection, id: ApplicationId) -> Result<Vec<ApplicationRow>, StoreError> {
+    let statement = select!("WHERE id = $1 ORDER BY created DESC, hash LIMIT $2");
+    let rows = sqlx::query(statement).bind(id.to_string()).bind(VERSIONS).fetch_all(conn).await?;
+    rows.iter().map(from_row).collect()
+}

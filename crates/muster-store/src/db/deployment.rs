@@ -8,6 +8,7 @@ use super::{
 use muster_model::{
     api::{DeviceDeployment, Target},
     id::{ApplicationId, DeploymentId, DeviceId, Hash, Name},
+    policy::{Action, Purpose},
     status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
 };
@@ -33,6 +34,10 @@ pub struct DeploymentRow {
     pub outside_windows: bool,
     /// Whether it keeps to the windows for updates.
     pub software_update: bool,
+    /// Whether the application is to be there.
+    pub action: Action,
+    /// Whether clients begin by themselves.
+    pub purpose: Purpose,
     /// Not before.
     pub available: UnixMillis,
     /// When clients start by themselves.
@@ -85,6 +90,10 @@ pub struct Step {
     pub waits: Option<WaitReason>,
     /// Until when, as the client knows.
     pub starts: Option<UnixMillis>,
+    /// The device has to be restarted.
+    pub restart: bool,
+    /// It had succeeded, and was undone.
+    pub undone: bool,
 }
 
 fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
@@ -101,6 +110,18 @@ fn reason(row: &AnyRow) -> Result<Option<FailureReason>, StoreError> {
 fn waits(row: &AnyRow) -> Result<Option<WaitReason>, StoreError> {
     let text: Option<&str> = row.try_get("waits")?;
     Ok(text.and_then(|text| WaitReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
+}
+
+fn action(row: &AnyRow) -> Result<Action, StoreError> {
+    let text: &str = row.try_get("action")?;
+    let known = Action::ALL.iter().copied().find(|action| action.as_str() == text);
+    known.ok_or_else(|| StoreError::Corrupt("column action".to_owned()))
+}
+
+fn purpose(row: &AnyRow) -> Result<Purpose, StoreError> {
+    let text: &str = row.try_get("purpose")?;
+    let known = Purpose::ALL.iter().copied().find(|purpose| purpose.as_str() == text);
+    known.ok_or_else(|| StoreError::Corrupt("column purpose".to_owned()))
 }
 
 fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
@@ -120,6 +141,8 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
             high_impact: row.try_get::<i64, _>("high_impact")? != 0,
             outside_windows: row.try_get::<i64, _>("outside_windows")? != 0,
             software_update: row.try_get::<i64, _>("software_update")? != 0,
+            action: action(row)?,
+            purpose: purpose(row)?,
             available: column::time(row, "available")?,
             deadline: column::time(row, "deadline")?,
             policy: parsed(row, "policy_body")?,
@@ -142,8 +165,8 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
 pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO deployment (id, name, application, application_size, target_device, available, deadline, \
          policy_body, policy_size, created, created_by, deleted, revision, target_collection, high_impact, \
-         outside_windows, software_update) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16)";
+         outside_windows, software_update, action, purpose) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16, $17, $18)";
     let (device, collection) = columns(row.target);
     sqlx::query(statement)
         .bind(row.id.to_string())
@@ -162,6 +185,8 @@ pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> 
         .bind(i64::from(row.high_impact))
         .bind(i64::from(row.outside_windows))
         .bind(i64::from(row.software_update))
+        .bind(row.action.as_str())
+        .bind(row.purpose.as_str())
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -222,6 +247,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.target_collection, p.high_impact, p.outside_windows, p.software_update, \
+             p.action, p.purpose, \
              p.available, p.deadline, \
              p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, p.revision, a.id AS application_id, \
              a.name AS application_name, a.version AS application_version \
@@ -357,7 +383,7 @@ pub const OPEN: &[&str] = &["targeted", "waiting", "downloading"];
 pub async fn open(conn: &mut AnyConnection, id: DeploymentId) -> Result<Vec<Candidate>, StoreError> {
     let statement = "SELECT d.id, d.resource_id, d.name FROM deployment_device t JOIN device d ON d.id = t.device \
          WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' \
-         AND t.state NOT IN ('installing', 'succeeded', 'failed') ORDER BY d.name, d.id";
+         AND t.state NOT IN ('installing', 'succeeded', 'failed', 'requirements_not_met') ORDER BY d.name, d.id";
     sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?.iter().map(candidate).collect()
 }
 
@@ -375,6 +401,8 @@ fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
         changed: column::time(row, "changed")?,
         waits: waits(row)?,
         starts: row.try_get::<Option<i64>, _>("starts")?.map(UnixMillis),
+        restart: row.try_get::<i64, _>("restart")? != 0,
+        undone: row.try_get::<i64, _>("undone")? != 0,
     })
 }
 
@@ -382,7 +410,7 @@ macro_rules! select_devices {
     ($rest:literal) => {
         concat!(
             "SELECT t.deployment, p.name AS deployment_name, t.device, d.name AS device_name, t.state, t.reason, \
-             t.exit_code, t.output, t.changed, t.waits, t.starts FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
+             t.exit_code, t.output, t.changed, t.waits, t.starts, t.restart, t.undone FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
              JOIN device d ON d.id = t.device ",
             $rest
         )
@@ -454,11 +482,12 @@ pub async fn known(
 }
 
 static REPORT: Bulk = Bulk::new(
-    "INSERT INTO deployment_device (deployment, device, state, reason, exit_code, output, changed, waits, starts)",
-    9,
+    "INSERT INTO deployment_device (deployment, device, state, reason, exit_code, output, changed, waits, starts, \
+     restart, undone)",
+    11,
     "ON CONFLICT (deployment, device) DO UPDATE SET state = excluded.state, reason = excluded.reason, \
      exit_code = excluded.exit_code, output = excluded.output, changed = excluded.changed, \
-     waits = excluded.waits, starts = excluded.starts",
+     waits = excluded.waits, starts = excluded.starts, restart = excluded.restart, undone = excluded.undone",
 );
 
 /// Notes what devices said, at most one step per deployment and device, for pairs of [`known`].
@@ -478,6 +507,8 @@ pub async fn report(tx: &mut Tx, steps: &[Step]) -> Result<(), StoreError> {
                 .bind(step.changed.0)
                 .bind(step.waits.map(WaitReason::as_str))
                 .bind(step.starts.map(|starts| starts.0))
+                .bind(i64::from(step.restart))
+                .bind(i64::from(step.undone))
         })
         .await?;
     Ok(())

@@ -24,6 +24,7 @@ pub mod content_row;
 pub mod copy;
 pub mod dashboard;
 pub mod deployment;
+pub mod deployment_application;
 pub mod device;
 pub mod device_change;
 pub mod device_list;

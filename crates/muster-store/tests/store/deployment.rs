@@ -43,6 +43,8 @@ fn row(number: u128, target: Target) -> DeploymentRow {
         high_impact: false,
         outside_windows: false,
         software_update: false,
+        action: muster_model::policy::Action::Install,
+        purpose: muster_model::policy::Purpose::Required,
         available: UnixMillis(2),
         deadline: UnixMillis(3),
         policy: Hash([2; 32]),
@@ -85,6 +87,8 @@ async fn a_deployment_comes_back_as_it_was_and_totals_are_counted() {
 
         let step = |device, state, reason| Step {
             waits: None,
+            restart: false,
+            undone: false,
             starts: None,
             deployment: all.id,
             device,

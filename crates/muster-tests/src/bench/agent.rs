@@ -237,6 +237,13 @@ async fn deploy(
         detection: Detection::File { path, hash: None },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds: 60,
     };
     let added = client.application_create(author::sign(&application, &profile.author_key()?)?).await?;
@@ -249,6 +256,8 @@ async fn deploy(
         high_impact: false,
         outside_windows: false,
         software_update: false,
+        action: muster_model::policy::Action::Install,
+        purpose: muster_model::policy::Purpose::Required,
     };
     let (since, at) = (Instant::now(), clock::now());
     client.deployment_create(&request).await?;

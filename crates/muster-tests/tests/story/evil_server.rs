@@ -69,6 +69,13 @@ impl Owner {
             detection: Detection::File { path: trophy, hash: None },
             secrets: Vec::new(),
             collector: None,
+            uninstall: None,
+            repair: None,
+            requirements: Vec::new(),
+            return_codes: Vec::new(),
+            retries: None,
+            dependencies: Vec::new(),
+            supersedes: Vec::new(),
             max_run_seconds: 30,
         }
     }
@@ -85,6 +92,9 @@ impl Owner {
             deadline: now,
             outside_windows: false,
             software_update: false,
+            action: muster_model::policy::Action::Install,
+            purpose: muster_model::policy::Purpose::Required,
+            related: Vec::new(),
         };
         let body = serde_json::to_vec(&policy).unwrap();
         let (size, body_hash) = (i64::try_from(body.len()).unwrap(), sha256(&body));

@@ -1,6 +1,7 @@
 //! Whole-system stories: the real `musterd`, `muster-agent` and `muster`, as an administrator and a device see them.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on stops")]
 
+mod applications;
 mod attestation;
 mod away;
 mod baseline;

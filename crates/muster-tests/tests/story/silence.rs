@@ -73,6 +73,9 @@ async fn talk(site: &Site) {
             output: text(),
             starts: None,
             waits: None,
+            runs: None,
+            restart: false,
+            undone: false,
         };
         let claims = DeviceClaims {
             host_name: text(),

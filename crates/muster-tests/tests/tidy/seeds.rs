@@ -78,6 +78,13 @@ fn application() -> Application {
         detection: Detection::Package { name: "tools".into(), version: Some("7.1".into()) },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds: 600,
     }
 }
@@ -110,6 +117,9 @@ fn batches() -> [Batch; 2] {
         output: "done".into(),
         starts: None,
         waits: None,
+        runs: None,
+        restart: false,
+        undone: false,
     };
     let fact = |name: &str, value: &str| (name.to_owned(), Fact::List(vec![value.to_owned()]));
     let discovery =
@@ -162,6 +172,9 @@ fn wire() -> Vec<Seed> {
         deadline: NOW,
         outside_windows: false,
         software_update: false,
+        action: muster_model::policy::Action::Install,
+        purpose: muster_model::policy::Purpose::Required,
+        related: Vec::new(),
     };
     let request = EnrolRequest {
         secret: "A".repeat(43),

@@ -13,6 +13,7 @@ pub mod files;
 pub mod firmware;
 pub mod identity;
 pub mod kernel;
+pub mod local_socket;
 pub mod logons;
 pub mod memory;
 pub mod net;
@@ -75,6 +76,13 @@ impl Machine {
     #[must_use]
     pub fn system(&self, now: i64) -> System {
         identity::system(&self.files, &self.kernel, now)
+    }
+
+    /// What the kernel names this run of the system.
+    #[must_use]
+    pub fn boot(&self) -> Option<String> {
+        let bytes = self.files.bytes("/proc/sys/kernel/random/boot_id", 64).ok()?;
+        Some(String::from_utf8(bytes).ok()?.trim().to_owned()).filter(|id| !id.is_empty())
     }
 
     /// The time zone, where a file says it.

@@ -87,6 +87,23 @@ impl Machine {
         Running { stop, task }
     }
 
+    /// Runs the agent in this process, and lets users of this machine ask it for software.
+    pub(crate) fn run_for_users(&self) -> (Running, PathBuf) {
+        let (mut held, socket) = (run::hold(&self.state()).unwrap(), self.place("runtime/software.sock"));
+        held.software = Some(socket.clone());
+        let (stop, stopped) = watch::channel(false);
+        let collector = Collector::at(self.tree());
+        let task = tokio::spawn(run::run(held, self.clock.clone(), collector, stopped));
+        (Running { stop, task }, socket)
+    }
+
+    /// The machine is started again: the kernel gives this run another name.
+    pub(crate) fn restart(&self, boot: &str) {
+        let random = self.tree().join("proc/sys/kernel/random");
+        std::fs::create_dir_all(&random).unwrap();
+        std::fs::write(random.join("boot_id"), boot).unwrap();
+    }
+
     fn tree(&self) -> PathBuf {
         let tree = self.place("tree");
         std::fs::create_dir_all(tree.join("var/lib/dpkg")).unwrap();

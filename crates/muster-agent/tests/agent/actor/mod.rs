@@ -415,6 +415,32 @@ impl Site {
         deployment
     }
 
+    /// Assigns deployments: each with its own application, and others that come along.
+    pub(crate) fn assign_all(&self, deployments: &[(DeploymentPolicy, &Application, &[&Application])]) {
+        let author = [&self.keys.author];
+        let bodies = deployments.iter().flat_map(|(policy, own, along)| self.signed(&author, policy, own, along));
+        self.assign(bodies.collect());
+    }
+
+    /// The bodies of one deployment, with what comes along signed by other authors.
+    pub(crate) fn signed(
+        &self,
+        authors_along: &[&PrivateKey],
+        policy: &DeploymentPolicy,
+        own: &Application,
+        along: &[&Application],
+    ) -> Vec<BodyRef> {
+        let object = |authors: &[&PrivateKey], application: &Application| {
+            self.body(BodyKind::Application, envelope::sign_json(authors, application).unwrap())
+        };
+        let own = object(&[&self.keys.author], own);
+        let along: Vec<BodyRef> = along.iter().map(|application| object(authors_along, application)).collect();
+        let related = along.iter().map(|body| body.hash).collect();
+        let policy = DeploymentPolicy { application: own.hash, related, ..policy.clone() };
+        let policy = self.body(BodyKind::Deployment, serde_json::to_vec(&policy).unwrap());
+        [vec![policy, own], along].concat()
+    }
+
     /// As [`Site::deploy`], but only what would be assigned.
     pub(crate) fn deployment(
         &self,
@@ -432,6 +458,9 @@ impl Site {
             deadline,
             outside_windows: false,
             software_update: false,
+            action: muster_model::policy::Action::Install,
+            purpose: muster_model::policy::Purpose::Required,
+            related: Vec::new(),
         };
         let policy = self.body(BodyKind::Deployment, serde_json::to_vec(&policy).unwrap());
         (deployment, vec![policy, application])
@@ -454,6 +483,13 @@ pub(crate) fn application(script: ContentFile, detected: &std::path::Path, max_r
         detection: Detection::File { path: detected.display().to_string(), hash: None },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds,
     }
 }

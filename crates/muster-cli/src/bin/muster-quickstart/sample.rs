@@ -31,6 +31,13 @@ fn described(place: &Place, content: ContentFile, id: ApplicationId) -> Result<A
         detection: Detection::File { path: installed, hash: Some(hash) },
         secrets: Vec::new(),
         collector: None,
+        uninstall: None,
+        repair: None,
+        requirements: Vec::new(),
+        return_codes: Vec::new(),
+        retries: None,
+        dependencies: Vec::new(),
+        supersedes: Vec::new(),
         max_run_seconds: 60,
     })
 }

@@ -193,6 +193,8 @@ async fn deployment(client: &Client, device: DeviceId, application: Hash) -> Res
                 high_impact: false,
                 outside_windows: false,
                 software_update: false,
+                action: muster_model::policy::Action::Install,
+                purpose: muster_model::policy::Purpose::Required,
             };
             client.deployment_create(&request).await?.id
         }

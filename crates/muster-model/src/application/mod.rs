@@ -1,8 +1,15 @@
 //! Applications: content, install command, detection rule. Written and signed by an author; the site only distributes them.
 
+mod requirement;
+mod rules;
+
+pub use requirement::{Facts, Requirement};
+pub use rules::{Dependency, DependencyGroup, Retries, ReturnCode, ReturnMeaning, Superseded, USUAL_CODES};
+
 use crate::{
     api::ClassAdd,
     id::{ApplicationId, Hash, Name},
+    limits::{REQUIREMENT_BYTES, REQUIREMENTS},
     secret::SECRETS_OF_APPLICATION,
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +35,12 @@ pub struct Application {
     pub content: Vec<ContentFile>,
     /// How it is installed.
     pub install: Command,
+    /// How it is removed, where it can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uninstall: Option<Command>,
+    /// How it is repaired, where it can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Command>,
     /// How to tell whether it is there.
     pub detection: Detection,
     /// Names of secrets that the install command gets, each as the path of a file that is gone when it ends: `secret/<name>`
@@ -37,7 +50,22 @@ pub struct Application {
     /// What it says for the inventory, where it says something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collector: Option<Collector>,
-    /// Seconds that the install command may run; then it is ended with everything that it started. 1 to 86,400.
+    /// What a device must meet to get it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<Requirement>,
+    /// What exit codes of its commands mean, where it is not what is usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub return_codes: Vec<ReturnCode>,
+    /// How often a command that failed is run again. Default: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+    /// What must be there first: of each group, one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<DependencyGroup>,
+    /// What it replaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<Superseded>,
+    /// Seconds that each of its commands may run; then it is ended with everything that it started. 1 to 86,400.
     pub max_run_seconds: u32,
 }
 
@@ -175,17 +203,49 @@ pub enum ApplicationError {
     /// The collector's class or time is out of its rules.
     #[error("a collector runs for 1 to 300 seconds and has a class that an administrator may add")]
     Collector,
+    /// A requirement is not WQL that a device can compute.
+    #[error("the requirement {0:?}: {1}")]
+    Requirement(String, String),
+    /// Too many requirements, or two of one name.
+    #[error(
+        "an application has at most {REQUIREMENTS} requirements, each with a name of its own and at most {REQUIREMENT_BYTES} bytes"
+    )]
+    Requirements,
+    /// The table of exit codes.
+    #[error("an application gives a meaning to at most 64 exit codes, one to each")]
+    ReturnCodes,
+    /// Retries out of range.
+    #[error("an application is tried again 1 to 20 times, with 1 to 86400 seconds in between")]
+    Retries,
+    /// Dependencies out of their rules.
+    #[error(
+        "an application has at most 16 groups of dependencies, each of 1 to 8 other applications with a printable least version"
+    )]
+    Dependencies,
+    /// Superseded applications out of their rules.
+    #[error("an application supersedes at most 32 others, each named once")]
+    Supersedes,
     /// A path in the detection rule is not absolute.
     #[error("the detection rule's path must be absolute, without `..`")]
     DetectionPath,
 }
 
 impl Application {
-    /// Whether everything obeys its rules. Author, site and client all call it.
+    /// Whether everything obeys its rules. Author and site call it.
     ///
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), ApplicationError> {
+        self.check_form()?;
+        self.check_requirements()
+    }
+
+    /// Whether everything but the queries of its requirements obeys its rules. A client calls it, and says of a query that it cannot compute
+    /// that it is one.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_form(&self) -> Result<(), ApplicationError> {
         if self.version.is_empty() || self.version.len() > 100 || self.version.chars().any(char::is_control) {
             return Err(ApplicationError::Version);
         }
@@ -201,6 +261,10 @@ impl Application {
             return Err(ApplicationError::Secrets);
         }
         self.install.check(&names, &secrets)?;
+        for command in [&self.uninstall, &self.repair].into_iter().flatten() {
+            command.check(&names, &HashSet::new())?;
+        }
+        self.check_rules()?;
         if let Some(collector) = &self.collector {
             collector.command.check(&names, &HashSet::new())?;
             if !(1..=300).contains(&collector.max_run_seconds) || collector.class.class().is_err() {
@@ -220,6 +284,17 @@ impl Application {
             Detection::File { .. } => Ok(()),
             Detection::Command { command } => command.check(&names, &HashSet::new()),
         }
+    }
+}
+
+impl Application {
+    fn check_requirements(&self) -> Result<(), ApplicationError> {
+        for requirement in &self.requirements {
+            requirement
+                .check()
+                .map_err(|error| ApplicationError::Requirement(requirement.name.to_string(), error.message))?;
+        }
+        Ok(())
     }
 }
 
@@ -295,65 +370,4 @@ impl<'de> Deserialize<'de> for FileName {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_name_is_never_a_path() {
-        for good in ["a", "muster_1.0+b~1-2.deb", "A.TAR.GZ"] {
-            assert!(good.parse::<FileName>().is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "../a",
-            "/a",
-            "a/b",
-            "a\\b",
-            "C:a",
-            "a\0",
-            "a ",
-            "a.",
-            ".bashrc",
-            "\u{202e}a",
-            &"x".repeat(101),
-        ] {
-            assert!(bad.parse::<FileName>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_command_names_what_it_has() {
-        let app = |program: &str, arguments: &[&str]| Application {
-            id: ApplicationId(uuid::Uuid::nil()),
-            name: "x".parse().unwrap(),
-            version: "1".into(),
-            platform: Platform::Linux,
-            content: vec![ContentFile { name: "setup".parse().unwrap(), hash: Hash([0; 32]), size: 1 }],
-            install: Command {
-                program: program.into(),
-                arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
-                success_codes: vec![0],
-            },
-            detection: Detection::File { path: "/x".into(), hash: None },
-            secrets: vec!["token".parse().unwrap()],
-            collector: None,
-            max_run_seconds: 1,
-        };
-        assert_eq!(app("content/setup", &["content/setup"]).check(), Ok(()));
-        assert_eq!(app("/x", &["secret/token"]).check(), Ok(()));
-        assert_eq!(app("/usr/bin/dpkg", &["-i", "; rm -rf /"]).check(), Ok(()), "arguments are not interpreted");
-        for (program, arguments) in [
-            ("setup", &[][..]),
-            ("content/other", &[]),
-            ("/bin/../x", &[]),
-            ("//host/share", &[]),
-            ("/x", &["content/other"]),
-            ("/x", &["secret/other"]),
-            ("secret/token", &[]),
-        ] {
-            assert!(app(program, arguments).check().is_err(), "{program} {arguments:?}");
-        }
-    }
-}
+mod tests;

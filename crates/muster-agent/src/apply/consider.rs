@@ -1,0 +1,365 @@
+//! One deployment in one round: whether anything is to be done, and then as far as it goes.
+
+use super::{
+    AGAIN, Next, REEVALUATE, Round, detect, install,
+    plan::{self, Done},
+    require::{Verdict, requirements},
+    rival,
+    step::{Came, Step, Wait, Work, command, work},
+    window::{Gate, gate},
+};
+use crate::{
+    content,
+    policy::Deployment,
+    secret,
+    store::{StoreError, deployments::Progress},
+};
+use muster_model::{
+    application::{Application, Platform},
+    policy::Action,
+    status::{DeploymentState, FailureReason, Verb, WaitReason},
+    time::{HOUR, MINUTE, UnixMillis},
+};
+
+/// Whether a deployment that stands somewhere is looked at now.
+enum Look {
+    /// It is.
+    Now,
+    /// Not before that, or not at all.
+    Later(Next),
+}
+
+/// One deployment, as far as it goes now.
+pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Result<Next, StoreError> {
+    let agent = round.agent;
+    let (id, object) = (deployment.policy().deployment, deployment.policy().application);
+    let before = agent.store.deployment(id)?.filter(|progress| progress.application == object);
+    let mut step = Step::new(agent, deployment, before)?;
+    if let Look::Later(next) = look(round, deployment, &mut step) {
+        return Ok(next);
+    }
+    let Some(application) = deployment.application() else {
+        return step.fail(FailureReason::NotSigned, None, String::new()).map(|()| None);
+    };
+    let application = application.value();
+    if application.platform != Platform::Linux {
+        let output = "The application is for another operating system.".to_owned();
+        return step.fail(FailureReason::CannotStart, None, output).map(|()| None);
+    }
+    if !deployment.policy().purpose.is_required() && step.intent.is_none() {
+        return offer(round, &mut step, deployment, application).await;
+    }
+    if step.intent.is_none()
+        && let Some(next) = time(round, &mut step, deployment, application)?
+    {
+        return Ok(Some(next));
+    }
+    if let Some(next) = expired(round) {
+        return Ok(Some(next));
+    }
+    agent.facts.looked(id);
+    start(round, &mut step, deployment, application).await
+}
+
+/// By a policy past its expiry nothing is begun, and no detection rule is asked.
+fn expired(round: &Round<'_>) -> Next {
+    let (agent, now) = (round.agent, round.agent.clock.now());
+    let current = round.policy.is_current(agent.site.trust().bundle(), now, agent.floor());
+    (!current).then(|| {
+        tracing::warn!(
+            "the policy or the trust bundle is past its expiry; nothing new is started until the site renews it"
+        );
+        now.plus(HOUR)
+    })
+}
+
+/// Whether it may work later without anybody changing the deployment.
+pub(crate) const fn may_pass(reason: FailureReason) -> bool {
+    use FailureReason::{CacheFull, CacheTooSmall, ContentAltered, ContentUnavailable, DiskFull};
+    matches!(reason, ContentUnavailable | ContentAltered | DiskFull | CacheTooSmall | CacheFull)
+}
+
+/// By what is known of it.
+fn look(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>) -> Look {
+    let (agent, now) = (round.agent, round.agent.clock.now());
+    let before = &step.progress;
+    let asked = step.intent.is_some();
+    match (before.state, before.reason) {
+        (DeploymentState::Installing, _) => Look::Later(Some(now.plus(MINUTE))),
+        (DeploymentState::Waiting, _) if before.waits == Some(WaitReason::Restart) => {
+            match before.boot.as_ref() == Some(&agent.boot()) {
+                true => Look::Later(None),
+                false => Look::Now,
+            }
+        }
+        _ if asked => {
+            let retry = before.waits == Some(WaitReason::Retry) && before.state == DeploymentState::Waiting;
+            match retry && now < before.until {
+                true => Look::Later(Some(before.until)),
+                false => Look::Now,
+            }
+        }
+        (DeploymentState::Waiting, _) if before.waits == Some(WaitReason::Retry) && now < before.until => {
+            Look::Later(Some(before.until))
+        }
+        (DeploymentState::Failed, Some(reason)) => failed(round, deployment, step, reason),
+        (DeploymentState::Failed, None) => Look::Later(None),
+        (DeploymentState::Succeeded, _) => due(before, now),
+        (DeploymentState::RequirementsNotMet, _) => match agent.facts.changed(before.deployment) {
+            true => Look::Now,
+            false => due(before, now),
+        },
+        _ => Look::Now,
+    }
+}
+
+/// What came to its end is looked at again after a while.
+fn due(before: &Progress, now: UnixMillis) -> Look {
+    // An earlier agent kept no time.
+    let at = if before.until > before.changed { before.until } else { before.changed.plus(REEVALUATE) };
+    // What is further away than the longest rest is found by then.
+    if now >= at { Look::Now } else { Look::Later(Some(at).filter(|at| at.since(now) <= HOUR)) }
+}
+
+fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reason: FailureReason) -> Look {
+    let (agent, now) = (round.agent, round.agent.clock.now());
+    let again = step.progress.changed.plus(AGAIN);
+    let application = deployment.application().map(muster_trust::Verified::value);
+    match reason {
+        reason if may_pass(reason) && now >= again => {
+            step.progress.attempts = 0;
+            Look::Now
+        }
+        reason if may_pass(reason) => Look::Later(Some(again)),
+        // Not signed may become signed: by a trust bundle that names the author.
+        FailureReason::NotSigned if application.is_some() => Look::Now,
+        FailureReason::DependencyMissing if application.is_some_and(|a| plan::is_whole(deployment, a)) => {
+            // Whole, and still in a circle: not every round.
+            if now >= again { Look::Now } else { Look::Later(Some(again)) }
+        }
+        // What was not sealed may be sealed by now.
+        FailureReason::SecretMissing if application.is_some_and(|a| secret::open(agent, round.policy, a).is_ok()) => {
+            Look::Now
+        }
+        _ => Look::Later(None),
+    }
+}
+
+/// Waits for the deadline, and for a window, as long as none of both is there.
+fn time(
+    round: &Round<'_>,
+    step: &mut Step<'_>,
+    deployment: &Deployment,
+    application: &Application,
+) -> Result<Next, StoreError> {
+    let (agent, policy) = (round.agent, round.policy);
+    let now = agent.clock.now();
+    let starts = deployment.policy().available.max(deployment.policy().deadline);
+    // What is looked at again is as it was, most of the time: it waits when there is something to do.
+    if step.progress.state.is_end() && now >= starts {
+        return Ok(None);
+    }
+    let gate = gate(agent, policy, deployment.policy(), application, starts);
+    let known = |wait: Wait| {
+        let progress = &step.progress;
+        // An earlier agent kept no reason.
+        let alike = progress.waits.is_none_or(|reason| reason == wait.reason);
+        progress.state == DeploymentState::Waiting && progress.until == wait.until() && alike
+    };
+    if now < starts {
+        let wait = match gate {
+            Gate::Closed { reason, starts } if reason != WaitReason::Clock => Wait { reason, starts },
+            _ => Wait { reason: WaitReason::Deadline, starts: Some(starts) },
+        };
+        if !known(wait) {
+            step.wait(wait)?;
+        }
+        return Ok(Some(starts));
+    }
+    // All that may be done before a window opens was done when it began to wait.
+    match gate {
+        Gate::Closed { reason, starts } if known(Wait { reason, starts }) => {
+            Ok(Some(starts.unwrap_or_else(|| now.plus(MINUTE))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Offers an application to the users of the machine: nothing begins by itself.
+async fn offer(
+    round: &Round<'_>,
+    step: &mut Step<'_>,
+    deployment: &Deployment,
+    application: &Application,
+) -> Result<Next, StoreError> {
+    let agent = round.agent;
+    let (now, available) = (agent.clock.now(), deployment.policy().available);
+    if now < available {
+        step.wait_once(Wait { reason: WaitReason::Deadline, starts: Some(available) })?;
+        return Ok(Some(available));
+    }
+    let is_offered = step.progress.state == DeploymentState::Waiting && step.progress.waits == Some(WaitReason::User);
+    if is_offered {
+        return Ok(None);
+    }
+    if let Some(next) = expired(round) {
+        return Ok(Some(next));
+    }
+    agent.facts.looked(step.progress.deployment);
+    let was_there = step.progress.state == DeploymentState::Succeeded;
+    if !detect::needs_content(&application.detection) {
+        match install::detected(agent, step.progress.deployment, application).await {
+            Ok(true) if was_there => return step.as_it_was().map(|()| None),
+            Ok(true) => return step.succeed(String::new(), false).map(|()| None),
+            Ok(false) => step.undone = was_there,
+            Err(error) => return step.fail(FailureReason::DetectionFailed, None, error.0).map(|()| None),
+        }
+    } else if was_there {
+        return step.as_it_was().map(|()| None);
+    }
+    match requirements(agent, application).await {
+        Verdict::Met => step.wait(Wait::for_ever(WaitReason::User)).map(|()| None),
+        Verdict::NotMet(text) => step.not_for_this(&text).map(|()| None),
+        Verdict::Invalid(text) => step.fail(FailureReason::RequirementInvalid, None, text).map(|()| None),
+    }
+}
+
+/// The verb of a deployment: what a user wants, or what it is for.
+fn verb(step: &Step<'_>, deployment: &Deployment) -> Verb {
+    step.wanted().unwrap_or(match deployment.policy().action {
+        Action::Install => Verb::Install,
+        Action::Uninstall => Verb::Uninstall,
+    })
+}
+
+/// From detection to detection. Content comes also while no window is open; the installation waits for one.
+async fn start(
+    round: &Round<'_>,
+    step: &mut Step<'_>,
+    deployment: &Deployment,
+    application: &Application,
+) -> Result<Next, StoreError> {
+    let own = work(application, deployment.policy().application, verb(step, deployment), true);
+    if command(application, own.runs.verb).is_none() {
+        let output = format!("There is no {} command.", own.runs.verb.as_str());
+        return step.fail(FailureReason::NoCommand, None, output).map(|()| None);
+    }
+    if let Some(next) = before(round, step, deployment, &own).await? {
+        return Ok(next);
+    }
+    let mut done = Done::default();
+    // Each of what comes along once for each of its commands, and its own.
+    for _ in 0..=deployment.related().len() * 2 {
+        let next = match own.runs.verb {
+            Verb::Install => plan::next(step, deployment, application, &done).await,
+            Verb::Uninstall | Verb::Repair => Ok(None),
+        };
+        let piece = match next {
+            Ok(piece) => piece.unwrap_or(own),
+            Err((reason, text)) => return step.fail(reason, None, text).map(|()| None),
+        };
+        match run(round, step, deployment, &piece).await? {
+            (true, _) => done.note(&piece),
+            (false, next) => return Ok(next),
+        }
+    }
+    let text = "What it depends on is installed again and again, and does not come to an end.".to_owned();
+    step.fail(FailureReason::DependencyFailed, None, text).map(|()| None)
+}
+
+/// What is asked before anything is fetched. `Some`: nothing is to be done.
+async fn before(
+    round: &Round<'_>,
+    step: &mut Step<'_>,
+    deployment: &Deployment,
+    own: &Work<'_>,
+) -> Result<Option<Next>, StoreError> {
+    let (agent, application) = (round.agent, own.application);
+    let had_succeeded = step.progress.state == DeploymentState::Succeeded && step.intent.is_none();
+    let asked_repair = own.runs.verb == Verb::Repair;
+    if !detect::needs_content(&application.detection) {
+        match install::detected(agent, step.progress.deployment, application).await {
+            Ok(there) if asked_repair && there => {}
+            Ok(_) if asked_repair => {
+                let output = "It is not there, so that it cannot be repaired.".to_owned();
+                return step.fail(FailureReason::NotDetected, None, output).map(|()| Some(None));
+            }
+            Ok(there) if there == own.wants_there() && had_succeeded => {
+                return step.as_it_was().map(|()| Some(None));
+            }
+            Ok(there) if there == own.wants_there() => {
+                // By the way of every command, so that what was offered is offered again.
+                let came = Came::Done { code: None, output: String::new() };
+                return step.ended(own, &came).map(|_| Some(None));
+            }
+            Ok(_) => step.undone = had_succeeded,
+            Err(error) => return step.fail(FailureReason::DetectionFailed, None, error.0).map(|()| Some(None)),
+        }
+    } else if had_succeeded {
+        // Its rule needs its files: they are not fetched for a look alone.
+        return step.as_it_was().map(|()| Some(None));
+    }
+    if let Some(reason) = rival::of(agent, round.policy, deployment, own, had_succeeded)? {
+        if step.intent.take().is_some() {
+            agent.store.forget_intent(step.progress.deployment)?;
+            return Ok(Some(Some(agent.clock.now())));
+        }
+        return step.wait_once(Wait::for_ever(reason)).map(|()| Some(Some(agent.clock.now().plus(HOUR))));
+    }
+    if own.runs.verb == Verb::Install {
+        match requirements(agent, application).await {
+            Verdict::Met => {}
+            Verdict::NotMet(text) => return step.not_for_this(&text).map(|()| Some(None)),
+            Verdict::Invalid(text) => {
+                return step.fail(FailureReason::RequirementInvalid, None, text).map(|()| Some(None));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// One command with all that it needs. `true`: it worked, and the next one follows.
+async fn run(
+    round: &Round<'_>,
+    step: &mut Step<'_>,
+    deployment: &Deployment,
+    piece: &Work<'_>,
+) -> Result<(bool, Next), StoreError> {
+    let (agent, policy, application) = (round.agent, round.policy, piece.application);
+    // Before anything is fetched: without them it does not go on.
+    let secrets = match piece.runs.verb {
+        Verb::Install => match secret::open(agent, policy, application) {
+            Ok(secrets) => secrets,
+            Err(missing) => {
+                return step.fail(FailureReason::SecretMissing, None, missing.to_string()).map(|()| (false, None));
+            }
+        },
+        Verb::Uninstall | Verb::Repair => Vec::new(),
+    };
+    if !application.content.is_empty() {
+        let there = |file| content::is_there(&agent.cache, file);
+        let waited = step.progress.state == DeploymentState::Waiting && application.content.iter().all(there);
+        if step.progress.state != DeploymentState::Downloading && !waited {
+            step.take(DeploymentState::Downloading, |_| {})?;
+        }
+        if let Err(error) = content::fetch(agent, policy, &application.content).await {
+            return step.content_failed(&error).map(|next| (false, next));
+        }
+    }
+    // What is left of a window is asked for last: a download may have taken long, and the policy may be another one by now.
+    if round.is_over() {
+        return Ok((false, Some(agent.clock.now())));
+    }
+    // A user who begins something knows what time it is.
+    let open = match step.intent {
+        Some(_) => Gate::Open,
+        None => gate(agent, policy, deployment.policy(), application, agent.clock.now()),
+    };
+    match open {
+        Gate::Open => install::run(step, piece, secrets, detect::needs_content(&application.detection)).await,
+        Gate::Closed { reason, starts } => {
+            step.wait(Wait { reason, starts })?;
+            Ok((false, Some(starts.unwrap_or_else(|| agent.clock.now().plus(MINUTE)))))
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a deployment needs done before its own application: the next dependency to install, or the next application to remove that is
+//! replaced. Only what the signed application itself says counts; what else comes along is not touched.
+
+use super::{
+    detect::{self, DetectionFailed},
+    install,
+    require::{Verdict, requirements},
+    step::{Step, Work, work},
+};
+use crate::policy::{Deployment, Related};
+use muster_model::{
+    application::{Application, DependencyGroup, Platform},
+    id::{ApplicationId, Hash},
+    limits::DEPENDENCY_DEPTH,
+    status::{FailureReason, Verb},
+};
+use std::collections::HashSet;
+
+/// Why it cannot go on.
+pub(super) type Obstacle = (FailureReason, String);
+
+/// What was done already, so that a detection rule that lies makes no circle.
+#[derive(Debug, Default)]
+pub(super) struct Done(HashSet<(Hash, Verb)>);
+
+impl Done {
+    pub(super) fn note(&mut self, work: &Work<'_>) {
+        self.0.insert((work.runs.application, work.runs.verb));
+    }
+
+    fn has(&self, related: &Related, verb: Verb) -> bool {
+        self.0.contains(&(related.hash(), verb))
+    }
+}
+
+/// The next command before the application's own; `None`: its own is next.
+pub(super) async fn next<'a>(
+    step: &Step<'_>,
+    deployment: &'a Deployment,
+    application: &'a Application,
+    done: &Done,
+) -> Result<Option<Work<'a>>, Obstacle> {
+    let plan = Plan { step, deployment, done };
+    let path = vec![application.id];
+    if let Some(related) = plan.missing(application, &path).await? {
+        let needed = related.application();
+        return match plan.replaced(needed).await? {
+            Some(old) => Ok(Some(work(old.application(), old.hash(), Verb::Uninstall, false))),
+            None => Ok(Some(work(needed, related.hash(), Verb::Install, false))),
+        };
+    }
+    let old = plan.replaced(application).await?;
+    Ok(old.map(|old| work(old.application(), old.hash(), Verb::Uninstall, false)))
+}
+
+/// Whether every application that it needs came along, signed: what was missing may be there after the trust bundle changed.
+pub(super) fn is_whole(deployment: &Deployment, application: &Application) -> bool {
+    let of = |group: &DependencyGroup| !choices(deployment, group).is_empty();
+    application.dependencies.iter().all(of)
+}
+
+/// The applications of a group that came along, in the order of the group; of several versions the highest.
+fn choices<'a>(deployment: &'a Deployment, group: &DependencyGroup) -> Vec<&'a Related> {
+    let best = |dependency: &muster_model::application::Dependency| {
+        let fits = |related: &&Related| {
+            dependency.is_met_by(related.application()) && related.application().platform == Platform::Linux
+        };
+        let order = |a: &&Related, b: &&Related| {
+            muster_model::version::compare("", &a.application().version, &b.application().version)
+        };
+        deployment.related().iter().filter(fits).max_by(order)
+    };
+    group.any.iter().filter_map(best).collect()
+}
+
+struct Plan<'s, 'a> {
+    step: &'s Step<'s>,
+    deployment: &'a Deployment,
+    done: &'s Done,
+}
+
+impl<'a> Plan<'_, 'a> {
+    async fn is_there(&self, related: &Related) -> Result<bool, Obstacle> {
+        // Where the rule needs files it is asked when they are there, right before anything runs.
+        if detect::needs_content(&related.application().detection) {
+            return Ok(false);
+        }
+        let (agent, id) = (self.step.agent, self.step.progress.deployment);
+        let failed = |error: DetectionFailed| {
+            let application = related.application();
+            let text = format!("{} {}: {}", application.name, application.version, error.0);
+            (FailureReason::DetectionFailed, text)
+        };
+        install::detected(agent, id, related.application()).await.map_err(failed)
+    }
+
+    /// The first dependency that has to be installed, those of dependencies first.
+    async fn missing(&self, of: &Application, path: &[ApplicationId]) -> Result<Option<&'a Related>, Obstacle> {
+        for group in &of.dependencies {
+            let choices = choices(self.deployment, group);
+            if choices.is_empty() {
+                let text = format!("{} {} depends on an application that did not come along.", of.name, of.version);
+                return Err((FailureReason::DependencyMissing, text));
+            }
+            let mut met = false;
+            for choice in &choices {
+                met = met || self.done.has(choice, Verb::Install) || self.is_there(choice).await?;
+            }
+            if met {
+                continue;
+            }
+            let chosen = self.chosen(of, &choices).await?;
+            let needed = chosen.application();
+            if path.contains(&needed.id) || path.len() > DEPENDENCY_DEPTH {
+                let text = format!("{} {} depends on itself, or too deeply.", needed.name, needed.version);
+                return Err((FailureReason::DependencyMissing, text));
+            }
+            let mut below = path.to_vec();
+            below.push(needed.id);
+            // Boxed, because it calls itself; its depth is bounded.
+            let deeper = Box::pin(self.missing(needed, &below)).await?;
+            return Ok(deeper.or(Some(chosen)));
+        }
+        Ok(None)
+    }
+
+    /// The first that is for this machine.
+    async fn chosen(&self, of: &Application, choices: &[&'a Related]) -> Result<&'a Related, Obstacle> {
+        let mut why = String::new();
+        for choice in choices {
+            match requirements(self.step.agent, choice.application()).await {
+                Verdict::Met => return Ok(choice),
+                Verdict::NotMet(text) | Verdict::Invalid(text) => {
+                    why = format!("{} {}: {text}", choice.application().name, choice.application().version);
+                }
+            }
+        }
+        let text = format!("What {} {} depends on is not for this device. {why}", of.name, of.version);
+        Err((FailureReason::DependencyFailed, text))
+    }
+
+    /// The first application that this one replaces and that has to be removed before.
+    async fn replaced(&self, by: &Application) -> Result<Option<&'a Related>, Obstacle> {
+        for old in by.supersedes.iter().filter(|old| old.uninstall) {
+            let versions =
+                self.deployment.related().iter().filter(|related| related.application().id == old.application);
+            for version in versions {
+                let application = version.application();
+                let removable = application.uninstall.is_some() && application.platform == Platform::Linux;
+                if !removable || self.done.has(version, Verb::Uninstall) {
+                    continue;
+                }
+                if detect::needs_content(&application.detection) || self.is_there(version).await? {
+                    return Ok(Some(version));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,89 @@
+//! A user's end: one question, one answer.
+
+use super::{Answer, Request};
+use crate::apply::software::{Declined, Software};
+use muster_model::{
+    id::DeploymentId,
+    limits::{LOCAL_ANSWER_BYTES, LOCAL_SECONDS},
+    status::Verb,
+};
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+/// Why there is no answer that helps.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No agent answers.
+    #[error("the agent of this machine cannot be asked at {0}: {1}; is it running?")]
+    NoAgent(String, io::Error),
+    /// It is not begun.
+    #[error("{}", .0.sentence())]
+    Declined(Declined),
+    /// Not an answer.
+    #[error("the agent gave an answer that this program does not understand")]
+    Answer,
+    /// No offer of that name.
+    #[error("no software here is called {0:?}; `muster-agent software list` shows all")]
+    Unknown(String),
+    /// Several offers of that name.
+    #[error("several are called {0:?}; give the id, as `muster-agent software list` shows it")]
+    Several(String),
+}
+
+fn ask(socket: &Path, request: &Request) -> Result<Answer, AskError> {
+    let failed = |error| AskError::NoAgent(socket.display().to_string(), error);
+    let mut stream = UnixStream::connect(socket).map_err(failed)?;
+    let patience = Some(Duration::from_secs(LOCAL_SECONDS * 2));
+    stream.set_read_timeout(patience).map_err(failed)?;
+    stream.set_write_timeout(patience).map_err(failed)?;
+    let mut line = serde_json::to_vec(request).map_err(|_| AskError::Answer)?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(failed)?;
+    let mut answer = Vec::new();
+    stream.take(LOCAL_ANSWER_BYTES as u64).read_to_end(&mut answer).map_err(failed)?;
+    match serde_json::from_slice(&answer) {
+        Ok(Answer::Declined { why }) => Err(AskError::Declined(why)),
+        Ok(answer) => Ok(answer),
+        Err(_) => Err(AskError::Answer),
+    }
+}
+
+/// What is offered to the users of this machine.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn list(socket: &Path) -> Result<Vec<Software>, AskError> {
+    match ask(socket, &Request::List)? {
+        Answer::List { software } => Ok(software),
+        _ => Err(AskError::Answer),
+    }
+}
+
+/// Has something begun, by its id or its name. Which one it is.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn begin(socket: &Path, verb: Verb, word: &str) -> Result<Software, AskError> {
+    let offers = list(socket)?;
+    let id: Option<DeploymentId> = word.parse().ok();
+    let named = |offer: &&Software| match id {
+        Some(id) => offer.deployment == id,
+        None => {
+            offer.name.eq_ignore_ascii_case(word)
+                || format!("{} {}", offer.name, offer.version).eq_ignore_ascii_case(word)
+        }
+    };
+    let mut found = offers.iter().filter(named);
+    let offer = found.next().ok_or_else(|| AskError::Unknown(word.to_owned()))?;
+    if found.next().is_some() {
+        return Err(AskError::Several(word.to_owned()));
+    }
+    match ask(socket, &Request::Begin { verb, deployment: offer.deployment })? {
+        Answer::Begun => Ok(offer.clone()),
+        _ => Err(AskError::Answer),
+    }
+}

@@ -1,0 +1,45 @@
+//! Users of this machine and the running agent: a socket to which every user can connect, and which says who connects. A user can ask what
+//! the policy offers, and that it is begun; nothing that a user sends names a program, a file or a server.
+
+mod client;
+mod server;
+
+pub use client::{AskError, begin, list};
+pub(crate) use server::run;
+
+use crate::apply::software::{Declined, Software};
+use muster_model::{id::DeploymentId, status::Verb};
+use serde::{Deserialize, Serialize};
+
+/// What a user asks: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// What is offered.
+    List,
+    /// Have it begun.
+    Begin {
+        /// Which command.
+        verb: Verb,
+        /// Of which offer.
+        deployment: DeploymentId,
+    },
+}
+
+/// What the agent answers: one line of JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// What is offered.
+    List {
+        /// The offers.
+        software: Vec<Software>,
+    },
+    /// It is kept, and begins.
+    Begun,
+    /// Nothing changed.
+    Declined {
+        /// Why.
+        why: Declined,
+    },
+}

@@ -1,0 +1,9 @@
+-- Beside the deployments: made where they are not there yet.
+-- Which command of which object runs or ran last, how often it did not work, what is waited for, and what was said last.
+CREATE TABLE IF NOT EXISTS deployment_run (
+  id TEXT PRIMARY KEY, application TEXT, verb TEXT, tries INTEGER NOT NULL, waits TEXT, boot TEXT, said TEXT NOT NULL
+) STRICT;
+-- What a user of the machine wants of a deployment that is offered.
+CREATE TABLE IF NOT EXISTS intent (id TEXT PRIMARY KEY, verb TEXT NOT NULL, user INTEGER NOT NULL, since INTEGER NOT NULL) STRICT;
+-- Deployments that need a restart, and in which run of the system that was so.
+CREATE TABLE IF NOT EXISTS restart (id TEXT PRIMARY KEY, application TEXT NOT NULL, boot TEXT NOT NULL, since INTEGER NOT NULL) STRICT;

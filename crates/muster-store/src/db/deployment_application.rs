@@ -1,0 +1,138 @@
+//! The other applications that a deployment takes along, and what deployments of one application have to do with each other.
+
+use super::{
+    StoreError, Tx,
+    bulk::{Bulk, in_texts, json_texts},
+    column::{self, parsed},
+};
+use muster_model::{
+    api::{RelatedApplication, Relation, Target},
+    id::{ApplicationId, DeploymentId, DeviceId, Hash},
+    policy::Action,
+};
+use sqlx::{AnyConnection, Row};
+use std::collections::HashMap;
+
+static RELATE: Bulk =
+    Bulk::new("INSERT INTO deployment_application (deployment, place, application, size, relation)", 5, "");
+
+/// Notes what a new deployment takes along: signed objects with their bytes, in their order.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn insert(
+    tx: &mut Tx,
+    deployment: DeploymentId,
+    related: &[(Hash, u64, Relation)],
+) -> Result<(), StoreError> {
+    let places: Vec<_> = (0_i64..).zip(related).collect();
+    let id = deployment.to_string();
+    RELATE
+        .run(tx, &places, |query, (place, (application, size, relation))| {
+            let query = query.bind(id.clone()).bind(*place).bind(application.to_string());
+            query.bind(column::signed(*size)).bind(relation.as_str())
+        })
+        .await?;
+    Ok(())
+}
+
+/// What each of these deployments takes along, in its order.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_deployments(
+    conn: &mut AnyConnection,
+    dialect: super::Dialect,
+    deployments: &[DeploymentId],
+) -> Result<HashMap<DeploymentId, Vec<RelatedApplication>>, StoreError> {
+    let statement = dialect.pick(in_texts!(
+        "SELECT r.deployment, r.application, r.relation, a.name, a.version FROM deployment_application r \
+         JOIN application a ON a.hash = r.application WHERE r.deployment",
+        "ORDER BY r.deployment, r.place"
+    ));
+    let mut related: HashMap<DeploymentId, Vec<RelatedApplication>> = HashMap::new();
+    for row in sqlx::query(statement).bind(json_texts(deployments)).fetch_all(conn).await? {
+        let text: &str = row.try_get("relation")?;
+        let relation = Relation::ALL.iter().copied().find(|known| known.as_str() == text);
+        related.entry(parsed(&row, "deployment")?).or_default().push(RelatedApplication {
+            application: parsed(&row, "application")?,
+            name: row.try_get("name")?,
+            version: row.try_get("version")?,
+            relation: relation.ok_or_else(|| StoreError::Corrupt("column relation".to_owned()))?,
+        });
+    }
+    Ok(related)
+}
+
+/// What the deployments of these devices take along: one row per device and signed object, in a fixed order.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Hash, u64)>, StoreError> {
+    let statement = tx.dialect().pick(in_texts!(
+        "SELECT DISTINCT t.device, r.application, r.size FROM deployment_device t \
+         JOIN deployment d ON d.id = t.deployment JOIN deployment_application r ON r.deployment = d.id WHERE t.device",
+        "AND d.deleted IS NULL AND t.withdrawn IS NULL ORDER BY t.device, r.application"
+    ));
+    let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
+    rows.iter()
+        .map(|row| Ok((parsed(row, "device")?, parsed(row, "application")?, column::count(row, "size")?)))
+        .collect()
+}
+
+/// Deployments in force of any version of an application that do the contrary on devices of a target: how many devices, and the name
+/// of one of the deployments.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn opposed(
+    conn: &mut AnyConnection,
+    application: ApplicationId,
+    action: Action,
+    target: Target,
+) -> Result<Option<(u64, String)>, StoreError> {
+    let statement = "SELECT COUNT(DISTINCT t.device) AS devices, MIN(p.name) AS name FROM deployment p \
+         JOIN application a ON a.hash = p.application JOIN deployment_device t ON t.deployment = p.id \
+         JOIN device d ON d.id = t.device \
+         WHERE a.id = $1 AND p.action <> $2 AND p.deleted IS NULL AND t.withdrawn IS NULL AND d.state = 'active' \
+         AND ($3 = '' OR d.id = $3) AND ($4 = '' OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = $4 AND m.resource_id = d.resource_id))";
+    let (device, collection) = match target {
+        Target::AllSystems => (String::new(), String::new()),
+        Target::Device { device } => (device.to_string(), String::new()),
+        Target::Collection { collection } => (String::new(), collection.to_string()),
+    };
+    let query =
+        sqlx::query(statement).bind(application.to_string()).bind(action.as_str()).bind(device).bind(collection);
+    let row = query.fetch_one(conn).await?;
+    let devices = column::count(&row, "devices")?;
+    let name: Option<String> = row.try_get("name")?;
+    Ok(name.filter(|_| devices > 0).map(|name| (devices, name)))
+}
+
+/// How many deployments in force take some version of an application along for that reason.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_of(
+    conn: &mut AnyConnection,
+    application: ApplicationId,
+    relation: Relation,
+) -> Result<u64, StoreError> {
+    let statement = "SELECT COUNT(DISTINCT p.id) FROM deployment p JOIN deployment_application r ON r.deployment = p.id \
+         JOIN application a ON a.hash = r.application WHERE a.id = $1 AND r.relation = $2 AND p.deleted IS NULL";
+    let query = sqlx::query_scalar(statement).bind(application.to_string()).bind(relation.as_str());
+    let count: i64 = query.fetch_one(conn).await?;
+    Ok(column::unsigned(count))
+}
+
+/// How many deployments in force want some version of an application to be there.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_installed(conn: &mut AnyConnection, application: ApplicationId) -> Result<u64, StoreError> {
+    let statement = "SELECT COUNT(*) FROM deployment p JOIN application a ON a.hash = p.application \
+         WHERE a.id = $1 AND p.action = 'install' AND p.deleted IS NULL";
+    let count: i64 = sqlx::query_scalar(statement).bind(application.to_string()).fetch_one(conn).await?;
+    Ok(column::unsigned(count))
+}
