@@ -9,6 +9,6 @@ fuzz_target!(|bytes: &[u8]| {
         let again = serde_json::to_vec(&assignment).expect("what was read can be written");
         assert_eq!(serde_json::from_slice::<Assignment>(&again).expect("what was written can be read"), assignment);
     }
-    let _ = serde_json::from_slice::<ClientSettings>(bytes);
+    let _ = ClientSettings::from_body(bytes);
     let _ = serde_json::from_slice::<DeploymentPolicy>(bytes);
 });

@@ -295,7 +295,7 @@ pub fn assemble(
         check_body(reference, body)?;
         match reference.kind {
             BodyKind::Settings if settings.is_some() => return Err(PolicyRefusal::Malformed),
-            BodyKind::Settings => settings = Some(parse::<ClientSettings>(body)?),
+            BodyKind::Settings => settings = Some(read_settings(body)?),
             BodyKind::Deployment => deployments.push(parse(body)?),
             BodyKind::Location if location.is_some() => return Err(PolicyRefusal::Malformed),
             BodyKind::Location => location = Some(parse::<LocationPolicy>(body)?),
@@ -333,7 +333,7 @@ pub fn assemble(
         Ok(BaselineDeployment { policy, baseline })
     });
     let baselines = baselines.collect::<Result<_, _>>()?;
-    let settings = settings.unwrap_or_default().bounded();
+    let settings = settings.unwrap_or_default();
     Ok(Policy {
         assignment,
         digest: sha256(envelope_bytes),
@@ -359,6 +359,15 @@ pub fn check_body(reference: &BodyRef, body: &[u8]) -> Result<(), PolicyRefusal>
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal> {
     serde_json::from_slice(body).map_err(|_| PolicyRefusal::Malformed)
+}
+
+/// Settings inside of what this client accepts, whatever the site says.
+fn read_settings(body: &[u8]) -> Result<ClientSettings, PolicyRefusal> {
+    let (settings, unknown) = ClientSettings::from_body(body).ok_or(PolicyRefusal::Malformed)?;
+    if !unknown.is_empty() {
+        tracing::warn!(?unknown, "the site sets what this client does not know; the rest of its settings holds");
+    }
+    Ok(settings)
 }
 
 /// An application is believed for the signatures of its authors, whoever delivered it.

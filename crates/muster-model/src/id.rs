@@ -91,6 +91,16 @@ uuid_id!(
     WindowId, "a window id"
 );
 uuid_id!(
+    /// An object of client settings.
+    SettingsId, "an id of client settings"
+);
+
+impl SettingsId {
+    /// The default for all clients.
+    pub const DEFAULT: Self = Self(Uuid::nil());
+}
+
+uuid_id!(
     /// Two machines that look like one device.
     ConflictId, "a conflict id"
 );

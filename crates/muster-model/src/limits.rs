@@ -174,6 +174,12 @@ pub const COLLECTION_RULES: usize = 10_000;
 pub const COLLECTION_WINDOWS: usize = 50;
 /// Maintenance windows of each kind in the policy of one device, from all collections that it is in. A policy body has at most 256 KiB.
 pub const DEVICE_WINDOWS: usize = 200;
+/// Custom client settings of a site: each is looked at for every device in its collections.
+pub const SETTINGS_OBJECTS: usize = 200;
+/// Collections that custom client settings are for.
+pub const SETTINGS_COLLECTIONS: usize = 200;
+/// Bytes of the comment of client settings.
+pub const SETTINGS_COMMENT_BYTES: usize = 500;
 /// Bytes of the query of a rule. The longest of 661 public ones has 9,300.
 pub const COLLECTION_QUERY_BYTES: usize = 32 << 10;
 /// Schedule tokens of one collection, as in Configuration Manager.

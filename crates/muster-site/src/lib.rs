@@ -23,20 +23,23 @@ pub use ctx::{Caller, Ctx};
 pub use delivery::{
     ahead::assignment_ahead,
     application::{application_create, application_list, application_object, application_show},
-    chunk::{ChunkFailure, chunk_list_for_device, chunks_for_device, content_chunk},
-    chunk_work::ContentWorker,
     baseline::{baseline_create, baseline_list, baseline_object, baseline_show},
     baseline_deployment::{
         baseline_deploy, baseline_deployment_delete, baseline_deployment_list, baseline_deployment_show,
         baseline_preview,
     },
+    chunk::{ChunkFailure, chunk_list_for_device, chunks_for_device, content_chunk},
+    chunk_work::ContentWorker,
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
     deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
     forecast::deployment_forecast,
     policy::{Current, assignment_confirmed, assignment_show, body_show},
     preview::deployment_preview,
     secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},
-    settings::{settings_show, settings_update},
+    settings::{
+        device_settings, settings_catalogue, settings_create, settings_delete, settings_list, settings_move,
+        settings_preview, settings_show, settings_update, settings_versions,
+    },
 };
 pub use error::SiteError;
 pub use identity::{

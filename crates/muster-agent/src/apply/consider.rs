@@ -6,7 +6,7 @@ use super::{
     require::{Verdict, requirements},
     rival,
     step::{Came, Step, Wait, Work, command, work},
-    window::{Gate, gate},
+    window::{Gate, gate, starts},
 };
 use crate::{
     content,
@@ -154,7 +154,7 @@ fn time(
 ) -> Result<Next, StoreError> {
     let (agent, policy) = (round.agent, round.policy);
     let now = agent.clock.now();
-    let starts = deployment.policy().available.max(deployment.policy().deadline);
+    let starts = starts(policy, deployment.policy());
     // What is looked at again is as it was, most of the time: it waits when there is something to do.
     if step.progress.state.is_end() && now >= starts {
         return Ok(None);

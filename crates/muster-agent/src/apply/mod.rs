@@ -19,8 +19,8 @@ use crate::{
     content,
     policy::{Deployment, Policy},
 };
-pub(crate) use consider::may_pass;
 use consider::consider;
+pub(crate) use consider::may_pass;
 use muster_model::{
     application::Command,
     time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
@@ -144,4 +144,3 @@ async fn evaluate(round: &Round<'_>) -> Next {
     }
     next
 }
-

@@ -6,7 +6,8 @@
 use crate::{agent::Agent, policy::Policy};
 use muster_model::{
     application::Application,
-    policy::DeploymentPolicy,
+    policy::{DeploymentPolicy, Recipient},
+    settings::drawn,
     status::WaitReason,
     time::UnixMillis,
     window::{Chance, Work, applying, chance},
@@ -26,6 +27,15 @@ pub(super) enum Gate {
     },
 }
 
+/// When a deployment begins where no window holds it back: at its deadline, and by what this device drew of the spread later.
+pub(super) fn starts(policy: &Policy, deployment: &DeploymentPolicy) -> UnixMillis {
+    let later = match policy.assignment().recipient {
+        Recipient::Device(device) => drawn(policy.settings().deadline_spread, device, deployment.deployment),
+        Recipient::Enrolment(_) => 0,
+    };
+    deployment.available.max(deployment.deadline.plus(later))
+}
+
 /// What the windows of the policy say to a deployment at a moment or later: now, or when its deadline will have come.
 pub(super) fn gate(
     agent: &Agent,
@@ -34,7 +44,11 @@ pub(super) fn gate(
     application: &Application,
     from: UnixMillis,
 ) -> Gate {
-    let work = if deployment.software_update { Work::Update } else { Work::Application };
+    let work = match (deployment.software_update, policy.settings().updates_in_general_windows) {
+        (false, _) => Work::Application,
+        (true, false) => Work::Update,
+        (true, true) => Work::UpdateAnywhere,
+    };
     if deployment.outside_windows || applying(policy.windows(), work).next().is_none() {
         return Gate::Open;
     }

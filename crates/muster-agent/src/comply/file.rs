@@ -60,7 +60,9 @@ fn open(root: &Path, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd,
     }
     let below = path.trim_start_matches('/');
     let below = if below.is_empty() { "." } else { below };
-    rustix::fs::openat2(&place, below, flags | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty(), resolve)
+    // The kernel takes no other flag beside this one.
+    let more = if flags.contains(OFlags::PATH) { OFlags::CLOEXEC } else { OFlags::CLOEXEC | OFlags::NOCTTY };
+    rustix::fs::openat2(&place, below, flags | more, Mode::empty(), resolve)
 }
 
 /// Whether the kernel says that there is nothing.
@@ -213,7 +215,7 @@ fn json(value: &serde_json::Value) -> Vec<String> {
 pub(super) fn put(root: &Path, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
     let failed = |error| Problem::of(path, error);
     let (directory, name) = path.rsplit_once('/').ok_or_else(|| failed(Errno::INVAL))?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let directory = open(root, directory, flags, Links::Refused).map_err(failed)?;
     let before = match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Some(stat).filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
@@ -351,7 +353,7 @@ mod tests {
         assert_eq!(get("/etc/d", Links::Refused).unwrap_err().reason, ComplianceReason::Unreadable);
         std::fs::write(root.join("etc/raw"), [0xff, 0xfe]).unwrap();
         assert_eq!(get("/etc/raw", Links::Refused).unwrap_err().reason, ComplianceReason::NotText);
-        std::fs::write(root.join("etc/large"), vec![b'x'; 1 + BASELINE_READ_BYTES as usize]).unwrap();
+        std::fs::write(root.join("etc/large"), vec![b'x'; 1 + usize::try_from(BASELINE_READ_BYTES).unwrap()]).unwrap();
         assert_eq!(get("/etc/large", Links::Refused).unwrap_err().reason, ComplianceReason::TooLarge);
         // A pipe, whose opening would wait for ever.
         rustix::fs::mknodat(rustix::fs::CWD, root.join("etc/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();

@@ -108,12 +108,12 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &BaselineDeploymen
     }
     let told = |outcome| ComplianceReport { deployment: of.deployment, baseline: of.baseline, outcome };
     let Some(verified) = deployment.baseline() else {
-        return failed(agent, before, basis, told, ComplianceReason::NotSigned).map(|()| now.plus(every));
+        return failed(agent, before.as_ref(), basis, told, ComplianceReason::NotSigned).map(|()| now.plus(every));
     };
     // A key that was revoked since the policy came does not count any more.
     let believed = believed(verified, bundle.bundle());
     if believed < bundle.bundle().author_threshold() {
-        return failed(agent, before, basis, told, ComplianceReason::NotSigned).map(|()| now.plus(every));
+        return failed(agent, before.as_ref(), basis, told, ComplianceReason::NotSigned).map(|()| now.plus(every));
     }
     if !policy.is_current(bundle.bundle(), now, agent.floor()) {
         tracing::warn!(deployment = %of.deployment, "the policy or the trust bundle is past its expiry; nothing new is evaluated until the site renews it");
@@ -225,13 +225,13 @@ fn waits(
 /// Nothing can be found out: said once.
 fn failed(
     agent: &Agent,
-    before: Option<Progress>,
+    before: Option<&Progress>,
     basis: Hash,
     told: impl Fn(ComplianceOutcome) -> ComplianceReport,
     reason: ComplianceReason,
 ) -> Result<(), StoreError> {
     let now = agent.clock.now();
-    let again = before.as_ref().and_then(|before| before.told).is_none_or(|told| now.since(told) >= TELL_AGAIN);
+    let again = before.and_then(|before| before.told).is_none_or(|told| now.since(told) >= TELL_AGAIN);
     let progress = Progress { evaluated: Some(now), told: Some(now), ..Progress::new(basis) };
     if again {
         tracing::warn!(reason = reason.as_str(), "a baseline is not evaluated");

@@ -95,7 +95,11 @@ fn user(state: &PrivateDirectory, privilege: Privilege) -> io::Result<Option<Acc
 /// Program, arguments and standard input.
 fn prepare(program: Program<'_>, workplace: &Workplace) -> io::Result<(PathBuf, Vec<String>, Option<File>)> {
     let script = match program {
-        Program::Command(command) => return Ok((command.program.clone().into(), command.arguments.clone(), None)),
+        Program::Command(command) => {
+            // It begins in that directory.
+            workplace.lend()?;
+            return Ok((command.program.clone().into(), command.arguments.clone(), None));
+        }
         Program::Script(script) => script,
     };
     let directory = &workplace.directory;
@@ -238,5 +242,12 @@ mod tests {
         assert_ne!(said(&place, "id -u", Pass::Arguments, 60).await.as_deref(), Ok("0"));
         let wanted = format!("cat {}/run 2>/dev/null || echo no", place.state.path().display());
         assert_eq!(said(&place, &wanted, Pass::Arguments, 60).await.as_deref(), Ok("no"));
+        let ground = Ground { runs: &place.runs, state: &place.state };
+        let command =
+            Command { program: "/usr/bin/id".to_owned(), arguments: vec!["-u".to_owned()], success_codes: vec![0] };
+        let id = DeploymentId(uuid::Uuid::from_u128(7));
+        let limit = Duration::from_secs(60);
+        let by_command = run(ground, id, Program::Command(&command), Privilege::None, limit).await.unwrap();
+        assert_ne!(by_command, "0");
     }
 }

@@ -57,7 +57,7 @@ fn ask(socket: &Path, request: &Request) -> Result<Answer, AskError> {
 /// # Errors
 /// See [`AskError`].
 pub fn list(socket: &Path) -> Result<Vec<Software>, AskError> {
-    match ask(socket, &Request::List)? {
+    match ask(socket, &Request::List {})? {
         Answer::List { software } => Ok(software),
         _ => Err(AskError::Answer),
     }

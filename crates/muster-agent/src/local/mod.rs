@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// What is offered.
-    List,
+    List {},
     /// Have it begun.
     Begin {
         /// Which command.

@@ -152,7 +152,7 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
     }
     let Some(policy) = policy else { return declined(Declined::NotOffered) };
     match request {
-        Request::List => Ok(Answer::List { software: software::list(agent, policy)? }),
+        Request::List {} => Ok(Answer::List { software: software::list(agent, policy)? }),
         Request::Begin { verb, deployment } => {
             match software::begin(agent, policy, deployment, Intent { verb, user: place.user })? {
                 Ok(()) => Ok(Answer::Begun),

@@ -57,12 +57,14 @@ fn coming<'a>(agent: &Agent, policy: &'a Policy) -> Vec<(&'a Deployment, UnixMil
         let fits = application.is_some_and(|a| a.platform == Platform::Linux && !a.content.is_empty());
         // What is offered may never be wanted, and what is removed seldom needs its files.
         let told = deployment.policy();
-        fits && told.purpose.is_required() && told.action == Action::Install && !agent
-            .store
-            .deployment(deployment.policy().deployment)
-            .ok()
-            .flatten()
-            .is_some_and(|p| p.application == deployment.policy().application && p.is_final())
+        fits && told.purpose.is_required()
+            && told.action == Action::Install
+            && !agent
+                .store
+                .deployment(deployment.policy().deployment)
+                .ok()
+                .flatten()
+                .is_some_and(|p| p.application == deployment.policy().application && p.is_final())
     };
     let time = |deployment: &Deployment| deployment.policy().available.max(deployment.policy().deadline);
     let coming = policy.deployments().iter().filter(wants).map(|deployment| (deployment, time(deployment)));

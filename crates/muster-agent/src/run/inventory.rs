@@ -11,9 +11,9 @@ use crate::{
 };
 use muster_model::{
     inventory::Unread,
-    policy::SoftwareScan,
+    policy::{ClientSettings, SoftwareScan},
     status::{Component, MessageId, Severity},
-    time::{DAY, UnixMillis},
+    time::UnixMillis,
 };
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -30,26 +30,49 @@ const KNOWN_BYTES: usize = 32 << 20;
 type Policies = watch::Receiver<Option<Arc<Policy>>>;
 
 pub(super) async fn run(agent: Arc<Agent>, mut policy: Policies) {
+    // What the site wants is known first: it may want nothing.
+    let known = policy.wait_for(Option::is_some).await.is_ok();
+    if !known {
+        pending::<()>().await;
+    }
     loop {
         let files = wanted(&policy);
         let current = policy.borrow().clone();
-        let said = match &current {
-            Some(policy) => collector::collect(&agent, policy).await,
-            None => Vec::new(),
-        };
-        let wait = match take(&agent, files.clone(), said).await {
-            Ok(()) => spread(super::interval(&policy, |p| p.settings().inventory, 7 * DAY), random()),
-            Err(error) => {
+        let enabled = is_enabled(&policy);
+        let mut failed = false;
+        if enabled {
+            let said = match &current {
+                Some(policy) => collector::collect(&agent, policy).await,
+                None => Vec::new(),
+            };
+            if let Err(error) = take(&agent, files.clone(), said).await {
                 tracing::error!(%error, "the inventory could not be kept; it is taken again");
-                Duration::from_secs(300)
+                failed = true;
+            }
+        }
+        let random = random();
+        let wait = |settings: &ClientSettings| match (settings.inventory_enabled, failed) {
+            (false, _) => None,
+            // It was off.
+            (true, _) if !enabled => Some(Duration::ZERO),
+            (true, true) => Some(spread(Duration::from_secs(300), random)),
+            (true, false) => {
+                let part = f64::from(random) / f64::from(u32::MAX);
+                Some(super::length(settings.inventory) + super::length(settings.inventory_delay).mul_f64(part))
             }
         };
+        let mut waiting = policy.clone();
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = super::pause(&mut waiting, wait) => {}
             () = agent.inventory_wanted.notified() => {}
-            () = others(&mut policy, files.flatten()) => {}
+            () = others(&mut policy, files.flatten()), if enabled => {}
         }
     }
+}
+
+/// Whether inventory is taken at all.
+fn is_enabled(policy: &Policies) -> bool {
+    policy.borrow().as_ref().is_none_or(|policy| policy.settings().inventory_enabled)
 }
 
 /// Which files the policy wants; nothing where no policy is known.

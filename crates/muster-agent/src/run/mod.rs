@@ -12,7 +12,7 @@ pub mod send;
 use crate::{
     agent::{Agent, StartError},
     apply,
-    clock::{Backoff, Clock, random},
+    clock::{Backoff, Clock, random, spread},
     collect::Collector,
     comply,
     enrol::{EnrolError, Enrolment, Progress},
@@ -24,6 +24,7 @@ use crate::{
 };
 use muster_model::{
     report::{Body, Message},
+    settings::ClientSettings,
     status::{Component, MessageId, Severity},
 };
 use std::{
@@ -184,13 +185,30 @@ fn load_policy(agent: &Agent) -> Option<Arc<Policy>> {
     policy::load(&agent.policies, trust.bundle(), &identity, recipient, &agent.clock).map(Arc::new)
 }
 
-/// An interval of the client settings in force.
-fn interval(policy: &watch::Receiver<Option<Arc<Policy>>>, which: fn(&Policy) -> i64, default: i64) -> Duration {
-    let millis = policy.borrow().as_deref().map_or(default, which);
-    Duration::from_millis(millis.unsigned_abs())
+/// A length of the client settings.
+fn length(millis: i64) -> Duration {
+    Duration::from_millis(millis.max(0).unsigned_abs())
 }
 
-async fn heartbeat(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>>>) {
+/// Waits for a length that the settings say, from now on; other settings that come meanwhile hold at once. `None`: not at all.
+async fn pause(policy: &mut watch::Receiver<Option<Arc<Policy>>>, wait: impl Fn(&ClientSettings) -> Option<Duration>) {
+    let begun = tokio::time::Instant::now();
+    loop {
+        let wait = wait(policy.borrow_and_update().as_deref().map_or(&ClientSettings::default(), Policy::settings));
+        let over = async {
+            match wait {
+                Some(wait) => tokio::time::sleep_until(begun + wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => return,
+            changed = policy.changed() => if changed.is_err() { std::future::pending::<()>().await },
+        }
+    }
+}
+
+async fn heartbeat(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>) {
     loop {
         let kept = match claims::claims(agent.site.identity().site, &agent.directory) {
             Ok(claims) => {
@@ -199,13 +217,13 @@ async fn heartbeat(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>
             }
             Err(error) => Err(error.to_string()),
         };
-        let wait = match kept {
-            Ok(()) => interval(&policy, |p| p.settings().heartbeat, 7 * muster_model::time::DAY),
+        let random = random();
+        match kept {
+            Ok(()) => pause(&mut policy, |settings| Some(spread(length(settings.heartbeat), random))).await,
             Err(error) => {
                 tracing::error!(%error, "a heartbeat could not be kept");
-                Duration::from_secs(300)
+                tokio::time::sleep(spread(Duration::from_secs(300), random)).await;
             }
-        };
-        tokio::time::sleep(crate::clock::spread(wait, random())).await;
+        }
     }
 }

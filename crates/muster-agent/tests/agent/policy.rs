@@ -180,7 +180,7 @@ async fn bodies_are_taken_only_with_the_bytes_that_were_signed() {
     let in_force = client.follower.publish.borrow().clone().unwrap();
     assert_eq!(in_force.settings().policy_poll, 5 * MINUTE);
 
-    let garbage = site.body(BodyKind::Settings, b"{\"unknown\":1}".to_vec());
+    let garbage = site.body(BodyKind::Settings, b"{\"policy_poll\":\"often\"}".to_vec());
     site.assign(vec![garbage]);
     assert_eq!(client.refused("not settings").await, PolicyRefusal::Malformed);
     let second = site.body(BodyKind::Settings, settings(&ClientSettings::default()));

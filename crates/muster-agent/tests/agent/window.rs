@@ -9,7 +9,7 @@ use muster_agent::clock::Clock;
 use muster_model::{
     application::Application,
     id::DeploymentId,
-    policy::{BodyKind, BodyRef, DeploymentPolicy, WindowPolicy},
+    policy::{BodyKind, BodyRef, ClientSettings, DeploymentPolicy, WindowPolicy},
     schedule::Recurrence,
     status::{DeploymentReport, DeploymentState as State, MessageId, WaitReason},
     time::{DAY, HOUR, MINUTE, UnixMillis},
@@ -20,19 +20,19 @@ use std::sync::Arc;
 
 const DAILY: Recurrence = Recurrence::Interval { days: 1, hours: 0, minutes: 0 };
 
-fn window(from: UnixMillis, minutes: u32) -> MaintenanceWindow {
+pub(crate) fn window(from: UnixMillis, minutes: u32) -> MaintenanceWindow {
     let (name, start) = ("Night".parse().unwrap(), WallTime::of_utc(from));
     MaintenanceWindow { name, kind: WindowKind::General, start, every: DAILY, minutes, utc: true }
 }
 
 /// Sets the clock of the machine, and that of the site, which is right.
-fn set(site: &Site, machine: &Machine, now: UnixMillis) {
+pub(crate) fn set(site: &Site, machine: &Machine, now: UnixMillis) {
     machine.clock.set(now);
     site.state().date = Some(now);
 }
 
 /// A machine whose clock the test sets, and its site.
-async fn enrolled() -> (Arc<Site>, Machine) {
+pub(crate) async fn enrolled() -> (Arc<Site>, Machine) {
     let (site, mut machine) = (Site::start().await, Machine::new());
     machine.clock = Clock::at(now());
     machine.enrol(&site).await;
@@ -41,7 +41,7 @@ async fn enrolled() -> (Arc<Site>, Machine) {
     (site, machine)
 }
 
-fn app(site: &Site, machine: &Machine, name: &str, max_run_seconds: u32) -> Application {
+pub(crate) fn app(site: &Site, machine: &Machine, name: &str, max_run_seconds: u32) -> Application {
     // Each writes down when it ran, so that their order can be seen.
     let installer = site.content(&format!("{name}.sh"), &script(&format!("echo {name} >> \"$1.order\"; touch \"$1\"")));
     let mut app = application(installer, &machine.place(name), max_run_seconds);
@@ -49,7 +49,7 @@ fn app(site: &Site, machine: &Machine, name: &str, max_run_seconds: u32) -> Appl
     app
 }
 
-fn policy(number: u128) -> DeploymentPolicy {
+pub(crate) fn policy(number: u128) -> DeploymentPolicy {
     DeploymentPolicy {
         deployment: DeploymentId(uuid::Uuid::from_u128(number)),
         application: muster_model::id::Hash::ZERO,
@@ -63,9 +63,14 @@ fn policy(number: u128) -> DeploymentPolicy {
     }
 }
 
-/// Assigns these deployments, each with its application, and these windows.
-fn assign(site: &Site, windows: &[MaintenanceWindow], deployments: &[(DeploymentPolicy, &Application)]) {
-    let mut bodies: Vec<BodyRef> = Vec::new();
+/// Assigns these deployments, each with its application, these windows, and these settings.
+pub(crate) fn assign(
+    site: &Site,
+    windows: &[MaintenanceWindow],
+    deployments: &[(DeploymentPolicy, &Application)],
+    settings: &ClientSettings,
+) {
+    let mut bodies: Vec<BodyRef> = vec![site.body(BodyKind::Settings, settings.to_body())];
     if !windows.is_empty() {
         let windows = WindowPolicy { windows: windows.to_vec() };
         bodies.push(site.body(BodyKind::Windows, serde_json::to_vec(&windows).unwrap()));
@@ -83,7 +88,7 @@ fn states(steps: &[DeploymentReport]) -> Vec<State> {
     steps.iter().map(|step| step.state).collect()
 }
 
-async fn waiting(site: &Site, deployment: DeploymentId, reason: WaitReason) -> Vec<DeploymentReport> {
+pub(crate) async fn waiting(site: &Site, deployment: DeploymentId, reason: WaitReason) -> Vec<DeploymentReport> {
     site.wait("a deployment that waits", |state| {
         let steps = Site::steps(state, deployment);
         steps.last().is_some_and(|step| step.waits == Some(reason)).then_some(steps)
@@ -103,7 +108,7 @@ async fn a_closed_window_keeps_a_deployment_waiting_and_its_opening_lets_it_run(
     let (first, second) = (policy(1), policy(2));
     // The longer one is listed first.
     let all = [(second.clone(), &two), (first.clone(), &one), (outside.clone(), &free), (policy(4), &never)];
-    assign(&site, &[window(opens, 60)], &all);
+    assign(&site, &[window(opens, 60)], &all, &ClientSettings::default());
     let running = machine.run();
     let steps = waiting(&site, first.deployment, WaitReason::Window).await;
     assert_eq!((states(&steps), steps[1].starts), (vec![State::Downloading, State::Waiting], Some(opens)));
@@ -148,7 +153,7 @@ async fn a_window_is_in_the_local_time_of_the_machine_and_the_shortest_comes_fir
     let local = MaintenanceWindow { utc: false, ..window(begins.plus(-DAY), 120) };
     let (long, short) = (app(&site, &machine, "order-long", 3_000), app(&site, &machine, "order-short", 60));
     let deployments = [(policy(1), &long), (policy(2), &short)];
-    assign(&site, std::slice::from_ref(&local), &deployments);
+    assign(&site, std::slice::from_ref(&local), &deployments, &ClientSettings::default());
     let running = machine.run();
     let steps = waiting(&site, policy(1).deployment, WaitReason::Window).await;
     let opens = begins.plus(DAY - 5 * HOUR - 30 * MINUTE);
@@ -178,14 +183,14 @@ async fn a_clock_that_goes_back_opens_no_window_again() {
     let opens = WallTime::of_utc(now()).as_utc();
     let (one, two) = (app(&site, &machine, "one", 60), app(&site, &machine, "two", 60));
     set(&site, &machine, opens.plus(50 * MINUTE));
-    assign(&site, &[window(opens, 60)], &[(policy(1), &one)]);
+    assign(&site, &[window(opens, 60)], &[(policy(1), &one)], &ClientSettings::default());
     let running = machine.run();
     assert_eq!(site.wait_end(policy(1).deployment).await.last().unwrap().state, State::Succeeded);
     running.stop().await;
     // In truth the window is closed by now; the clock says that it has just opened.
     site.state().date = Some(opens.plus(70 * MINUTE));
     machine.clock.set(opens.plus(MINUTE));
-    assign(&site, &[window(opens, 60)], &[(policy(1), &one), (policy(2), &two)]);
+    assign(&site, &[window(opens, 60)], &[(policy(1), &one), (policy(2), &two)], &ClientSettings::default());
     let running = machine.run();
     waiting(&site, policy(2).deployment, WaitReason::Clock).await;
     running.stop().await;
@@ -207,7 +212,7 @@ async fn a_clock_that_goes_back_opens_no_window_again() {
 async fn windows_that_a_client_cannot_keep_to_are_no_reason_to_go_without() {
     let (site, machine) = enrolled().await;
     let app = app(&site, &machine, "one", 60);
-    assign(&site, &[window(now(), 0)], &[(policy(1), &app)]);
+    assign(&site, &[window(now(), 0)], &[(policy(1), &app)], &ClientSettings::default());
     let running = machine.run();
     assert_eq!(site.wait_status(MessageId::PolicyRefused).await["reason"], "malformed");
     running.stop().await;

@@ -37,6 +37,11 @@ pub(super) enum Verb {
     History(History),
     /// What is different on a device between two moments
     Compare(Compare),
+    /// The client settings of a device, each with what says so
+    Settings {
+        /// Device id or host name
+        device: String,
+    },
     /// Lock a device out at once; it can be unblocked
     Block(Block),
     /// Let a blocked device in again
@@ -108,6 +113,11 @@ impl Verb {
             Self::Timeline { device, part } => device_timeline(ctx, &device, part).await,
             Self::History(history) => history.run(ctx).await,
             Self::Compare(compare) => compare.run(ctx).await,
+            Self::Settings { device } => {
+                let client = ctx.client().await?;
+                let id = find::device(&client, &device).await?;
+                ctx.out.value(&client.device_settings(id).await?, |settings| super::settings::of_device(settings))
+            }
             Self::Block(block) => block.run(ctx).await,
             Self::Unblock(change) => change.run(ctx, Kind::Unblock).await,
             Self::Retire(change) => change.run(ctx, Kind::Retire).await,

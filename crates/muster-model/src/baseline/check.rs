@@ -158,11 +158,11 @@ fn script(script: &Script) -> Checked {
     let size = (1..=SCRIPT_BYTES).contains(&script.text.len()) && !script.text.contains('\0');
     ensure(size, "a script has 1 to 65536 bytes, without NUL")?;
     let names: HashSet<_> = script.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-    let fine = script.parameters.iter().map(|parameter| parameter.value.argument());
+    let fine = |value: String| value.len() <= 4_096 && !value.contains('\0');
     ensure(
         script.parameters.len() <= SCRIPT_PARAMETERS
             && names.len() == script.parameters.len()
-            && fine.into_iter().all(|value| value.len() <= 4_096 && !value.contains('\0')),
+            && script.parameters.iter().all(|parameter| fine(parameter.value.argument())),
         "a script has at most 32 parameters of at most 4096 bytes, each with a name of its own, without NUL",
     )
 }

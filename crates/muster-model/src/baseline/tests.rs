@@ -1,3 +1,5 @@
+//! Baselines: what rules say, what is refused, and an order of values that is one.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,15 +1,26 @@
 //! Client settings: how often a client does what, and how far it may go.
 
+mod catalogue;
 mod hours;
+mod kind;
+mod resultant;
 mod scan;
+#[cfg(test)]
+mod tests;
 
+pub use catalogue::{CATALOGUE, setting};
 pub use hours::DayHours;
+pub use kind::{Danger, Kind, Reach, Setting};
+pub use resultant::{Decided, Layer, SettingValues, client_settings, resultant};
 pub use scan::{
     SCAN_DEPTH, SCAN_FILES, SCAN_READ_BYTES, SCAN_READ_FILE, SCAN_RULES, SCAN_SECONDS, SCAN_TEXT_BYTES, ScanPath,
     ScanRead, SoftwareScan,
 };
 
-use crate::time::{DAY, HOUR, MINUTE};
+use crate::{
+    id::{DeploymentId, DeviceId},
+    time::{DAY, HOUR},
+};
 use serde::{Deserialize, Serialize};
 
 /// The settings of a client, all of them. Lengths in milliseconds where the name says no other unit. What a policy body does not say
@@ -31,13 +42,13 @@ pub struct ClientSettings {
     pub inventory_enabled: bool,
     /// A scheduled inventory is taken later by a random part of this. Default 4 hours.
     pub inventory_delay: i64,
-    /// A required deployment begins after its deadline by a random part of this, the same for all of one device. Default: at once.
+    /// A required deployment begins after its deadline by a part of this, drawn once for each device and deployment. Default: at once.
     pub deadline_spread: i64,
     /// Updates may be installed in general windows too where the client has windows for updates. Default: no.
     pub updates_in_general_windows: bool,
     /// Bytes that the content cache may take. Default 5 GiB.
     pub cache_bytes: u64,
-    /// Hundredths of the disk that it may take, where that is less. Absent, the default: 10.
+    /// Hundredths of the disk that it may take, where that is less. Absent, the default: ten.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_percent: Option<u8>,
     /// Content that was used stays at least so long in the cache. Default 1 day.
@@ -89,30 +100,6 @@ impl Default for ClientSettings {
     }
 }
 
-impl ClientSettings {
-    /// The same, inside of what a client accepts: a site that is taken over must not make its clients come every millisecond, or never again.
-    #[must_use]
-    pub fn bounded(self) -> Self {
-        Self {
-            policy_poll: self.policy_poll.clamp(MINUTE, DAY),
-            inventory: self.inventory.clamp(HOUR, 90 * DAY),
-            heartbeat: self.heartbeat.clamp(HOUR, 30 * DAY),
-            // What is wrong or too much is not looked for.
-            software: self.software.filter(|scan| scan.check().is_ok()),
-            inventory_delay: self.inventory_delay.clamp(0, 8 * HOUR),
-            deadline_spread: self.deadline_spread.clamp(0, 2 * HOUR),
-            cache_bytes: self.cache_bytes.clamp(256 << 20, 1 << 42),
-            cache_percent: self.cache_percent.map(|percent| percent.clamp(1, 90)),
-            cache_min_age: self.cache_min_age.clamp(HOUR, 7 * DAY),
-            content_rate: self.content_rate.map(|rate| rate.clamp(8 << 10, 1 << 34)),
-            application_reevaluation: self.application_reevaluation.clamp(HOUR, 31 * DAY),
-            compliance_evaluation: self.compliance_evaluation.clamp(HOUR, 31 * DAY),
-            compliance_script_seconds: self.compliance_script_seconds.clamp(60, 600),
-            ..self
-        }
-    }
-}
-
 /// Which scripts a client runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,7 +110,8 @@ pub enum ScriptPolicy {
     /// Those that authors of the trust bundle signed.
     #[default]
     AllSigned,
-    /// Those that nobody signed too. A client takes it for `all_signed` unless its own configuration file allows it.
+    /// Those too that fewer authors signed than the trust bundle wants. A client takes it for `all_signed` unless its own configuration file
+    /// allows it.
     Bypass,
 }
 
@@ -137,6 +125,28 @@ impl ScriptPolicy {
             Self::Bypass => "bypass",
         }
     }
+}
+
+impl ScriptPolicy {
+    /// What a client makes of it: a site has no say in `bypass` where the machine's own administrator does not allow it.
+    #[must_use]
+    pub const fn on_client(self, allows_bypass: bool) -> Self {
+        match self {
+            Self::Bypass if !allows_bypass => Self::AllSigned,
+            policy => policy,
+        }
+    }
+}
+
+/// By how much a device begins a deployment later, of at most so many milliseconds: drawn once for each device and deployment.
+#[must_use]
+pub fn drawn(most: i64, device: DeviceId, deployment: DeploymentId) -> i64 {
+    // FNV-1a: nothing depends on it but who comes after whom.
+    let bytes = device.0.as_bytes().iter().chain(deployment.0.as_bytes());
+    let hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let part = (u128::from(most.max(0).unsigned_abs()) * u128::from(hash >> 32)) >> 32;
+    i64::try_from(part).unwrap_or(0)
 }
 
 /// Whether the PIN of the disk's encryption is suspended for one restart.

@@ -26,6 +26,8 @@ pub enum Work {
     Application,
     /// A software update.
     Update,
+    /// A software update that may be installed in general windows too.
+    UpdateAnywhere,
 }
 
 /// When something may begin.
@@ -51,9 +53,12 @@ pub enum Chance {
 
 /// The windows that hold for some work: updates have their own where there are any.
 pub fn applying(windows: &[MaintenanceWindow], work: Work) -> impl Iterator<Item = &MaintenanceWindow> + Clone {
-    let own = work == Work::Update && windows.iter().any(|window| window.kind == WindowKind::Updates);
-    let wanted = if own { WindowKind::Updates } else { WindowKind::General };
-    windows.iter().filter(move |window| window.kind == wanted)
+    let own = work != Work::Application && windows.iter().any(|window| window.kind == WindowKind::Updates);
+    let general = work != Work::Update || !own;
+    windows.iter().filter(move |window| match window.kind {
+        WindowKind::General => general,
+        WindowKind::Updates => own,
+    })
 }
 
 /// When something that may run for `seconds` may begin, on a device with these windows and in that zone, at a moment or later.

@@ -136,6 +136,8 @@ fn updates_have_their_own_windows_where_there_are_any() {
     let both = [general.clone(), updates.clone()];
     assert_eq!(at(&both, Work::Application), later("02", "04"));
     assert_eq!(at(&both, Work::Update), later("04", "06"), "and not from two on");
+    assert_eq!(at(&both, Work::UpdateAnywhere), later("02", "06"), "unless the settings of the client allow it");
+    assert_eq!(at(&both[1..], Work::UpdateAnywhere), later("04", "06"), "also where there are no others");
     assert_eq!(at(&[general], Work::Update), later("02", "04"));
     assert_eq!(at(&[updates], Work::Application), Chance::Free, "a window for updates holds nothing else");
 }

@@ -11,8 +11,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        ClassRows, Device, DeviceComparison, DeviceDetail, DeviceQuery, DeviceSort, DeviceState, Message, MessageQuery,
-        Page, PageQuery, Reason, TimelineEntry,
+        ClassRows, Device, DeviceComparison, DeviceDetail, DeviceQuery, DeviceSetting, DeviceSort, DeviceState,
+        Message, MessageQuery, Page, PageQuery, Reason, TimelineEntry,
     },
     id::DeviceId,
     inventory::Value,
@@ -109,6 +109,8 @@ pub(crate) enum Tab {
     Compare(Box<DeviceComparison>),
     /// Its status messages.
     Messages(Page<Message>, PageQuery),
+    /// Its client settings, each with what says so.
+    Settings(Vec<DeviceSetting>),
     /// Its history.
     Timeline(Page<TimelineEntry>, PageQuery),
 }
@@ -136,6 +138,7 @@ impl DevicePage {
             Tab::Inventory(_) => "inventory",
             Tab::History(_) | Tab::Compare(_) => "history",
             Tab::Messages(..) => "messages",
+            Tab::Settings(_) => "settings",
             Tab::Timeline(..) => "timeline",
         };
         here == name
@@ -304,6 +307,12 @@ pub(crate) async fn device_timeline(visit: Visit, Named(id): Named<DeviceId>, Wa
     let wanted = PageQuery::from(rows);
     let page = visit.ask(muster_site::device_timeline(&visit.ctx, visit.site(), id, wanted).await)?;
     show(visit, id, Tab::Timeline(page, wanted)).await
+}
+
+/// `GET /devices/{id}/settings`
+pub(crate) async fn device_settings(visit: Visit, Named(id): Named<DeviceId>) -> Answer {
+    let settings = visit.ask(muster_site::device_settings(&visit.ctx, visit.site(), id).await)?;
+    show(visit, id, Tab::Settings(settings)).await
 }
 
 /// What an administrator may do to a device.

@@ -27,6 +27,7 @@ mod picture;
 mod problem;
 mod query;
 mod resource;
+mod settings;
 mod shell;
 mod sign_in;
 mod site;
@@ -37,6 +38,8 @@ mod window;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sample_application;
 #[cfg(test)]
 mod sample_baseline;
 #[cfg(test)]
@@ -53,6 +56,8 @@ mod sample_issuer;
 mod sample_location;
 #[cfg(test)]
 mod sample_resource;
+#[cfg(test)]
+mod sample_settings;
 #[cfg(test)]
 mod sample_title;
 #[cfg(test)]
@@ -116,8 +121,13 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/boundary-groups/{id}", Change, boundary::group_change),
         get("/boundary-groups/{id}/remove", Change, boundary::group_remove_confirm),
         post("/boundary-groups/{id}/remove", Change, boundary::group_remove),
-        get("/settings", See, site::settings_show),
-        post("/settings", Change, site::settings_update),
+        get("/settings", See, settings::settings_list),
+        post("/settings", Change, settings::settings_create),
+        get("/settings/{id}", See, settings::settings_show),
+        post("/settings/{id}", Change, settings::settings_update),
+        post("/settings/{id}/move", Change, settings::settings_move),
+        get("/settings/{id}/delete", Change, settings::delete_confirm),
+        post("/settings/{id}/delete", Change, settings::settings_delete),
         get("/approval", See, approval::approval_show),
         post("/approval", Change, approval::approval_update),
         get("/site", See, site::site_show),
@@ -135,6 +145,7 @@ fn routes_of_devices() -> Vec<Route> {
         get("/devices/{id}/compare", See, history::history_compare),
         get("/devices/{id}/messages", See, device::message_list),
         get("/devices/{id}/timeline", See, device::device_timeline),
+        get("/devices/{id}/settings", See, device::device_settings),
         get("/devices/{id}/block", Change, device::block_confirm),
         post("/devices/{id}/block", Change, device::device_block),
         get("/devices/{id}/unblock", Change, device::unblock_confirm),

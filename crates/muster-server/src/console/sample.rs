@@ -3,10 +3,7 @@
 use super::shell::{Shell, Theme};
 use muster_model::{
     api::*,
-    application::{
-        Application, Collector, Command, ContentFile, Dependency, DependencyGroup, Detection, FileName, Platform,
-        Privilege, Requirement, Retries, ReturnCode, ReturnMeaning, Superseded,
-    },
+    application::FileName,
     enrol::DeviceClaims,
     id::{AdminId, ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, Name, ResourceId, TokenId},
     inventory::{Row, Unread, Value},
@@ -414,90 +411,6 @@ impl Flavour {
         states.into_iter().zip(names).enumerate().map(token).collect()
     }
 
-    pub(super) fn application(self, number: u8, name: &str, version: &str) -> ApplicationInfo {
-        ApplicationInfo {
-            hash: hash(number + 70),
-            application: Application {
-                id: ApplicationId(uuid(u64::from(number) + 200)),
-                name: self.name(name),
-                version: self.text(version),
-                platform: Platform::Linux,
-                content: vec![ContentFile {
-                    name: "package.deb".parse().unwrap(),
-                    hash: hash(number + 110),
-                    size: 14_250_112,
-                }],
-                install: Command {
-                    program: "/usr/bin/dpkg".to_owned(),
-                    arguments: vec![
-                        "--install".to_owned(),
-                        "content/package.deb".to_owned(),
-                        self.text("--force-confold"),
-                    ],
-                    success_codes: vec![0],
-                },
-                detection: match number {
-                    1 => Detection::Package { name: self.text(name), version: Some(self.text(version)) },
-                    2 => Detection::File { path: self.text("/usr/bin/audit"), hash: Some(hash(9)) },
-                    _ => Detection::Command {
-                        command: Command {
-                            program: self.text("/usr/bin/true"),
-                            arguments: vec![],
-                            success_codes: vec![0, 3],
-                        },
-                    },
-                },
-                secrets: Vec::new(),
-                uninstall: (number == 1).then(|| Command {
-                    program: "/usr/bin/dpkg".to_owned(),
-                    arguments: vec!["--remove".to_owned(), self.text(name)],
-                    success_codes: vec![0],
-                }),
-                repair: None,
-                requirements: match number {
-                    1 => vec![Requirement {
-                        name: self.name("4 GB of memory"),
-                        query: self
-                            .text("select * from SMS_G_System_X86_PC_MEMORY where TotalPhysicalMemory >= 4000000"),
-                    }],
-                    _ => Vec::new(),
-                },
-                return_codes: match number {
-                    1 => vec![ReturnCode { code: 5, meaning: ReturnMeaning::Retry }],
-                    _ => Vec::new(),
-                },
-                retries: (number == 1).then_some(Retries { count: 3, wait_seconds: 600 }),
-                dependencies: match number {
-                    1 => vec![DependencyGroup {
-                        any: vec![Dependency {
-                            application: ApplicationId(uuid(202)),
-                            version: Some(self.text("2.1")),
-                        }],
-                    }],
-                    _ => Vec::new(),
-                },
-                supersedes: match number {
-                    1 => vec![Superseded { application: ApplicationId(uuid(203)), uninstall: true }],
-                    _ => Vec::new(),
-                },
-                collector: (number == 2).then(|| Collector {
-                    class: ClassAdd { name: "BADGE_READER".to_owned(), provider: String::new(), attributes: vec![] },
-                    command: Command {
-                        program: "content/badges".to_owned(),
-                        arguments: vec![self.text("--all")],
-                        success_codes: vec![0],
-                    },
-                    max_run_seconds: 30,
-                    privilege: if self == Self::Hostile { Privilege::Root } else { Privilege::None },
-                }),
-                max_run_seconds: 900,
-            },
-            authors: vec![hash(150), hash(151)],
-            created: ago(i64::from(number) * 3 * DAY),
-            content_size: 14_250_112,
-        }
-    }
-
     pub(super) fn secrets(self) -> Vec<(FileName, u64, Option<UnixMillis>)> {
         let named = |name: &str, devices, sealed| Some((name.parse().ok()?, devices, sealed));
         [named("wifi-key", 1_236, Some(ago(DAY))), named("licence", 0, None)].into_iter().flatten().collect()
@@ -548,17 +461,6 @@ impl Flavour {
             deleted: at == 3 && self == Self::Hostile,
         };
         totals.into_iter().zip(names).enumerate().map(|(at, (t, n))| deployment(at, t, n)).collect()
-    }
-
-    /// What a deployment takes along.
-    pub(super) fn related(self) -> Vec<RelatedApplication> {
-        let one = |number, name, relation| RelatedApplication {
-            application: hash(number),
-            name: self.text(name),
-            version: self.text("2.4"),
-            relation,
-        };
-        vec![one(72, "audit", Relation::Dependency), one(73, "apache2", Relation::Superseded)]
     }
 
     pub(super) fn device_deployments(self) -> Vec<DeviceDeployment> {

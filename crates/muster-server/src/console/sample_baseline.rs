@@ -157,7 +157,7 @@ fn results(f: Flavour) -> Vec<SettingCompliance> {
     let one = |(at, state): (usize, &ComplianceState)| SettingCompliance {
         device: DeviceId(uuid(at as u64 + 1)),
         device_name: f.text("web-01"),
-        setting: at as u32,
+        setting: u32::try_from(at).unwrap(),
         item: f.text("SSH"),
         name: f.text("Root"),
         severity: SettingSeverity::Critical,

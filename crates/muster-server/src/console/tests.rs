@@ -24,7 +24,7 @@ use super::{
     sample_collection, sample_location, sample_resource,
     shell::{Done, Shell, Theme},
     sign_in::SignInPage,
-    site::{SettingsPage, SitePage},
+    site::SitePage,
     title::{TitlePage, TitlesPage},
     token::{TokenCreatedPage, TokensPage},
     window::WindowFields,
@@ -38,10 +38,9 @@ use muster_model::{
     },
     id::TokenId,
     inventory::Value,
-    policy::{ClientSettings, ScanPath, ScanRead, SoftwareScan},
     problem::Code,
     status::DeploymentState,
-    time::{HOUR, MINUTE, UnixMillis},
+    time::{HOUR, UnixMillis},
 };
 
 /// Every page there is, by name.
@@ -83,6 +82,7 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-history", device(history(f))),
         page("device-compare", device(Tab::Compare(Box::new(super::sample_history::comparison(f))))),
         page("device-messages", device(Tab::Messages(f.page(f.messages(), 400), first()))),
+        page("device-settings", device(Tab::Settings(super::sample_settings::of_device(f)))),
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
         page(
@@ -335,22 +335,10 @@ fn queries(f: Flavour) -> QueriesPage {
     }
 }
 
-fn settings(f: Flavour) -> ClientSettings {
-    let path = ScanPath { path: f.text("/opt"), names: vec![f.text("*.jar")], recursive: true };
-    let read = ScanRead { hash: true, versions: true, file_bytes: 1 << 26, total_bytes: 1 << 30 };
-    let read = (f == Flavour::Hostile).then_some(read);
-    let scan = SoftwareScan { paths: vec![path], exclude: vec![], files: 5_000, seconds: 60, read };
-    let software = (f != Flavour::Empty).then_some(scan);
-    ClientSettings { policy_poll: 90 * MINUTE, software, ..ClientSettings::default() }
-}
-
 fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
     let audit = |verdict| AuditPage::new(f.shell("audit"), first(), f.page(f.audit(), 1_048), verdict);
     let good = AuditVerdict { entries: 1_048, broken_at: None, head: hash(200) };
     let bad = AuditVerdict { entries: 1_048, broken_at: Some(17), head: hash(200) };
-    let settings = settings(f);
-    let mut analyst = f.shell("settings");
-    analyst.admin.role = Role::ReadOnlyAnalyst;
     vec![
         page(
             "sign-in",
@@ -403,14 +391,9 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
         page("audit", audit(None)),
         page("audit-good", audit(Some(good))),
         page("audit-bad", audit(Some(bad))),
-        page(
-            "settings",
-            SettingsPage {
-                shell: f.shell("settings"),
-                settings: settings.clone(),
-                problem: Some(f.text("At least 1 minute.")),
-            },
-        ),
+        page("settings", super::sample_settings::list(f, Role::FullAdministrator)),
+        page("settings-default", super::sample_settings::one(f, false, Role::FullAdministrator)),
+        page("settings-custom", super::sample_settings::one(f, true, Role::FullAdministrator)),
         page("queries", queries(f)),
         page("boundaries", boundaries(f, Role::FullAdministrator)),
         page(
@@ -421,7 +404,7 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
         page("classes", classes(f)),
         page("class", ClassPage { shell: f.shell("classes"), class: super::sample_class::class(f) }),
         page("boundaries-analyst", boundaries(f, Role::ReadOnlyAnalyst)),
-        page("settings-analyst", SettingsPage { shell: analyst, settings, problem: None }),
+        page("settings-analyst", super::sample_settings::one(f, true, Role::ReadOnlyAnalyst)),
         page(
             "approval",
             ApprovalPage {
@@ -554,7 +537,7 @@ fn every_input_has_a_label_and_every_change_carries_the_token() {
 fn an_analyst_sees_no_button_that_changes() {
     let (_, html) =
         pages_of_the_rest(Flavour::Plain).into_iter().find(|(name, _)| *name == "settings-analyst").unwrap();
-    assert!(!html.contains("action=\"/settings\"") || !html.contains("Save</button>"));
+    assert!(html.contains("action=\"/settings/") && !html.contains("Save</button>") && !html.contains("Move</button>"));
 }
 
 /// Writes all pages with their assets to the directory that `MUSTER_CONSOLE_PREVIEW` names, to be looked at.

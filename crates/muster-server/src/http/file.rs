@@ -8,13 +8,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use muster_model::id::Hash;
 use muster_site::SiteError;
+use rustix::io::{ReadWriteFlags, preadv2};
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, IoSliceMut},
+    os::unix::fs::FileExt,
     path::Path,
 };
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 /// Bytes that are read at once.
 const PIECE: u64 = 256 << 10;
@@ -77,11 +79,9 @@ pub(crate) async fn respond(
 pub(crate) async fn respond_spans(path: &Path, spans: &[(u64, u64)], hash: Hash) -> Result<Response<Body>, Refusal> {
     let fault = |error: io::Error| SiteError::Fault(format!("content {hash} cannot be read: {error}"));
     let length = spans.iter().map(|span| span.1).sum::<u64>();
-    let (path, spans) = (path.to_owned(), spans.iter().copied().filter(|span| span.1 > 0).collect());
-    // Opened and read in one go: what is small costs one hop to another thread and no more.
-    let first =
-        blocking(move || Source { file: File::open(path)?, spans, stands: None }.piece()).await.map_err(fault)?;
-    let body = match first {
+    let spans = spans.iter().copied().filter(|span| span.1 > 0).collect();
+    let source = Source { file: File::open(path).map_err(fault)?, spans };
+    let body = match source.piece().await.map_err(fault)? {
         (piece, source) if source.spans.is_empty() => Body::from(piece),
         (piece, source) => Body::from_stream(pieces(piece, source)),
     };
@@ -97,56 +97,73 @@ pub(crate) async fn respond_spans(path: &Path, spans: &[(u64, u64)], hash: Hash)
 struct Source {
     file: File,
     spans: VecDeque<(u64, u64)>,
-    /// Where the next byte is read without seeking.
-    stands: Option<u64>,
 }
 
 impl Source {
-    /// The next bytes, straight from the file into what is sent; empty at the end.
-    fn piece(mut self) -> io::Result<(Bytes, Self)> {
-        let left: u64 = self.spans.iter().map(|span| span.1).sum();
-        let mut piece = Vec::with_capacity(usize::try_from(left.min(PIECE)).unwrap_or(0));
+    /// Takes what the next piece is made of.
+    fn take_parts(&mut self) -> Vec<(u64, u64)> {
+        let (mut parts, mut room) = (Vec::new(), PIECE);
         while let Some((first, length)) = self.spans.pop_front() {
-            let room = PIECE - piece.len() as u64;
-            let want = length.min(room);
-            if self.stands != Some(first) {
-                self.file.seek(SeekFrom::Start(first))?;
+            let taken = length.min(room);
+            parts.push((first, taken));
+            room -= taken;
+            if taken < length {
+                self.spans.push_front((first + taken, length - taken));
             }
-            let read = (&self.file).take(want).read_to_end(&mut piece)?;
-            if (read as u64) < want {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a content file is shorter than it was"));
-            }
-            self.stands = Some(first + want);
-            if want < length {
-                self.spans.push_front((first + want, length - want));
-                break;
-            }
-            if want == room {
+            if room == 0 {
                 break;
             }
         }
-        Ok((piece.into(), self))
+        parts
+    }
+
+    /// The next bytes; none at the end. What the system has in memory is read at once, for another thread would cost more than the
+    /// copy; what it has to fetch from a disk is waited for elsewhere.
+    async fn piece(mut self) -> io::Result<(Bytes, Self)> {
+        let parts = self.take_parts();
+        if let Ok(piece) = read(&self.file, &parts, in_memory) {
+            return Ok((piece, self));
+        }
+        let work = move || {
+            read(&self.file, &parts, |file, bytes, at| file.read_exact_at(bytes, at)).map(|piece| (piece, self))
+        };
+        spawn_blocking(work).await.map_err(io::Error::other)?
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+fn read(file: &File, parts: &[(u64, u64)], how: impl Fn(&File, &mut [u8], u64) -> io::Result<()>) -> io::Result<Bytes> {
+    let total: u64 = parts.iter().map(|part| part.1).sum();
+    let mut piece = vec![0; usize::try_from(total).map_err(io::Error::other)?];
+    let mut rest = &mut piece[..];
+    for (first, length) in parts {
+        let (part, behind) = rest.split_at_mut(usize::try_from(*length).map_err(io::Error::other)?);
+        how(file, part, *first)?;
+        rest = behind;
+    }
+    Ok(piece.into())
 }
 
-/// The first piece, and the rest as it is wanted. The next piece is read while this one is sent.
-fn pieces(first: Bytes, source: Source) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
-    type Coming = Option<JoinHandle<io::Result<(Bytes, Source)>>>;
-    type State = (Option<Bytes>, Option<Source>, Coming);
-    let ahead =
-        |source: Source| -> Coming { (!source.spans.is_empty()).then(|| spawn_blocking(move || source.piece())) };
-    let start: State = (Some(first), Some(source), None);
-    futures_util::stream::try_unfold(start, move |(first, source, coming): State| async move {
-        if let (Some(first), Some(source)) = (first, source) {
-            return Ok(Some((first, (None, None, ahead(source)))));
+/// Reads without waiting for a disk.
+fn in_memory(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = preadv2(file, &mut [IoSliceMut::new(bytes)], at, ReadWriteFlags::NOWAIT)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let Some(coming) = coming else { return Ok(None) };
-        let (piece, source) = coming.await.map_err(io::Error::other)??;
-        Ok(Some((piece, (None, None, ahead(source)))))
+        bytes = &mut bytes[count..];
+        at += count as u64;
+    }
+    Ok(())
+}
+
+/// The first piece, and the rest as it is wanted.
+fn pieces(first: Bytes, source: Source) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::try_unfold((Some(first), source), |(first, source)| async move {
+        match first {
+            Some(first) => Ok(Some((first, (None, source)))),
+            None if source.spans.is_empty() => Ok(None),
+            None => source.piece().await.map(|(piece, source)| Some((piece, (None, source)))),
+        }
     })
 }
 

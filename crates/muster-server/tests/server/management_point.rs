@@ -13,7 +13,8 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-const SETTINGS: &str = r#"{"policy_poll":7200000,"inventory":604800000,"heartbeat":604800000}"#;
+const SETTINGS: &str = r#"{"name":"Default","values":{"policy_poll":7200000}}"#;
+const DEFAULT: &str = "/settings/00000000-0000-0000-0000-000000000000";
 const SOON: Duration = Duration::from_secs(20);
 
 /// Opens the live channel; returns when the site has said that it is open.
@@ -79,7 +80,7 @@ async fn a_change_reaches_an_idle_device_at_once() {
     live(&mut stream).await;
     let online: DeviceDetail = world.get(&world.alice, &format!("/devices/{}", device.id)).await.json();
     assert!(online.device.online);
-    let changed = world.call(&world.alice, Method::PUT, "/settings", Some(SETTINGS.into())).await;
+    let changed = world.call(&world.alice, Method::PUT, DEFAULT, Some(SETTINGS.into())).await;
     assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
     until(&mut stream, "event: changed\ndata: 1\n\n").await;
 }
@@ -117,7 +118,7 @@ async fn a_blocked_device_is_out_within_a_second() {
     }
     // One of five, for machines that are busy with something else: what waits for a timer is never in time.
     assert!(times.iter().any(|time| *time < Duration::from_secs(1)), "{times:?}");
-    world.call(&world.alice, Method::PUT, "/settings", Some(SETTINGS.into())).await;
+    world.call(&world.alice, Method::PUT, DEFAULT, Some(SETTINGS.into())).await;
     until(&mut others, "event: changed").await;
 }
 

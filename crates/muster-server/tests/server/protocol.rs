@@ -212,7 +212,7 @@ fn rows() -> Vec<Row> {
 }
 
 fn assignment() -> Assignment {
-    let settings = serde_json::to_vec(&ClientSettings::default()).unwrap();
+    let settings = ClientSettings::default().to_body();
     Assignment {
         site: site(),
         recipient: Recipient::Device(DeviceId(uuid(1))),

@@ -24,7 +24,7 @@ use muster_store::{
         application::{self as stored, ApplicationRow},
         assignment, collection,
         deployment::{self, DeploymentRow, Shown},
-        deployment_application, policy_body,
+        deployment_related, policy_body,
     },
     transaction,
 };
@@ -65,7 +65,7 @@ pub(super) async fn check_action(
             "What is to be uninstalled is required; users uninstall what was offered to them without a deployment.";
         return Err(SiteError::refused(Code::Malformed, detail));
     }
-    let opposed = deployment_application::opposed(conn, application.id, create.action, create.target).await?;
+    let opposed = deployment_related::opposed(conn, application.id, create.action, create.target).await?;
     match opposed {
         None => Ok(()),
         Some((devices, name)) => {
@@ -247,7 +247,7 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteErro
     // Again, so that of two at the same moment the second one sees the first.
     check_action(tx.conn(), create, application).await?;
     deployment::insert(tx, row).await?;
-    deployment_application::insert(tx, row.id, &related.rows()).await?;
+    deployment_related::insert(tx, row.id, &related.rows()).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
     assignment::ask_targeted(tx, row.id, ctx.now).await?;
     let outside = if row.outside_windows { ", outside of maintenance windows" } else { "" };
@@ -282,7 +282,7 @@ pub(crate) async fn list(site: &Site, page: PageQuery) -> Result<(Vec<Deployment
     let (shown, total) = deployment::list(&mut reader, page.offset, page.limit).await?;
     let ids: Vec<DeploymentId> = shown.iter().map(|shown| shown.row.id).collect();
     let mut totals = deployment::totals(&mut reader, site.store.dialect(), &ids).await?;
-    let mut related = deployment_application::of_deployments(&mut reader, site.store.dialect(), &ids).await?;
+    let mut related = deployment_related::of_deployments(&mut reader, site.store.dialect(), &ids).await?;
     let with_totals = |shown: Shown| {
         let id = shown.row.id;
         deployment_of(shown, totals.remove(&id).unwrap_or_default(), related.remove(&id).unwrap_or_default())
@@ -299,7 +299,7 @@ pub async fn deployment_show(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result
     let mut reader = site.store.reader().await?;
     let shown = deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
     let totals = deployment::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
-    let related = deployment_application::of_deployments(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
+    let related = deployment_related::of_deployments(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
     Ok(deployment_of(shown, totals.unwrap_or_default(), related.unwrap_or_default()))
 }
 

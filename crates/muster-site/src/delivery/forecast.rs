@@ -1,7 +1,10 @@
 //! When the devices of a deployment can begin at the earliest, by their maintenance windows: computed when it is asked for, so that it is
 //! always of now, before a deployment is made and after.
 
-use super::window::bounded;
+use super::{
+    settings::{Anywhere, updates_anywhere},
+    window::bounded,
+};
 use crate::{Ctx, Site, SiteError, authz};
 use jiff::tz::{Offset, TimeZone};
 use muster_model::{
@@ -106,15 +109,23 @@ pub(super) async fn forecast(conn: &mut Connection, plan: &Plan, devices: &[Cand
         collections.entry(device).or_default().push(collection);
     }
     let offsets = window::offsets(conn).await?;
-    let work = if plan.software_update { Work::Update } else { Work::Application };
-    let mut held: HashMap<&[CollectionId], Held> = HashMap::new();
+    let anywhere = match plan.software_update {
+        true => updates_anywhere(conn).await?,
+        false => Anywhere::default(),
+    };
+    let mut held: HashMap<(&[CollectionId], Work), Held> = HashMap::new();
     let mut groups: BTreeMap<(UnixMillis, bool), (u64, Vec<String>)> = BTreeMap::new();
     for device in devices {
         let Some(set) = collections.get(&device.resource_id) else {
             forecast.free += 1;
             continue;
         };
-        let held = held.entry(set).or_insert_with(|| hold(set, &of_collection, work));
+        let work = match (plan.software_update, anywhere.of(device.resource_id)) {
+            (false, _) => Work::Application,
+            (true, false) => Work::Update,
+            (true, true) => Work::UpdateAnywhere,
+        };
+        let held = held.entry((set, work)).or_insert_with(|| hold(set, &of_collection, work));
         let minutes = offsets.get(&device.resource_id).copied();
         let starts = match held.chance(plan, work, minutes) {
             Chance::Free => {

@@ -2,10 +2,10 @@
 
 pub mod ahead;
 pub mod application;
-pub mod chunk;
-pub mod chunk_work;
 pub mod baseline;
 pub mod baseline_deployment;
+pub mod chunk;
+pub mod chunk_work;
 pub mod content;
 pub mod deployment;
 pub mod forecast;

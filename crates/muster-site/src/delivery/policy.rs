@@ -18,8 +18,8 @@ use muster_store::{
     Tx,
     bus::Notice,
     db::{
-        assignment, assignment::AssignmentRow, assignment::Wanted, baseline_deployment, deployment,
-        deployment_application, policy_body, secret,
+        assignment, assignment::AssignmentRow, assignment::Wanted, baseline_deployment, deployment, deployment_related,
+        policy_body, secret,
     },
     transaction,
 };
@@ -237,9 +237,9 @@ pub(super) async fn compile(
     let active = assignment::active(tx, devices).await?;
     deployment::target_new(tx, &active, now).await?;
     baseline_deployment::target_new(tx, &active, now).await?;
-    let settings = settings::body(tx, now).await?;
+    let settings = settings::bodies(tx, now, &active).await?;
     let mut bodies: HashMap<DeviceId, Vec<BodyRef>> =
-        active.iter().map(|device| (*device, vec![settings.clone()])).collect();
+        settings.into_iter().map(|(device, body)| (device, vec![body])).collect();
     for (device, body) in location::bodies(site, tx, now, &active).await? {
         if let Some(bodies) = bodies.get_mut(&device) {
             bodies.push(body);
@@ -264,7 +264,8 @@ pub(super) async fn compile(
             bodies.extend(wanted);
         }
     }
-    for (device, hash, size) in deployment_application::wanted(tx, &active).await? {
+    for (device, hash, size) in deployment_related::wanted(tx, &active).await? {
+        if let Some(bodies) = bodies.get_mut(&device).filter(|_| !unknown.contains(&device)) {
             add_application(bodies, hash, size);
         }
     }

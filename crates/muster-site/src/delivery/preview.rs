@@ -14,7 +14,7 @@ use muster_model::{
 };
 use muster_store::{
     Connection,
-    db::{application as stored, deployment, deployment_application, window},
+    db::{application as stored, deployment, deployment_related, window},
 };
 
 /// What `deployment_create` would do.
@@ -113,7 +113,7 @@ async fn consequences(
     let mut said = Vec::new();
     if create.action == Action::Uninstall {
         said.push(format!("It uninstalls {} where its detection rule finds it.", application.name));
-        let needed = deployment_application::count_of(conn, application.id, Relation::Dependency).await?;
+        let needed = deployment_related::count_of(conn, application.id, Relation::Dependency).await?;
         if needed > 0 {
             said.push(format!(
                 "{needed} deployment(s) in force depend on {}; a device that has one of them keeps it.",
@@ -127,7 +127,7 @@ async fn consequences(
     }
     for old in &application.supersedes {
         if let Some(row) = stored::of_id(conn, old.application).await?.first()
-            && deployment_application::count_installed(conn, old.application).await? > 0
+            && deployment_related::count_installed(conn, old.application).await? > 0
         {
             said.push(format!(
                 "{} is deployed too; a device that gets both does not install it any more once {} is there.",

@@ -11,7 +11,7 @@ use muster_model::{
 };
 use muster_store::{
     Tx,
-    db::{assignment, device_change, policy_body, window},
+    db::{assignment, client_settings, device_change, policy_body, window},
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -53,14 +53,14 @@ pub(super) fn bounded(windows: Vec<MaintenanceWindow>) -> Vec<MaintenanceWindow>
     WindowKind::ALL.iter().copied().flat_map(of_kind).collect()
 }
 
-/// Those of these devices, which have no policy yet, that collections have not looked at: which windows hold for them is not
-/// known. They get their deployments a moment later, so that nothing begins before its windows are there.
+/// Those of these devices, which have no policy yet, that collections have not looked at: which windows and which settings hold for
+/// them is not known. They get their deployments a moment later, so that nothing begins before these are there.
 pub(super) async fn unknown(
     tx: &mut Tx,
     now: UnixMillis,
     devices: &[DeviceId],
 ) -> Result<HashSet<DeviceId>, SiteError> {
-    if devices.is_empty() || !window::any(tx.conn()).await? {
+    if devices.is_empty() || !(window::any(tx.conn()).await? || client_settings::any(tx.conn()).await?) {
         return Ok(HashSet::new());
     }
     let waiting = device_change::waiting(tx, devices).await?;

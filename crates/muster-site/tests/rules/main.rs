@@ -39,6 +39,7 @@ mod report;
 mod revocation;
 mod secret;
 mod session;
+mod settings;
 mod site;
 mod title;
 mod trust;

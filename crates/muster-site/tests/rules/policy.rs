@@ -4,12 +4,12 @@ use crate::{loop_story::deploy, reason};
 use muster_model::{
     api::Target,
     id::Hash,
-    policy::{ASSIGNMENT_LIFETIME, Assignment, BodyKind, ClientSettings, Recipient},
+    policy::{ASSIGNMENT_LIFETIME, Assignment, Recipient},
     problem::Code,
-    time::{DAY, HOUR, MINUTE},
+    time::DAY,
 };
 use muster_site::{
-    Worker, assignment_show, body_show, device_block, settings_show, settings_update,
+    Worker, assignment_show, body_show, device_block,
     testing::{TestDevice, TestSite},
 };
 use muster_store::{bus::Notice, db::assignment};
@@ -73,65 +73,6 @@ async fn a_version_is_new_when_something_changed_or_half_of_its_life_is_over() {
         let fourth = assigned(&test, &device).await;
         assert!(fourth.version > third.version && fourth.issued == test.now());
         assert_eq!(fourth.bodies.len(), 3, "{deployment:?}");
-    }
-}
-
-#[tokio::test]
-async fn changed_settings_reach_every_device() {
-    for test in TestSite::all().await {
-        let devices = [test.enrol("alpha").await, test.enrol("beta").await];
-        assert_eq!(settings_show(&test.analyst(), &test.site).await.unwrap(), ClientSettings::default());
-        work(&test).await;
-        let before = [assigned(&test, &devices[0]).await, assigned(&test, &devices[1]).await];
-        let mut notices = test.site.bus.subscribe();
-        let settings = ClientSettings { policy_poll: 5 * MINUTE, ..ClientSettings::default() };
-        settings_update(&test.full(), &test.site, settings.clone()).await.unwrap();
-        assert_eq!(settings_show(&test.analyst(), &test.site).await.unwrap(), settings);
-        work(&test).await;
-        let mut told = Vec::new();
-        while let Ok(notice) = notices.try_recv() {
-            told.extend(match notice {
-                Notice::PolicyChanged(device) => Some(device),
-                _ => None,
-            });
-        }
-        for (device, before) in devices.iter().zip(before) {
-            assert!(told.contains(&device.id));
-            let now = assigned(&test, device).await;
-            assert_eq!(now.version, before.version + 1);
-            let body = now.bodies.iter().find(|body| body.kind == BodyKind::Settings).unwrap();
-            let bytes = body_show(&test.device(device), &test.site, body.hash).await.unwrap();
-            assert_eq!(serde_json::from_slice::<ClientSettings>(&bytes).unwrap(), settings);
-            let old = before.bodies[0].hash;
-            let error = body_show(&test.device(device), &test.site, old).await.unwrap_err();
-            assert_eq!(error.code(), Code::NotFound, "what is no longer assigned is no longer given");
-        }
-        settings_update(&test.full(), &test.site, settings).await.unwrap();
-        work(&test).await;
-        assert_eq!(assigned(&test, &devices[0]).await.version, 2, "the same settings again change nothing");
-    }
-}
-
-#[tokio::test]
-async fn settings_out_of_their_range_are_refused() {
-    for test in TestSite::all().await {
-        let good = ClientSettings::default();
-        let cases = [
-            ClientSettings { policy_poll: MINUTE - 1, ..good.clone() },
-            ClientSettings { policy_poll: DAY + 1, ..good.clone() },
-            ClientSettings { inventory: HOUR - 1, ..good.clone() },
-            ClientSettings { inventory: 90 * DAY + 1, ..good.clone() },
-            ClientSettings { heartbeat: -1, ..good.clone() },
-            ClientSettings { heartbeat: i64::MAX, ..good.clone() },
-        ];
-        for settings in cases {
-            let error = settings_update(&test.full(), &test.site, settings).await.unwrap_err();
-            assert_eq!(error.code(), Code::Malformed);
-        }
-        for (ctx, code) in [(test.analyst(), Code::Forbidden), (test.anonymous(), Code::Unauthenticated)] {
-            assert_eq!(settings_update(&ctx, &test.site, good.clone()).await.unwrap_err().code(), code);
-        }
-        assert_eq!(settings_show(&test.full(), &test.site).await.unwrap(), good);
     }
 }
 

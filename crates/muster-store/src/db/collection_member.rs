@@ -192,7 +192,7 @@ pub async fn put(tx: &mut Tx, evaluation: &Evaluation, now: UnixMillis) -> Resul
 pub async fn deployed(conn: &mut AnyConnection) -> Result<Vec<CollectionId>, StoreError> {
     let statement = "SELECT target_collection FROM deployment WHERE target_collection IS NOT NULL AND deleted IS NULL \
          UNION SELECT target_collection FROM baseline_deployment WHERE target_collection IS NOT NULL AND deleted IS NULL \
-         UNION SELECT collection FROM maintenance_window";
+         UNION SELECT collection FROM maintenance_window UNION SELECT collection FROM client_settings_collection";
     let ids: Vec<String> = sqlx::query_scalar(statement).fetch_all(conn).await?;
     ids.iter().map(|id| parse(id, "collection")).collect()
 }

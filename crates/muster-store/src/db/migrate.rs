@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (27, include_str!("../../migrations/0027_collection_worker.sql")),
     (29, include_str!("../../migrations/0029_section_changed.sql")),
     (30, include_str!("../../migrations/0030_application_action.sql")),
+    (31, include_str!("../../migrations/0031_client_settings.sql")),
     (32, include_str!("../../migrations/0032_content_chunks.sql")),
     (33, include_str!("../../migrations/0033_baseline.sql")),
 ];

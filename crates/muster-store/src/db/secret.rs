@@ -87,7 +87,7 @@ pub async fn recipients(
     let total: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM device d WHERE d.state = 'active' AND EXISTS (SELECT 1 FROM deployment_device t \
          JOIN deployment p ON p.id = t.deployment JOIN application a ON (a.hash = p.application OR a.hash IN \
-         (SELECT r.application FROM deployment_application r WHERE r.deployment = p.id)) WHERE t.device = d.id AND p.deleted IS NULL AND a.id = $1)",
+         (SELECT r.application FROM deployment_related r WHERE r.deployment = p.id)) WHERE t.device = d.id AND p.deleted IS NULL AND a.id = $1)",
     )
     .bind(application.to_string())
     .fetch_one(&mut *conn)
@@ -96,7 +96,7 @@ pub async fn recipients(
         "SELECT d.id, d.name, d.spki, d.hardware, k.envelope FROM device d LEFT JOIN sealing_key k ON k.device = d.id \
          WHERE d.state = 'active' AND EXISTS (SELECT 1 FROM deployment_device t \
          JOIN deployment p ON p.id = t.deployment JOIN application a ON (a.hash = p.application OR a.hash IN \
-         (SELECT r.application FROM deployment_application r WHERE r.deployment = p.id)) WHERE t.device = d.id AND p.deleted IS NULL AND a.id = $1) ORDER BY d.id LIMIT $2 OFFSET $3",
+         (SELECT r.application FROM deployment_related r WHERE r.deployment = p.id)) WHERE t.device = d.id AND p.deleted IS NULL AND a.id = $1) ORDER BY d.id LIMIT $2 OFFSET $3",
     )
     .bind(application.to_string())
     .bind(i64::from(page.limit))

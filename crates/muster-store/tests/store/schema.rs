@@ -1,8 +1,9 @@
 //! The schema: the same on both databases, kept when it is opened again, and never touched by an older program.
 
+use muster_model::id::SettingsId;
 use muster_store::{
     Store, StoreError,
-    db::Dialect,
+    db::{Dialect, client_settings, setting},
     testing::{TestStore, stores, tamper},
 };
 use sqlx::{Row, any::AnyRow};
@@ -115,5 +116,32 @@ async fn what_is_no_database_is_not_opened() {
         let error = Store::open(url).await.unwrap_err();
         assert!(matches!(error, StoreError::Url(_)), "{url}");
         assert!(!error.to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn client_settings_of_an_earlier_version_become_the_default() {
+    for test in stores().await {
+        for statement in [
+            "DROP TABLE client_settings_version",
+            "DROP TABLE client_settings_collection",
+            "DROP TABLE client_settings",
+            "DELETE FROM schema_version WHERE version = 31",
+            "INSERT INTO setting (name, value, revision) VALUES ('client_settings', \
+             '{\"policy_poll\": 300000, \"inventory\": 3600000, \"heartbeat\": 3600000}', 4)",
+        ] {
+            tamper(&test.store, statement).await;
+        }
+        test.store.close().await;
+        let again = Store::open(&test.url).await.unwrap();
+        let mut reader = again.reader().await.unwrap();
+        let rows = client_settings::all(&mut reader).await.unwrap();
+        assert_eq!((rows.len(), rows[0].id, rows[0].place, rows[0].version), (1, SettingsId::DEFAULT, 0, 1));
+        assert_eq!(rows[0].values.0["policy_poll"], 300_000);
+        let (versions, total) = client_settings::versions(&mut reader, SettingsId::DEFAULT, (0, 10)).await.unwrap();
+        assert_eq!((total, &versions[0].values), (1, &rows[0].values));
+        assert_eq!(setting::get(&mut reader, "client_settings").await.unwrap(), None);
+        drop(reader);
+        again.close().await;
     }
 }

@@ -14,8 +14,8 @@ use crate::fleet::{
 use futures_util::{StreamExt, stream};
 use muster_cli::{Client, profile::ProfileDir};
 use muster_model::{
-    api::{DevicesBlock, Reason},
-    id::DeviceId,
+    api::{DevicesBlock, Reason, SettingsSet},
+    id::{DeviceId, SettingsId},
     time::UnixMillis,
 };
 use std::{
@@ -92,11 +92,13 @@ async fn changes(site: &Site, client: &Client, events: &mut Events, count: usize
     let mut each =
         Figure::new(7, what("CPU each, assignment compiled and signed included"), "microseconds", None).lower();
     for round in 1..=CHANGES {
-        let mut settings = client.settings_show().await?;
-        settings.policy_poll += round * 60_000;
+        let settings = client.settings_show(SettingsId::DEFAULT).await?;
+        let (name, comment, mut values) = (settings.name, settings.comment, settings.values);
+        values.0.insert("policy_poll".to_owned(), (3_600_000 + round * 60_000).into());
+        let settings = SettingsSet { name, comment, values, collections: Vec::new() };
         drain(events);
         let (before, began) = (site.server.usage(), Instant::now());
-        client.settings_update(&settings).await?;
+        client.settings_update(SettingsId::DEFAULT, &settings, None).await?;
         let times = first(events, Heard::Changed, began, count).await?;
         let used = site.server.usage().since(before);
         let at = times.len() * 99 / 100;

@@ -35,7 +35,7 @@ async fn files_are_reported_while_they_are_wanted_and_not_before_or_after() {
     fs::write(site.path("scan.json"), scan.to_string()).unwrap();
     let file = site.path("scan.json").display().to_string();
     let updated = site.muster(&["settings", "update", "--software", &file, "--yes", "--json"]).await.json();
-    assert_eq!(updated["software"]["files"], 5_000);
+    assert_eq!(updated["values"]["software"]["files"], 5_000);
     site.until("the files", async |client| {
         let detail = client.device_show(device.parse().unwrap()).await?.value;
         Ok(detail.classes.iter().any(|class| class.class == "SoftwareFile" && class.rows == 1).then_some(()))
@@ -61,7 +61,7 @@ async fn files_are_reported_while_they_are_wanted_and_not_before_or_after() {
     assert_eq!(found[1]["FileVersion"], "3.1.4.159 (release)");
     assert_eq!(rows("SoftwareProduct").await.unwrap()[0]["CompanyName"], "Example Tools GmbH");
     let off = site.muster(&["settings", "update", "--no-software", "--yes", "--json"]).await.json();
-    assert!(off["software"].is_null());
+    assert!(off["values"]["software"].is_null());
     site.until("that they are gone", async |client| {
         let detail = client.device_show(device.parse().unwrap()).await?.value;
         Ok(detail.classes.iter().any(|class| class.class == "SoftwareFile" && class.rows == 0).then_some(()))

@@ -66,5 +66,32 @@ async fn a_window_keeps_a_deployment_waiting_until_it_opens() {
     let watched = site.muster(&["deployment", "watch", &good, "--timeout", "60s"]).await;
     assert_eq!(watched.code, Some(0), "{watched:?} {}", site.log("agent"));
     assert!(site.path("good/installed/hello.txt").exists());
+    settings_follow_the_members(&site, &collection, &device).await;
     agent.kill().await.unwrap();
+}
+
+/// Who is in a collection has its settings, and who leaves it has those of all others again.
+async fn settings_follow_the_members(site: &Site, collection: &str, device: &str) {
+    let polls = async |length: &str| {
+        let wanted = format!("\"policy_poll\": {length},");
+        site.until("other settings", async |_| {
+            let shown = site.agent("agent", &["policy", "show"]).await;
+            Ok(shown.out.contains(&wanted).then_some(()))
+        })
+        .await;
+    };
+    let set = ["--collection", collection, "--set", "policy_poll=7m", "--set", "updates_in_general_windows=yes"];
+    let asked = [&["settings", "create", "Tills"][..], &set, &["--preview", "--json"]].concat();
+    let asked = site.muster(&asked).await.json();
+    assert_eq!((&asked["changed"], &asked["changes"][0]["to"]), (&1.into(), &"7 minutes".into()), "{asked}");
+    let create = [&["settings", "create", "Tills"][..], &set, &["--yes", "--json"]].concat();
+    assert_eq!(site.muster(&create).await.json()["priority"], 1);
+    polls("420000").await;
+    let resultant = site.muster(&["device", "settings", device, "--json"]).await.json();
+    let poll = resultant.as_array().unwrap().iter().find(|setting| setting["name"] == "policy_poll").unwrap();
+    assert_eq!((&poll["source"], &poll["shown"]), (&"Tills".into(), &"7 minutes".into()));
+    let detail = site.muster(&["collection", "show", collection, "--json"]).await.json();
+    let rule = detail["rules"][0]["id"].to_string();
+    site.muster(&["collection", "rule", "remove", collection, &rule, "--json"]).await.json();
+    polls("3600000").await;
 }

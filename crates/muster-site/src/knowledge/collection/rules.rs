@@ -15,12 +15,13 @@ use muster_model::{
     limits,
     problem::Code,
     schedule::{self, Recurrence, ScheduleToken},
+    settings::Reach,
 };
 use muster_store::{
     Connection, Tx,
     bus::{Notice, Noun},
     db::{
-        baseline_deployment,
+        baseline_deployment, client_settings,
         collection::{self, Rule, RuleRow},
         collection_member, device_change, resource, window,
     },
@@ -213,7 +214,7 @@ async fn own(tx: &mut Tx, id: CollectionId, revision: Option<u64>) -> Result<Col
 ///
 /// # Errors
 /// As [`collection_create`]; `not_found`; `changed`; `conflict` for a built-in one, and for taking the protection from one that a
-/// deployment of high impact goes to.
+/// deployment of high impact goes to, or client settings that are dangerous elsewhere.
 pub async fn collection_change(
     ctx: &Ctx,
     site: &Site,
@@ -241,6 +242,13 @@ pub async fn collection_change(
             if let Some((name, _)) = baselines.iter().find(|(_, remediate)| *remediate) {
                 return Err(conflict(format!(
                     "The baseline {name} puts things right on its members, and needs a protected collection; delete that deployment first."
+                )));
+            }
+            let settings = client_settings::of_collection(tx.conn(), id).await?;
+            if let Some(row) = settings.iter().find(|row| row.values.check(Reach::Named).is_err()) {
+                return Err(conflict(format!(
+                    "The client settings {} are for it, say what is dangerous, and need a protected collection; change them first.",
+                    row.name
                 )));
             }
         }
@@ -300,6 +308,8 @@ pub async fn collection_delete(ctx: &Ctx, site: &Site, id: CollectionId) -> Resu
         let baselines = baseline_deployment::of_collection(tx.conn(), id).await?;
         needs.extend(baselines.iter().map(|(name, _)| format!("the baseline {name} is deployed to it")));
         let windows = window::of_collection(tx.conn(), id).await?;
+        let settings = client_settings::of_collection(tx.conn(), id).await?;
+        needs.extend(settings.iter().map(|row| format!("the client settings {} are for it", row.name)));
         needs.extend(windows.iter().map(|row| format!("its maintenance window {} is there", row.window.name)));
         if !needs.is_empty() {
             let more = needs.len().saturating_sub(10);

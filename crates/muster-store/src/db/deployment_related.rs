@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Row};
 use std::collections::HashMap;
 
 static RELATE: Bulk =
-    Bulk::new("INSERT INTO deployment_application (deployment, place, application, size, relation)", 5, "");
+    Bulk::new("INSERT INTO deployment_related (deployment, place, application, size, relation)", 5, "");
 
 /// Notes what a new deployment takes along: signed objects with their bytes, in their order.
 ///
@@ -46,7 +46,7 @@ pub async fn of_deployments(
     deployments: &[DeploymentId],
 ) -> Result<HashMap<DeploymentId, Vec<RelatedApplication>>, StoreError> {
     let statement = dialect.pick(in_texts!(
-        "SELECT r.deployment, r.application, r.relation, a.name, a.version FROM deployment_application r \
+        "SELECT r.deployment, r.application, r.relation, a.name, a.version FROM deployment_related r \
          JOIN application a ON a.hash = r.application WHERE r.deployment",
         "ORDER BY r.deployment, r.place"
     ));
@@ -71,7 +71,7 @@ pub async fn of_deployments(
 pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Hash, u64)>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
         "SELECT DISTINCT t.device, r.application, r.size FROM deployment_device t \
-         JOIN deployment d ON d.id = t.deployment JOIN deployment_application r ON r.deployment = d.id WHERE t.device",
+         JOIN deployment d ON d.id = t.deployment JOIN deployment_related r ON r.deployment = d.id WHERE t.device",
         "AND d.deleted IS NULL AND t.withdrawn IS NULL ORDER BY t.device, r.application"
     ));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
@@ -119,7 +119,7 @@ pub async fn count_of(
     application: ApplicationId,
     relation: Relation,
 ) -> Result<u64, StoreError> {
-    let statement = "SELECT COUNT(DISTINCT p.id) FROM deployment p JOIN deployment_application r ON r.deployment = p.id \
+    let statement = "SELECT COUNT(DISTINCT p.id) FROM deployment p JOIN deployment_related r ON r.deployment = p.id \
          JOIN application a ON a.hash = r.application WHERE a.id = $1 AND r.relation = $2 AND p.deleted IS NULL";
     let query = sqlx::query_scalar(statement).bind(application.to_string()).bind(relation.as_str());
     let count: i64 = query.fetch_one(conn).await?;

@@ -1,0 +1,246 @@
+//! The catalogue of client settings: the one place that says which there are, what each takes, what it does, and what it collects.
+//!
+//! Groups are those of Configuration Manager. What has no meaning here, or no client that does it, is not in it.
+
+use super::kind::{Danger, Kind, Reach, Setting};
+use crate::time::{DAY, HOUR, MINUTE};
+
+/// A setting without a privacy note, in force, and without dangerous values.
+const fn plain(
+    name: &'static str,
+    group: &'static str,
+    label: &'static str,
+    kind: Kind,
+    about: &'static str,
+) -> Setting {
+    Setting { name, group, label, kind, optional: false, about, privacy: None, in_force: true, danger: None }
+}
+
+/// The same, which may be absent.
+const fn optional(setting: Setting) -> Setting {
+    Setting { optional: true, ..setting }
+}
+
+/// The same, with what it collects.
+const fn private(setting: Setting, note: &'static str) -> Setting {
+    Setting { privacy: Some(note), ..setting }
+}
+
+/// The same, which no client does yet.
+const fn not_yet(setting: Setting) -> Setting {
+    Setting { in_force: false, ..setting }
+}
+
+/// The same, with a value that is dangerous.
+const fn dangerous(setting: Setting, danger: Danger) -> Setting {
+    Setting { danger: Some(danger), ..setting }
+}
+
+const fn length(least: i64, most: i64) -> Kind {
+    Kind::Length { least, most }
+}
+
+const fn number(least: i64, most: i64, unit: &'static str) -> Kind {
+    Kind::Number { least, most, unit }
+}
+
+const POLICY: &str = "Client policy";
+const INVENTORY: &str = "Hardware inventory";
+const FILES: &str = "Software inventory";
+const CACHE: &str = "Client cache";
+const CONTENT: &str = "Content transfer";
+const DEPLOYMENT: &str = "Software deployment";
+const UPDATES: &str = "Software updates";
+const COMPLIANCE: &str = "Compliance settings";
+const AGENT: &str = "Computer agent";
+const RESTART: &str = "Computer restart";
+
+/// Every setting, by group.
+pub static CATALOGUE: &[Setting] = &[
+    private(
+        plain(
+            "policy_poll",
+            POLICY,
+            "Policy polling interval",
+            length(MINUTE, DAY),
+            "How often a client asks for its policy when its live channel says nothing.",
+        ),
+        "Each poll tells the site the client's address and that it is on.",
+    ),
+    private(
+        plain(
+            "heartbeat",
+            POLICY,
+            "Heartbeat discovery interval",
+            length(HOUR, 30 * DAY),
+            "How often a client that has nothing to say reports that it is there.",
+        ),
+        "Host name, version of the client, networks, and who is at the console.",
+    ),
+    private(
+        plain(
+            "inventory_enabled",
+            INVENTORY,
+            "Hardware inventory",
+            Kind::Flag,
+            "Whether a client takes inventory at all.",
+        ),
+        "Hardware, operating system, disks, networks, services, installed software, and who is at the console.",
+    ),
+    plain(
+        "inventory",
+        INVENTORY,
+        "Inventory interval",
+        length(HOUR, 90 * DAY),
+        "How often a client reads its inventory; it sends only what changed.",
+    ),
+    plain(
+        "inventory_delay",
+        INVENTORY,
+        "Random delay",
+        length(0, 8 * HOUR),
+        "A scheduled inventory is taken later by a random part of this, so that not all come at once.",
+    ),
+    private(
+        optional(plain(
+            "software",
+            FILES,
+            "Files",
+            Kind::Files,
+            "Which files are reported with each inventory, and what is read of them.",
+        )),
+        "Names, sizes and times of these files, and who they are of may be seen from them; hashes and versions where it says so.",
+    ),
+    plain(
+        "cache_bytes",
+        CACHE,
+        "Size",
+        number(256 << 20, 1 << 42, "bytes"),
+        "How much of the disk the content cache may take.",
+    ),
+    optional(plain(
+        "cache_percent",
+        CACHE,
+        "Share of the disk",
+        number(1, 90, "percent"),
+        "The same as a part of the disk; the smaller of the two holds. A tenth, where none is said.",
+    )),
+    plain(
+        "cache_min_age",
+        CACHE,
+        "Least time in the cache",
+        length(HOUR, 7 * DAY),
+        "Content that was used is kept at least so long.",
+    ),
+    optional(plain(
+        "content_rate",
+        CONTENT,
+        "Bandwidth",
+        number(8 << 10, 1 << 34, "bytes per second"),
+        "How fast a client fetches content at most.",
+    )),
+    optional(plain(
+        "content_hours",
+        CONTENT,
+        "Hours of the limit",
+        Kind::Hours,
+        "When the limit of the bandwidth holds, by the device's clock; always where there are none.",
+    )),
+    plain(
+        "deadline_spread",
+        DEPLOYMENT,
+        "Deadline randomisation",
+        length(0, 2 * HOUR),
+        "A required deployment begins after its deadline by a part of this, which each device draws for itself.",
+    ),
+    not_yet(plain(
+        "application_reevaluation",
+        DEPLOYMENT,
+        "Re-evaluation",
+        length(HOUR, 31 * DAY),
+        "How often a client looks whether what is deployed is still there.",
+    )),
+    plain(
+        "updates_in_general_windows",
+        UPDATES,
+        "Updates in general windows",
+        Kind::Flag,
+        "Whether updates may be installed in general maintenance windows too where there are windows for updates.",
+    ),
+    plain(
+        "compliance_evaluation",
+        COMPLIANCE,
+        "Evaluation",
+        length(HOUR, 31 * DAY),
+        "How often a client evaluates its configuration baselines.",
+    ),
+    plain(
+        "compliance_script_seconds",
+        COMPLIANCE,
+        "Time of a script",
+        number(60, 600, "seconds"),
+        "How long a script of a configuration item may take.",
+    ),
+    dangerous(
+        plain(
+            "script_policy",
+            AGENT,
+            "Script execution policy",
+            Kind::Choice(&["restricted", "all_signed", "bypass"]),
+            "Which scripts of configuration items a client runs: none, those that as many authors signed as the trust bundle wants, or, where the machine's own agent.json allows it too, those of fewer.",
+        ),
+        Danger {
+            value: "bypass",
+            least: Reach::Protected,
+            why: "scripts would run for which nobody gave the second signature; it is for a protected collection that was chosen by name",
+        },
+    ),
+    not_yet(dangerous(
+        plain(
+            "suspend_pin",
+            RESTART,
+            "Suspend the disk's PIN on restart",
+            Kind::Choice(&["never", "always"]),
+            "Whether the PIN of the disk's encryption is suspended for one restart that Muster makes.",
+        ),
+        Danger {
+            value: "always",
+            least: Reach::Named,
+            why: "whoever has the machine while it restarts has the disk; it is for a collection that was chosen by name",
+        },
+    )),
+    not_yet(plain(
+        "restart.allowed",
+        RESTART,
+        "Restarts",
+        Kind::Flag,
+        "Whether a client may restart the machine where a deployment wants it.",
+    )),
+    not_yet(plain(
+        "restart.notice_minutes",
+        RESTART,
+        "Notice",
+        number(1, 20_160, "minutes"),
+        "How long before a restart the user is told, and may put the notice away.",
+    )),
+    not_yet(plain(
+        "restart.countdown_minutes",
+        RESTART,
+        "Countdown",
+        number(1, 1_440, "minutes"),
+        "How long the last countdown is, which nobody can put away.",
+    )),
+    not_yet(plain(
+        "restart.snooze_minutes",
+        RESTART,
+        "Snooze",
+        number(1, 1_440, "minutes"),
+        "After how long somebody who put the notice away sees it again.",
+    )),
+];
+
+/// The setting of that name.
+#[must_use]
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    CATALOGUE.iter().find(|setting| setting.name == name)
+}
