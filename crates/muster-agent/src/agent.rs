@@ -22,7 +22,10 @@ use muster_model::{
 use std::{
     collections::BTreeMap,
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tokio::sync::Notify;
@@ -107,6 +110,8 @@ pub struct Agent {
     /// Told when the site has to be asked what time it is.
     pub(crate) time_wanted: Notify,
     pub(crate) window_time: WindowTime,
+    /// Whether a look into files, for a baseline, waits for a file system that does not answer.
+    pub(crate) comply_hangs: Arc<AtomicBool>,
     clock_is_wrong: AtomicBool,
 }
 
@@ -139,6 +144,7 @@ impl Agent {
             facts: Inventories::default(),
             time_wanted: Notify::new(),
             window_time: WindowTime::default(),
+            comply_hangs: Arc::default(),
             clock_is_wrong: AtomicBool::new(false),
         };
         agent.site.time.raise(agent.floor());

@@ -311,7 +311,14 @@ pub fn assemble(
             BodyKind::Baseline => {
                 objects.insert(reference.hash, believe_baseline(body, bundle));
             }
-            BodyKind::BaselineDeployment => held.push(parse(body)?),
+            BodyKind::BaselineDeployment => {
+                let policy: BaselinePolicy = parse(body)?;
+                // Two of one name would keep each other from ever being done.
+                if held.iter().any(|of| of.deployment == policy.deployment) {
+                    return Err(PolicyRefusal::Malformed);
+                }
+                held.push(policy);
+            }
             BodyKind::Secret => secrets.extend(believe_secret(body, bundle, assignment.value())),
         }
     }

@@ -7,10 +7,10 @@ use crate::{
 use bytes::Bytes;
 use http::{StatusCode, header};
 use muster_model::{
-    chunk::ChunkRanges,
+    chunk::{CHUNK_ENTRY, CHUNK_LIST_HEAD, ChunkRanges},
     enrol::{RenewAnswer, RenewRequest},
     id::Hash,
-    limits::{CHUNK_LIST_BYTES, Limits},
+    limits::{CHUNK_LEAST_BYTES, CHUNKS, Limits},
     report::ReportAnswer,
     time::UnixMillis,
 };
@@ -105,12 +105,14 @@ impl Session {
         Ok((starts, Body::new(answer.into_body(), size.saturating_sub(starts))))
     }
 
-    /// `GET /mp/v1/chunks/{hash}`: the chunk list of a content file.
+    /// `GET /mp/v1/chunks/{hash}`: the chunk list of a content file of that size; no more than such a file can have is taken.
     ///
     /// # Errors
     /// See [`HttpError`].
-    pub async fn chunk_list(&mut self, hash: Hash) -> Result<Bytes, HttpError> {
-        Ok(self.connection.fetch(Ask::get(&format!("/mp/v1/chunks/{hash}")), CHUNK_LIST_BYTES).await?.2)
+    pub async fn chunk_list(&mut self, hash: Hash, size: u64) -> Result<Bytes, HttpError> {
+        let most = usize::try_from(size / u64::from(CHUNK_LEAST_BYTES) + 1).unwrap_or(CHUNKS).min(CHUNKS);
+        let limit = CHUNK_LIST_HEAD + CHUNK_ENTRY * most;
+        Ok(self.connection.fetch(Ask::get(&format!("/mp/v1/chunks/{hash}")), limit).await?.2)
     }
 
     /// `POST /mp/v1/chunks/{hash}`: these parts of the file as its chunk list speaks of it, one behind the other.

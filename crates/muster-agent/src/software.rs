@@ -72,6 +72,7 @@ pub fn list(socket: &Path, json: bool) -> Result<(), SoftwareError> {
 ///
 /// # Errors
 /// See [`SoftwareError`].
+#[expect(clippy::disallowed_methods, reason = "a command of its own, which has nothing to do but to wait")]
 pub fn begin(socket: &Path, verb: Verb, word: &str, wait: bool) -> Result<(), SoftwareError> {
     let offer = local::begin(socket, verb, word)?;
     let name = clean(&offer.name);
@@ -84,14 +85,18 @@ pub fn begin(socket: &Path, verb: Verb, word: &str, wait: bool) -> Result<(), So
         std::thread::sleep(PAUSE);
         let offers = local::list(socket)?;
         let Some(now) = offers.iter().find(|other| other.deployment == offer.deployment) else { break };
+        // Until its turn comes it stands where it stood before.
+        if now.wanted.is_some() {
+            continue;
+        }
         let offered_again = now.waits == Some(muster_model::status::WaitReason::User);
         match now.state {
             DeploymentState::Succeeded if verb != Verb::Uninstall => return Ok(say(&format!("{name}: done."))?),
             DeploymentState::Waiting if offered_again && verb == Verb::Uninstall => {
                 return Ok(say(&format!("{name}: done."))?);
             }
-            DeploymentState::Failed | DeploymentState::RequirementsNotMet => break,
-            _ => {}
+            // Nobody works on it any more.
+            _ => break,
         }
     }
     Err(SoftwareError::Failed(name))

@@ -104,6 +104,8 @@ pub enum ComplianceReason {
     TimedOut,
     /// It was to be put right, and is not as it should be after it.
     RemediationFailed,
+    /// Its evaluation was broken off again and again, by what it ran or by the machine; it rests until the next time.
+    Interrupted,
 }
 
 impl ComplianceReason {
@@ -121,6 +123,7 @@ impl ComplianceReason {
         Self::ExitCode,
         Self::TimedOut,
         Self::RemediationFailed,
+        Self::Interrupted,
     ];
 
     /// The stable text.
@@ -139,6 +142,7 @@ impl ComplianceReason {
             Self::ExitCode => "exit_code",
             Self::TimedOut => "timed_out",
             Self::RemediationFailed => "remediation_failed",
+            Self::Interrupted => "interrupted",
         }
     }
 

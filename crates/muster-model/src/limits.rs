@@ -340,6 +340,8 @@ pub const LOCAL_CONNECTIONS_OF_USER: usize = 4;
 pub const LOCAL_REQUESTS: u32 = 60;
 /// See [`LOCAL_CONNECTIONS`].
 pub const LOCAL_SECONDS: u64 = 5;
+/// How long after a local user had a command of a deployment begun it is not begun again for one, in milliseconds.
+pub const LOCAL_COOL_DOWN: i64 = 10 * 60_000;
 
 /// Ranges of network discovery.
 pub const NETWORK_RANGES: usize = 256;

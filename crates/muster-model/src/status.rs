@@ -127,6 +127,8 @@ messages! {
     ChunkListRefused = "chunk_list_refused", "The chunk list of content {hash} was refused: {reason}.";
     /// A large content file came: how much had to be moved for it, and how much was here in other files.
     ContentFetched = "content_fetched", "Content {hash} of {size} bytes came; {moved} bytes were moved, and {reused} were here.";
+    /// A user of the machine had software of an offer installed, repaired or removed; `user` is the name and number of the account there.
+    UserBegan = "user_began", "{user} had {verb} of {name} begun (deployment {deployment}).";
     /// Messages were lost with the outbox.
     OutboxLost = "outbox_lost", "Messages {from} to {to} were lost with the outbox of the client.";
     /// The outbox is full; the oldest messages of low value were dropped and counted.

@@ -2,7 +2,10 @@
 
 use crate::{
     Site, SiteError,
-    delivery::policy::{policy_pending, policy_renew, policy_restore, policy_work},
+    delivery::{
+        baseline_deployment::compliance_purge,
+        policy::{policy_pending, policy_renew, policy_restore, policy_work},
+    },
     identity::{
         revocation::{certificate_purge, revocation_hear, revocation_work},
         trust::trust_follow,
@@ -140,6 +143,9 @@ impl Worker {
                 return Ok(true);
             }
             if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
+                return Ok(true);
+            }
+            if compliance_purge(&self.site, now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;

@@ -20,6 +20,7 @@ CREATE TABLE baseline_deployment (
     target_collection TEXT,
     every BIGINT,
     remediate BIGINT NOT NULL,
+    high_impact BIGINT NOT NULL,
     outside_windows BIGINT NOT NULL,
     alert_from BIGINT,
     policy_body TEXT NOT NULL REFERENCES policy_body (hash),

@@ -1,19 +1,14 @@
 //! One deployment in one round: whether anything is to be done, and then as far as it goes.
 
 use super::{
-    AGAIN, Next, REEVALUATE, Round, detect, install,
+    AGAIN, Next, Round, detect, install,
     plan::{self, Done},
     require::{Verdict, requirements},
     rival,
     step::{Came, Step, Wait, Work, command, work},
     window::{Gate, gate, starts},
 };
-use crate::{
-    content,
-    policy::Deployment,
-    secret,
-    store::{StoreError, deployments::Progress},
-};
+use crate::{content, policy::Deployment, secret, store::StoreError};
 use muster_model::{
     application::{Application, Platform},
     policy::Action,
@@ -34,8 +29,8 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
     let agent = round.agent;
     let (id, object) = (deployment.policy().deployment, deployment.policy().application);
     let before = agent.store.deployment(id)?.filter(|progress| progress.application == object);
-    let mut step = Step::new(agent, deployment, before)?;
-    if let Look::Later(next) = look(round, deployment, &mut step) {
+    let mut step = Step::new(agent, round.policy, deployment, before)?;
+    if let Look::Later(next) = look(round, deployment, &mut step)? {
         return Ok(next);
     }
     let Some(application) = deployment.application() else {
@@ -49,7 +44,7 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
     if !deployment.policy().purpose.is_required() && step.intent.is_none() {
         return offer(round, &mut step, deployment, application).await;
     }
-    if step.intent.is_none()
+    if !step.is_pressing()
         && let Some(next) = time(round, &mut step, deployment, application)?
     {
         return Ok(Some(next));
@@ -80,14 +75,16 @@ pub(crate) const fn may_pass(reason: FailureReason) -> bool {
 }
 
 /// By what is known of it.
-fn look(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>) -> Look {
+fn look(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>) -> Result<Look, StoreError> {
     let (agent, now) = (round.agent, round.agent.clock.now());
     let before = &step.progress;
     let asked = step.intent.is_some();
-    match (before.state, before.reason) {
+    Ok(match (before.state, before.reason) {
         (DeploymentState::Installing, _) => Look::Later(Some(now.plus(MINUTE))),
         (DeploymentState::Waiting, _) if before.waits == Some(WaitReason::Restart) => {
-            match before.boot.as_ref() == Some(&agent.boot()) {
+            let boot = agent.boot();
+            // Where the system does not say which run it is, nobody knows whether there was another one.
+            match boot.is_empty() || before.boot.as_ref() == Some(&boot) {
                 true => Look::Later(None),
                 false => Look::Now,
             }
@@ -104,21 +101,28 @@ fn look(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>) -> Look
         }
         (DeploymentState::Failed, Some(reason)) => failed(round, deployment, step, reason),
         (DeploymentState::Failed, None) => Look::Later(None),
-        (DeploymentState::Succeeded, _) => due(before, now),
+        (DeploymentState::Succeeded, _) => due(step, now)?,
         (DeploymentState::RequirementsNotMet, _) => match agent.facts.changed(before.deployment) {
             true => Look::Now,
-            false => due(before, now),
+            false => due(step, now)?,
         },
         _ => Look::Now,
-    }
+    })
 }
 
 /// What came to its end is looked at again after a while.
-fn due(before: &Progress, now: UnixMillis) -> Look {
+fn due(step: &mut Step<'_>, now: UnixMillis) -> Result<Look, StoreError> {
+    let before = &step.progress;
     // An earlier agent kept no time.
-    let at = if before.until > before.changed { before.until } else { before.changed.plus(REEVALUATE) };
+    let mut at = if before.until > before.changed { before.until } else { before.changed.plus(step.again) };
+    if at.since(now) > step.again {
+        // The site wants it more often than when it was looked at last, or the clock was set back.
+        at = now.plus(step.again);
+        step.progress.until = at;
+        step.agent.store.keep_progress(&step.progress)?;
+    }
     // What is further away than the longest rest is found by then.
-    if now >= at { Look::Now } else { Look::Later(Some(at).filter(|at| at.since(now) <= HOUR)) }
+    Ok(if now >= at { Look::Now } else { Look::Later(Some(at).filter(|at| at.since(now) <= HOUR)) })
 }
 
 fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reason: FailureReason) -> Look {
@@ -154,12 +158,15 @@ fn time(
 ) -> Result<Next, StoreError> {
     let (agent, policy) = (round.agent, round.policy);
     let now = agent.clock.now();
-    let starts = starts(policy, deployment.policy());
+    // What a user wants has no deadline.
+    let starts = step.intent.map_or_else(|| starts(policy, deployment.policy()), |_| now);
     // What is looked at again is as it was, most of the time: it waits when there is something to do.
     if step.progress.state.is_end() && now >= starts {
         return Ok(None);
     }
-    let gate = gate(agent, policy, deployment.policy(), application, starts);
+    let held = agent.facts.held(step.progress.deployment, now).unwrap_or(0);
+    let seconds = application.max_run_seconds.max(held);
+    let gate = gate(agent, policy, deployment.policy(), seconds, starts);
     let known = |wait: Wait| {
         let progress = &step.progress;
         // An earlier agent kept no reason.
@@ -247,17 +254,23 @@ async fn start(
     if let Some(next) = before(round, step, deployment, &own).await? {
         return Ok(next);
     }
+    let there = rival::there(round.agent, round.policy, deployment.policy().deployment)?;
     let mut done = Done::default();
     // Each of what comes along once for each of its commands, and its own.
     for _ in 0..=deployment.related().len() * 2 {
         let next = match own.runs.verb {
-            Verb::Install => plan::next(step, deployment, application, &done).await,
+            Verb::Install => plan::next(step, deployment, application, &there, &done).await,
             Verb::Uninstall | Verb::Repair => Ok(None),
         };
         let piece = match next {
             Ok(piece) => piece.unwrap_or(own),
             Err((reason, text)) => return step.fail(reason, None, text).map(|()| None),
         };
+        if !piece.own
+            && let Some(reason) = rival::of(round.agent, round.policy, deployment, &piece, false)?
+        {
+            return stand_back(step, reason);
+        }
         match run(round, step, deployment, &piece).await? {
             (true, _) => done.note(&piece),
             (false, next) => return Ok(next),
@@ -299,12 +312,9 @@ async fn before(
         // Its rule needs its files: they are not fetched for a look alone.
         return step.as_it_was().map(|()| Some(None));
     }
-    if let Some(reason) = rival::of(agent, round.policy, deployment, own, had_succeeded)? {
-        if step.intent.take().is_some() {
-            agent.store.forget_intent(step.progress.deployment)?;
-            return Ok(Some(Some(agent.clock.now())));
-        }
-        return step.wait_once(Wait::for_ever(reason)).map(|()| Some(Some(agent.clock.now().plus(HOUR))));
+    let had_it = had_succeeded || step.progress.waits == Some(WaitReason::Superseded);
+    if let Some(reason) = rival::of(agent, round.policy, deployment, own, had_it)? {
+        return stand_back(step, reason).map(Some);
     }
     if own.runs.verb == Verb::Install {
         match requirements(agent, application).await {
@@ -316,6 +326,16 @@ async fn before(
         }
     }
     Ok(None)
+}
+
+/// Waits until no other deployment wants the contrary; what a user wanted is forgotten then.
+fn stand_back(step: &mut Step<'_>, reason: WaitReason) -> Result<Next, StoreError> {
+    let (agent, now) = (step.agent, step.agent.clock.now());
+    if step.intent.take().is_some() {
+        agent.store.forget_intent(step.progress.deployment)?;
+        return Ok(Some(now));
+    }
+    step.wait_once(Wait::for_ever(reason)).map(|()| Some(now.plus(HOUR)))
 }
 
 /// One command with all that it needs. `true`: it worked, and the next one follows.
@@ -336,13 +356,22 @@ async fn run(
         },
         Verb::Uninstall | Verb::Repair => Vec::new(),
     };
-    if !application.content.is_empty() {
+    let (mut seconds, mut files) = (application.max_run_seconds, application.content.clone());
+    // What is removed to make room is removed when what takes its place can follow at once: else there would be none of both.
+    if let Some(next) = piece.room_for {
+        if let Err(missing) = secret::open(agent, policy, next) {
+            return step.fail(FailureReason::SecretMissing, None, missing.to_string()).map(|()| (false, None));
+        }
+        seconds = seconds.saturating_add(next.max_run_seconds);
+        files.extend(next.content.iter().filter(|file| !application.content.contains(file)).cloned());
+    }
+    if !files.is_empty() {
         let there = |file| content::is_there(&agent.cache, file);
-        let waited = step.progress.state == DeploymentState::Waiting && application.content.iter().all(there);
+        let waited = step.progress.state == DeploymentState::Waiting && files.iter().all(there);
         if step.progress.state != DeploymentState::Downloading && !waited {
             step.take(DeploymentState::Downloading, |_| {})?;
         }
-        if let Err(error) = content::fetch(agent, policy, &application.content).await {
+        if let Err(error) = round.fetch(&files).await {
             return step.content_failed(&error).map(|next| (false, next));
         }
     }
@@ -350,16 +379,18 @@ async fn run(
     if round.is_over() {
         return Ok((false, Some(agent.clock.now())));
     }
-    // A user who begins something knows what time it is.
-    let open = match step.intent {
-        Some(_) => Gate::Open,
-        None => gate(agent, policy, deployment.policy(), application, agent.clock.now()),
+    // A user who begins something knows what time it is; who began it long ago does not.
+    let now = agent.clock.now();
+    let open = match step.is_pressing() {
+        true => Gate::Open,
+        false => gate(agent, policy, deployment.policy(), seconds, now),
     };
     match open {
         Gate::Open => install::run(step, piece, secrets, detect::needs_content(&application.detection)).await,
         Gate::Closed { reason, starts } => {
-            step.wait(Wait { reason, starts })?;
-            Ok((false, Some(starts.unwrap_or_else(|| agent.clock.now().plus(MINUTE)))))
+            agent.facts.hold(step.progress.deployment, seconds, now);
+            step.wait_once(Wait { reason, starts })?;
+            Ok((false, Some(starts.unwrap_or_else(|| now.plus(MINUTE)))))
         }
     }
 }

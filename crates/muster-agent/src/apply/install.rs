@@ -67,13 +67,34 @@ pub(super) async fn detected(
     id: DeploymentId,
     application: &Application,
 ) -> Result<bool, DetectionFailed> {
-    detect::detect(&application.detection, &agent.runs, &mark_of(agent, id)).await
+    detect::detect(&application.detection, &agent.runs, &mark_of_detection(agent, id)).await
 }
 
-/// What everything that a deployment starts carries in its environment, so that all of it can be found and ended. It names the
-/// agent's own directory too: what another agent on this machine started is not ours to end.
-fn mark_of(agent: &Agent, id: DeploymentId) -> String {
-    format!("{id} {}", agent.runs.path().display())
+/// What everything that a command starts carries in its environment, so that all of it can be found and ended. It names the
+/// agent's own directory too: what another agent on this machine started is not ours to end; and when the command began, which is kept:
+/// what an earlier one of the same deployment left running is the application, and stays.
+fn mark_of(agent: &Agent, progress: &Progress) -> String {
+    let (id, directory) = (progress.deployment, agent.runs.path().display());
+    match progress.runs {
+        Some(_) => format!("{id} {directory} {}", progress.changed.0),
+        // As an earlier agent did it.
+        None => format!("{id} {directory}"),
+    }
+}
+
+/// The same for a detection, of which nothing is to be left.
+fn mark_of_detection(agent: &Agent, id: DeploymentId) -> String {
+    format!("{id} {} detection {}", agent.runs.path().display(), agent.clock.now().0)
+}
+
+/// Asks the detection rule among the files of the application.
+async fn detect_in(
+    agent: &Agent,
+    id: DeploymentId,
+    work: &Work<'_>,
+    directory: &PrivateDirectory,
+) -> Result<bool, DetectionFailed> {
+    detect::detect(&work.application.detection, directory, &mark_of_detection(agent, id)).await
 }
 
 /// Files into place, detect, run, detect. `true`: it worked, and the deployment goes on with the next command.
@@ -85,7 +106,6 @@ pub(super) async fn run(
 ) -> Result<(bool, Next), StoreError> {
     let agent = step.agent;
     let names = Names::of(step.progress.deployment);
-    let mark = mark_of(agent, step.progress.deployment);
     let lock = match agent.runs.lock(&names.lock) {
         Ok(Some(lock)) => lock,
         // Something that an installation before this one left running. It is not ours to end.
@@ -97,7 +117,7 @@ pub(super) async fn run(
         Prepared::Not(ended) => return Ok(ended),
     };
     if detect_first {
-        match detect::detect(&work.application.detection, &directory, &mark).await {
+        match detect_in(agent, step.progress.deployment, work, &directory).await {
             Ok(there) if there == work.wants_there() && work.runs.verb != Verb::Repair => {
                 let came = Came::Done { code: None, output: String::new() };
                 return finish(step, work, &names, came).await;
@@ -121,6 +141,7 @@ pub(super) async fn run(
     };
     let limit = Duration::from_secs(u64::from(work.application.max_run_seconds));
     step.begin(work)?;
+    let mark = mark_of(agent, &step.progress);
     let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
     let (program, arguments) = arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
     let job =
@@ -132,7 +153,7 @@ pub(super) async fn run(
     let came = match ending {
         Ending::NotStarted(error) => return cannot_start(step, work, &names, &error).await,
         Ending::TimedOut => failed(FailureReason::TimedOut, None, output),
-        Ending::Exit(Some(code)) => exited(work, code, output, &directory, &mark).await,
+        Ending::Exit(Some(code)) => exited(step, work, code, output, &directory).await,
         Ending::Exit(None) => failed(FailureReason::ExitCode, None, output),
     };
     finish(step, work, &names, came).await
@@ -143,16 +164,17 @@ fn failed(reason: FailureReason, code: Option<i32>, output: String) -> Came {
 }
 
 /// What an exit code says, and what is there then: the detection decides where the code is no failure.
-async fn exited(work: &Work<'_>, code: i32, output: String, directory: &PrivateDirectory, mark: &str) -> Came {
+async fn exited(step: &Step<'_>, work: &Work<'_>, code: i32, output: String, directory: &PrivateDirectory) -> Came {
     if matches!(meaning(work, code), ReturnMeaning::Failure | ReturnMeaning::Retry) {
         return failed(FailureReason::ExitCode, Some(code), output);
     }
-    match detect::detect(&work.application.detection, directory, mark).await {
+    let id = step.progress.deployment;
+    match detect_in(step.agent, id, work, directory).await {
         Ok(there) if there == work.wants_there() => Came::Done { code: Some(code), output },
         Ok(true) => failed(FailureReason::StillDetected, Some(code), output),
         Ok(false) => failed(FailureReason::NotDetected, Some(code), output),
         Err(error) => {
-            tracing::warn!(deployment = mark, %error, "the detection after an installation failed");
+            tracing::warn!(deployment = %id, %error, "the detection after an installation failed");
             failed(FailureReason::DetectionFailed, Some(code), output)
         }
     }
@@ -272,10 +294,10 @@ pub(super) async fn recover(agent: &Agent, policy: &Policy) {
 
 async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(), StoreError> {
     let names = Names::of(progress.deployment);
-    let mark = mark_of(agent, progress.deployment);
+    let mark = mark_of(agent, &progress);
     let mut tail = Tail::new(agent.limits.output_bytes + SECRET_BYTES);
     let mut output = Output::open(&agent.runs, &names.output, false).ok();
-    tracing::info!(deployment = mark, "an installation was going on when the agent ended");
+    tracing::info!(deployment = %progress.deployment, "an installation was going on when the agent ended");
     // The lock is held by the installer as long as it runs.
     while let Ok(None) = agent.runs.lock(&names.lock) {
         if agent.clock.now() > progress.until.plus(GRACE) {
@@ -300,7 +322,10 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
     let application = deployment.and_then(|deployment| deployment.object(runs.application));
     let found = match application {
         Some(application) => match agent.runs.directory(&names.directory) {
-            Ok(directory) => detect::detect(&application.detection, &directory, &mark).await.ok(),
+            Ok(directory) => {
+                let mark = mark_of_detection(agent, progress.deployment);
+                detect::detect(&application.detection, &directory, &mark).await.ok()
+            }
             Err(error) => {
                 tracing::warn!(%error, "what an installation left cannot be looked at");
                 None
@@ -309,7 +334,7 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         None => None,
     };
     let own = runs.application == progress.application;
-    let mut step = Step::of(agent, progress, deployment)?;
+    let mut step = Step::of(agent, policy, progress, deployment)?;
     let (cut, limit) = (tail.was_cut(), agent.limits.output_bytes);
     let output = match laid_out(agent, &names) {
         Some(secrets) if secrets.is_empty() => end_of(&tail.into_text(), limit),
@@ -322,7 +347,7 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         names.clean(agent);
         return Ok(());
     };
-    let work = Work { application, runs, own };
+    let work = Work { application, runs, own, room_for: None };
     let came = match found {
         Some(there) if there == work.wants_there() => Came::Done { code: None, output },
         _ => failed(FailureReason::Interrupted, None, output),

@@ -16,16 +16,19 @@ mod window;
 
 use crate::{
     agent::Agent,
-    content,
+    content::{self, ContentError},
     policy::{Deployment, Policy},
+    store::deployments::Progress,
 };
 use consider::consider;
 pub(crate) use consider::may_pass;
 use muster_model::{
-    application::Command,
-    time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
+    application::{Command, ContentFile},
+    status::DeploymentState,
+    time::{HOUR, MINUTE, SECOND, UnixMillis},
 };
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -38,9 +41,6 @@ const LOOK: i64 = MINUTE;
 const ATTEMPTS: u32 = 5;
 /// When a deployment that failed for want of content or space is tried again.
 const AGAIN: i64 = HOUR;
-
-/// After how long an application that is there is looked for again, and a device for which one is not.
-const REEVALUATE: i64 = 7 * DAY;
 
 /// How long to wait for content when the site is away or the connection broke.
 const AWAY: i64 = 5 * SECOND;
@@ -104,6 +104,15 @@ impl Round<'_> {
     fn is_over(&self) -> bool {
         self.newer.has_changed().unwrap_or(false)
     }
+
+    /// Fetches what is due. A policy that comes meanwhile ends it: the deployment may be withdrawn, or another rate hold.
+    async fn fetch(&self, files: &[ContentFile]) -> Result<(), ContentError> {
+        let mut newer = self.newer.clone();
+        tokio::select! {
+            done = content::fetch(self.agent, self.policy, files) => done,
+            Ok(()) = newer.changed() => Err(ContentError::Superseded),
+        }
+    }
 }
 
 /// The deployments in the order in which they are worked on. Where windows hold, the shortest run time comes first: so most fits in.
@@ -126,7 +135,13 @@ async fn evaluate(round: &Round<'_>) -> Next {
         tracing::warn!(%error, "deployments that are gone could not be forgotten");
     }
     let mut next: Next = None;
-    for deployment in in_order(policy) {
+    let mut order = in_order(policy);
+    // What was on its way when its round ended was slow: whatever is new or has its content goes before it.
+    let kept = agent.store.deployments().unwrap_or_default();
+    let slow = |p: &&Progress| p.state == DeploymentState::Downloading;
+    let slow: HashSet<_> = kept.iter().filter(slow).map(|progress| progress.deployment).collect();
+    order.sort_by_key(|deployment| slow.contains(&deployment.policy().deployment));
+    for deployment in order {
         if round.is_over() {
             return Some(agent.clock.now());
         }
@@ -138,6 +153,9 @@ async fn evaluate(round: &Round<'_>) -> Next {
             }
         };
         next = next.into_iter().chain(wanted).min();
+    }
+    if round.is_over() {
+        return Some(agent.clock.now());
     }
     if let Err(error) = content::cache::trim(agent, policy) {
         tracing::warn!(%error, "the content cache could not be cleaned");

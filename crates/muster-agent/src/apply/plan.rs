@@ -5,6 +5,7 @@ use super::{
     detect::{self, DetectionFailed},
     install,
     require::{Verdict, requirements},
+    rival,
     step::{Step, Work, work},
 };
 use crate::policy::{Deployment, Related};
@@ -33,30 +34,44 @@ impl Done {
     }
 }
 
-/// The next command before the application's own; `None`: its own is next.
+/// The next command before the application's own; `None`: its own is next. `there`: what other deployments have installed.
 pub(super) async fn next<'a>(
     step: &Step<'_>,
     deployment: &'a Deployment,
     application: &'a Application,
+    there: &[&Application],
     done: &Done,
 ) -> Result<Option<Work<'a>>, Obstacle> {
-    let plan = Plan { step, deployment, done };
+    let plan = Plan { step, deployment, there, done };
     let path = vec![application.id];
     if let Some(related) = plan.missing(application, &path).await? {
         let needed = related.application();
         return match plan.replaced(needed).await? {
-            Some(old) => Ok(Some(work(old.application(), old.hash(), Verb::Uninstall, false))),
+            Some(old) => Ok(Some(removal(old, needed))),
             None => Ok(Some(work(needed, related.hash(), Verb::Install, false))),
         };
     }
     let old = plan.replaced(application).await?;
-    Ok(old.map(|old| work(old.application(), old.hash(), Verb::Uninstall, false)))
+    Ok(old.map(|old| removal(old, application)))
+}
+
+fn removal<'a>(old: &'a Related, by: &'a Application) -> Work<'a> {
+    Work { room_for: Some(by), ..work(old.application(), old.hash(), Verb::Uninstall, false) }
 }
 
 /// Whether every application that it needs came along, signed: what was missing may be there after the trust bundle changed.
 pub(super) fn is_whole(deployment: &Deployment, application: &Application) -> bool {
-    let of = |group: &DependencyGroup| !choices(deployment, group).is_empty();
-    application.dependencies.iter().all(of)
+    whole(deployment, application, &mut HashSet::new())
+}
+
+/// Each is looked at once, so that a circle comes to an end: nothing is missing in it.
+fn whole(deployment: &Deployment, of: &Application, seen: &mut HashSet<(ApplicationId, String)>) -> bool {
+    if !seen.insert((of.id, of.version.clone())) {
+        return true;
+    }
+    of.dependencies
+        .iter()
+        .all(|group| choices(deployment, group).iter().any(|choice| whole(deployment, choice.application(), seen)))
 }
 
 /// The applications of a group that came along, in the order of the group; of several versions the highest.
@@ -76,6 +91,7 @@ fn choices<'a>(deployment: &'a Deployment, group: &DependencyGroup) -> Vec<&'a R
 struct Plan<'s, 'a> {
     step: &'s Step<'s>,
     deployment: &'a Deployment,
+    there: &'s [&'s Application],
     done: &'s Done,
 }
 
@@ -94,6 +110,12 @@ impl<'a> Plan<'_, 'a> {
         install::detected(agent, id, related.application()).await.map_err(failed)
     }
 
+    /// Whether another deployment brought a newer version that does as well: it is not turned into an older one.
+    fn is_newer_there(&self, group: &DependencyGroup, choice: &Application) -> bool {
+        let fits = |one: &&&Application| group.any.iter().any(|dependency| dependency.is_met_by(one));
+        self.there.iter().filter(fits).any(|one| rival::is_newer(one, choice))
+    }
+
     /// The first dependency that has to be installed, those of dependencies first.
     async fn missing(&self, of: &Application, path: &[ApplicationId]) -> Result<Option<&'a Related>, Obstacle> {
         for group in &of.dependencies {
@@ -104,7 +126,8 @@ impl<'a> Plan<'_, 'a> {
             }
             let mut met = false;
             for choice in &choices {
-                met = met || self.done.has(choice, Verb::Install) || self.is_there(choice).await?;
+                let known = self.done.has(choice, Verb::Install) || self.is_newer_there(group, choice.application());
+                met = met || known || self.is_there(choice).await?;
             }
             if met {
                 continue;

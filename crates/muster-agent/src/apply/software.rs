@@ -6,14 +6,16 @@ use super::{
 };
 use crate::{
     agent::Agent,
+    os::{account, own_user},
     policy::{Deployment, Policy},
-    store::{StoreError, deployments::Progress, intents::Intent},
+    store::{StoreError, deployments::Progress, intents::Intent, outbox},
 };
 use muster_model::{
     application::Platform,
     id::DeploymentId,
-    policy::Action,
-    status::{DeploymentState, Verb, WaitReason},
+    limits::LOCAL_COOL_DOWN,
+    report::Message,
+    status::{Component, DeploymentState, MessageId, Severity, Verb, WaitReason},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +32,13 @@ pub struct Software {
     pub state: DeploymentState,
     /// With `waiting`: for what.
     pub waits: Option<WaitReason>,
-    /// Whether it comes by itself, too.
+    /// Whether it comes by itself: then users have no part in it.
     pub required: bool,
-    /// What a user may want of it now.
+    /// What this user may want of it now.
     pub can: Vec<Verb>,
+    /// What a user wants of it, as long as that has not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Verb>,
 }
 
 /// Why nothing is begun.
@@ -50,6 +55,8 @@ pub enum Declined {
     NotAllowed,
     /// Another deployment needs it.
     Needed,
+    /// The same was begun a short while ago.
+    TooSoon,
     /// Too many requests; later again.
     TooMany,
     /// This account is not of a person.
@@ -69,6 +76,7 @@ impl Declined {
             Self::Busy => "it is being worked on; try again when that has ended",
             Self::Nothing => "there is nothing to do: it is so already",
             Self::NotAllowed => "this cannot be done with this software by a user",
+            Self::TooSoon => "the same was begun a short while ago; try again in ten minutes",
             Self::Needed => "other software of this machine needs it",
             Self::TooMany => "too many requests; try again in a minute",
             Self::NotAPerson => "only root and the accounts of persons may ask",
@@ -82,14 +90,14 @@ impl Declined {
 ///
 /// # Errors
 /// See [`StoreError`].
-pub(crate) fn list(agent: &Agent, policy: &Policy) -> Result<Vec<Software>, StoreError> {
+pub(crate) fn list(agent: &Agent, policy: &Policy, user: u32) -> Result<Vec<Software>, StoreError> {
     let mut offers = Vec::new();
     for deployment in policy.deployments() {
         let Some(application) = offered(agent, deployment) else { continue };
         let progress = progress(agent, deployment)?;
         let mut can = Vec::new();
         for verb in Verb::ALL {
-            if may(agent, policy, deployment, &progress, *verb)?.is_ok() {
+            if may(agent, policy, deployment, &progress, *verb, user)?.is_ok() {
                 can.push(*verb);
             }
         }
@@ -101,6 +109,7 @@ pub(crate) fn list(agent: &Agent, policy: &Policy) -> Result<Vec<Software>, Stor
             waits: progress.waits,
             required: deployment.policy().purpose.is_required(),
             can,
+            wanted: agent.store.intent(progress.deployment)?.map(|intent| intent.verb),
         });
     }
     Ok(offers)
@@ -121,10 +130,25 @@ pub(crate) fn begin(
         return Ok(Err(Declined::NotOffered));
     };
     let progress = progress(agent, deployment)?;
-    if let Err(declined) = may(agent, policy, deployment, &progress, intent.verb)? {
+    if let Err(declined) = may(agent, policy, deployment, &progress, intent.verb, intent.user)? {
         return Ok(Err(declined));
     }
-    if !agent.store.intend(id, intent, agent.clock.now())? {
+    // What users begin is not what fills the outbox of a device that cannot send.
+    if agent.store.is_backed_up() {
+        return Ok(Err(Declined::Unavailable));
+    }
+    let told = outbox::status(
+        Component::Deployment,
+        Severity::Information,
+        MessageId::UserBegan,
+        &[
+            ("deployment", &id.to_string()),
+            ("name", deployment.application().map_or("", |application| application.value().name.as_str())),
+            ("verb", intent.verb.as_str()),
+            ("user", &account::described(intent.user)),
+        ],
+    );
+    if !agent.store.intend(id, intent, &Message { time: intent.since, body: told })? {
         return Ok(Err(Declined::Busy));
     }
     tracing::info!(deployment = %id, verb = intent.verb.as_str(), user = intent.user, "a user wants software");
@@ -137,7 +161,7 @@ fn offered<'a>(agent: &Agent, deployment: &'a Deployment) -> Option<&'a muster_m
     let policy = deployment.policy();
     let is_time = agent.clock.now() >= policy.available;
     let application = deployment.application()?.value();
-    (policy.action == Action::Install && is_time && application.platform == Platform::Linux).then_some(application)
+    (policy.action.is_install() && is_time && application.platform == Platform::Linux).then_some(application)
 }
 
 fn progress(agent: &Agent, deployment: &Deployment) -> Result<Progress, StoreError> {
@@ -146,15 +170,18 @@ fn progress(agent: &Agent, deployment: &Deployment) -> Result<Progress, StoreErr
     Ok(known.unwrap_or_else(|| Progress::new(id, application, agent.clock.now())))
 }
 
+/// Whether a user may want it now. What is required is the administrator's; of what is offered a user has installed what is not there, and
+/// has repaired and removed what he had installed himself: what was there before, or came for somebody else, is not his.
 fn may(
     agent: &Agent,
     policy: &Policy,
     deployment: &Deployment,
     progress: &Progress,
     verb: Verb,
+    user: u32,
 ) -> Result<Result<(), Declined>, StoreError> {
     let Some(application) = offered(agent, deployment) else { return Ok(Err(Declined::NotOffered)) };
-    if command(application, verb).is_none() {
+    if command(application, verb).is_none() || deployment.policy().purpose.is_required() {
         return Ok(Err(Declined::NotAllowed));
     }
     let works = matches!(progress.state, DeploymentState::Installing | DeploymentState::Downloading)
@@ -164,12 +191,18 @@ fn may(
         return Ok(Err(Declined::Busy));
     }
     let is_there = progress.state == DeploymentState::Succeeded;
-    // What is required would come again by itself.
-    if verb == Verb::Uninstall && deployment.policy().purpose.is_required() {
-        return Ok(Err(Declined::NotAllowed));
-    }
     if is_there == (verb == Verb::Install) {
         return Ok(Err(Declined::Nothing));
+    }
+    // The agent's own user, which is root, can do all of it without the agent.
+    if user != 0 && user != own_user() {
+        if verb != Verb::Install && agent.store.installed_by(progress.deployment)? != Some(user) {
+            return Ok(Err(Declined::NotAllowed));
+        }
+        let (now, asked) = (agent.clock.now(), agent.store.asked(progress.deployment, verb)?);
+        if asked.is_some_and(|asked| (0..LOCAL_COOL_DOWN).contains(&now.since(asked))) {
+            return Ok(Err(Declined::TooSoon));
+        }
     }
     if verb == Verb::Uninstall {
         let own = work(application, progress.application, verb, true);

@@ -1,10 +1,10 @@
 //! One deployment on its way: how a step is kept and reported, and what the end of a command makes of it.
 
-use super::{ATTEMPTS, AWAY, Next, REEVALUATE};
+use super::{ATTEMPTS, AWAY, Next};
 use crate::{
     agent::Agent,
     content::ContentError,
-    policy::Deployment,
+    policy::{Deployment, Policy},
     store::{
         StoreError,
         deployments::{Kept, Progress},
@@ -15,10 +15,11 @@ use muster_model::{
     application::{Application, Retries, ReturnMeaning},
     id::Hash,
     policy::Purpose,
+    problem::Code,
     status::{
         Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Runs, Severity, Verb, WaitReason,
     },
-    time::{SECOND, UnixMillis},
+    time::{HOUR, SECOND, UnixMillis},
 };
 
 /// How often an installer may ask for a restart before it goes on.
@@ -53,6 +54,8 @@ pub(super) struct Work<'a> {
     pub(super) runs: Runs,
     /// Whether it is the deployment's own application, and not one that comes along.
     pub(super) own: bool,
+    /// What is installed in its place right afterwards.
+    pub(super) room_for: Option<&'a Application>,
 }
 
 impl Work<'_> {
@@ -82,29 +85,39 @@ pub(super) struct Step<'a> {
     purpose: Purpose,
     /// Whether the inventory is to be taken when it is installed.
     collects: bool,
+    /// After how long what came to its end is looked at again.
+    pub(super) again: i64,
+    /// A command that this user began installed it. `None`: that does not change.
+    installed: Option<Option<u32>>,
 }
 
 impl<'a> Step<'a> {
-    pub(super) fn new(agent: &'a Agent, deployment: &Deployment, before: Option<Progress>) -> Result<Self, StoreError> {
-        let policy = deployment.policy();
-        let intent = agent.store.intent(policy.deployment)?;
-        let fresh = || Progress::new(policy.deployment, policy.application, agent.clock.now());
-        let collects = deployment.application().is_some_and(|application| application.value().collector.is_some());
-        let progress = before.unwrap_or_else(fresh);
-        Ok(Self { agent, progress, intent, undone: false, purpose: policy.purpose, collects })
+    pub(super) fn new(
+        agent: &'a Agent,
+        policy: &Policy,
+        deployment: &Deployment,
+        before: Option<Progress>,
+    ) -> Result<Self, StoreError> {
+        let (id, application) = (deployment.policy().deployment, deployment.policy().application);
+        let progress = before.unwrap_or_else(|| Progress::new(id, application, agent.clock.now()));
+        Self::of(agent, policy, progress, Some(deployment))
     }
 
     /// One whose deployment the policy may not list any more.
     pub(super) fn of(
         agent: &'a Agent,
+        policy: &Policy,
         progress: Progress,
         deployment: Option<&Deployment>,
     ) -> Result<Self, StoreError> {
         let intent = agent.store.intent(progress.deployment)?;
         let purpose = deployment.map_or(Purpose::Required, |deployment| deployment.policy().purpose);
-        let application = deployment.and_then(Deployment::application);
+        // What was just removed has nothing to say.
+        let installs = deployment.filter(|deployment| deployment.policy().action.is_install());
+        let application = installs.and_then(Deployment::application);
         let collects = application.is_some_and(|application| application.value().collector.is_some());
-        Ok(Self { agent, progress, intent, undone: false, purpose, collects })
+        let again = policy.settings().application_reevaluation;
+        Ok(Self { agent, progress, intent, undone: false, purpose, collects, again, installed: None })
     }
 
     pub(super) fn take(
@@ -138,10 +151,10 @@ impl<'a> Step<'a> {
         fill(&mut report);
         (progress.reason, progress.waits) = (report.reason, report.waits);
         if state.is_end() {
-            progress.until = progress.changed.plus(REEVALUATE);
+            progress.until = progress.changed.plus(self.again);
             progress.tries = 0;
         }
-        if state != DeploymentState::RequirementsNotMet {
+        if !matches!(state, DeploymentState::RequirementsNotMet | DeploymentState::Failed) {
             progress.said.clear();
         }
         if progress.waits != Some(WaitReason::Restart) {
@@ -149,12 +162,15 @@ impl<'a> Step<'a> {
         }
         let reason = report.reason.map(FailureReason::as_str);
         let offered = progress.waits == Some(WaitReason::User);
-        let kept = Kept { progress, report, ends_intent: state.is_end() || offered, restart };
+        // What is offered is not there; who comes to it next may be its administrator.
+        let installed = if offered { Some(None) } else { self.installed };
+        let kept = Kept { progress, report, ends_intent: state.is_end() || offered, installed, restart };
         self.agent.store.step(&kept)?;
         tracing::info!(deployment = %kept.progress.deployment, state = state.as_str(), reason, "deployment");
         if kept.ends_intent {
             self.intent = None;
         }
+        self.installed = None;
         self.progress = kept.progress;
         Ok(())
     }
@@ -189,6 +205,14 @@ impl<'a> Step<'a> {
         exit_code: Option<i32>,
         output: String,
     ) -> Result<(), StoreError> {
+        let before = &self.progress;
+        let alike = before.state == DeploymentState::Failed && before.reason == Some(reason);
+        if alike && exit_code.is_none() && before.said == output && self.intent.is_none() {
+            // Said already: it was tried again, and is as it was.
+            self.progress.changed = self.agent.clock.now();
+            return self.agent.store.keep_progress(&self.progress);
+        }
+        self.progress.said.clone_from(&output);
         self.take(DeploymentState::Failed, |report| {
             (report.reason, report.exit_code, report.output) = (Some(reason), exit_code, output);
         })
@@ -197,7 +221,7 @@ impl<'a> Step<'a> {
     /// The device does not meet a requirement; said once.
     pub(super) fn not_for_this(&mut self, said: &str) -> Result<(), StoreError> {
         if self.progress.state == DeploymentState::RequirementsNotMet && self.progress.said == said {
-            self.progress.until = self.agent.clock.now().plus(REEVALUATE);
+            self.progress.until = self.agent.clock.now().plus(self.again);
             return self.agent.store.keep_progress(&self.progress);
         }
         self.progress.said = said.to_owned();
@@ -206,7 +230,7 @@ impl<'a> Step<'a> {
 
     /// It was looked at, and is as it was: nothing is said.
     pub(super) fn as_it_was(&mut self) -> Result<(), StoreError> {
-        self.progress.until = self.agent.clock.now().plus(REEVALUATE);
+        self.progress.until = self.agent.clock.now().plus(self.again);
         self.agent.store.keep_progress(&self.progress)
     }
 
@@ -233,6 +257,11 @@ impl<'a> Step<'a> {
         let meaning = code.map(|code| meaning(work, code));
         let restart = matches!(meaning, Some(ReturnMeaning::SuccessRestart | ReturnMeaning::RestartFirst));
         self.progress.tries = 0;
+        // Not where it was found there already: then somebody else put it there.
+        let ran = self.progress.state == DeploymentState::Installing && work.own;
+        if let Some(intent) = self.intent.filter(|_| ran && work.runs.verb == Verb::Install) {
+            self.installed = Some(Some(intent.user));
+        }
         if !work.own {
             let boot = restart.then(|| self.agent.boot());
             return self.keep(DeploymentState::Downloading, boot, |report| report.output = output).map(|()| true);
@@ -311,7 +340,17 @@ impl<'a> Step<'a> {
             ContentError::CacheFull { .. } => {
                 return self.fail(FailureReason::CacheFull, None, error.to_string()).map(|()| None);
             }
-            ContentError::Unavailable(error) if error.problem().is_some() => FailureReason::ContentUnavailable,
+            ContentError::Unavailable(error)
+                if error.problem().is_some_and(|problem| problem.code != Code::TooMany) =>
+            {
+                FailureReason::ContentUnavailable
+            }
+            // Nothing went wrong: the next round goes on with it, by the policy that is in force then.
+            ContentError::Superseded | ContentError::Slow => return Ok(Some(now)),
+            ContentError::Gone(_) => {
+                tracing::info!(deployment = %self.progress.deployment, %error, "it is fetched again");
+                return Ok(Some(now.plus(AWAY)));
+            }
             // The site is away, or the connection broke: what came is kept, and it goes on when the site is back.
             ContentError::Unavailable(_) | ContentError::Io(_) => {
                 tracing::warn!(deployment = %self.progress.deployment, %error, "content is not there yet");
@@ -327,6 +366,12 @@ impl<'a> Step<'a> {
         self.progress.attempts = attempts;
         self.agent.store.keep_progress(&self.progress)?;
         Ok(Some(now.plus(i64::from(attempts) * 2_000)))
+    }
+
+    /// Whether a user wants it now: who asked long ago does not wait for it any more, and does not know what time it is.
+    pub(super) fn is_pressing(&self) -> bool {
+        let now = self.agent.clock.now();
+        self.intent.is_some_and(|intent| (0..=HOUR).contains(&now.since(intent.since)))
     }
 
     /// The verb that a user wants.
@@ -364,5 +409,5 @@ const fn may_retry(reason: FailureReason) -> bool {
 
 /// The command of an application for a deployment.
 pub(super) const fn work(application: &Application, object: Hash, verb: Verb, own: bool) -> Work<'_> {
-    Work { application, runs: Runs { application: object, verb }, own }
+    Work { application, runs: Runs { application: object, verb }, own, room_for: None }
 }

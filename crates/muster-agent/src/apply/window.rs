@@ -5,7 +5,6 @@
 
 use crate::{agent::Agent, policy::Policy};
 use muster_model::{
-    application::Application,
     policy::{DeploymentPolicy, Recipient},
     settings::drawn,
     status::WaitReason,
@@ -36,12 +35,13 @@ pub(super) fn starts(policy: &Policy, deployment: &DeploymentPolicy) -> UnixMill
     deployment.available.max(deployment.deadline.plus(later))
 }
 
-/// What the windows of the policy say to a deployment at a moment or later: now, or when its deadline will have come.
+/// What the windows of the policy say to a command of a deployment that takes so many seconds, at a moment or later: now, or when its
+/// deadline will have come.
 pub(super) fn gate(
     agent: &Agent,
     policy: &Policy,
     deployment: &DeploymentPolicy,
-    application: &Application,
+    seconds: u32,
     from: UnixMillis,
 ) -> Gate {
     let work = match (deployment.software_update, policy.settings().updates_in_general_windows) {
@@ -54,7 +54,7 @@ pub(super) fn gate(
     }
     let Some(now) = agent.window_time() else { return Gate::Closed { reason: WaitReason::Clock, starts: None } };
     let zone = agent.collector.time_zone();
-    match chance(policy.windows(), work, &zone, from.max(now), application.max_run_seconds) {
+    match chance(policy.windows(), work, &zone, from.max(now), seconds) {
         Chance::Free | Chance::Now { .. } => Gate::Open,
         Chance::Later { opens, .. } => Gate::Closed { reason: WaitReason::Window, starts: Some(opens) },
         Chance::Never => Gate::Closed { reason: WaitReason::NeverFits, starts: None },

@@ -8,14 +8,17 @@ use muster_model::{
     limits::{BASELINE_HASH_BYTES, BASELINE_READ_BYTES, DISCOVERED_VALUES},
 };
 use rustix::{
-    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid},
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, XattrFlags},
     io::Errno,
 };
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::fd::{AsFd, OwnedFd},
-    path::Path,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
 };
 
 /// Why something could not be done, and one sentence about it.
@@ -51,6 +54,53 @@ pub(super) enum Links {
     Refused,
 }
 
+/// Where files are, and which directories are the agent's own: what is below these no baseline reads or writes. Whoever could would
+/// say whom the agent believes.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    root: PathBuf,
+    own: Vec<(u64, u64)>,
+}
+
+impl Tree {
+    pub(super) fn of<'a>(root: &Path, own: impl IntoIterator<Item = &'a Path>) -> Self {
+        let number = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        Self { root: root.to_owned(), own: own.into_iter().filter_map(number).collect() }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Refuses what is below the agent's own directories, whatever name led there; whether every user of the machine may come as far
+    /// as to the file.
+    fn guard(&self, file: impl AsFd, path: &str) -> Result<bool, Problem> {
+        let failed = |error: io::Error| Problem::io(path, &error);
+        let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).map_err(failed)?;
+        let root = std::fs::canonicalize(&self.root).unwrap_or_else(|_| self.root.clone());
+        let mut reached = true;
+        for above in real.ancestors() {
+            let Ok(found) = std::fs::metadata(above) else { continue };
+            if self.own.contains(&(found.dev(), found.ino())) {
+                return Err(Problem::new(ComplianceReason::Unreadable, format!("{path} is the agent's own.")));
+            }
+            if found.is_dir() && above.starts_with(&root) && above != root {
+                reached &= found.mode() & 0o001 != 0;
+            }
+        }
+        Ok(reached)
+    }
+}
+
+/// What a file says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The values; `None`: it is not there, or has no such value.
+    pub(super) values: Option<Vec<String>>,
+    /// Whether every user of the machine may read it. What not everybody may is judged, and told to nobody.
+    pub(super) open_to_all: bool,
+}
+
 /// Opens a path below a root; nothing leads out of it.
 fn open(root: &Path, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd, Errno> {
     let place = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -70,39 +120,43 @@ fn is_absent(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR)
 }
 
-/// What a file says; `None`: it is not there, or has no such value.
-pub(super) fn read(root: &Path, path: &str, what: &FileRead, links: Links) -> Result<Option<Vec<String>>, Problem> {
+/// What a file says.
+pub(super) fn read(tree: &Tree, path: &str, what: &FileRead, links: Links) -> Result<Seen, Problem> {
     let failed = |error| Problem::of(path, error);
-    let metadata = || match open(root, path, OFlags::PATH, links) {
-        Ok(file) => rustix::fs::fstat(&file).map(Some).map_err(failed),
+    let seen = |values, open_to_all| Ok(Seen { values, open_to_all });
+    let metadata = || match open(tree.root(), path, OFlags::PATH, links) {
+        Ok(file) => {
+            tree.guard(&file, path)?;
+            rustix::fs::fstat(&file).map(Some).map_err(failed)
+        }
         Err(error) if is_absent(error) => Ok(None),
         Err(error) => Err(failed(error)),
     };
-    let stated = |of: fn(&Stat) -> String| Ok(metadata()?.map(|stat| vec![of(&stat)]));
+    let stated = |of: fn(&Stat) -> String| seen(metadata()?.map(|stat| vec![of(&stat)]), true);
     match what {
         FileRead::Exists => stated(|_| "true".to_owned()),
         FileRead::Mode => stated(|stat| format!("{:04o}", stat.st_mode & 0o7777)),
         FileRead::Owner => stated(|stat| stat.st_uid.to_string()),
         FileRead::Group => stated(|stat| stat.st_gid.to_string()),
         FileRead::Hash => {
-            let Some(file) = regular(root, path, links)? else { return Ok(None) };
-            hash(path, file).map(|hash| Some(vec![hash]))
+            let Some((file, open_to_all)) = regular(tree, path, links)? else { return seen(None, true) };
+            seen(Some(vec![hash(path, file)?]), open_to_all)
         }
         _ => {
-            let Some(text) = text(root, path, links)? else { return Ok(None) };
+            let Some((text, open_to_all)) = text(tree, path, links)? else { return seen(None, true) };
             let values = values(&text, what, path)?;
             if values.len() > DISCOVERED_VALUES {
                 return Err(Problem::new(ComplianceReason::TooLarge, format!("{path} has more values than are read.")));
             }
-            Ok(Some(values).filter(|values| !values.is_empty()))
+            seen(Some(values).filter(|values| !values.is_empty()), open_to_all)
         }
     }
 }
 
-/// A regular file, to be read. Nothing else is opened for longer than it takes to see what it is.
-fn regular(root: &Path, path: &str, links: Links) -> Result<Option<File>, Problem> {
+/// A regular file, to be read, and whether everybody may. Nothing else is opened for longer than it takes to see what it is.
+fn regular(tree: &Tree, path: &str, links: Links) -> Result<Option<(File, bool)>, Problem> {
     let failed = |error| Problem::of(path, error);
-    let file = match open(root, path, OFlags::RDONLY | OFlags::NONBLOCK, links) {
+    let file = match open(tree.root(), path, OFlags::RDONLY | OFlags::NONBLOCK, links) {
         Ok(file) => file,
         Err(error) if is_absent(error) => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -111,7 +165,8 @@ fn regular(root: &Path, path: &str, links: Links) -> Result<Option<File>, Proble
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Problem::new(ComplianceReason::Unreadable, format!("{path} is not a regular file.")));
     }
-    Ok(Some(File::from(file)))
+    let reached = tree.guard(&file, path)?;
+    Ok(Some((File::from(file), reached && stat.st_mode & 0o004 != 0)))
 }
 
 fn hash(path: &str, file: File) -> Result<String, Problem> {
@@ -130,16 +185,16 @@ fn hash(path: &str, file: File) -> Result<String, Problem> {
     }
 }
 
-/// The text of a file of bounded size.
-pub(super) fn text(root: &Path, path: &str, links: Links) -> Result<Option<String>, Problem> {
-    let Some(file) = regular(root, path, links)? else { return Ok(None) };
+/// The text of a file of bounded size, and whether everybody may read it.
+pub(super) fn text(tree: &Tree, path: &str, links: Links) -> Result<Option<(String, bool)>, Problem> {
+    let Some((file, open_to_all)) = regular(tree, path, links)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(BASELINE_READ_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Problem::io(path, &error))?;
     if bytes.len() as u64 > BASELINE_READ_BYTES {
         return Err(Problem::new(ComplianceReason::TooLarge, format!("{path} is larger than what is read.")));
     }
     let not_text = |_| Problem::new(ComplianceReason::NotText, format!("{path} is not a text in UTF-8."));
-    String::from_utf8(bytes).map(Some).map_err(not_text)
+    String::from_utf8(bytes).map(|text| Some((text, open_to_all))).map_err(not_text)
 }
 
 /// The values that a text has.
@@ -212,11 +267,14 @@ fn json(value: &serde_json::Value) -> Vec<String> {
 ///
 /// The directory is reached without a link, the new file is made beside the old one under a name that nobody could foresee, and takes its
 /// place. A link under the name itself is replaced and not followed, and of a file that has a second name nothing is changed in place.
-pub(super) fn put(root: &Path, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
+///
+/// The owner, the access list and the label of the old file stay, where nobody but the directory's own administrator can have made it.
+pub(super) fn put(tree: &Tree, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
     let failed = |error| Problem::of(path, error);
     let (directory, name) = path.rsplit_once('/').ok_or_else(|| failed(Errno::INVAL))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let directory = open(root, directory, flags, Links::Refused).map_err(failed)?;
+    let directory = open(tree.root(), directory, flags, Links::Refused).map_err(failed)?;
+    tree.guard(&directory, path)?;
     let before = match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Some(stat).filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
         Err(Errno::NOENT) => None,
@@ -260,11 +318,18 @@ fn replace(
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, &beside, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     let mut file = File::from(file);
-    let mode = mode.unwrap_or_else(|| before.map_or(0o644, |stat| stat.st_mode & 0o777));
+    // Who may write in the directory may have made the file, and would keep what root writes.
+    let place = rustix::fs::fstat(directory).map_err(failed)?;
+    let ours = place.st_uid == rustix::process::geteuid().as_raw() && place.st_mode & 0o022 == 0;
+    let most = if ours { 0o777 } else { 0o755 };
+    let mode = mode.unwrap_or_else(|| before.map_or(0o644, |stat| stat.st_mode & most));
     let written = (|| {
         file.write_all(content).map_err(io_failed)?;
         if let Some(stat) = before {
-            own(file.as_fd(), stat).map_err(failed)?;
+            if ours {
+                own(file.as_fd(), stat).map_err(failed)?;
+            }
+            labels(directory, name, &file, ours).map_err(failed)?;
         }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
         file.sync_all().map_err(io_failed)?;
@@ -287,9 +352,32 @@ fn own(file: impl AsFd, before: &Stat) -> Result<(), Errno> {
     rustix::fs::fchown(&file, Some(user), Some(group))
 }
 
+/// The label of SELinux, and where nobody else can have made the old file its access list and what programs attached to it: all of it or
+/// an error, because a file without its label is one that its daemon cannot read.
+fn labels(directory: &OwnedFd, name: &str, new: &File, ours: bool) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let old = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    let (mut names, mut value) = (vec![0_u8; 64 << 10], vec![0_u8; 64 << 10]);
+    let length = match rustix::fs::flistxattr(&old, names.as_mut_slice()) {
+        Ok(length) => length,
+        Err(Errno::NOTSUP) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for label in names[..length].split(|byte| *byte == 0).filter(|label| !label.is_empty()) {
+        let others = label == b"system.posix_acl_access" || label.starts_with(b"user.");
+        if label != b"security.selinux" && !(ours && others) {
+            continue;
+        }
+        let size = rustix::fs::fgetxattr(&old, label, value.as_mut_slice())?;
+        rustix::fs::fsetxattr(new, label, &value[..size], XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
 /// Writes into a file of the kernel that is there, without following a link.
-pub(super) fn write_kernel(root: &Path, path: &str, content: &[u8]) -> Result<(), Problem> {
-    let file = open(root, path, OFlags::WRONLY | OFlags::NONBLOCK, Links::Refused).map_err(|e| Problem::of(path, e))?;
+pub(super) fn write_kernel(tree: &Tree, path: &str, content: &[u8]) -> Result<(), Problem> {
+    let file =
+        open(tree.root(), path, OFlags::WRONLY | OFlags::NONBLOCK, Links::Refused).map_err(|e| Problem::of(path, e))?;
     File::from(file).write_all(content).map_err(|error| Problem::io(path, &error))
 }
 
@@ -297,6 +385,63 @@ pub(super) fn write_kernel(root: &Path, path: &str, content: &[u8]) -> Result<()
 mod tests {
     use super::*;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn read(root: &Path, path: &str, what: &FileRead, links: Links) -> Result<Option<Vec<String>>, Problem> {
+        super::read(&Tree::of(root, []), path, what, links).map(|seen| seen.values)
+    }
+
+    fn put(root: &Path, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
+        super::put(&Tree::of(root, []), path, content, mode)
+    }
+
+    #[test]
+    fn the_agents_own_files_are_nobodys_to_read_or_write_and_what_is_not_for_all_is_not_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        for directory in ["state/policy", "etc", "closed"] {
+            std::fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        for (directory, mode) in [("etc", 0o755), ("closed", 0o700)] {
+            std::fs::set_permissions(root.join(directory), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        symlink("../state", root.join("etc/way")).unwrap();
+        std::fs::write(root.join("state/agent.json"), "{}").unwrap();
+        let state = root.join("state");
+        let tree = Tree::of(root, [state.as_path()]);
+        let exists = |path, links| super::read(&tree, path, &FileRead::Exists, links);
+        for (path, links) in [("/state/agent.json", Links::Refused), ("/etc/way/agent.json", Links::Followed)] {
+            assert_eq!(exists(path, links).unwrap_err().reason, ComplianceReason::Unreadable, "{path}");
+        }
+        for path in ["/state/agent.json", "/state/policy/new"] {
+            assert!(super::put(&tree, path, Some(b"{\"script_bypass\": true}"), None).is_err(), "{path}");
+        }
+        assert_eq!(std::fs::read(root.join("state/agent.json")).unwrap(), b"{}");
+        assert!(!root.join("state/policy/new").exists());
+
+        for (path, mode, open) in
+            [("/etc/open", 0o644, true), ("/etc/shadow", 0o640, false), ("/closed/open", 0o644, false)]
+        {
+            std::fs::write(root.join(&path[1..]), "x").unwrap();
+            std::fs::set_permissions(root.join(&path[1..]), std::fs::Permissions::from_mode(mode)).unwrap();
+            let seen = super::read(&tree, path, &FileRead::Hash, Links::Refused).unwrap();
+            assert_eq!((seen.values.is_some(), seen.open_to_all), (true, open), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_others_could_have_made_does_not_stay_theirs() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        for (name, mode) in [("ours", 0o755), ("theirs", 0o777)] {
+            std::fs::create_dir(root.join(name)).unwrap();
+            std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::write(root.join(name).join("f"), "old").unwrap();
+            std::fs::set_permissions(root.join(name).join("f"), std::fs::Permissions::from_mode(0o666)).unwrap();
+            put(root, &format!("/{name}/f"), Some(b"new"), None).unwrap();
+        }
+        let mode = |path: &str| std::fs::metadata(root.join(path)).unwrap().mode() & 0o777;
+        assert_eq!((mode("ours/f"), mode("theirs/f")), (0o666, 0o644));
+    }
 
     fn of(text: &str, what: &FileRead) -> Vec<String> {
         values(text, what, "/x").unwrap()

@@ -19,9 +19,7 @@ use crate::{
 use muster_model::{
     application::Platform,
     baseline::{Baseline, Setting},
-    compliance::{
-        BaselinePolicy, ComplianceOutcome, ComplianceReason, ComplianceReport, ComplianceState, EVERY, SettingResult,
-    },
+    compliance::{ComplianceOutcome, ComplianceReason, ComplianceReport, ComplianceState, EVERY, SettingResult},
     id::{DeploymentId, Hash},
     settings::ScriptPolicy,
     status::WaitReason,
@@ -41,12 +39,17 @@ const LOOK: i64 = MINUTE;
 /// How long to wait for the first answer of the site, where windows hold: it says what time it is.
 const SOON: i64 = 100;
 /// After so long all results are told again, so that a site that lost some has them.
-const TELL_AGAIN: i64 = 7 * DAY;
+const TELL_AGAIN: i64 = DAY;
+/// How many evaluations may begin without an end before the baseline rests.
+const TRIES: u8 = 3;
+/// Over how long devices spread what all of them do because something changed for all.
+const SPREAD: Duration = Duration::from_secs(600);
 /// The bounds of the seconds that one evaluation may take, by what it runs.
 const SECONDS: std::ops::RangeInclusive<u32> = 60..=1_800;
 
 /// Works on the baselines of the policy in force until it is told to stop.
 pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>, mut stop: watch::Receiver<bool>) {
+    program::end_left(&agent.runs);
     loop {
         let current = policy.borrow_and_update().clone();
         let work = async {
@@ -55,7 +58,7 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
         };
         let next = tokio::select! {
             next = work => next,
-            // What a program left behind is ended when its baseline is evaluated again.
+            // What a program started ends with it.
             _ = stop.wait_for(|stop| *stop) => return,
         };
         let wait = next.map_or(LOOK * 60, |next| next.since(agent.clock.now()).clamp(0, LOOK));
@@ -70,7 +73,7 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
 /// Everything whose time has come. Returns when something is to be done next.
 async fn round(agent: &Agent, policy: &Policy, newer: &watch::Receiver<Option<Arc<Policy>>>) -> Option<UnixMillis> {
     let assigned: Vec<DeploymentId> = policy.baselines().iter().map(|of| of.policy().deployment).collect();
-    if let Err(error) = agent.store.keep_compliance(&assigned) {
+    if let Err(error) = agent.store.keep_compliance(&assigned, agent.clock.now()) {
         tracing::warn!(%error, "baselines that are gone could not be forgotten");
     }
     if policy.baselines().is_empty() {
@@ -84,7 +87,7 @@ async fn round(agent: &Agent, policy: &Policy, newer: &watch::Receiver<Option<Ar
         if newer.has_changed().unwrap_or(false) {
             return Some(agent.clock.now());
         }
-        let wanted = consider(agent, policy, deployment).await.unwrap_or_else(|error| {
+        let wanted = consider(agent, policy, newer, deployment).await.unwrap_or_else(|error| {
             tracing::warn!(deployment = %deployment.policy().deployment, %error, "a baseline waits");
             agent.clock.now().plus(MINUTE)
         });
@@ -94,15 +97,25 @@ async fn round(agent: &Agent, policy: &Policy, newer: &watch::Receiver<Option<Ar
 }
 
 /// One baseline, where its time has come; when it comes next.
-async fn consider(agent: &Agent, policy: &Policy, deployment: &BaselineDeployment) -> Result<UnixMillis, StoreError> {
+async fn consider(
+    agent: &Agent,
+    policy: &Policy,
+    newer: &watch::Receiver<Option<Arc<Policy>>>,
+    deployment: &BaselineDeployment,
+) -> Result<UnixMillis, StoreError> {
     let (of, now) = (deployment.policy(), agent.clock.now());
     let every = of.every.unwrap_or(policy.settings().compliance_evaluation).clamp(*EVERY.start(), *EVERY.end());
     let bundle = agent.site.trust();
-    let basis = basis(of, policy, bundle.bundle());
-    let before = agent.store.compliance(of.deployment)?.filter(|before| before.basis == basis);
-    // A clock that was set back does not put an evaluation off.
-    let due = before.as_ref().and_then(|b| b.evaluated).filter(|evaluated| *evaluated <= now);
-    let due = due.map_or(now, |evaluated| evaluated.plus(every));
+    let basis = basis(agent, policy, deployment, bundle.bundle());
+    let mut before = agent.store.compliance(of.deployment)?;
+    if let Some(changed) = before.as_mut().filter(|before| before.basis != basis) {
+        // What the site was told stays told. Not all devices begin at once because something changed for all of them.
+        let spread =
+            i64::try_from(crate::clock::spread(SPREAD, crate::clock::random()).as_millis()).unwrap_or_default();
+        (changed.basis, changed.due) = (basis, changed.evaluated.map(|_| now.plus(spread)));
+        agent.store.keep_progress_of_compliance(of.deployment, changed)?;
+    }
+    let due = due(before.as_ref(), agent.store.baseline_evaluated(of.baseline, of.remediate)?, every, now);
     if now < due {
         return Ok(due);
     }
@@ -124,6 +137,12 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &BaselineDeploymen
     if let Err((reason, starts)) = gate(agent, policy, of.outside_windows, seconds) {
         return waits(agent, before, basis, told, reason, starts);
     }
+    let begun = before.clone().unwrap_or_else(|| Progress::new(basis));
+    let tries = if begun.begun.is_some() { begun.tries.saturating_add(1) } else { 1 };
+    if tries > TRIES {
+        return failed(agent, before.as_ref(), basis, told, ComplianceReason::Interrupted).map(|()| now.plus(every));
+    }
+    agent.store.begin_evaluation(of, &Progress { begun: Some(now), tries, due: None, ..begun.clone() }, now)?;
     let may_run = may_run(script_policy(agent, policy), believed, bundle.bundle());
     let results = match baseline.platform {
         Platform::Linux => {
@@ -134,8 +153,13 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &BaselineDeploymen
                 may_run,
                 deadline: Instant::now() + Duration::from_secs(seconds.into()),
                 limit: Duration::from_secs(policy.settings().compliance_script_seconds.clamp(1, 600).into()),
+                newer,
             };
-            evaluation.all(baseline).await
+            let Some(results) = evaluation.all(baseline).await else {
+                agent.store.keep_progress_of_compliance(of.deployment, &Progress { begun: None, tries: 0, ..begun })?;
+                return Ok(agent.clock.now());
+            };
+            results
         }
         _ => baseline.settings().map(|_| setting::plain(ComplianceState::NotApplicable)).collect(),
     };
@@ -143,11 +167,35 @@ async fn consider(agent: &Agent, policy: &Policy, deployment: &BaselineDeploymen
     Ok(agent.clock.now().plus(every))
 }
 
-/// What an evaluation rests on: where any of it is another one, the last evaluation says nothing any more.
-fn basis(of: &BaselinePolicy, policy: &Policy, bundle: &TrustBundle) -> Hash {
-    let seconds = policy.settings().compliance_script_seconds;
-    let scripts = policy.settings().script_policy.as_str();
-    let text = serde_json::to_string(&(of, scripts, seconds, bundle.version)).unwrap_or_default();
+/// When it is evaluated next. A clock that was set back does not put that off. What began and did not end waits longer each time, and
+/// no baseline is evaluated more often than the shortest interval, whatever its deployment is called.
+fn due(before: Option<&Progress>, last: Option<UnixMillis>, every: i64, now: UnixMillis) -> UnixMillis {
+    let past = |moment: &UnixMillis| *moment <= now;
+    let evaluated = before.and_then(|before| before.evaluated).filter(past);
+    let mut due = evaluated.map_or(now, |evaluated| evaluated.plus(every));
+    if let Some(changed) = before.and_then(|before| before.due) {
+        due = due.min(changed);
+    }
+    let begun = before.and_then(|before| Some((before.begun.filter(past)?, before.tries)));
+    if let Some((begun, tries)) = begun {
+        due = begun.plus(i64::from(tries) * *EVERY.start());
+    }
+    last.filter(past).map_or(due, |last| due.max(last.plus(*EVERY.start())))
+}
+
+/// What an evaluation rests on: where any of it is another one, it is evaluated before its time. Not the number of a trust bundle, which
+/// is renewed for all devices at once and names the same authors.
+fn basis(agent: &Agent, policy: &Policy, deployment: &BaselineDeployment, bundle: &TrustBundle) -> Hash {
+    let of = deployment.policy();
+    let scripts = script_policy(agent, policy);
+    let mut signers: Vec<String> = Vec::new();
+    if let Some(verified) = deployment.baseline() {
+        signers.extend(verified.signers().iter().filter(|id| bundle.author_key(id).is_some()).map(ToString::to_string));
+    }
+    signers.sort();
+    let refused = may_run(scripts, signers.len(), bundle).err().map(ComplianceReason::as_str);
+    let enough = signers.len() >= bundle.author_threshold();
+    let text = serde_json::to_string(&(of.baseline, of.remediate, signers, refused, enough)).unwrap_or_default();
     muster_trust::sha256(text.as_bytes())
 }
 
@@ -214,7 +262,12 @@ fn waits(
     starts: Option<UnixMillis>,
 ) -> Result<UnixMillis, StoreError> {
     let now = agent.clock.now();
-    let progress = Progress { waits: Some((reason, starts)), ..before.clone().unwrap_or_else(|| Progress::new(basis)) };
+    let mut progress =
+        Progress { waits: Some((reason, starts)), ..before.clone().unwrap_or_else(|| Progress::new(basis)) };
+    if reason == WaitReason::NeverFits {
+        // The site does not count what it was told before any more.
+        (progress.digest, progress.told) = (None, None);
+    }
     if before.is_none_or(|before| before.waits != progress.waits) {
         let report = told(ComplianceOutcome::Waiting { reason, starts });
         agent.store.keep_evaluation(&progress, now, report)?;
@@ -231,13 +284,16 @@ fn failed(
     reason: ComplianceReason,
 ) -> Result<(), StoreError> {
     let now = agent.clock.now();
-    let again = before.and_then(|before| before.told).is_none_or(|told| now.since(told) >= TELL_AGAIN);
-    let progress = Progress { evaluated: Some(now), told: Some(now), ..Progress::new(basis) };
-    if again {
+    let fresh = |before: &&Progress| before.told.is_some_and(|told| (0..TELL_AGAIN).contains(&now.since(told)));
+    let known = before.filter(fresh).filter(|before| before.failed == Some(reason)).and_then(|before| before.told);
+    let told_at = known.unwrap_or(now);
+    let progress = Progress { evaluated: Some(now), told: Some(told_at), failed: Some(reason), ..Progress::new(basis) };
+    let deployment = told(ComplianceOutcome::Failed { reason }).deployment;
+    if known.is_none() {
         tracing::warn!(reason = reason.as_str(), "a baseline is not evaluated");
         return agent.store.keep_evaluation(&progress, now, told(ComplianceOutcome::Failed { reason }));
     }
-    Ok(())
+    agent.store.keep_progress_of_compliance(deployment, &progress)
 }
 
 /// Keeps what was found together with its report: all of it where it changed, and else that it did not.
@@ -257,6 +313,6 @@ fn keep(
         Some(_) => ComplianceOutcome::Unchanged { digest },
         None => ComplianceOutcome::Evaluated { digest, results },
     };
-    let progress = Progress { basis, evaluated: Some(now), told: Some(told_at), digest: Some(digest), waits: None };
+    let progress = Progress { evaluated: Some(now), told: Some(told_at), digest: Some(digest), ..Progress::new(basis) };
     agent.store.keep_evaluation(&progress, now, told(outcome))
 }

@@ -21,7 +21,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -47,6 +47,26 @@ pub(super) struct Ground<'a> {
     pub(super) state: &'a PrivateDirectory,
 }
 
+/// Beside the agent's state: what runs without privileges has its directory there.
+pub(super) fn beside(state: &Path) -> PathBuf {
+    state.with_file_name(format!("{}-comply", state.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// Ends what a program started, also where nobody waits for it any more.
+struct Guard(String);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        process::end_everything(&self.0, None);
+    }
+}
+
+/// Ends the programs of baselines that an agent with the same directory left behind.
+pub(super) fn end_left(runs: &PrivateDirectory) {
+    let end = format!(".comply {}", runs.path().display());
+    process::end_marked(&|mark| mark.ends_with(&end));
+}
+
 /// Runs a program to its end; what it printed on its standard output.
 pub(super) async fn run(
     ground: Ground<'_>,
@@ -60,8 +80,7 @@ pub(super) async fn run(
     let (place, pipe) = (format!("{deployment}.comply"), format!("{deployment}.complied"));
     let user = user(ground.state, privilege).map_err(failed)?;
     // Not the collectors' place: each sweeps its own.
-    let state = ground.state.path();
-    let beside = state.with_file_name(format!("{}-comply", state.file_name().unwrap_or_default().to_string_lossy()));
+    let beside = beside(ground.state.path());
     let fresh = || -> io::Result<(Workplace, Output)> {
         let workplace = Workplace::open(ground.runs, &beside, &place, user)?;
         let output = Output::open(ground.runs, &pipe, true)?.without_errors();
@@ -75,8 +94,9 @@ pub(super) async fn run(
     let mark = format!("{place} {}", ground.runs.path().display());
     // One that was running when the agent ended is not waited for.
     process::end_everything(&mark, None);
-    let said = out(program, &workplace, &mut output, &mark, limit).await;
-    process::end_everything(&mark, None);
+    let guard = Guard(mark);
+    let said = out(program, &workplace, &mut output, &guard.0, limit).await;
+    drop(guard);
     if let Err(error) = workplace.remove(ground.runs).and_then(|()| ground.runs.remove(&pipe)) {
         tracing::warn!(%error, "what a program of a baseline left could not be removed");
     }

@@ -2,10 +2,10 @@
 
 use super::{
     discover::{Facts, Found},
-    file::Problem,
+    file::{Problem, Tree},
     gate,
     program::{self, Ground, Program},
-    remedy::remedy,
+    remedy::{blocking, remedy},
 };
 use crate::{agent::Agent, os::process::printable, policy::Policy};
 use muster_model::{
@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// One evaluation of a baseline.
 pub(super) struct Evaluation<'a> {
@@ -30,6 +31,14 @@ pub(super) struct Evaluation<'a> {
     pub(super) deadline: Instant,
     /// How long one program may run.
     pub(super) limit: Duration,
+    /// Where a newer policy shows.
+    pub(super) newer: &'a watch::Receiver<Option<Arc<Policy>>>,
+}
+
+/// Where files are, and which of them no baseline touches.
+pub(super) fn tree(agent: &Agent) -> Tree {
+    let state = agent.directory.path();
+    Tree::of(agent.collector.root(), [state, program::beside(state).as_path()])
 }
 
 /// Where this agent's programs run.
@@ -43,11 +52,14 @@ pub(super) const fn plain(state: ComplianceState) -> SettingResult {
 }
 
 impl Evaluation<'_> {
-    /// Every setting, one after the other.
-    pub(super) async fn all(&self, baseline: &Baseline) -> Vec<SettingResult> {
-        let mut facts = Facts::new(self.agent.collector.root().to_owned());
+    /// Every setting, one after the other. `None`: a newer policy came meanwhile, which may not want it any more.
+    pub(super) async fn all(&self, baseline: &Baseline) -> Option<Vec<SettingResult>> {
+        let mut facts = Facts::new(tree(self.agent));
         let mut results = Vec::new();
         for (_, setting) in baseline.settings() {
+            if self.is_over() {
+                return None;
+            }
             let mut result = self.one(setting, &mut facts).await;
             if setting.private {
                 // What a program or a file said may stand in the sentence.
@@ -55,7 +67,11 @@ impl Evaluation<'_> {
             }
             results.push(result);
         }
-        results
+        Some(results)
+    }
+
+    fn is_over(&self) -> bool {
+        self.newer.has_changed().unwrap_or(true)
     }
 
     async fn one(&self, setting: &Setting, facts: &mut Arc<Facts>) -> SettingResult {
@@ -67,7 +83,7 @@ impl Evaluation<'_> {
             Err(problem) => return error(&problem),
         };
         let wanted = setting.remediation.as_ref().filter(|_| self.deployment.remediate);
-        let Some(remediation) = wanted.filter(|_| verdict == Verdict::NonCompliant) else {
+        let Some(remediation) = wanted.filter(|_| verdict != Verdict::Compliant) else {
             return judged(setting, &found, verdict);
         };
         if let Err(problem) = self.put_right(setting, remediation).await {
@@ -81,7 +97,7 @@ impl Evaluation<'_> {
             return result;
         }
         // What was listed before may be another one now.
-        *facts = Facts::new(self.agent.collector.root().to_owned());
+        *facts = Facts::new(tree(self.agent));
         match self.look(setting, facts).await {
             Ok((found, Verdict::Compliant)) => {
                 SettingResult { state: ComplianceState::Remediated, ..judged(setting, &found, Verdict::Compliant) }
@@ -97,14 +113,15 @@ impl Evaluation<'_> {
 
     /// `Err(None)`: not now.
     async fn put_right(&self, setting: &Setting, remediation: &Remediation) -> Result<(), Option<Problem>> {
-        if remediation.runs() {
-            self.may_run.map_err(|reason| Some(Problem::new(reason, "It is put right by a program.")))?;
+        if remediation.can_run() {
+            let how = "What puts it right could make the machine run something.";
+            self.may_run.map_err(|reason| Some(Problem::new(reason, how)))?;
         }
         let left = self.left().ok_or(None)?;
-        let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
         let limit = self.limit.min(left);
+        let seconds = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).max(1);
         let agent = self.agent;
-        if gate(agent, self.policy, self.deployment.outside_windows, seconds.min(60)).is_err() {
+        if self.is_over() || gate(agent, self.policy, self.deployment.outside_windows, seconds).is_err() {
             return Err(None);
         }
         remedy(agent, self.deployment.deployment, &setting.discovery, remediation, limit).await.map_err(Some)?;
@@ -124,23 +141,29 @@ impl Evaluation<'_> {
             Discovery::Script { script } => (Some(Program::Script(script)), script.privilege),
             _ => (None, Privilege::None),
         };
-        let found = match program {
+        let (found, verdict) = match program {
             Some(program) => {
                 self.may_run.map_err(|reason| Problem::new(reason, "It is found out by a program."))?;
                 let (id, limit) = (self.deployment.deployment, self.limit.min(left));
                 let said = program::run(ground(self.agent), id, program, privilege, limit).await?;
-                Found::of(said_values(&said, setting.value_type))
+                let found = Found::of(said_values(&said, setting.value_type));
+                let verdict = setting.judge(found.values.as_deref(), found.order);
+                (found, verdict)
             }
             None => {
-                let (facts, discovery) = (facts.clone(), setting.discovery.clone());
-                let done = tokio::task::spawn_blocking(move || facts.discover(&discovery)).await;
-                done.unwrap_or_else(|_| Err(Problem::new(ComplianceReason::Unreadable, "It was broken off.")))?
+                let (facts, setting) = (facts.clone(), setting.clone());
+                // Patterns over many long values take a while too.
+                let work = move || {
+                    let found = facts.discover(&setting.discovery)?;
+                    let verdict = setting.judge(found.values.as_deref(), found.order);
+                    Ok((found, verdict))
+                };
+                blocking(self.agent, left, work).await?
             }
         };
         if found.values.as_ref().is_some_and(|values| values.len() > DISCOVERED_VALUES) {
             return Err(Problem::new(ComplianceReason::TooLarge, "There are more values than are read."));
         }
-        let verdict = setting.judge(found.values.as_deref(), found.order);
         Ok((found, verdict))
     }
 }
@@ -158,13 +181,15 @@ fn judged(setting: &Setting, found: &Found, verdict: Verdict) -> SettingResult {
     let (state, reason) = match verdict {
         Verdict::Compliant => (ComplianceState::Compliant, None),
         Verdict::NonCompliant => (ComplianceState::NonCompliant, None),
-        Verdict::WrongType => (ComplianceState::Error, Some(ComplianceReason::WrongType)),
+        // It was found, and is not what the rules allow.
+        Verdict::WrongType => (ComplianceState::NonCompliant, Some(ComplianceReason::WrongType)),
     };
     let shown = |values: &Vec<String>| match setting.value_type {
         ValueType::List => values.join("\n"),
         _ => values.first().cloned().unwrap_or_default(),
     };
-    let value = found.values.as_ref().map(|values| bounded(&shown(values), COMPLIANCE_VALUE_BYTES));
+    let value =
+        found.values.as_ref().filter(|_| !found.hidden).map(|values| bounded(&shown(values), COMPLIANCE_VALUE_BYTES));
     SettingResult { state, value, reason, detail: String::new() }
 }
 

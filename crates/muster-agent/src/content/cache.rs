@@ -4,7 +4,13 @@
 
 use super::{ContentError, pool::list_name};
 use crate::{agent::Agent, apply::may_pass, os::PrivateDirectory, policy::Policy, store::deployments::Progress};
-use muster_model::{application::ContentFile, id::Hash, policy::ClientSettings, time::UnixMillis};
+use muster_model::{
+    application::ContentFile,
+    id::Hash,
+    policy::ClientSettings,
+    status::{DeploymentState, WaitReason},
+    time::{DAY, UnixMillis},
+};
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
@@ -14,6 +20,11 @@ use std::{
 
 /// Hundredths of the disk that the cache takes where the settings do not say it.
 const PERCENT: u8 = 10;
+
+/// Bytes of the disk that the cache leaves to others; on a small one, so many hundredths of it.
+const RESERVE: u64 = 256 << 20;
+/// See [`RESERVE`].
+const RESERVE_PERCENT: u64 = 2;
 
 /// What may not go.
 #[derive(Debug, Default)]
@@ -36,12 +47,14 @@ impl Pins {
             let progress = agent.store.deployment(told.deployment).ok().flatten();
             // What failed for want of content goes on where it was.
             let ended = |p: &Progress| p.is_final() && !p.reason.is_some_and(may_pass);
-            let is_over = progress.is_some_and(|p| p.application == told.application && ended(&p));
+            let kept = progress.filter(|p| p.application == told.application);
+            let is_over = kept.as_ref().is_some_and(ended);
             // What collects goes on to be needed when it is installed.
             if is_over && application.collector.is_none() {
                 continue;
             }
-            let is_later = !is_over && told.available.max(told.deadline) > now;
+            let rests = kept.as_ref().is_some_and(|p| !is_over && rests(p, now));
+            let is_later = !is_over && (told.available.max(told.deadline) > now || rests);
             let pinned = if is_later { &mut pins.later } else { &mut pins.now };
             let along = deployment.related().iter().flat_map(|related| &related.application().content);
             pinned.extend(application.content.iter().chain(along).map(|file| file.hash));
@@ -52,6 +65,17 @@ impl Pins {
     fn has(&self, hash: Hash) -> bool {
         self.now.contains(&hash) || self.later.contains(&hash)
     }
+}
+
+/// Whether a deployment waits for something that is far away or may never come: it gives room to what can begin.
+fn rests(progress: &Progress, now: UnixMillis) -> bool {
+    let soon = progress.until > UnixMillis(0) && progress.until.since(now) <= DAY;
+    progress.state == DeploymentState::Waiting
+        && match progress.waits {
+            Some(WaitReason::Window) => !soon,
+            Some(WaitReason::Retry | WaitReason::Restart | WaitReason::Deadline | WaitReason::Clock) | None => false,
+            Some(_) => true,
+        }
 }
 
 /// A file that is whole, with its chunk list.
@@ -191,7 +215,7 @@ fn limit(cache: &PrivateDirectory, settings: &ClientSettings) -> io::Result<u64>
 /// Makes room for files that are about to be fetched.
 ///
 /// # Errors
-/// [`ContentError::CacheTooSmall`], [`ContentError::CacheFull`]: nothing was removed then.
+/// [`ContentError::CacheTooSmall`], [`ContentError::CacheFull`], [`ContentError::DiskFull`]: nothing was removed then.
 pub(super) fn make_room(
     agent: &Agent,
     settings: &ClientSettings,
@@ -201,7 +225,8 @@ pub(super) fn make_room(
 ) -> Result<(), ContentError> {
     let cache = &agent.cache;
     let rules = Rules { now: agent.clock.now(), min_age: settings.cache_min_age, is_due };
-    let (_, free) = cache.space()?;
+    let (disk, free) = cache.space()?;
+    let free = free.saturating_sub(RESERVE.min(disk / 100 * RESERVE_PERCENT));
     let room = room(&Contents::read(cache)?, pins, files, rules, limit(cache, settings)?, free)?;
     for hash in room {
         tracing::info!(%hash, "content makes room in the cache");
@@ -230,19 +255,20 @@ fn room(
         missing.map(|(hash, size)| size.saturating_sub(contents.parts.get(hash).copied().unwrap_or(0))).sum();
     let used: u64 = contents.whole.iter().map(|entry| entry.size).chain(contents.parts.values().copied()).sum();
     let over = used.saturating_add(missing).saturating_sub(limit);
-    let Some(victims) = contents.victims(over, pins, &rules) else {
+    if contents.victims(over, pins, &rules).is_none() {
         return Err(ContentError::CacheFull { size: missing, limit });
-    };
-    // Where the disk has too little, whatever may go goes; what then happens is for the disk to say.
+    }
+    // Where the disk has too little, more goes; the last bytes are for the system and the agent's own database.
     let short = missing.saturating_sub(free).max(over);
-    Ok(contents.victims(short, pins, &rules).unwrap_or(victims))
+    contents.victims(short, pins, &rules).ok_or(ContentError::DiskFull)
 }
 
-/// Throws away what nobody needs to be there, and what is over the limit.
+/// Throws away what nobody needs to be there, and what is over the limit; not while anything is fetched.
 ///
 /// # Errors
 /// When the disk refuses.
 pub fn trim(agent: &Agent, policy: &Policy) -> io::Result<()> {
+    let Some(_turn) = agent.turn.between() else { return Ok(()) };
     let (cache, settings) = (&agent.cache, policy.settings());
     let (pins, contents) = (Pins::of(agent, policy, &[]), Contents::read(cache)?);
     for name in &contents.strange {
@@ -271,7 +297,7 @@ pub fn trim(agent: &Agent, policy: &Policy) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_model::time::{DAY, HOUR};
+    use muster_model::time::HOUR;
 
     const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 
@@ -345,6 +371,8 @@ mod tests {
         let tight = |free| room(&contents, &Pins::default(), &[file(9, 60)], rules(true), 100, free).unwrap();
         assert_eq!(tight(10), []);
         assert_eq!(tight(9), [hash(1)]);
+        let full = room(&contents, &pins(&[1], &[]), &[file(9, 60)], rules(true), 100, 9);
+        assert!(matches!(full, Err(ContentError::DiskFull)), "the reserve is not touched");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes};
 use muster_model::{
     chunk::{Chunk, ChunkError, ChunkList, ChunkRanges},
     limits::CHUNK_RANGES,
+    problem::Code,
 };
 use muster_trust::sha256;
 use std::{collections::HashSet, ops::Range};
@@ -67,7 +68,7 @@ impl Fetch<'_> {
             at += u64::from(chunk.size);
         }
         while part.chunks() < list.chunks().len() {
-            let plan = Plan::new(&list, part.chunks(), |chunk| pool.has(chunk.hash));
+            let plan = Plan::new(&list, part.chunks(), |chunk| pool.has(chunk));
             let followed = match self.follow(&plan, &list, &mut pool, part).await {
                 // More than was asked for.
                 Err(ContentError::Unavailable(HttpError::TooLarge { .. })) => Err(Refused(ChunkError::Altered)),
@@ -105,7 +106,7 @@ impl Fetch<'_> {
             stream = match self.session().await?.chunks(hash, &wanted).await {
                 Ok(body) => Some(Stream { body, rest: Bytes::new() }),
                 // The site has no such chunks any more: whole, then.
-                Err(HttpError::Refused(_) | HttpError::Status(_)) => {
+                Err(error) if is_unasked(&error) => {
                     self.session = None;
                     return Ok(Err(Unasked));
                 }
@@ -141,6 +142,15 @@ impl Fetch<'_> {
     }
 }
 
+/// Whether the site says that it has no list, or other chunks than these; and not that it was asked too much, or is not well.
+pub(super) fn is_unasked(error: &HttpError) -> bool {
+    match error {
+        HttpError::Refused(problem) => matches!(problem.code, Code::NotFound | Code::Malformed | Code::TooLarge),
+        HttpError::Status(status) => status.is_client_error(),
+        _ => false,
+    }
+}
+
 /// Why it does not go on by the list.
 enum Disbelief {
     /// The list, or what came by it, is wrong.
@@ -171,7 +181,7 @@ impl Stream {
                 return Err(HttpError::Connection("the content ended early".into()).into());
             };
             fetch.moved += piece.len() as u64;
-            fetch.pace(piece.len()).await;
+            fetch.pace(piece.len()).await?;
             self.rest = piece;
         }
     }

@@ -3,11 +3,13 @@
 
 pub mod cache;
 mod chunks;
+mod out;
 mod part;
 mod pool;
 pub mod rate;
 mod turn;
 
+pub use out::take_out;
 pub use turn::Turn;
 
 use crate::{agent::Agent, http::HttpError, os::PrivateDirectory, policy::Policy, session::Session};
@@ -18,14 +20,11 @@ use muster_model::{
     id::Hash,
     limits::CHUNKED_BYTES,
     status::{Component, MessageId, Severity},
-    time::UnixMillis,
 };
-use muster_trust::Sha256;
 use part::Part;
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-};
+use std::io;
+use tokio::time::Instant;
+use turn::Slice;
 
 /// Bytes that are read or written at once.
 const PIECE: usize = 64 << 10;
@@ -55,6 +54,15 @@ pub enum ContentError {
         /// Bytes that the cache may have.
         limit: u64,
     },
+    /// Another policy came while it was on its way: that one says whether and how fast it goes on. What came is kept.
+    #[error("another policy came meanwhile")]
+    Superseded,
+    /// It takes long, and others have their turn before it goes on. What came is kept.
+    #[error("it takes long, and goes on when others had their turn")]
+    Slow,
+    /// It was there and made room for something else before it was used.
+    #[error("content {0} is not in the cache any more")]
+    Gone(Hash),
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
@@ -86,7 +94,8 @@ pub fn is_there(cache: &PrivateDirectory, file: &ContentFile) -> bool {
     there.and_then(|there| there.metadata().ok()).is_some_and(|data| data.len() == file.size)
 }
 
-/// Fetches the files of an application into the cache, those that are not there.
+/// Fetches the files of an application into the cache, those that are not there. It ends after a while, so that nothing waits for
+/// days behind what is large or slow.
 ///
 /// # Errors
 /// See [`ContentError`].
@@ -114,8 +123,10 @@ async fn fetch_in_turn(
 ) -> Result<(), ContentError> {
     let pins = Pins::of(agent, policy, files);
     cache::make_room(agent, policy.settings(), &pins, files, is_due)?;
+    let mut slice = is_due.then(Slice::default);
     for file in files {
-        Fetch { agent, policy, file, session: None, moved: 0, reused: 0 }.run().await?;
+        let slice = slice.as_mut();
+        Fetch { agent, policy, file, session: None, moved: 0, reused: 0, doubted: false, slice }.run().await?;
     }
     Ok(())
 }
@@ -129,6 +140,10 @@ struct Fetch<'a> {
     /// Bytes that came over the network, and that were in the cache already.
     moved: u64,
     reused: u64,
+    /// Whether what is there of the file may be there by a list that lied.
+    doubted: bool,
+    /// `None`: it gives way by itself.
+    slice: Option<&'a mut Slice>,
 }
 
 impl Fetch<'_> {
@@ -154,6 +169,7 @@ impl Fetch<'_> {
         };
         let by_list = list.is_some();
         if by_list {
+            self.doubted = true;
             part.cut()?;
         }
         if let Some(known) = list.take() {
@@ -162,9 +178,12 @@ impl Fetch<'_> {
         if list.is_none() {
             self.whole(&mut part).await?;
         }
-        if part.digest() != file.hash && by_list {
+        if part.digest() != file.hash && self.doubted {
             // The list lied, or what it was believed for. Without it, once, from the beginning.
-            self.refuse_list(ChunkError::Altered)?;
+            if by_list {
+                self.refuse_list(ChunkError::Altered)?;
+            }
+            list = None;
             part.restart()?;
             self.whole(&mut part).await?;
         }
@@ -180,6 +199,10 @@ impl Fetch<'_> {
         })
         .await?;
         cache.rename(&part_name, &name)?;
+        if list.is_none() {
+            // What lies there was not followed to its end. The client cuts the file by itself when it has to.
+            cache.remove(&pool::list_name(file.hash))?;
+        }
         self.say();
         Ok(())
     }
@@ -200,12 +223,15 @@ impl Fetch<'_> {
         if let Some(kept) = pool::kept_list(cache, file.hash, file.size) {
             return Ok(Some(kept));
         }
-        let asked = self.session().await?.chunk_list(file.hash).await;
+        if pool::is_refused(cache, file.hash) {
+            self.doubted = true;
+            return Ok(None);
+        }
+        let asked = self.session().await?.chunk_list(file.hash, file.size).await;
         let bytes = match asked {
             Ok(bytes) => bytes,
             // A site without lists, or one that has none for this file yet.
-            Err(HttpError::Refused(_)) => return Ok(None),
-            Err(HttpError::Status(_)) => {
+            Err(error) if chunks::is_unasked(&error) => {
                 self.session = None;
                 return Ok(None);
             }
@@ -231,13 +257,13 @@ impl Fetch<'_> {
         }
     }
 
-    /// The list, or what came by it, is not believed: that is said, and it goes.
+    /// The list, or what came by it, is not believed: that is said, and no list of this file is before it is whole.
     fn refuse_list(&self, error: ChunkError) -> Result<(), ContentError> {
         let hash = self.file.hash.to_string();
         tracing::warn!(hash, %error, "a chunk list was refused; the content is fetched whole");
         let values = [("hash", hash.as_str()), ("reason", error.as_str())];
         self.agent.report(Component::Content, Severity::Warning, MessageId::ChunkListRefused, &values);
-        Ok(self.agent.cache.remove(&pool::list_name(self.file.hash))?)
+        Ok(pool::refuse(&self.agent.cache, self.file.hash)?)
     }
 
     /// Everything that is missing, from where it broke off.
@@ -274,7 +300,7 @@ impl Fetch<'_> {
             };
             part.append(&piece)?;
             self.moved += piece.len() as u64;
-            self.pace(piece.len()).await;
+            self.pace(piece.len()).await?;
         }
         match part.at() < file.size {
             true => Err(HttpError::Connection("the content ended early".into()).into()),
@@ -282,9 +308,13 @@ impl Fetch<'_> {
         }
     }
 
-    /// Waits as the client settings want it after so many bytes.
-    async fn pace(&self, bytes: usize) {
+    /// Waits as the client settings want it after so many bytes, which were kept.
+    async fn pace(&mut self, bytes: usize) -> Result<(), ContentError> {
         self.agent.rate.pass(self.agent, self.policy.settings(), bytes as u64).await;
+        match self.slice.as_mut().is_some_and(|slice| slice.is_over(Instant::now())) {
+            true => Err(ContentError::Slow),
+            false => Ok(()),
+        }
     }
 
     fn say(&self) {
@@ -298,49 +328,4 @@ impl Fetch<'_> {
         let values = [("hash", hash.as_str()), ("size", &size), ("moved", &moved), ("reused", &reused)];
         self.agent.report(Component::Content, Severity::Information, MessageId::ContentFetched, &values);
     }
-}
-
-/// Puts a file of the cache under its own name into a private directory. The bytes that are checked are the bytes that are
-/// written, from one handle: what happens to the cache in between does not matter.
-///
-/// # Errors
-/// [`ContentError::Altered`] when the cache has other bytes by now; they are thrown away.
-pub async fn take_out(
-    cache: &PrivateDirectory,
-    file: &ContentFile,
-    directory: &PrivateDirectory,
-    now: UnixMillis,
-) -> Result<(), ContentError> {
-    let source = cache::sound(cache, &file.hash.to_string())?.ok_or(ContentError::Altered(file.hash))?;
-    let target = directory.new_file(file.name.as_str(), 0o500)?;
-    let expected = file.hash;
-    let done = blocking(move || copy(source, target, expected, now)).await;
-    if done.is_err() {
-        directory.remove(file.name.as_str())?;
-    }
-    if matches!(done, Err(ContentError::Altered(_))) {
-        cache::forget(cache, expected)?;
-    }
-    done
-}
-
-fn copy(mut source: File, mut target: File, expected: Hash, now: UnixMillis) -> Result<(), ContentError> {
-    let (mut digest, mut buffer) = (Sha256::default(), vec![0; PIECE]);
-    loop {
-        match source.read(&mut buffer)? {
-            0 => break,
-            count => {
-                digest.update(&buffer[..count]);
-                target.write_all(&buffer[..count])?;
-            }
-        }
-    }
-    if digest.finish() != expected {
-        return Err(ContentError::Altered(expected));
-    }
-    // What was used last goes last.
-    if let Err(error) = cache::touch(&source, now) {
-        tracing::warn!(%error, "when content was used could not be kept");
-    }
-    Ok(())
 }

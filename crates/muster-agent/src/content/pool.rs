@@ -21,6 +21,27 @@ pub(super) fn list_name(hash: Hash) -> String {
     format!("{hash}.chunks")
 }
 
+/// What lies in the place of a list that was refused, until the file is whole: otherwise each attempt would believe the same one.
+const REFUSED: &[u8] = b"refused";
+/// What lies in the place of one that cannot be made.
+const NONE: &[u8] = b"none";
+
+fn is_marked(cache: &PrivateDirectory, hash: Hash, mark: &[u8]) -> bool {
+    cache.read(&list_name(hash), mark.len()).ok().flatten().is_some_and(|bytes| bytes == mark)
+}
+
+/// Whether a list of this file was refused.
+pub(super) fn is_refused(cache: &PrivateDirectory, hash: Hash) -> bool {
+    is_marked(cache, hash, REFUSED)
+}
+
+/// Notes that a list of this file was refused.
+pub(super) fn refuse(cache: &PrivateDirectory, hash: Hash) -> io::Result<()> {
+    let name = list_name(hash);
+    cache::sound(cache, &name)?;
+    cache.write(&name, REFUSED)
+}
+
 /// The list that is kept, if it is one of a file of that size. One that is damaged or planted is as good as none.
 pub(super) fn kept_list(cache: &PrivateDirectory, hash: Hash, size: u64) -> Option<ChunkList> {
     let bytes = cache.read(&list_name(hash), CHUNK_LIST_BYTES).ok().flatten()?;
@@ -34,14 +55,12 @@ pub(super) async fn cut_whole(cache: &PrivateDirectory) {
         let Ok(hash) = name.parse::<Hash>() else { continue };
         let Some(file) = cache.open_file(&name).ok().flatten() else { continue };
         let size = file.metadata().map_or(0, |data| data.len());
-        if size < CHUNKED_BYTES || kept_list(cache, hash, size).is_some() {
+        if size < CHUNKED_BYTES || is_marked(cache, hash, NONE) || kept_list(cache, hash, size).is_some() {
             continue;
         }
         let made = blocking(move || Ok(cut(file)?)).await;
-        let kept = made.map(|chunks| ChunkList::new(chunks, size));
-        if let Ok(Ok(list)) = kept
-            && let Err(error) = cache.write(&list_name(hash), &list.encode())
-        {
+        let list = made.ok().and_then(|chunks| ChunkList::new(chunks, size).ok()).map(|list| list.encode());
+        if let Err(error) = cache.write(&list_name(hash), list.as_deref().unwrap_or(NONE)) {
             tracing::info!(%hash, %error, "a chunk list could not be kept");
         }
     }
@@ -61,8 +80,8 @@ fn cut(file: File) -> io::Result<Vec<Chunk>> {
 /// Where a chunk is.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// In one of the other files, from this byte on.
-    Other(usize, u64),
+    /// In one of the other files, from this byte on, so long.
+    Other(usize, u64, u32),
     /// In the file that is being put together.
     Own(u64),
 }
@@ -77,7 +96,8 @@ pub(super) struct Pool {
 impl Pool {
     /// Looks into the lists of everything that is cached.
     pub(super) fn of(cache: &PrivateDirectory, wanted: &ChunkList) -> Self {
-        let hashes: HashSet<Hash> = wanted.chunks().iter().map(|chunk| chunk.hash).collect();
+        // Who lies about the size of a chunk must not make the file that has it look damaged.
+        let places: HashSet<_> = wanted.chunks().iter().map(|chunk| (chunk.hash, chunk.size)).collect();
         let mut pool = Self { files: Vec::new(), places: HashMap::new() };
         for name in cache.names().unwrap_or_default() {
             let Some(hash) = name.strip_suffix(".chunks").and_then(|hash| hash.parse::<Hash>().ok()) else { continue };
@@ -87,8 +107,8 @@ impl Pool {
             let (number, mut at) = (pool.files.len(), 0);
             pool.files.push((hash, Some(file)));
             for chunk in list.chunks() {
-                if hashes.contains(&chunk.hash) {
-                    pool.places.entry(chunk.hash).or_insert(Place::Other(number, at));
+                if places.contains(&(chunk.hash, chunk.size)) {
+                    pool.places.entry(chunk.hash).or_insert(Place::Other(number, at, chunk.size));
                 }
                 at += u64::from(chunk.size);
             }
@@ -97,8 +117,12 @@ impl Pool {
     }
 
     /// Whether a chunk is thought to be here.
-    pub(super) fn has(&self, hash: Hash) -> bool {
-        self.places.contains_key(&hash)
+    pub(super) fn has(&self, chunk: &Chunk) -> bool {
+        match self.places.get(&chunk.hash) {
+            Some(Place::Other(_, _, size)) => *size == chunk.size,
+            Some(Place::Own(_)) => true,
+            None => false,
+        }
     }
 
     /// A chunk is in the file itself from now on.
@@ -106,12 +130,16 @@ impl Pool {
         self.places.entry(hash).or_insert(Place::Own(at));
     }
 
-    /// The bytes of a chunk, if they are what its hash names. A file in which they are not is not asked again, and goes.
+    /// The bytes of a chunk, if they are what its hash names. A file in which they are not is not asked again, and its list goes: that
+    /// may be what is wrong. Whether the file is still what it was is asked when it is taken out.
     pub(super) fn read(&mut self, cache: &PrivateDirectory, part: &Part, chunk: &Chunk) -> Option<Vec<u8>> {
         let place = *self.places.get(&chunk.hash)?;
+        if !self.has(chunk) {
+            return None;
+        }
         let mut bytes = vec![0; chunk.size as usize];
         let read = match place {
-            Place::Other(number, at) => self
+            Place::Other(number, at, _) => self
                 .files
                 .get(number)
                 .and_then(|(_, file)| file.as_ref())
@@ -122,13 +150,13 @@ impl Pool {
             return Some(bytes);
         }
         self.places.remove(&chunk.hash);
-        if let Place::Other(number, _) = place {
-            self.places.retain(|_, other| !matches!(other, Place::Other(n, _) if *n == number));
+        if let Place::Other(number, _, _) = place {
+            self.places.retain(|_, other| !matches!(other, Place::Other(n, _, _) if *n == number));
             if let Some((hash, file)) = self.files.get_mut(number)
                 && file.take().is_some()
             {
-                tracing::warn!(%hash, "a file of the content cache is not what it was; it is thrown away");
-                if let Err(error) = cache::forget(cache, *hash) {
+                tracing::warn!(%hash, "a file of the content cache is not what its chunk list says; the list is thrown away");
+                if let Err(error) = cache.remove(&list_name(*hash)) {
                     tracing::warn!(%error, "it could not be thrown away");
                 }
             }

@@ -1,8 +1,14 @@
 //! One fetch at a time: two would write to one file. What is due goes before what is fetched ahead.
 
 use super::ContentError;
-use std::future::Future;
-use tokio::sync::{Mutex, MutexGuard, watch};
+use std::{future::Future, time::Duration};
+use tokio::{
+    sync::{Mutex, MutexGuard, watch},
+    time::Instant,
+};
+
+/// For how long bytes of one application come before others have their turn; it goes on where it was.
+const SLICE: Duration = Duration::from_secs(5 * 60);
 
 /// Whose turn it is.
 #[derive(Debug)]
@@ -35,6 +41,11 @@ impl Turn {
         self.lock.lock().await
     }
 
+    /// For what must not meet a fetch: `None` while there is one.
+    pub(super) fn between(&self) -> Option<MutexGuard<'_, ()>> {
+        self.lock.try_lock().ok()
+    }
+
     /// Fetches ahead, and begins again behind whatever becomes due meanwhile.
     pub(super) async fn ahead<F>(&self, work: impl Fn() -> F) -> Result<(), ContentError>
     where
@@ -52,16 +63,30 @@ impl Turn {
     }
 }
 
+/// How long what is due has been moving bytes. What is read and cut of the cache before does not count: it would never go on.
+#[derive(Debug, Default)]
+pub(super) struct Slice(Option<Instant>);
+
+impl Slice {
+    pub(super) fn is_over(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.0.get_or_insert(now)) >= SLICE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-        time::Duration,
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     };
+
+    #[test]
+    fn a_slice_begins_with_the_first_bytes_and_ends_after_a_while() {
+        let (mut slice, now) = (Slice::default(), Instant::now());
+        assert!(!slice.is_over(now) && !slice.is_over(now + SLICE / 2));
+        assert!(slice.is_over(now + SLICE));
+    }
 
     #[tokio::test]
     async fn what_is_due_goes_first_and_what_is_ahead_begins_again() {

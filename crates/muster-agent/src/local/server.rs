@@ -104,9 +104,9 @@ pub(crate) async fn run(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Po
         let Ok(user) = stream.peer_cred().map(|peer| peer.uid()) else { continue };
         // Who has enough connections is not answered.
         let Some(place) = users.place(user) else { continue };
-        let (agent, policy) = (agent.clone(), policy.borrow().clone());
+        let (agent, policy) = (agent.clone(), policy.clone());
         talks.spawn(async move {
-            let talk = talk(&agent, policy.as_deref(), stream, &place);
+            let talk = talk(&agent, &policy, stream, &place);
             if tokio::time::timeout(Duration::from_secs(LOCAL_SECONDS), talk).await.is_err() {
                 tracing::debug!(user, "a user was silent for too long");
             }
@@ -120,7 +120,12 @@ fn open(path: &Path) -> io::Result<tokio::net::UnixListener> {
     tokio::net::UnixListener::from_std(listener)
 }
 
-async fn talk(agent: &Agent, policy: Option<&Policy>, mut stream: UnixStream, place: &Place) -> io::Result<()> {
+async fn talk(
+    agent: &Agent,
+    policy: &watch::Receiver<Option<Arc<Policy>>>,
+    mut stream: UnixStream,
+    place: &Place,
+) -> io::Result<()> {
     let mut line = Vec::new();
     let most = LOCAL_REQUEST_BYTES as u64 + 1;
     let mut from = (&mut stream).take(most);
@@ -131,7 +136,9 @@ async fn talk(agent: &Agent, policy: Option<&Policy>, mut stream: UnixStream, pl
             count => line.extend_from_slice(&buffer[..count]),
         }
     }
-    let answer = answer(agent, policy, &line, place).unwrap_or_else(|error| {
+    // That of this moment, and not of when the user connected.
+    let policy = policy.borrow().clone();
+    let answer = answer(agent, policy.as_deref(), &line, place).unwrap_or_else(|error| {
         tracing::warn!(%error, "what a user wants could not be kept");
         Answer::Declined { why: Declined::Unavailable }
     });
@@ -152,9 +159,10 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
     }
     let Some(policy) = policy else { return declined(Declined::NotOffered) };
     match request {
-        Request::List {} => Ok(Answer::List { software: software::list(agent, policy)? }),
+        Request::List {} => Ok(Answer::List { software: software::list(agent, policy, place.user)? }),
         Request::Begin { verb, deployment } => {
-            match software::begin(agent, policy, deployment, Intent { verb, user: place.user })? {
+            let intent = Intent { verb, user: place.user, since: agent.clock.now() };
+            match software::begin(agent, policy, deployment, intent)? {
                 Ok(()) => Ok(Answer::Begun),
                 Err(why) => declined(why),
             }

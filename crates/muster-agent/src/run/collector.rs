@@ -60,8 +60,10 @@ fn ready<'a>(agent: &Agent, deployment: &'a Deployment) -> Option<(&'a Applicati
     let application = deployment.application()?.value();
     let collector = application.collector.as_ref()?;
     let progress = agent.store.deployment(deployment.policy().deployment).ok().flatten()?;
-    let is_here =
-        progress.state == DeploymentState::Succeeded && progress.application == deployment.policy().application;
+    // What succeeded may have been a removal.
+    let is_here = deployment.policy().action.is_install()
+        && progress.state == DeploymentState::Succeeded
+        && progress.application == deployment.policy().application;
     (is_here && application.platform == Platform::Linux).then_some((application, collector))
 }
 

@@ -21,13 +21,15 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 /// Over how long the clients of a site are spread, where the deployment's time is far away.
 const SPREAD: i64 = HOUR;
-/// When it is tried again, where the site is away.
+/// When it is tried again, where the site is away or does not have it; twice as late each time.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
+/// The longest of these waits.
+const LATEST: Duration = Duration::from_secs(6 * 3_600);
 
 /// When this client begins with what. Another policy changes nothing about those that it knows.
 type Turns = HashMap<(DeploymentId, Hash), Instant>;
@@ -85,12 +87,19 @@ async fn ahead(agent: &Agent, policy: &Policy, turns: &mut Turns) {
             (turn, deployment)
         })
         .collect();
-    order.sort_by_key(|(turn, _)| *turn);
-    for (turn, deployment) in order {
+    let mut waits: HashMap<_, Duration> = HashMap::new();
+    while let Some(next) = (0..order.len()).min_by_key(|index| order[*index].0) {
+        let (turn, deployment) = order.swap_remove(next);
         sleep_until(turn).await;
         // One by whom nothing new is started any more starts nothing here.
-        if policy.is_current(agent.site.trust().bundle(), agent.clock.now(), agent.floor()) {
-            fetch(agent, policy, deployment).await;
+        let is_current = policy.is_current(agent.site.trust().bundle(), agent.clock.now(), agent.floor());
+        if is_current && fetch(agent, policy, deployment).await {
+            // The others do not wait for it; and another policy does not make it come sooner.
+            let wait = waits.get(&key(deployment)).map_or(AGAIN, |wait| (*wait * 2).min(LATEST));
+            waits.insert(key(deployment), wait);
+            let turn = Instant::now() + wait;
+            turns.insert(key(deployment), turn);
+            order.push((turn, deployment));
         }
     }
 }
@@ -105,23 +114,21 @@ fn delay(left: i64, random: u32) -> Duration {
     Duration::from_millis(most.unsigned_abs()).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-async fn fetch(agent: &Agent, policy: &Policy, deployment: &Deployment) {
-    let Some(application) = deployment.application() else { return };
-    loop {
-        let error = match content::fetch_ahead(agent, policy, &application.value().content).await {
-            Ok(()) => {
-                tracing::info!(deployment = %deployment.policy().deployment, "content is here before its time");
-                return;
-            }
-            Err(error) => error,
-        };
-        tracing::info!(deployment = %deployment.policy().deployment, %error, "content is not fetched ahead");
-        match error {
-            // It is fetched when its time comes, and is a state then.
-            ContentError::CacheTooSmall { .. } | ContentError::CacheFull { .. } | ContentError::DiskFull => return,
-            _ => sleep(AGAIN).await,
+/// Whether it is to be tried again.
+async fn fetch(agent: &Agent, policy: &Policy, deployment: &Deployment) -> bool {
+    let Some(application) = deployment.application() else { return false };
+    let error = match content::fetch_ahead(agent, policy, &application.value().content).await {
+        Ok(()) => {
+            tracing::info!(deployment = %deployment.policy().deployment, "content is here before its time");
+            return false;
         }
-    }
+        Err(error) => error,
+    };
+    tracing::info!(deployment = %deployment.policy().deployment, %error, "content is not fetched ahead");
+    // What does not fit is fetched when its time comes, and is a state then.
+    let is_full =
+        matches!(error, ContentError::CacheTooSmall { .. } | ContentError::CacheFull { .. } | ContentError::DiskFull);
+    !is_full
 }
 
 #[cfg(test)]

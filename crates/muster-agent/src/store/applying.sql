@@ -7,3 +7,9 @@ CREATE TABLE IF NOT EXISTS deployment_run (
 CREATE TABLE IF NOT EXISTS intent (id TEXT PRIMARY KEY, verb TEXT NOT NULL, user INTEGER NOT NULL, since INTEGER NOT NULL) STRICT;
 -- Deployments that need a restart, and in which run of the system that was so.
 CREATE TABLE IF NOT EXISTS restart (id TEXT PRIMARY KEY, application TEXT NOT NULL, boot TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
+-- When a user last had which command of a deployment begun: not again at once.
+CREATE TABLE IF NOT EXISTS asked (
+  id TEXT NOT NULL, verb TEXT NOT NULL, user INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (id, verb)
+) STRICT;
+-- What is there because a user had it installed, and which one.
+CREATE TABLE IF NOT EXISTS installed (id TEXT PRIMARY KEY, user INTEGER NOT NULL) STRICT;

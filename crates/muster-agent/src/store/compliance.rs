@@ -3,7 +3,7 @@
 
 use super::{Store, StoreError, outbox::push, set_value};
 use muster_model::{
-    compliance::ComplianceReport,
+    compliance::{BaselinePolicy, ComplianceReason, ComplianceReport, EVERY},
     id::{DeploymentId, Hash},
     report::{Body, Message},
     status::WaitReason,
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// Before the deployment's id.
 const KEY: &str = "compliance:";
+/// Before the baseline's hash.
+const LAST: &str = "compliance-last:";
 
 /// How far a baseline is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +30,35 @@ pub struct Progress {
     pub digest: Option<Hash>,
     /// What it waits for, as it was told.
     pub waits: Option<(WaitReason, Option<UnixMillis>)>,
+    /// When an evaluation began that has not ended.
+    #[serde(default)]
+    pub begun: Option<UnixMillis>,
+    /// How many began one after the other without an end.
+    #[serde(default)]
+    pub tries: u8,
+    /// Why nothing could be found out, as it was told last.
+    #[serde(default)]
+    pub failed: Option<ComplianceReason>,
+    /// When it is evaluated again because what it rests on changed.
+    #[serde(default)]
+    pub due: Option<UnixMillis>,
 }
 
 impl Progress {
     /// Of one that was not evaluated.
     #[must_use]
     pub const fn new(basis: Hash) -> Self {
-        Self { basis, evaluated: None, told: None, digest: None, waits: None }
+        Self {
+            basis,
+            evaluated: None,
+            told: None,
+            digest: None,
+            waits: None,
+            begun: None,
+            tries: 0,
+            failed: None,
+            due: None,
+        }
     }
 }
 
@@ -46,6 +70,41 @@ impl Store {
     pub fn compliance(&self, deployment: DeploymentId) -> Result<Option<Progress>, StoreError> {
         let text = self.value(&format!("{KEY}{deployment}"))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// How far a baseline is, without a word about it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn keep_progress_of_compliance(&self, deployment: DeploymentId, progress: &Progress) -> Result<(), StoreError> {
+        let text = serde_json::to_string(progress).map_err(|_| StoreError::Damaged)?;
+        self.set_value(&format!("{KEY}{deployment}"), &text)
+    }
+
+    /// When this baseline was evaluated last, whatever the deployment is called.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn baseline_evaluated(&self, baseline: Hash, remediate: bool) -> Result<Option<UnixMillis>, StoreError> {
+        let text = self.value(&format!("{LAST}{baseline}:{remediate}"))?;
+        Ok(text.and_then(|text| text.parse().ok()).map(UnixMillis))
+    }
+
+    /// Notes that an evaluation begins, before anything is run. What began and did not end is not begun again at once.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing is to be run then.
+    pub fn begin_evaluation(
+        &self,
+        of: &BaselinePolicy,
+        progress: &Progress,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let text = serde_json::to_string(progress).map_err(|_| StoreError::Damaged)?;
+        self.run(|tx, _, _| {
+            set_value(tx, &format!("{KEY}{}", of.deployment), &text)?;
+            set_value(tx, &format!("{LAST}{}:{}", of.baseline, of.remediate), &now.0.to_string())
+        })
     }
 
     /// An evaluation: kept and reported in one.
@@ -68,16 +127,18 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets baselines that are no longer assigned.
+    /// Forgets baselines that are no longer assigned, and when any was evaluated where that is too long ago to matter.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn keep_compliance(&self, assigned: &[DeploymentId]) -> Result<(), StoreError> {
+    pub fn keep_compliance(&self, assigned: &[DeploymentId], now: UnixMillis) -> Result<(), StoreError> {
         let keys: Vec<String> = {
             let inner = self.lock();
-            let mut statement =
-                inner.connection.prepare_cached("SELECT key FROM meta WHERE key LIKE 'compliance:%'")?;
-            let found = statement.query_map([], |row| row.get(0))?;
+            let mut statement = inner.connection.prepare_cached(
+                "SELECT key FROM meta WHERE key LIKE 'compliance:%' \
+                 OR (key LIKE 'compliance-last:%' AND CAST(value AS INTEGER) NOT BETWEEN ?1 AND ?2)",
+            )?;
+            let found = statement.query_map([now.0 - *EVERY.start(), now.0], |row| row.get(0))?;
             found.collect::<Result<_, _>>()?
         };
         let wanted = |key: &String| assigned.iter().any(|id| key.strip_prefix(KEY) == Some(id.to_string().as_str()));

@@ -38,7 +38,7 @@ pub struct Progress {
     pub waits: Option<WaitReason>,
     /// With `waiting` for a restart: the run of the system that has to end.
     pub boot: Option<String>,
-    /// With `requirements_not_met`: what was said.
+    /// With `requirements_not_met` and `failed`: what was said.
     pub said: String,
 }
 
@@ -77,13 +77,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
     let progress = (|| {
         let verb = Verb::ALL.iter().copied().find(|known| Some(known.as_str()) == verb.as_deref());
         let object: Option<Hash> = object.and_then(|text| text.parse().ok());
+        let state = DeploymentState::ALL.iter().copied().find(|s| s.as_str() == state)?;
         Some(Progress {
             deployment: text(0).ok()?.parse().ok()?,
             application: text(1).ok()?.parse().ok()?,
-            state: DeploymentState::ALL.iter().copied().find(|s| s.as_str() == state)?,
+            state,
             reason: FailureReason::ALL.iter().copied().find(|r| Some(r.as_str()) == reason.as_deref()),
             changed: UnixMillis(row.get(4).ok()?),
-            until: UnixMillis(row.get(5).ok()?),
+            // An earlier agent kept no time at which it is looked at again.
+            until: UnixMillis(if maybe(13).ok()?.is_none() && state.is_end() { 0 } else { row.get(5).ok()? }),
             attempts: row.get(6).ok()?,
             runs: object.zip(verb).map(|(application, verb)| Runs { application, verb }),
             tries: row.get::<_, Option<u32>>(9).ok()?.unwrap_or(0),
@@ -96,10 +98,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
 }
 
 const SELECT: &str = "SELECT d.id, d.application, d.state, d.reason, d.changed, d.until, d.attempts, \
-     r.application, r.verb, r.tries, r.waits, r.boot, r.said FROM deployment d LEFT JOIN deployment_run r ON r.id = d.id";
+     r.application, r.verb, r.tries, r.waits, r.boot, r.said, r.id FROM deployment d LEFT JOIN deployment_run r ON r.id = d.id";
 /// In a file that no agent of this version has opened yet.
 const SELECT_EARLIER: &str = "SELECT id, application, state, reason, changed, until, attempts, \
-     NULL, NULL, NULL, NULL, NULL, NULL FROM deployment d";
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deployment d";
 
 /// Every deployment that the agent knows of.
 ///
@@ -155,6 +157,8 @@ pub struct Kept {
     pub report: DeploymentReport,
     /// What a user wanted of it is done, or cannot be done.
     pub ends_intent: bool,
+    /// Whether it is there because a user had it installed. `None`: that did not change.
+    pub installed: Option<Option<u32>>,
     /// It needs a restart; the run of the system in which that is so.
     pub restart: Option<String>,
 }
@@ -187,6 +191,9 @@ impl Store {
             keep(tx, progress)?;
             if step.ends_intent {
                 intents::forget(tx, progress.deployment)?;
+            }
+            if let Some(user) = step.installed {
+                intents::note_installed(tx, progress.deployment, user)?;
             }
             if let Some(boot) = &step.restart {
                 let (deployment, application) = (progress.deployment, progress.application);
@@ -221,9 +228,8 @@ impl Store {
                 let id = progress.deployment.to_string();
                 tx.execute("DELETE FROM deployment WHERE id = ?1", [&id])?;
                 tx.execute("DELETE FROM deployment_run WHERE id = ?1", [&id])?;
-                intents::forget(tx, progress.deployment)?;
             }
-            Ok(())
+            intents::keep_only(tx, assigned)
         })
     }
 }

@@ -202,6 +202,13 @@ impl Store {
         self.lock().bounds = bounds;
     }
 
+    /// Whether so much waits to be sent that messages of low value are dropped.
+    #[must_use]
+    pub fn is_backed_up(&self) -> bool {
+        let inner = self.lock();
+        inner.size.bytes > inner.bounds.low
+    }
+
     /// How much is held.
     #[must_use]
     pub fn size(&self) -> Size {

@@ -56,6 +56,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn restarted(&self, boot: &str) -> Result<(), StoreError> {
+        // A system that does not say which run it is says nothing of a restart either.
+        if boot.is_empty() {
+            return Ok(());
+        }
         self.run(|tx, _, _| {
             tx.execute("DELETE FROM restart WHERE boot <> ?1", [boot])?;
             Ok(())

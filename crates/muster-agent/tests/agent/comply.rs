@@ -138,10 +138,11 @@ fn read(machine: &Machine, path: &str) -> String {
 
 #[tokio::test]
 async fn drift_is_told_first_and_put_right_only_where_the_site_says_so() {
-    let (site, machine) = enrolled().await;
+    let (site, mut machine) = enrolled().await;
+    machine.clock = Clock::at(now());
     write(&machine, "/etc/motd", "greeting = bye\n");
     write(&machine, "/etc/good", "x = 1\n");
-    let good = Remediation::File { content: Some("greeting = hello\n".to_owned()), mode: Some("0640".to_owned()) };
+    let good = Remediation::File { content: Some("greeting = hello\n".to_owned()), mode: Some("0644".to_owned()) };
     let secret = Setting { private: true, ..setting("secret", key("/etc/motd", "greeting"), "other", None) };
     let baseline = baseline(vec![
         setting("greeting", key("/etc/motd", "greeting"), "hello", Some(good)),
@@ -168,16 +169,15 @@ async fn drift_is_told_first_and_put_right_only_where_the_site_says_so() {
     assert_eq!((found[4].value.as_deref(), found[5].value.as_deref()), (None, None), "a private value stays here");
     assert_eq!(read(&machine, "/etc/motd"), "greeting = bye\n", "it was only looked at");
 
-    assign(&site, &baseline, &held(2, true), &author, ScriptPolicy::AllSigned);
-    let found = results(&site, &held(2, true)).await;
+    let again = BaselinePolicy { every: Some(HOUR), ..held(2, true) };
+    assign(&site, &baseline, &again, &author, ScriptPolicy::AllSigned);
+    let found = results(&site, &again).await;
     assert_eq!((found[0].state, found[0].value.as_deref()), (State::Remediated, Some("hello")));
     assert_eq!(read(&machine, "/etc/motd"), "greeting = hello\n");
     running.stop().await;
 
-    // The next evaluation finds the same and says no more than that; what is not assigned is not evaluated.
-    let mut again = held(2, true);
-    again.every = Some(HOUR);
-    assign(&site, &baseline, &again, &author, ScriptPolicy::AllSigned);
+    // The next evaluation finds it as it should be; what is not assigned is not evaluated.
+    machine.clock.set(now().plus(2 * HOUR));
     let running = machine.run();
     let found = site.wait("another evaluation", |state| said(state, again.deployment).into_iter().nth(1)).await;
     assert!(
@@ -306,7 +306,7 @@ async fn a_baseline_for_another_system_does_not_apply() {
 
 #[tokio::test]
 async fn an_agent_that_is_killed_in_a_script_evaluates_again_and_leaves_nothing_running() {
-    let (site, machine) = enrolled().await;
+    let (site, mut machine) = enrolled().await;
     let (began, may_end) = (machine.place("began"), machine.place("may-end"));
     let text =
         format!("echo $$ >> {}; while [ ! -e {} ]; do sleep 0.05; done; echo done", began.display(), may_end.display());
@@ -321,7 +321,9 @@ async fn an_agent_that_is_killed_in_a_script_evaluates_again_and_leaves_nothing_
     crate::actor::machine::wait_for_file(&began).await;
     agent.kill().await.unwrap();
     assert!(said(&site.state(), held(1, false).deployment).is_empty(), "nothing was found, and nothing is said");
-    let running = machine.spawn();
+    // Not at once: what ends the machine would end it for ever. But in a quarter of an hour.
+    machine.clock = Clock::at(now().plus(HOUR));
+    let running = machine.run();
     let twice = async {
         while std::fs::read_to_string(&began).unwrap().lines().count() < 2 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -333,7 +335,7 @@ async fn an_agent_that_is_killed_in_a_script_evaluates_again_and_leaves_nothing_
     assert!(environment.is_empty(), "the first script was ended");
     std::fs::write(&may_end, "").unwrap();
     assert_eq!(states(&results(&site, &held(1, false)).await), [State::Compliant]);
-    drop(running);
+    running.stop().await;
 }
 
 #[tokio::test]

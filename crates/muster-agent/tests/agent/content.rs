@@ -1,13 +1,17 @@
 //! Content in chunks: a new version moves only what changed, goes on where it broke off, and comes before its time.
 
-use crate::actor::{
-    CHUNK, Site, application,
-    machine::{Machine, script},
-    now,
+use crate::{
+    actor::{
+        CHUNK, Site, application,
+        machine::{Machine, script},
+        now,
+    },
+    window::{app, assign, policy},
 };
 use muster_model::{
     application::{Application, ContentFile},
     report::Body,
+    settings::ClientSettings,
     status::{DeploymentState as State, MessageId},
     time::SECOND,
 };
@@ -143,6 +147,26 @@ async fn content_comes_before_its_time() {
     let steps: Vec<State> = site.wait_end(deployment).await.iter().map(|step| step.state).collect();
     assert_eq!(steps, [State::Waiting, State::Installing, State::Succeeded], "nothing is left to be fetched");
     assert_eq!(site.state().asked.len(), asked);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_slow_keeps_nothing_else_waiting_and_goes_on_by_another_policy() {
+    let (site, machine) = enrolled().await;
+    let file = site.chunked("data.bin", &noise(4, 400));
+    let (slow, quick) = (with_data(&site, &machine, "slow", file), app(&site, &machine, "quick", 60));
+    // Half a minute for the large file.
+    let rate = ClientSettings { content_rate: Some(256 << 10), ..ClientSettings::default() };
+    assign(&site, &[], &[(policy(1), &slow)], &rate);
+    let running = machine.run();
+    site.wait("a download", |state| (!state.asked.is_empty()).then_some(())).await;
+    assign(&site, &[], &[(policy(1), &slow), (policy(2), &quick)], &rate);
+    let steps = site.wait_end(policy(2).deployment).await;
+    assert_eq!(steps.last().unwrap().state, State::Succeeded);
+    assert!(!machine.place("slow").exists());
+    assign(&site, &[], &[(policy(1), &slow), (policy(2), &quick)], &ClientSettings::default());
+    let steps = site.wait_end(policy(1).deployment).await;
+    assert_eq!(steps.last().unwrap().state, State::Succeeded);
     running.stop().await;
 }
 

@@ -94,6 +94,32 @@ async fn a_list_that_lies_costs_time_and_nothing_else() {
     running.stop().await;
 }
 
+// Test 13 and ELEVATE-6 of the threats: a list that names what other files have, and says wrong things of it, costs these nothing.
+#[tokio::test]
+async fn a_list_that_lies_about_what_is_here_costs_other_files_nothing() {
+    let (site, machine) = enrolled().await;
+    let running = machine.run();
+    let old = noise(41, 20);
+    let first = site.chunked("data.bin", &old);
+    succeeds(&site, &with_data(&site, &machine, "one", first.clone())).await;
+    let cached = machine.state().join("content").join(first.hash.to_string());
+    // The hash of a chunk that is here, with another size; the next one is as much larger, so that the sum holds.
+    let data = noise(42, 20);
+    let file = site.chunked("data.bin", &data);
+    change_list(&site, &file, |list| {
+        let size = |bytes: usize| u32::try_from(bytes).unwrap().to_be_bytes();
+        put(list, 3, 0, &sha256(&old[..CHUNK]).0);
+        for (chunk, bytes) in [(3, CHUNK - 100), (4, CHUNK + 100)] {
+            put(list, chunk, 32, &size(bytes));
+            put(list, chunk, 36, &size(bytes));
+        }
+    });
+    succeeds(&site, &with_data(&site, &machine, "two", file.clone())).await;
+    assert_eq!(said(&site, MessageId::ChunkListRefused).last().unwrap()["reason"], "chunk_altered");
+    assert!(std::fs::read(&cached).unwrap() == old && cached.with_extension("chunks").exists());
+    running.stop().await;
+}
+
 // Test 13 and ELEVATE-6 of the threats: what lies in the cache under the right name and is not the agent's is not written
 // through, not read, and does not hold the deployment up.
 #[tokio::test]
@@ -146,7 +172,8 @@ async fn an_older_file_that_was_swapped_gives_nothing_to_the_new_one() {
     let second = site.chunked("data.bin", &new);
     succeeds(&site, &with_data(&site, &machine, "two", second.clone())).await;
     assert!(std::fs::read(machine.state().join("content").join(second.hash.to_string())).unwrap() == new);
-    assert!(!path.exists(), "what is not what it was is thrown away");
+    // Whether the list or the file is wrong is not known: the list goes, and the file is asked for its hash before it is used.
+    assert!(path.exists() && !path.with_extension("chunks").exists());
     assert!(said(&site, MessageId::ChunkListRefused).is_empty(), "the list is right");
     running.stop().await;
 }
@@ -177,7 +204,7 @@ async fn a_file_that_is_swapped_while_it_is_taken_out_is_never_used() {
     for _ in 0..400 {
         match take_out(&cache, &file, &out, now()).await {
             Ok(()) => assert!(std::fs::read(out.path().join("tool")).unwrap() == good),
-            Err(ContentError::Altered(_)) => assert!(!out.path().join("tool").exists()),
+            Err(ContentError::Altered(_) | ContentError::Gone(_)) => assert!(!out.path().join("tool").exists()),
             Err(other) => panic!("{other}"),
         }
         out.remove("tool").unwrap();

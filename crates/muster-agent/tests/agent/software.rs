@@ -10,11 +10,12 @@ use crate::{
 use muster_agent::{
     apply::software::{Declined, Software},
     local::{self, AskError},
+    os::account,
 };
 use muster_model::{
     id::DeploymentId,
     policy::{DeploymentPolicy, Purpose},
-    status::{DeploymentState as State, Verb, WaitReason},
+    status::{DeploymentState as State, MessageId, Verb, WaitReason},
     time::{HOUR, UnixMillis},
 };
 use std::{
@@ -60,7 +61,7 @@ async fn begin(socket: &Path, verb: Verb, word: &str) -> Result<Software, Declin
 async fn what_is_offered_begins_when_a_user_says_so_and_not_before() {
     let (site, machine, running, socket) = offered().await;
     let offer = DeploymentPolicy { purpose: Purpose::Available, ..policy(1) };
-    // A user may begin before the deadline, and does not remove what is required.
+    // What is required is not for users: its deadline and its windows hold.
     let required = DeploymentPolicy { deadline: UnixMillis(i64::MAX / 4), ..policy(2) };
     let later = DeploymentPolicy { available: crate::actor::now().plus(HOUR), ..offer.clone() };
     let later = DeploymentPolicy { deployment: policy(3).deployment, ..later };
@@ -73,10 +74,14 @@ async fn what_is_offered_begins_when_a_user_says_so_and_not_before() {
     waits(&site, required.deployment, 1, WaitReason::Deadline).await;
     let seen = list(&socket).await;
     let seen: Vec<_> = seen.iter().map(|s| (s.name.as_str(), s.required, s.can.clone())).collect();
-    assert_eq!(seen, [("editor", false, vec![Verb::Install]), ("antivirus", true, vec![Verb::Install])]);
+    assert_eq!(seen, [("editor", false, vec![Verb::Install]), ("antivirus", true, vec![])]);
     assert!(order(&machine).is_empty(), "nothing begins by itself");
 
-    begin(&socket, Verb::Install, "Editor").await.unwrap();
+    let began = begin(&socket, Verb::Install, "Editor").await.unwrap();
+    assert_eq!((began.deployment, began.wanted), (offer.deployment, None));
+    let values = site.wait_status(MessageId::UserBegan).await;
+    assert_eq!((values["name"].as_str(), values["verb"].as_str()), ("editor", "install"), "{values:?}");
+    assert_eq!(values["user"], account::described(muster_agent::os::own_user()));
     let end = site.wait_end(offer.deployment).await.pop().unwrap();
     assert_eq!(end.state, State::Succeeded);
     assert_eq!(begin(&socket, Verb::Install, "editor").await, Err(Declined::Nothing));
@@ -87,9 +92,9 @@ async fn what_is_offered_begins_when_a_user_says_so_and_not_before() {
     waits(&site, offer.deployment, before + 4, WaitReason::User).await;
     assert_eq!(order(&machine), ["editor", "again-editor", "no-editor"]);
 
-    begin(&socket, Verb::Install, "antivirus").await.unwrap();
-    assert_eq!(site.wait_end(required.deployment).await.pop().unwrap().state, State::Succeeded);
-    assert_eq!(begin(&socket, Verb::Uninstall, "antivirus").await, Err(Declined::NotAllowed));
+    for verb in Verb::ALL {
+        assert_eq!(begin(&socket, *verb, "antivirus").await, Err(Declined::NotAllowed), "{verb:?}");
+    }
     // What the policy no longer lists is not removed either.
     begin(&socket, Verb::Install, "editor").await.unwrap();
     site.wait("the editor again", |s| {

@@ -8,7 +8,7 @@ use muster_model::{
         BaselineDeploy, BaselineDeployment, BaselineInfo, BaselinePreview, ComplianceQuery, ResultQuery,
         SettingCompliance, SettingTotals, Target,
     },
-    baseline::{Baseline, Discovery, FileRead, Remediation, Rule, Setting, SettingSeverity},
+    baseline::{Baseline, Discovery, FileRead, Remediation, Rule, Script, Setting, SettingSeverity},
     compliance::ComplianceState,
     id::{BaselineId, Hash, Name},
 };
@@ -253,8 +253,8 @@ fn baseline_sign(ctx: &Context, sign: &Sign) -> Result<(), CliError> {
 fn printed(ctx: &Context, signed: &[u8], file: &Path, author: Hash, baseline: &Baseline) -> Result<(), CliError> {
     let signed = Signed { hash: sha256(signed), file, author, baseline };
     ctx.out.value(&signed, |s| {
-        let second = if s.baseline.runs() {
-            "\nIt runs programs: where the trust bundle names several authors, a second one signs with `muster baseline cosign`."
+        let second = if s.baseline.can_run() {
+            "\nIt runs programs, or writes files or parameters of the kernel: where the trust bundle names several authors, a second one signs with `muster baseline cosign`."
         } else {
             ""
         };
@@ -280,7 +280,51 @@ fn described(baseline: &Baseline) -> String {
             setting.remediation.as_ref().map(|remediation| remedy(remediation, setting)).unwrap_or_default(),
         ]
     });
-    format!("{head}{}", output::table(["#", "SETTING", "SEVERITY", "FOUND BY", "SHALL BE", "PUT RIGHT BY"], rows))
+    let table = output::table(["#", "SETTING", "SEVERITY", "FOUND BY", "SHALL BE", "PUT RIGHT BY"], rows);
+    format!("{head}{table}\n{}", texts(baseline))
+}
+
+/// What a machine will run or have in a file, to the letter: nobody signs or approves what he did not see.
+fn texts(baseline: &Baseline) -> String {
+    let mut shown = String::new();
+    let mut add = |place: &str, what: String, text: &str| {
+        let lines: Vec<String> = text.split('\n').map(visible).collect();
+        shown.push_str(&format!("\n--- {}: {what} ---\n{}\n--- end ---\n", visible(place), lines.join("\n")));
+    };
+    let of = |script: &Script, user: &str| {
+        let parameters: Vec<String> =
+            script.parameters.iter().map(|p| format!("{}={:?}", p.name.as_str(), p.value.argument())).collect();
+        format!("{} as {user}, parameters [{}]", script.interpreter.program(), parameters.join(", "))
+    };
+    for (item, setting) in baseline.settings() {
+        let place = format!("{} / {}", item.name, setting.name);
+        if let Discovery::Script { script } = &setting.discovery {
+            add(&place, format!("found by {}", of(script, user(&setting.discovery))), &script.text);
+        }
+        match &setting.remediation {
+            Some(Remediation::Script { script }) => {
+                add(&place, format!("put right by {}", of(script, "root")), &script.text);
+            }
+            Some(Remediation::File { content: Some(content), .. }) => {
+                add(&place, "put right by this content".to_owned(), content);
+            }
+            _ => {}
+        }
+    }
+    shown
+}
+
+/// A line with everything that a terminal would obey, or that would hide other text, as its number.
+fn visible(line: &str) -> String {
+    let letter = |c: char| {
+        let hidden = c != '\t' && output::clean(&c.to_string()) != c.to_string();
+        if hidden { c.escape_unicode().to_string() } else { c.to_string() }
+    };
+    line.chars().map(letter).collect()
+}
+
+fn user(discovery: &Discovery) -> &'static str {
+    if discovery.is_root() { "root" } else { "nobody" }
 }
 
 fn looks(discovery: &Discovery) -> String {
@@ -297,9 +341,12 @@ fn looks(discovery: &Discovery) -> String {
             FileRead::Json { pointer } => format!("{path}: {pointer}"),
         },
         // Each argument in quotes, so that it is seen where one ends.
-        Discovery::Command { command, .. } => format!("{} {:?}", command.program, command.arguments),
+        Discovery::Command { command, .. } => {
+            format!("as {}: {} {:?}", user(discovery), command.program, command.arguments)
+        }
         Discovery::Script { script } => {
-            format!("a script of {} bytes for {}", script.text.len(), script.interpreter.program())
+            let program = script.interpreter.program();
+            format!("as {}: a script of {} bytes for {program}", user(discovery), script.text.len())
         }
         Discovery::Package { name } => format!("package {name}"),
         Discovery::Service { name, property } => format!("service {name}: {property:?}").to_lowercase(),

@@ -317,6 +317,22 @@ mod tests {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
+    /// Commands about the site and who works on it.
+    const SITE: &[&str] = &[
+        "muster login",
+        "muster logout",
+        "muster console",
+        "muster site show",
+        "muster site dashboard --json",
+        "muster trust show",
+        "muster trust sign p.json --key new.pem --key root.pem --yes",
+        "muster admin list",
+        "muster admin disable Ada --reason left",
+        "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",
+        "muster token list --offset 50 --limit 500",
+        "muster token create --name x --valid 2h --serial 5CD1",
+    ];
+
     const DELIVERY: &[&str] = &[
         "muster application sign --manifest a.toml --key k.pem --out a.signed",
         "muster application cosign a.signed",
@@ -336,18 +352,6 @@ mod tests {
     fn every_rule_of_the_api_has_its_command() {
         let id = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab";
         for line in [
-            "muster login",
-            "muster logout",
-            "muster console",
-            "muster site show",
-            "muster site dashboard --json",
-            "muster trust show",
-            "muster trust sign p.json --key new.pem --key root.pem --yes",
-            "muster admin list",
-            "muster admin disable Ada --reason left",
-            "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",
-            "muster token list --offset 50 --limit 500",
-            "muster token create --name x --valid 2h --serial 5CD1",
             &format!("muster token revoke {id} -y"),
             "muster enrolment list --state pending",
             "muster enrolment approve kiosk-7 --yes",
@@ -431,6 +435,7 @@ mod tests {
             "muster completion zsh",
         ]
         .iter()
+        .chain(SITE)
         .chain(DELIVERY)
         {
             assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());

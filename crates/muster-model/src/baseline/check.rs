@@ -36,6 +36,10 @@ pub enum BaselineError {
     Description,
 }
 
+/// Suffixes of units of systemd that are no services.
+const UNITS: &[&str] =
+    &["automount", "device", "mount", "path", "scope", "slice", "snapshot", "socket", "swap", "target", "timer"];
+
 type Checked = Result<(), &'static str>;
 
 fn ensure(holds: bool, what: &'static str) -> Checked {
@@ -136,7 +140,12 @@ fn discovery(discovery: &Discovery) -> Checked {
         Discovery::Command { command: wanted, .. } => command(wanted),
         Discovery::Script { script: wanted } => script(wanted),
         Discovery::Package { name } => ensure(word(name), "a package's name has no such characters"),
-        Discovery::Service { name, .. } => ensure(word(name), "a service's name has no such characters"),
+        Discovery::Service { name, .. } => {
+            ensure(word(name), "a service's name has no such characters")?;
+            // A target or a mount is no service, is never found, and would be started at each evaluation.
+            let suffix = name.rsplit_once('.').map_or("service", |(_, suffix)| suffix);
+            ensure(!UNITS.contains(&suffix), "of systemd's units only a .service is a service")
+        }
         Discovery::Sysctl { name } => ensure(sysctl(name), "a kernel parameter is like net.ipv4.ip_forward"),
         Discovery::Registry { key, value } => {
             ensure(text(key) && !key.is_empty() && text(value), "a key of the registry has 1 to 1024 characters")

@@ -439,11 +439,32 @@ impl Remediation {
     }
 }
 
+impl Remediation {
+    /// Whether it can make the machine run something of the author's choice: what is written into a file or a parameter of the
+    /// kernel can, as a program does.
+    #[must_use]
+    pub const fn can_run(&self) -> bool {
+        !matches!(self, Self::Service { .. })
+    }
+}
+
 impl Discovery {
     /// Whether it runs a program of the author's choice.
     #[must_use]
     pub const fn runs(&self) -> bool {
         matches!(self, Self::Command { .. } | Self::Script { .. })
+    }
+}
+
+impl Discovery {
+    /// Whether it runs a program as root.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        match self {
+            Self::Command { privilege, .. } => *privilege == Privilege::Root,
+            Self::Script { script } => script.privilege == Privilege::Root,
+            _ => false,
+        }
     }
 }
 
@@ -459,6 +480,20 @@ impl Baseline {
     pub fn runs(&self) -> bool {
         self.settings()
             .any(|(_, setting)| setting.discovery.runs() || setting.remediation.as_ref().is_some_and(Remediation::runs))
+    }
+
+    /// Whether it can make the machine run something of the authors' choice, and so needs the signatures of two.
+    #[must_use]
+    pub fn can_run(&self) -> bool {
+        self.settings().any(|(_, setting)| {
+            setting.discovery.runs() || setting.remediation.as_ref().is_some_and(Remediation::can_run)
+        })
+    }
+
+    /// Whether any program that only looks is root's.
+    #[must_use]
+    pub fn looks_as_root(&self) -> bool {
+        self.settings().any(|(_, setting)| setting.discovery.is_root())
     }
 
     /// Whether any setting can be put right.

@@ -141,6 +141,21 @@ fn a_program_of_any_kind_wants_what_scripts_want() {
     assert!(baseline(|s| s.discovery = Discovery::Script { script: script(1) }).runs());
     assert!(baseline(|s| s.discovery = Discovery::Command { command: command(), privilege: Privilege::None }).runs());
     assert!(baseline(|s| s.remediation = Some(Remediation::Command { command: command() })).runs());
+    assert!(!baseline(|s| s.remediation = None).can_run());
+    let file = Remediation::File { content: Some("x".to_owned()), mode: None };
+    let service = Remediation::Service { enabled: Some(true), running: None };
+    for (remediation, can_run) in [
+        (file, true),
+        (Remediation::File { content: None, mode: Some("0666".to_owned()) }, true),
+        (Remediation::Sysctl { value: "|/tmp/x".to_owned() }, true),
+        (service, false),
+    ] {
+        let of = baseline(|s| s.remediation = Some(remediation.clone()));
+        assert!(!of.runs());
+        assert_eq!(of.can_run(), can_run, "{remediation:?}");
+    }
+    let looks = |privilege| baseline(|s| s.discovery = Discovery::Command { command: command(), privilege });
+    assert!(looks(Privilege::Root).looks_as_root() && !looks(Privilege::None).looks_as_root());
 }
 
 proptest! {

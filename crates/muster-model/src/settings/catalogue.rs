@@ -153,13 +153,13 @@ pub static CATALOGUE: &[Setting] = &[
         length(0, 2 * HOUR),
         "A required deployment begins after its deadline by a part of this, which each device draws for itself.",
     ),
-    not_yet(plain(
+    plain(
         "application_reevaluation",
         DEPLOYMENT,
         "Re-evaluation",
         length(HOUR, 31 * DAY),
         "How often a client looks whether what is deployed is still there.",
-    )),
+    ),
     plain(
         "updates_in_general_windows",
         UPDATES,

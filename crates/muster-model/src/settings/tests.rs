@@ -24,7 +24,7 @@ fn the_catalogue_and_the_type_say_the_same() {
         }
     }
     // A field that is not in the catalogue would be in no object and no body.
-    let whole = serde_json::to_value(&full()).unwrap();
+    let whole = serde_json::to_value(full()).unwrap();
     let mut names = Vec::new();
     for (name, value) in whole.as_object().unwrap() {
         match value.as_object().filter(|_| name == "restart") {

@@ -16,7 +16,7 @@ use muster_model::{
         ComplianceQuery, Device, DeviceCompliance, DeviceQuery, DeviceState, Page, PageQuery, ResultQuery,
         SettingCompliance, SettingTotals, Target,
     },
-    baseline::{Discovery, FileRead, Remediation, Rule, ServiceProperty, SettingSeverity},
+    baseline::{Discovery, FileRead, Remediation, Rule, Script, ServiceProperty, SettingSeverity},
     compliance::{ComplianceReason, ComplianceState},
     id::{CollectionId, DeploymentId, DeviceId, Hash},
     time::{DAY, HOUR},
@@ -239,9 +239,11 @@ pub(crate) fn found_by(discovery: &Discovery) -> String {
             FileRead::Ini { section, key } => format!("{path}: [{section}] {key}"),
             FileRead::Json { pointer } => format!("{path}: {pointer}"),
         },
-        Discovery::Command { command, .. } => format!("{} {:?}", command.program, command.arguments),
+        Discovery::Command { command, .. } => {
+            format!("as {}: {} {:?}", user(discovery), command.program, command.arguments)
+        }
         Discovery::Script { script } => {
-            format!("script of {} bytes, {}", script.text.len(), script.interpreter.program())
+            format!("as {}: script of {} bytes, {}", user(discovery), script.text.len(), script.interpreter.program())
         }
         Discovery::Package { name } => format!("version of package {name}"),
         Discovery::Service { name, property: ServiceProperty::State } => format!("whether service {name} runs"),
@@ -251,6 +253,48 @@ pub(crate) fn found_by(discovery: &Discovery) -> String {
         Discovery::Sysctl { name } => format!("kernel parameter {name}"),
         Discovery::Registry { key, value } => format!("registry {key} {value}"),
     }
+}
+
+fn user(discovery: &Discovery) -> &'static str {
+    if discovery.is_root() { "root" } else { "nobody" }
+}
+
+/// The script that finds a value, to the letter; characters that are not seen as their numbers.
+pub(crate) fn found_text(discovery: &Discovery) -> Option<String> {
+    match discovery {
+        Discovery::Script { script } => Some(script_text(script)),
+        _ => None,
+    }
+}
+
+/// What a setting is put right with, to the letter; characters that are not seen as their numbers.
+pub(crate) fn right_text(remediation: &Remediation) -> Option<String> {
+    match remediation {
+        Remediation::File { content, mode } => {
+            let mode = mode.as_ref().map_or_else(String::new, |mode| format!("mode {mode}\n"));
+            Some(format!("{mode}{}", visible(content.as_deref().unwrap_or_default())))
+        }
+        Remediation::Sysctl { value } => Some(visible(value)),
+        Remediation::Service { enabled, running } => Some(format!("enabled: {enabled:?}, running: {running:?}")),
+        Remediation::Command { command } => Some(visible(&format!("{} {:?}", command.program, command.arguments))),
+        Remediation::Script { script } => Some(script_text(script)),
+    }
+}
+
+fn script_text(script: &Script) -> String {
+    let mut parameters = String::new();
+    for parameter in &script.parameters {
+        parameters.push_str(&format!("# {}={:?}\n", parameter.name.as_str(), parameter.value.argument()));
+    }
+    format!("{}{}", visible(&parameters), visible(&script.text))
+}
+
+fn visible(text: &str) -> String {
+    let hidden = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
 /// What has to hold.
@@ -295,6 +339,7 @@ pub(crate) const fn why(reason: &ComplianceReason) -> &'static str {
         ComplianceReason::ExitCode => "The program ended with a code that means failure.",
         ComplianceReason::TimedOut => "It took too long and was ended.",
         ComplianceReason::RemediationFailed => "It was to be put right, and is not as it should be.",
+        ComplianceReason::Interrupted => "Its evaluation was broken off three times; it rests until the next time.",
     }
 }
 

@@ -79,6 +79,7 @@ async fn every_route_asks_who_comes() {
 async fn every_change_needs_the_right_to_change() {
     // A POST that only reads, and what everybody does with a session of their own.
     const READS: &[&str] = &[
+        "baseline_preview",
         "collection_preview",
         "deployment_preview",
         "query_check",
@@ -89,6 +90,7 @@ async fn every_change_needs_the_right_to_change() {
         "session_challenge",
         "session_create",
         "session_end",
+        "settings_preview",
     ];
     for route in table().iter().filter(|route| route.kind == Kind::Api) {
         let changes = route.method != Method::GET && route.method != Method::HEAD;

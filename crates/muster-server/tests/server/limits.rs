@@ -25,13 +25,13 @@ async fn one_byte_over_the_limit_is_refused_everywhere() {
     .await;
     for route in table().iter().filter(|r| r.kind == Kind::Api && r.method != Method::GET && r.method != Method::HEAD) {
         let limit = match route.about.operation {
-            "application_create" => 3_000,
+            "application_create" | "baseline_create" => 3_000,
             "content_upload" => 4_000,
             "collection_import" => muster_model::limits::COLLECTION_IMPORT_BYTES,
             _ => 2_000,
         };
         let media = match route.about.operation {
-            "application_create" => "application/cose",
+            "application_create" | "baseline_create" => "application/cose",
             "content_upload" | "collection_import" => "application/octet-stream",
             _ => "application/json",
         };

@@ -69,10 +69,10 @@ fn verify(site: &Site, object: &[u8]) -> Result<Verified<Baseline>, SiteError> {
     value.check().map_err(|error| SiteError::refused(Code::Malformed, format!("The baseline: {error}.")))?;
     // Clients refuse to run it anyway; who adds it shall hear of it now.
     let wanted = bundle.script_threshold();
-    if value.runs() && verified.signers().len() < wanted {
+    if value.can_run() && verified.signers().len() < wanted {
         let detail = format!(
-            "The baseline runs programs, which {wanted} different authors of the trust bundle must sign: nobody approves what is \
-             his own. `muster baseline cosign` adds a signature."
+            "The baseline runs programs, or writes files or parameters of the kernel, which {wanted} different authors of the \
+             trust bundle must sign: nobody approves what is his own. `muster baseline cosign` adds a signature."
         );
         return Err(SiteError::refused(Code::AuthorUnknown, detail));
     }

@@ -12,6 +12,7 @@ use muster_model::{
     id::{DeploymentId, Hash, Name},
     policy::BodyKind,
     problem::Code,
+    time::{DAY, UnixMillis},
 };
 use muster_store::{
     Connection, Tx,
@@ -48,14 +49,14 @@ pub async fn baseline_preview(ctx: &Ctx, site: &Site, create: &BaselineDeploy) -
     checked(create)?;
     let mut reader = site.store.reader().await?;
     let row = find(&mut reader, create.baseline).await?;
+    let value = baseline::info(&row)?.baseline;
     if let Target::Collection { collection } = create.target {
-        check_collection(&mut reader, collection, create.remediate).await?;
+        check_collection(&mut reader, collection, create.remediate || value.looks_as_root()).await?;
     }
     let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
     let same = baseline_deployment::count_of(&mut reader, create.baseline).await?;
     let windows = window::any(&mut reader).await?;
     drop(reader);
-    let value = baseline::info(&row)?.baseline;
     let remediates = row.outline.iter().filter(|setting| setting.remediates).count() as u64;
     let mut warnings = Vec::new();
     if devices == 0 {
@@ -99,6 +100,7 @@ pub async fn baseline_deploy(ctx: &Ctx, site: &Site, create: &BaselineDeploy) ->
     let admin = authz::change(ctx)?;
     checked(create)?;
     let of = find(&mut *site.store.reader().await?, create.baseline).await?;
+    let high_impact = create.remediate || baseline::info(&of)?.baseline.looks_as_root();
     let id = DeploymentId(site.sources.id());
     let policy = BaselinePolicy {
         deployment: id,
@@ -116,6 +118,7 @@ pub async fn baseline_deploy(ctx: &Ctx, site: &Site, create: &BaselineDeploy) ->
         target: create.target,
         every: create.every,
         remediate: create.remediate,
+        high_impact,
         outside_windows: create.outside_windows,
         alert_from: create.alert_from,
         policy: muster_trust::sha256(&body),
@@ -153,7 +156,7 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, row: &BaselineDeploymentRow, body: &[u8]
     if let Target::Collection { collection } = row.target {
         // First, so that nobody takes its protection away meanwhile.
         collection::lock(tx).await?;
-        check_collection(tx.conn(), collection, row.remediate).await?;
+        check_collection(tx.conn(), collection, row.high_impact).await?;
     }
     baseline_deployment::insert(tx, row).await?;
     let devices = baseline_deployment::target(tx, row.id, ctx.now).await?;
@@ -223,6 +226,16 @@ async fn delete(ctx: &Ctx, tx: &mut Tx, id: DeploymentId) -> Result<(), SiteErro
     baseline_deployment::ask_targeted(tx, id, ctx.now).await?;
     let detail = format!("{} was deleted; clients no longer evaluate it.", shown.row.name);
     audit::append(tx, ctx, "baseline_deployment_delete", format!("baseline deployment {id}"), detail).await
+}
+
+/// Results are kept for a day after their deployment was deleted, and then go in pieces; whether there are more.
+pub(crate) async fn compliance_purge(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
+    const PIECE: u32 = 10_000;
+    let until = now.plus(-DAY);
+    let gone = transaction!(site.store, "compliance_purge", |tx| {
+        baseline_deployment::purge_results(tx, until, PIECE).await
+    })?;
+    Ok(gone > 0)
 }
 
 fn shown_as(shown: Shown, (totals, alerting): (BTreeMap<String, u64>, u64)) -> BaselineDeployment {

@@ -30,12 +30,13 @@ pub async fn deployment_preview(
     let (available, deadline) = times(ctx, create)?;
     let mut reader = site.store.reader().await?;
     let application = find(stored::get(&mut reader, create.application).await?)?;
-    if let Target::Collection { collection } = create.target {
-        check_collection(&mut reader, collection, high_impact(create, &application)?).await?;
-    }
     let wanted = application::info(&application)?.application;
     check_action(&mut reader, create, &wanted).await?;
     let related = related(site, &mut reader, create, &application, &wanted).await?;
+    if let Target::Collection { collection } = create.target {
+        let high_impact = high_impact(create, &application)? || related.has_secrets();
+        check_collection(&mut reader, collection, high_impact).await?;
+    }
     let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
     let mut warnings = Vec::new();
     if devices == 0 {
@@ -67,7 +68,7 @@ pub async fn deployment_preview(
     }
     let plan = Plan {
         from: available.max(deadline).max(ctx.now),
-        seconds: wanted.max_run_seconds,
+        seconds: related.seconds(&wanted),
         software_update: create.software_update,
     };
     // Nothing begins by itself where users begin it, and what a user begins does not wait.
@@ -79,11 +80,14 @@ pub async fn deployment_preview(
     };
     drop(reader);
     warnings.extend(never(&forecast, plan.seconds));
-    for (name, sealed, _) in secret::secret_wanted(ctx, site, &wanted).await? {
-        let name = name.as_str();
-        warnings.push(format!(
-            "It wants the secret {name}, which is sealed for {sealed} device(s); the others wait until `muster secret seal` has sealed it for them."
-        ));
+    for application in std::iter::once(&wanted).chain(related.with_secrets()) {
+        let it = if application.id == wanted.id { "It".to_owned() } else { application.name.to_string() };
+        for (name, sealed, _) in secret::secret_wanted(ctx, site, application).await? {
+            let name = name.as_str();
+            warnings.push(format!(
+                "{it} wants the secret {name}, which is sealed for {sealed} device(s); the others wait until `muster secret seal` has sealed it for them."
+            ));
+        }
     }
     let content_size = application.content_size + related.entries.iter().map(|entry| entry.content_size).sum::<u64>();
     Ok(DeploymentPreview { devices, examples, content_size, forecast, related: related.shown(), warnings })
@@ -124,6 +128,13 @@ async fn consequences(
     }
     if !create.purpose.is_required() {
         said.push("Nothing starts by itself: a user of each device may start it.".to_owned());
+    }
+    let versions = deployment_related::count_other_versions(conn, application.id, create.application).await?;
+    if versions > 0 {
+        said.push(format!(
+            "{versions} deployment(s) of other versions of {} are in force; a device that gets both keeps the newer one once it is there.",
+            application.name
+        ));
     }
     for old in &application.supersedes {
         if let Some(row) = stored::of_id(conn, old.application).await?.first()

@@ -34,13 +34,36 @@ pub(super) struct Entry {
     pub(super) shown: RelatedApplication,
     pub(super) size: u64,
     pub(super) content_size: u64,
-    secrets: bool,
+    /// What its authors signed.
+    pub(super) application: Application,
+}
+
+impl Entry {
+    /// What is installed is handed its secrets; what is removed is not.
+    fn has_secrets(&self) -> bool {
+        self.shown.relation == Relation::Dependency && !self.application.secrets.is_empty()
+    }
 }
 
 impl Related {
     /// Whether some of it is handed a secret.
     pub(super) fn has_secrets(&self) -> bool {
-        self.entries.iter().any(|entry| entry.secrets)
+        self.entries.iter().any(Entry::has_secrets)
+    }
+
+    /// What is handed a secret.
+    pub(super) fn with_secrets(&self) -> impl Iterator<Item = &Application> {
+        self.entries.iter().filter(|entry| entry.has_secrets()).map(|entry| &entry.application)
+    }
+
+    /// The longest that a window has to be for one of its commands: each is begun where it fits, and what makes room for another one where
+    /// both do.
+    pub(super) fn seconds(&self, root: &Application) -> u32 {
+        let of = |entry: &Entry| match entry.shown.relation {
+            Relation::Dependency => entry.application.max_run_seconds,
+            Relation::Superseded => entry.application.max_run_seconds.saturating_add(root.max_run_seconds),
+        };
+        self.entries.iter().map(of).fold(root.max_run_seconds, u32::max)
     }
 
     /// As it is stored with the deployment.
@@ -191,7 +214,7 @@ impl Resolver<'_> {
                 continue;
             }
             if visit.left {
-                self.take(&visit.row, Relation::Dependency, !visit.application.secrets.is_empty())?;
+                self.take(&visit.row, Relation::Dependency, &visit.application)?;
                 continue;
             }
             let (application, path) = (visit.application.clone(), visit.path.clone());
@@ -236,7 +259,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn take(&mut self, row: &ApplicationRow, relation: Relation, secrets: bool) -> Result<(), SiteError> {
+    fn take(&mut self, row: &ApplicationRow, relation: Relation, application: &Application) -> Result<(), SiteError> {
         if !self.done.insert(row.hash) {
             return Ok(());
         }
@@ -250,7 +273,8 @@ impl Resolver<'_> {
             relation,
         };
         let size = row.object.len() as u64;
-        self.related.entries.push(Entry { shown, size, content_size: row.content_size, secrets });
+        let application = application.clone();
+        self.related.entries.push(Entry { shown, size, content_size: row.content_size, application });
         Ok(())
     }
 
@@ -279,8 +303,8 @@ impl Resolver<'_> {
                 );
                 return Err(SiteError::refused(Code::Conflict, detail));
             }
-            for (row, _) in removable.take(SUPERSEDED_VERSIONS) {
-                self.take(&row, Relation::Superseded, false)?;
+            for (row, application) in removable.take(SUPERSEDED_VERSIONS) {
+                self.take(&row, Relation::Superseded, &application)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use muster_model::{
     },
     id::{DeploymentId, DeviceId},
     status::Severity,
-    time::UnixMillis,
+    time::{DAY, UnixMillis},
 };
 use muster_store::{
     Tx,
@@ -54,7 +54,12 @@ pub(super) async fn take(tx: &mut Tx, said: Vec<Said>) -> Result<Taken, SiteErro
     }
     let mut devices: Vec<DeviceId> = said.iter().map(|said| said.device).collect();
     devices.dedup();
-    let mut known = baseline_deployment::known(tx, &devices).await?;
+    let mut deployments: Vec<DeploymentId> = said.iter().map(|said| said.report.deployment).collect();
+    deployments.sort_unstable();
+    deployments.dedup();
+    // What was on its way when the deployment was deleted is no mistake of the device.
+    let since = said.iter().map(|said| said.received).max().unwrap_or(UnixMillis(0)).plus(-DAY);
+    let mut known = baseline_deployment::known(tx, &devices, &deployments, since).await?;
     for said in said {
         let of = known.get_mut(&(said.device, said.report.deployment));
         let Some(of) = of.filter(|of| of.baseline == said.report.baseline) else {
@@ -94,7 +99,8 @@ async fn one(
             let results: Vec<SettingResult> = results.iter().zip(known.outline.iter()).map(clean).collect();
             stand.state = whole(results.iter().map(|result| result.state));
             let bad = results.iter().zip(known.outline.iter());
-            let bad = bad.filter(|(result, _)| result.state == ComplianceState::NonCompliant);
+            let bad = bad
+                .filter(|(result, _)| matches!(result.state, ComplianceState::NonCompliant | ComplianceState::Error));
             stand.severity = bad.map(|(_, setting)| setting.severity).max();
             stand.digest = Some(*digest);
             compliance::put(tx, std::slice::from_ref(&stand)).await?;

@@ -15,7 +15,10 @@ use muster_model::{
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// A stored deployment of a baseline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct BaselineDeploymentRow {
     pub every: Option<i64>,
     /// Whether it is put right.
     pub remediate: bool,
+    /// Whether it puts right, or runs programs as root to look: it goes to no collection that is not protected.
+    pub high_impact: bool,
     /// Whether clients do not wait for a maintenance window.
     pub outside_windows: bool,
     /// From which severity on a device that does not comply is an alert.
@@ -89,6 +94,7 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
             target,
             every: row.try_get("every")?,
             remediate: row.try_get::<i64, _>("remediate")? != 0,
+            high_impact: row.try_get::<i64, _>("high_impact")? != 0,
             outside_windows: row.try_get::<i64, _>("outside_windows")? != 0,
             alert_from: severity(row.try_get("alert_from")?),
             policy: parsed(row, "policy_body")?,
@@ -119,8 +125,8 @@ fn columns(target: Target) -> (Option<String>, Option<String>) {
 /// When the database cannot be written.
 pub async fn insert(tx: &mut Tx, row: &BaselineDeploymentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO baseline_deployment (id, name, baseline, baseline_size, target_device, target_collection, \
-         every, remediate, outside_windows, alert_from, policy_body, policy_size, created, created_by, deleted) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, NULL)";
+         every, remediate, outside_windows, alert_from, policy_body, policy_size, created, created_by, \
+         high_impact, deleted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, NULL)";
     let (device, collection) = columns(row.target);
     sqlx::query(statement)
         .bind(row.id.to_string())
@@ -137,6 +143,7 @@ pub async fn insert(tx: &mut Tx, row: &BaselineDeploymentRow) -> Result<(), Stor
         .bind(column::signed(row.policy_size))
         .bind(row.created.0)
         .bind(row.created_by.to_string())
+        .bind(i64::from(row.high_impact))
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -168,7 +175,9 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
          WHERE p.target_device IS NULL AND p.deleted IS NULL AND d.state = 'active' \
          AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
          WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) AND d.id",
-        "ON CONFLICT (deployment, device) DO UPDATE SET withdrawn = NULL WHERE compliance_device.withdrawn IS NOT NULL"
+        "ON CONFLICT (deployment, device) DO UPDATE SET withdrawn = NULL, state = 'unknown', severity = NULL, reason = NULL, \
+         digest = NULL, evaluated = NULL, waits = NULL, starts = NULL, changed = excluded.changed \
+         WHERE compliance_device.withdrawn IS NOT NULL"
     ));
     let withdraw = tx.dialect().pick(in_texts!(
         "UPDATE compliance_device SET withdrawn = CAST($2 AS BIGINT) WHERE withdrawn IS NULL \
@@ -186,7 +195,7 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT p.id, p.name, p.baseline, p.baseline_size, p.target_device, p.target_collection, p.every, p.remediate, \
+            "SELECT p.id, p.name, p.baseline, p.baseline_size, p.target_device, p.target_collection, p.every, p.remediate, p.high_impact, \
              p.outside_windows, p.alert_from, p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, \
              b.id AS baseline_id, b.name AS baseline_name, b.version AS baseline_version, b.outline \
              FROM baseline_deployment p JOIN baseline b ON b.hash = p.baseline ",
@@ -237,15 +246,15 @@ pub async fn delete(tx: &mut Tx, id: DeploymentId, now: UnixMillis) -> Result<bo
     Ok(sqlx::query(statement).bind(id.to_string()).bind(now.0).execute(tx.conn()).await?.rows_affected() > 0)
 }
 
-/// Deployments to a collection that are in force: name, and whether they put things right.
+/// Deployments to a collection that are in force: name, and whether they have high impact.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn of_collection(conn: &mut AnyConnection, id: CollectionId) -> Result<Vec<(String, bool)>, StoreError> {
-    let statement = "SELECT name, remediate FROM baseline_deployment WHERE target_collection = $1 AND deleted IS NULL \
+    let statement = "SELECT name, high_impact FROM baseline_deployment WHERE target_collection = $1 AND deleted IS NULL \
          ORDER BY created, id";
     let rows = sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get::<i64, _>("remediate")? != 0))).collect()
+    rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get::<i64, _>("high_impact")? != 0))).collect()
 }
 
 /// Asks for the assignments of all active devices of a deployment.
@@ -300,7 +309,7 @@ pub struct Known {
     /// The deployment's name.
     pub name: String,
     /// The settings of the baseline.
-    pub outline: std::sync::Arc<Vec<SettingOutline>>,
+    pub outline: Arc<Vec<SettingOutline>>,
     /// From which severity on it is an alert.
     pub alert_from: Option<SettingSeverity>,
     /// How the device stands.
@@ -309,27 +318,37 @@ pub struct Known {
     pub digest: Option<Hash>,
 }
 
-/// What the site knows of the baselines of these devices, of deleted deployments too.
+/// Outlines of baselines by the hash of their objects: they never change, and every report of a device needs one.
+static OUTLINES: Mutex<BTreeMap<Hash, Arc<Vec<SettingOutline>>>> = Mutex::new(BTreeMap::new());
+/// How many are kept in memory.
+const MOST_OUTLINES: usize = 64;
+
+/// What the site knows of these deployments and devices; of deleted deployments too, where that was after `since`.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn known(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<(DeviceId, DeploymentId), Known>, StoreError> {
-    let statement = tx.dialect().pick(in_texts!(
+pub async fn known(
+    tx: &mut Tx,
+    devices: &[DeviceId],
+    deployments: &[DeploymentId],
+    since: UnixMillis,
+) -> Result<HashMap<(DeviceId, DeploymentId), Known>, StoreError> {
+    let statement = tx.dialect().pick([
         "SELECT t.device, t.deployment, p.baseline, p.name, p.alert_from, t.state, t.digest \
-         FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment WHERE t.device",
-        ""
-    ));
-    let (mut known, mut outlines) = (HashMap::new(), HashMap::<Hash, std::sync::Arc<Vec<SettingOutline>>>::new());
-    for row in sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await? {
+         FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment \
+         WHERE t.device IN (SELECT value FROM json_each($1)) AND t.deployment IN (SELECT value FROM json_each($2)) \
+         AND (p.deleted IS NULL OR p.deleted > $3)",
+        "SELECT t.device, t.deployment, p.baseline, p.name, p.alert_from, t.state, t.digest \
+         FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment \
+         WHERE t.device IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
+         AND t.deployment IN (SELECT jsonb_array_elements_text(CAST($2 AS jsonb))) \
+         AND (p.deleted IS NULL OR p.deleted > $3)",
+    ]);
+    let mut known = HashMap::new();
+    let query = sqlx::query(statement).bind(json_texts(devices)).bind(json_texts(deployments)).bind(since.0);
+    for row in query.fetch_all(tx.conn()).await? {
         let baseline: Hash = parsed(&row, "baseline")?;
-        let outline = match outlines.get(&baseline) {
-            Some(outline) => outline.clone(),
-            None => {
-                let outline = std::sync::Arc::new(outline_of(tx, baseline).await?);
-                outlines.insert(baseline, outline.clone());
-                outline
-            }
-        };
+        let outline = outline_of(tx, baseline).await?;
         let of = Known {
             baseline,
             name: row.try_get("name")?,
@@ -343,7 +362,29 @@ pub async fn known(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<(DeviceI
     Ok(known)
 }
 
-async fn outline_of(tx: &mut Tx, baseline: Hash) -> Result<Vec<SettingOutline>, StoreError> {
+async fn outline_of(tx: &mut Tx, baseline: Hash) -> Result<Arc<Vec<SettingOutline>>, StoreError> {
+    let kept = OUTLINES.lock().unwrap_or_else(PoisonError::into_inner).get(&baseline).cloned();
+    if let Some(outline) = kept {
+        return Ok(outline);
+    }
     let query = sqlx::query("SELECT outline FROM baseline WHERE hash = $1").bind(baseline.to_string());
-    column::json(&query.fetch_one(tx.conn()).await?, "outline")
+    let outline: Arc<Vec<SettingOutline>> = Arc::new(column::json(&query.fetch_one(tx.conn()).await?, "outline")?);
+    let mut outlines = OUTLINES.lock().unwrap_or_else(PoisonError::into_inner);
+    if outlines.len() >= MOST_OUTLINES {
+        outlines.pop_first();
+    }
+    outlines.insert(baseline, outline.clone());
+    drop(outlines);
+    Ok(outline)
+}
+
+/// Removes some results of deployments that were deleted before `until`; how many rows went.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn purge_results(tx: &mut Tx, until: UnixMillis, most: u32) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM compliance_setting WHERE (deployment, device, setting) IN (\
+         SELECT s.deployment, s.device, s.setting FROM compliance_setting s \
+         JOIN baseline_deployment p ON p.id = s.deployment WHERE p.deleted <= $1 LIMIT $2)";
+    Ok(sqlx::query(statement).bind(until.0).bind(i64::from(most)).execute(tx.conn()).await?.rows_affected())
 }

@@ -172,7 +172,13 @@ pub async fn wait(
     reason: WaitReason,
     starts: Option<UnixMillis>,
 ) -> Result<(), StoreError> {
-    let statement = "UPDATE compliance_device SET waits = $3, starts = $4 WHERE deployment = $1 AND device = $2";
+    // What can never be evaluated is not known any more.
+    let statement = if reason == WaitReason::NeverFits {
+        "UPDATE compliance_device SET waits = $3, starts = $4, state = 'unknown', severity = NULL, digest = NULL \
+         WHERE deployment = $1 AND device = $2"
+    } else {
+        "UPDATE compliance_device SET waits = $3, starts = $4 WHERE deployment = $1 AND device = $2"
+    };
     let query = sqlx::query(statement).bind(deployment.to_string()).bind(device.to_string());
     query.bind(reason.as_str()).bind(starts.map(|starts| starts.0)).execute(tx.conn()).await?;
     Ok(())

@@ -309,7 +309,7 @@ pub async fn totals(
     deployments: &[DeploymentId],
 ) -> Result<HashMap<DeploymentId, BTreeMap<String, u64>>, StoreError> {
     let statement = dialect.pick(in_texts!(
-        "SELECT deployment, state, COUNT(*) AS devices FROM deployment_device WHERE (withdrawn IS NULL OR state IN ('succeeded', 'failed')) AND deployment",
+        "SELECT deployment, state, COUNT(*) AS devices FROM deployment_device WHERE (withdrawn IS NULL OR state IN ('succeeded', 'failed', 'requirements_not_met')) AND deployment",
         "GROUP BY deployment, state"
     ));
     let mut totals: HashMap<DeploymentId, BTreeMap<String, u64>> = HashMap::new();
@@ -430,12 +430,12 @@ pub async fn devices(
 ) -> Result<(Vec<DeviceDeployment>, u64), StoreError> {
     let state = state.map_or("", DeploymentState::as_str);
     let statement = "SELECT COUNT(*) FROM deployment_device WHERE deployment = $1 AND ($2 = '' OR state = $2) \
-         AND (withdrawn IS NULL OR state IN ('succeeded', 'failed'))";
+         AND (withdrawn IS NULL OR state IN ('succeeded', 'failed', 'requirements_not_met'))";
     let total: i64 =
         sqlx::query_scalar(statement).bind(deployment.to_string()).bind(state).fetch_one(&mut *conn).await?;
     let statement = select_devices!(
         "WHERE t.deployment = $1 AND ($2 = '' OR t.state = $2) \
-         AND (t.withdrawn IS NULL OR t.state IN ('succeeded', 'failed')) ORDER BY t.state, t.device LIMIT $3 OFFSET $4"
+         AND (t.withdrawn IS NULL OR t.state IN ('succeeded', 'failed', 'requirements_not_met')) ORDER BY t.state, t.device LIMIT $3 OFFSET $4"
     );
     let rows = sqlx::query(statement)
         .bind(deployment.to_string())

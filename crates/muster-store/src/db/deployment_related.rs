@@ -80,6 +80,22 @@ pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, 
         .collect()
 }
 
+/// How many deployments in force install another version of an application.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_other_versions(
+    conn: &mut AnyConnection,
+    id: ApplicationId,
+    application: Hash,
+) -> Result<u64, StoreError> {
+    let statement = "SELECT COUNT(*) FROM deployment d JOIN application a ON a.hash = d.application \
+         WHERE a.id = $1 AND d.application <> $2 AND d.deleted IS NULL AND d.action = 'install'";
+    let query = sqlx::query_scalar(statement).bind(id.to_string()).bind(application.to_string());
+    let count: i64 = query.fetch_one(conn).await?;
+    Ok(column::unsigned(count))
+}
+
 /// Deployments in force of any version of an application that do the contrary on devices of a target: how many devices, and the name
 /// of one of the deployments.
 ///

@@ -83,7 +83,7 @@ async fn filled(test: &TestStore) {
     for (device, class, rows) in inventory() {
         let rows: Vec<InventoryRow> =
             rows.into_iter().map(|row| row.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()).collect();
-        let hashes: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+        let hashes: Vec<String> = rows.iter().map(|row| format!("{row:?}").replace(' ', "_")).collect();
         let new: Vec<_> = rows.iter().zip(&hashes).map(|(row, hash)| NewRow { hash, key: 1, row }).collect();
         let done: Result<_, StoreError> = transaction!(test.store, "t", |tx| {
             let ids = inventory::intern(tx, Catalogue::built_in().class(class).unwrap(), &new).await?;

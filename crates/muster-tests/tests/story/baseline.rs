@@ -32,7 +32,7 @@ async fn drift_is_seen_and_put_right() {
          [[items.settings]]\nname = \"greeting\"\nseverity = \"critical\"\n\
          discovery = {{ kind = \"file\", path = \"{path}\", read = {{ kind = \"key\", key = \"greeting\" }} }}\n\
          rules = [{{ kind = \"equals\", value = \"hello\" }}]\n\
-         remediation = {{ kind = \"file\", content = \"greeting = hello\\n\", mode = \"0600\" }}\n\n\
+         remediation = {{ kind = \"file\", content = \"greeting = hello\\n\", mode = \"0644\" }}\n\n\
          [[items.settings]]\nname = \"lines\"\nvalue_type = \"integer\"\n\
          discovery = {{ kind = \"script\", script = {{ interpreter = \"sh\", text_file = \"look.sh\", privilege = \"root\", \
          parameters = [{{ name = \"path\", value = \"{path}\" }}] }} }}\n\

@@ -39,6 +39,22 @@ pub fn parse_passwd(bytes: &[u8], name: &str) -> Option<Account> {
     })
 }
 
+/// Name and number of a user, for people; the number alone where `/etc/passwd` does not have it, as with accounts of a directory.
+#[must_use]
+pub fn described(user: u32) -> String {
+    let bytes = Files::open(Path::new("/")).and_then(|files| files.bytes(PASSWD, TABLE_BYTES)).unwrap_or_default();
+    parse_name(&bytes, user).map_or_else(|| format!("user {user}"), |name| format!("{name} ({user})"))
+}
+
+/// Looks a number up in lines of `name:password:user:group:...`.
+fn parse_name(bytes: &[u8], user: u32) -> Option<&str> {
+    bytes.split(|b| *b == b'\n').find_map(|line| {
+        let mut fields = std::str::from_utf8(line).ok()?.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(user)).then_some(name)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +67,9 @@ mod tests {
         for none in ["", "no", "odd", "nobody:x", "x"] {
             assert_eq!(parse_passwd(text, none), None, "{none}");
         }
+        assert_eq!((parse_name(text, 65_534), parse_name(text, 7)), (Some("nobody"), Some("nob")));
+        assert_eq!((parse_name(text, 1), parse_name(text, 8)), (None, None));
+        assert!(described(4_000_000_000).ends_with("4000000000"));
         assert!(unprivileged("root").unwrap_err().to_string().contains("is root"));
         assert!(unprivileged("no-such-user").is_err());
     }

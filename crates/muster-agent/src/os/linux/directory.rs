@@ -180,7 +180,9 @@ impl PrivateDirectory {
     pub fn is_foreign(error: &io::Error) -> bool {
         // A link; a socket, or a device that is not there.
         let odd = [Errno::LOOP, Errno::NXIO].map(|errno| Some(errno.raw_os_error()));
-        error.kind() == io::ErrorKind::PermissionDenied || odd.contains(&error.raw_os_error())
+        // And what `check_file` refuses: the system's own refusal says nothing of the file, and has a number.
+        let refused = error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none();
+        refused || odd.contains(&error.raw_os_error())
     }
 
     /// Bytes of the disk that it is on: all, and those that are free for this process.

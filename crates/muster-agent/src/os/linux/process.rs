@@ -273,9 +273,14 @@ pub fn end_everything(mark: &str, session: Option<Pid>) {
     if let Some(session) = session {
         let _ = rustix::process::kill_process_group(session, Signal::KILL);
     }
+    end_marked(&|found| found == mark);
+}
+
+/// Ends everything whose mark fits.
+pub fn end_marked(fits: &dyn Fn(&str) -> bool) {
     // Something may fork while the list is read; what was killed forks no more, so a few rounds come to an end.
     for _ in 0..20 {
-        let marked = marked(mark);
+        let marked = marked(fits);
         if marked.is_empty() {
             return;
         }
@@ -285,16 +290,20 @@ pub fn end_everything(mark: &str, session: Option<Pid>) {
     }
 }
 
-/// Processes that carry the mark and are not yet dead.
-fn marked(mark: &str) -> Vec<Pid> {
-    let wanted = format!("{MARK}={mark}");
+/// Processes that carry such a mark and are not yet dead.
+fn marked(fits: &dyn Fn(&str) -> bool) -> Vec<Pid> {
+    let head = format!("{MARK}=");
+    let carries = |variable: &[u8]| {
+        let mark = variable.strip_prefix(head.as_bytes()).and_then(|mark| std::str::from_utf8(mark).ok());
+        mark.is_some_and(fits)
+    };
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
         let mut environ = Vec::new();
         let file = File::open(format!("/proc/{pid}/environ"));
         let read = file.and_then(|f| io::Read::read_to_end(&mut io::Read::take(f, ENVIRON_BYTES), &mut environ));
-        read.is_ok() && environ.split(|b| *b == 0).any(|variable| variable == wanted.as_bytes())
+        read.is_ok() && environ.split(|b| *b == 0).any(carries)
     })
     .filter_map(Pid::from_raw)
     .collect()
@@ -361,7 +370,7 @@ mod tests {
         assert_eq!(output, "started");
         assert!(place.directory.lock("lock").unwrap().is_some());
         // A killed process stays in the list until its parent has looked; its environment is gone at once.
-        assert!(marked("hang-7c1e").is_empty());
+        assert!(marked(&|mark| mark == "hang-7c1e").is_empty());
     }
 
     #[tokio::test]

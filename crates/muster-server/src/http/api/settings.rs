@@ -10,8 +10,8 @@ use axum::{extract::State, response::Response};
 use http::{StatusCode, header};
 use muster_model::{
     api::{
-        DeviceSetting, Page, PageQuery, SettingInfo, SettingsAsk, SettingsMove, SettingsObject, SettingsPreview,
-        SettingsSet, SettingsVersion,
+        DeviceSetting, PageQuery, SettingInfo, SettingsAsk, SettingsMove, SettingsObject, SettingsPreview, SettingsSet,
+        SettingsVersion,
     },
     id::{DeviceId, SettingsId},
 };
@@ -43,7 +43,7 @@ pub(super) fn routes() -> Vec<Route> {
             .gives::<SettingsObject>(),
         Route::get("/api/v1/settings/{id}/versions", Access::See, versions)
             .about("settings_versions", "What client settings were, the newest version first.")
-            .gives::<Page<SettingsVersion>>(),
+            .gives_page::<SettingsVersion>(),
         Route::get("/api/v1/settings-catalogue", Access::See, catalogue)
             .about("settings_catalogue", "Every setting: what it takes, its default, and what it collects.")
             .gives::<Vec<SettingInfo>>(),

@@ -239,9 +239,9 @@ pub async fn collection_change(
                 )));
             }
             let baselines = baseline_deployment::of_collection(tx.conn(), id).await?;
-            if let Some((name, _)) = baselines.iter().find(|(_, remediate)| *remediate) {
+            if let Some((name, _)) = baselines.iter().find(|(_, high_impact)| *high_impact) {
                 return Err(conflict(format!(
-                    "The baseline {name} puts things right on its members, and needs a protected collection; delete that deployment first."
+                    "The baseline {name} puts things right on its members or looks as root, and needs a protected collection; delete that deployment first."
                 )));
             }
             let settings = client_settings::of_collection(tx.conn(), id).await?;

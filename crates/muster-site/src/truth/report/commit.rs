@@ -144,11 +144,12 @@ async fn write(
     };
     plan.refused_sections(reports, &incoming, &places, &applied);
     plan.steps(tx, reports).await?;
-    plan.comply(tx, reports).await?;
     // What the second machine says of itself is not the device's.
     plan.claims.retain(|(device, _)| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.networks.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.discoveries.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
+    plan.compliance.retain(|said| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == said.device));
+    plan.comply(tx, reports).await?;
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
     committed.suspects = suspect::quarantine(tx, sources, suspects).await?;
     for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
