@@ -3,7 +3,7 @@
 
 use crate::SiteError;
 use muster_model::{
-    id::DeviceId,
+    id::{CollectionId, DeviceId},
     limits,
     policy::{BodyKind, BodyRef, WindowPolicy},
     time::{SECOND, UnixMillis},
@@ -11,38 +11,61 @@ use muster_model::{
 };
 use muster_store::{
     Tx,
-    db::{assignment, client_settings, device_change, policy_body, window},
+    db::{
+        assignment, client_settings, device_change, policy_body,
+        window::{self, WindowRow},
+    },
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The body of each of these devices that has a window.
+/// The body of each of these devices that has a window. Devices in the same collections share one, which is put together once.
 pub(super) async fn bodies(
     tx: &mut Tx,
     now: UnixMillis,
     devices: &[DeviceId],
 ) -> Result<HashMap<DeviceId, BodyRef>, SiteError> {
-    let mut of_device: BTreeMap<DeviceId, Vec<MaintenanceWindow>> = BTreeMap::new();
-    for (device, row) in window::of_devices(tx, devices).await? {
-        of_device.entry(device).or_default().push(row.window);
+    let mut of_device: BTreeMap<DeviceId, Vec<CollectionId>> = BTreeMap::new();
+    for (device, collection) in window::collections(tx, devices).await? {
+        of_device.entry(device).or_default().push(collection);
     }
-    let mut made: HashMap<Vec<u8>, BodyRef> = HashMap::new();
+    if of_device.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut of_collection: HashMap<CollectionId, Vec<WindowRow>> = HashMap::new();
+    for row in window::all(tx.conn()).await? {
+        of_collection.entry(row.collection).or_default().push(row);
+    }
+    let mut made: HashMap<Vec<CollectionId>, BodyRef> = HashMap::new();
     let mut bodies = HashMap::new();
-    for (device, windows) in of_device {
-        let policy = WindowPolicy { windows: bounded(windows) };
-        let bytes = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
-        let body = match made.get(&bytes) {
+    for (device, set) in of_device {
+        let body = match made.get(&set) {
             Some(body) => body.clone(),
             None => {
-                let hash = muster_trust::sha256(&bytes);
-                policy_body::insert(tx, hash, BodyKind::Windows, &bytes, now).await?;
-                let body = BodyRef { kind: BodyKind::Windows, hash, size: bytes.len() as u64 };
-                made.insert(bytes, body.clone());
+                let body = body(tx, now, &set, &of_collection).await?;
+                made.insert(set, body.clone());
                 body
             }
         };
         bodies.insert(device, body);
     }
     Ok(bodies)
+}
+
+/// The body with the windows of these collections, in a fixed order.
+async fn body(
+    tx: &mut Tx,
+    now: UnixMillis,
+    set: &[CollectionId],
+    of_collection: &HashMap<CollectionId, Vec<WindowRow>>,
+) -> Result<BodyRef, SiteError> {
+    let mut rows: Vec<&WindowRow> =
+        set.iter().filter_map(|collection| of_collection.get(collection)).flatten().collect();
+    rows.sort_by_key(|row| row.id);
+    let policy = WindowPolicy { windows: bounded(rows.into_iter().map(|row| row.window.clone()).collect()) };
+    let bytes = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
+    let hash = muster_trust::sha256(&bytes);
+    policy_body::insert(tx, hash, BodyKind::Windows, &bytes, now).await?;
+    Ok(BodyRef { kind: BodyKind::Windows, hash, size: bytes.len() as u64 })
 }
 
 /// As many of each kind as a policy has. Of none that is there nothing is left: fewer windows mean less time and never more.

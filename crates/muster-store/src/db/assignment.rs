@@ -123,7 +123,10 @@ pub async fn put(tx: &mut Tx, rows: &[AssignmentRow]) -> Result<(), StoreError> 
 /// # Errors
 /// When the database cannot be read.
 pub async fn active(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeviceId>, StoreError> {
-    let statement = tx.dialect().pick(in_texts!("SELECT id FROM device WHERE id", "AND state = 'active' ORDER BY id"));
+    // Without COALESCE, SQLite walks all that are active instead of these.
+    let statement = tx
+        .dialect()
+        .pick(in_texts!("SELECT id FROM device WHERE id", "AND COALESCE(state, '') = 'active' ORDER BY id"));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter().map(|row| parsed(row, "id")).collect()
 }

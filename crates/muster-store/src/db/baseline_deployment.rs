@@ -164,7 +164,7 @@ pub async fn target(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> R
     Ok(query.execute(tx.conn()).await?.rows_affected())
 }
 
-/// As [`super::deployment::target_new`], for baselines.
+/// As [`super::deployment::target_new`], for baselines; `devices` are active ones here too.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -172,7 +172,7 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
     let statement = tx.dialect().pick(in_texts!(
         "INSERT INTO compliance_device (deployment, device, state, changed) \
          SELECT p.id, d.id, 'unknown', CAST($2 AS BIGINT) FROM baseline_deployment p, device d \
-         WHERE p.target_device IS NULL AND p.deleted IS NULL AND d.state = 'active' \
+         WHERE p.target_device IS NULL AND p.deleted IS NULL \
          AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
          WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) AND d.id",
         "ON CONFLICT (deployment, device) DO UPDATE SET withdrawn = NULL, state = 'unknown', severity = NULL, reason = NULL, \

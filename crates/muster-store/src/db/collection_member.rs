@@ -202,9 +202,10 @@ pub async fn deployed(conn: &mut AnyConnection) -> Result<Vec<CollectionId>, Sto
 /// # Errors
 /// When the database cannot be written.
 pub async fn ask_policy(tx: &mut Tx, resources: &[u32], now: UnixMillis) -> Result<(), StoreError> {
+    // Without COALESCE, SQLite walks all that are active instead of these.
     let statement = tx.dialect().pick([
         "INSERT INTO job (kind, subject, due, attempts) SELECT $1, id, CAST($2 AS BIGINT), 0 FROM device \
-         WHERE state = 'active' AND resource_id IN (SELECT value FROM json_each($3)) \
+         WHERE COALESCE(state, '') = 'active' AND resource_id IN (SELECT value FROM json_each($3)) \
          ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0",
         "INSERT INTO job (kind, subject, due, attempts) SELECT $1, id, CAST($2 AS BIGINT), 0 FROM device \
          WHERE state = 'active' AND resource_id IN \

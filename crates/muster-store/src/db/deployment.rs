@@ -216,8 +216,8 @@ pub async fn target(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> R
     Ok(query.execute(tx.conn()).await?.rows_affected())
 }
 
-/// Notes the deployments to All Systems, and to the collections that they are in, for those of `devices` that do not have them yet;
-/// and withdraws those to collections that they left.
+/// Notes the deployments to All Systems, and to the collections that they are in, for those of `devices` that do not have them yet,
+/// all of which are active (asked here, SQLite would walk all active devices for these few); and withdraws those to collections that they left.
 ///
 /// # Errors
 /// When the database cannot be written.
@@ -225,7 +225,7 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
     let statement = tx.dialect().pick(in_texts!(
         "INSERT INTO deployment_device (deployment, device, state, output, changed) \
          SELECT p.id, d.id, 'targeted', '', CAST($2 AS BIGINT) FROM deployment p, device d \
-         WHERE p.target_device IS NULL AND p.deleted IS NULL AND d.state = 'active' \
+         WHERE p.target_device IS NULL AND p.deleted IS NULL \
          AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
          WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) AND d.id",
         "ON CONFLICT (deployment, device) DO UPDATE SET withdrawn = NULL WHERE deployment_device.withdrawn IS NOT NULL"

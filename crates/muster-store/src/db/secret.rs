@@ -126,10 +126,11 @@ pub async fn standing(
     application: ApplicationId,
     name: &FileName,
 ) -> Result<Vec<Standing>, StoreError> {
+    // Without COALESCE, SQLite walks all that are active instead of these.
     let statement = tx.dialect().pick(in_texts!(
         "SELECT d.id, k.key_id, s.version FROM device d LEFT JOIN sealing_key k ON k.device = d.id \
          LEFT JOIN sealed_secret s ON s.device = d.id AND s.application = $2 AND s.name = $3 \
-         WHERE d.state = 'active' AND d.id",
+         WHERE COALESCE(d.state, '') = 'active' AND d.id",
         ""
     ));
     let query = sqlx::query(statement).bind(json_texts(devices)).bind(application.to_string()).bind(name.as_str());

@@ -113,19 +113,18 @@ pub async fn any(conn: &mut AnyConnection) -> Result<bool, StoreError> {
     Ok(unsigned(count) > 0)
 }
 
-/// The windows that hold for these devices, those of all collections that each is in: one row per device and window, in a fixed order.
+/// The collections with windows that each of these devices is in: one row per device and collection, in a fixed order.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn of_devices(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, WindowRow)>, StoreError> {
+pub async fn collections(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, CollectionId)>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
-        "SELECT d.id AS device, w.id, w.collection, w.definition, w.changed, w.changed_by, w.revision \
-         FROM maintenance_window w JOIN collection_member m ON m.collection = w.collection \
-         JOIN device d ON d.resource_id = m.resource_id WHERE d.id",
-        "ORDER BY d.id, w.id"
+        "SELECT d.id AS device, m.collection FROM device d JOIN collection_member m ON m.resource_id = d.resource_id \
+         WHERE m.collection IN (SELECT collection FROM maintenance_window) AND d.id",
+        "ORDER BY d.id, m.collection"
     ));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
-    rows.iter().map(|row| Ok((parsed(row, "device")?, window(row)?))).collect()
+    rows.iter().map(|row| Ok((parsed(row, "device")?, parsed(row, "collection")?))).collect()
 }
 
 /// The windows that hold for a device, by collection and name.
