@@ -273,6 +273,8 @@ pub const WAITING_CLASSES: usize = 8;
 pub const WAITING_BYTES: usize = 64 << 10;
 /// Sections that wait, of all devices together: 640 MB at the very most.
 pub const WAITING_SECTIONS: u64 = 10_000;
+/// Days that a section waits for its class. A client says it again with its next inventory.
+pub const WAITING_DAYS: i64 = 30;
 
 /// Attributes of one discovery record. The longest that a directory gives has about 30.
 pub const DISCOVERY_ATTRIBUTES: usize = 64;

@@ -11,7 +11,7 @@ use crate::{
         trust::trust_follow,
     },
     knowledge::{
-        class::{class_follow, class_take},
+        class::{class_follow, class_purge, class_take},
         discovery::discovery_work,
         inventory::{
             history::{Purge, history_purge},
@@ -151,6 +151,7 @@ impl Worker {
             let changes = self.purge.take().unwrap_or_default().gone;
             let rows = self.sweep.take().unwrap_or_default().gone;
             title_sweep(&self.site).await?;
+            class_purge(&self.site, now).await?;
             tracing::info!(
                 changes,
                 rows,

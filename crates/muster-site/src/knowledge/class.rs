@@ -12,9 +12,10 @@ use muster_model::{
     api::{ClassAdd, ClassOverview, Classes, InventoryClass},
     catalogue::{Catalogue, Class},
     id::DeviceId,
-    limits::CLASSES,
+    limits::{CLASSES, WAITING_DAYS},
     problem::Code,
     report::Channel,
+    time::{DAY, UnixMillis},
 };
 use muster_store::{
     Tx,
@@ -216,6 +217,13 @@ pub(crate) async fn class_take(site: &Site) -> Result<bool, SiteError> {
     tracing::info!(sections = rows.len(), "Inventory that waited for its class was taken in.");
     site.memory.classes_changed.store(true, Ordering::SeqCst);
     Ok(true)
+}
+
+/// Forgets sections that waited too long for their class, so that those of other devices have room.
+pub(crate) async fn class_purge(site: &Site, now: UnixMillis) -> Result<(), SiteError> {
+    let before = now.plus(-WAITING_DAYS.saturating_mul(DAY));
+    transaction!(site.store, "class_purge", |tx| { inventory_class::purge(tx, before).await })?;
+    Ok(())
 }
 
 /// Takes one section in, or puts it aside where it does not obey its class; in either case it waits no more.

@@ -5,9 +5,10 @@ use muster_model::{
     api::{ClassAdd, ClassAttribute, CollectionCreate, PageQuery, QueryRun, RuleSpec},
     id::CollectionId,
     inventory::{Change, Row, Section, Value},
-    limits::{WAITING_BYTES, WAITING_CLASSES},
+    limits::{WAITING_BYTES, WAITING_CLASSES, WAITING_DAYS},
     problem::Code,
     report::Channel,
+    time::DAY,
 };
 use muster_site::{
     Site, SiteParts, Worker, audit_list, class_add, class_list, class_retire, class_show, collection_create,
@@ -228,6 +229,12 @@ async fn what_waits_is_bounded_shown_and_taken_in_when_its_class_comes() {
         let waiting = class_list(&test.analyst(), &test.site).await.unwrap().waiting;
         assert_eq!(waiting.len(), WAITING_CLASSES, "{waiting:?}");
         assert!(waiting.iter().all(|class| class.name.starts_with("INVENTED_")));
+
+        // It does not wait for ever: others would have no room.
+        let mut worker = Worker::new(test.site.clone());
+        test.sources.pass((WAITING_DAYS + 1) * DAY);
+        while worker.step().await.unwrap() {}
+        assert!(class_list(&test.analyst(), &test.site).await.unwrap().waiting.is_empty());
     }
 }
 

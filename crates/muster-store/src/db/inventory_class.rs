@@ -390,6 +390,16 @@ pub async fn waiting_of(
         .collect()
 }
 
+/// Forgets what waits since `before` or longer, or of a device that has retired. Returns how many sections.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn purge(tx: &mut Tx, before: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM waiting_section WHERE received <= $1 \
+         OR EXISTS (SELECT 1 FROM device d WHERE d.id = waiting_section.device AND d.state = 'retired')";
+    Ok(sqlx::query(statement).bind(before.0).execute(tx.conn()).await?.rows_affected())
+}
+
 /// Takes a section out of those that wait; whether it waited still, as it was read.
 ///
 /// # Errors

@@ -117,6 +117,10 @@ pub async fn collection_create(
         device_change::ask(tx, &load::asked(graph.nodes.values())).await?;
         let detail = format!("{} was made, limited by {}, with {} rule(s).", row.name, create.limiting, row.rules);
         audit::append(tx, ctx, "collection_create", format!("collection {}", row.id), detail).await?;
+        for rule in collection::rules(tx.conn(), row.id).await? {
+            let detail = format!("{} got a rule: {}.", row.name, sentence(&rule));
+            audit::append(tx, ctx, "collection_rule_add", format!("collection {}", row.id), detail).await?;
+        }
         Ok::<_, SiteError>(row)
     })?;
     changed(site);
