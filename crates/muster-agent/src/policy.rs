@@ -5,7 +5,7 @@ use muster_model::{
     application::Application,
     baseline::Baseline,
     compliance::BaselinePolicy,
-    id::{EnrolmentId, Hash},
+    id::{DeploymentId, EnrolmentId, Hash},
     limits::{Limits, RELATED_APPLICATIONS},
     policy::{
         ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, LocationPolicy,
@@ -20,6 +20,7 @@ use muster_trust::{
     envelope::{self, EnvelopeError},
     sha256,
 };
+use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, io};
 
 /// The assignment in force, in the policy directory; its bodies lie beside it under their hashes.
@@ -53,9 +54,20 @@ pub struct Policy {
     location: Option<LocationPolicy>,
     windows: Option<WindowPolicy>,
     deployments: Vec<Deployment>,
+    /// Deployments of which the site says more than this client understands.
+    unread: Vec<UnreadDeployment>,
     baselines: Vec<BaselineDeployment>,
     /// For this device, by authors whom the trust bundle names. Still sealed.
     secrets: Vec<SealedSecret>,
+}
+
+/// A deployment of which the site says more than this client understands: nothing of it is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub struct UnreadDeployment {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// SHA-256 of its signed application object.
+    pub application: Hash,
 }
 
 /// A deployment with its application.
@@ -181,6 +193,12 @@ impl Policy {
         &self.deployments
     }
 
+    /// Deployments that a newer site made and this client does not understand.
+    #[must_use]
+    pub fn unread(&self) -> &[UnreadDeployment] {
+        &self.unread
+    }
+
     /// The baselines that it is held against.
     #[must_use]
     pub fn baselines(&self) -> &[BaselineDeployment] {
@@ -289,16 +307,20 @@ pub fn assemble(
 ) -> Result<Policy, PolicyRefusal> {
     let (mut settings, mut location, mut deployments) = (None, None, Vec::<DeploymentPolicy>::new());
     let (mut applications, mut secrets, mut windows) = (BTreeMap::new(), Vec::new(), None);
-    let (mut objects, mut held) = (BTreeMap::new(), Vec::<BaselinePolicy>::new());
+    let (mut objects, mut held, mut unread) = (BTreeMap::new(), Vec::<BaselinePolicy>::new(), Vec::new());
     for reference in &assignment.value().bodies {
         let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
         check_body(reference, body)?;
         match reference.kind {
             BodyKind::Settings if settings.is_some() => return Err(PolicyRefusal::Malformed),
             BodyKind::Settings => settings = Some(read_settings(body)?),
-            BodyKind::Deployment => deployments.push(parse(body)?),
+            BodyKind::Deployment => match read(body)? {
+                Read::Whole(policy) => deployments.push(policy),
+                Read::Newer(policy) => unread.push(policy),
+            },
             BodyKind::Location if location.is_some() => return Err(PolicyRefusal::Malformed),
-            BodyKind::Location => location = Some(parse::<LocationPolicy>(body)?),
+            // Only a hint: whoever answers proves itself anyway, so that without one it goes on as well.
+            BodyKind::Location => location = read_location(body)?,
             BodyKind::Windows if windows.is_some() => return Err(PolicyRefusal::Malformed),
             // What this client cannot keep to it must not go without: the last good policy stays in force.
             BodyKind::Windows => {
@@ -312,7 +334,13 @@ pub fn assemble(
                 objects.insert(reference.hash, believe_baseline(body, bundle));
             }
             BodyKind::BaselineDeployment => {
-                let policy: BaselinePolicy = parse(body)?;
+                let policy: BaselinePolicy = match read(body)? {
+                    Read::Whole(policy) => policy,
+                    Read::Newer(NewerBaseline { deployment }) => {
+                        tracing::warn!(%deployment, "the site says more of a baseline than this client understands; it is not evaluated");
+                        continue;
+                    }
+                };
                 // Two of one name would keep each other from ever being done.
                 if held.iter().any(|of| of.deployment == policy.deployment) {
                     return Err(PolicyRefusal::Malformed);
@@ -348,6 +376,7 @@ pub fn assemble(
         location,
         windows,
         deployments,
+        unread,
         baselines,
         secrets,
     })
@@ -364,8 +393,42 @@ pub fn check_body(reference: &BodyRef, body: &[u8]) -> Result<(), PolicyRefusal>
     Ok(())
 }
 
-fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, PolicyRefusal> {
     serde_json::from_slice(body).map_err(|_| PolicyRefusal::Malformed)
+}
+
+/// A body of one thing among several.
+enum Read<T, N> {
+    /// Every word of it is understood.
+    Whole(T),
+    /// It is sound, and a newer site says more in it: what it is of, and no more.
+    Newer(N),
+}
+
+/// A baseline of which more is said than this client understands.
+#[derive(serde::Deserialize)]
+struct NewerBaseline {
+    deployment: DeploymentId,
+}
+
+/// A word that is not understood may be a limit: what has one is passed over as a whole, and keeps nothing else from holding.
+fn read<T: DeserializeOwned, N: DeserializeOwned>(body: &[u8]) -> Result<Read<T, N>, PolicyRefusal> {
+    match parse(body) {
+        Ok(whole) => Ok(Read::Whole(whole)),
+        Err(_) => parse(body).map(Read::Newer),
+    }
+}
+
+fn read_location(body: &[u8]) -> Result<Option<LocationPolicy>, PolicyRefusal> {
+    Ok(match read::<LocationPolicy, serde_json::Map<String, serde_json::Value>>(body)? {
+        Read::Whole(location) => Some(location),
+        Read::Newer(_) => {
+            tracing::warn!(
+                "the site says more of its management points than this client understands; it uses them in no order"
+            );
+            None
+        }
+    })
 }
 
 /// Settings inside of what this client accepts, whatever the site says.

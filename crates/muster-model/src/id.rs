@@ -109,6 +109,10 @@ uuid_id!(
     BoundaryId, "a boundary id"
 );
 uuid_id!(
+    /// An alert.
+    AlertId, "an alert id"
+);
+uuid_id!(
     /// A query that is kept.
     SavedQueryId, "a query id"
 );

@@ -347,6 +347,14 @@ pub const LOCAL_COOL_DOWN: i64 = 10 * 60_000;
 
 /// Ranges of network discovery.
 pub const NETWORK_RANGES: usize = 256;
+/// Phases of a deployment.
+pub const DEPLOYMENT_PHASES: usize = 20;
+/// How often an administrator may have a deployment tried again on a device.
+pub const DEPLOYMENT_ATTEMPTS: u32 = 1_000;
+/// Steps of one deployment on one device that are kept; the oldest go.
+pub const DEPLOYMENT_EVENTS: u32 = 100;
+/// Devices of an alert that are kept by name.
+pub const ALERT_DEVICES: usize = 1_000;
 /// Bytes of a table of neighbours or leases that is read.
 pub const LEASES_BYTES: u64 = 16 << 20;
 /// Neighbours of one look.

@@ -133,6 +133,9 @@ pub struct DeploymentPolicy {
     /// It is a software update: it keeps to the windows for updates, where the client has any.
     #[serde(default, skip_serializing_if = "is_false")]
     pub software_update: bool,
+    /// How often an administrator asked that it be tried again. A client that failed with a lower one begins anew.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
 }
 
 /// What a deployment does.
@@ -202,6 +205,11 @@ impl Purpose {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// When a client may be worked on: the windows of all collections that it is in.

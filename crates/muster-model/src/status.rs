@@ -232,6 +232,8 @@ pub enum FailureReason {
     StillDetected,
     /// Its authors signed no command for what it is to do.
     NoCommand,
+    /// The site says more of it than this client understands: it is not begun until the client is newer.
+    AgentTooOld,
 }
 
 impl FailureReason {
@@ -256,6 +258,7 @@ impl FailureReason {
         Self::SupersededFailed,
         Self::StillDetected,
         Self::NoCommand,
+        Self::AgentTooOld,
     ];
 
     /// The stable text.
@@ -281,6 +284,7 @@ impl FailureReason {
             Self::SupersededFailed => "superseded_failed",
             Self::StillDetected => "still_detected",
             Self::NoCommand => "no_command",
+            Self::AgentTooOld => "agent_too_old",
         }
     }
 }

@@ -31,8 +31,10 @@ pub use delivery::{
     chunk::{ChunkFailure, chunk_list_for_device, chunks_for_device, content_chunk},
     chunk_work::ContentWorker,
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
+    control::{deployment_cancel, deployment_pause, deployment_resume, deployment_retry},
     deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
     forecast::deployment_forecast,
+    phase::{deployment_create_phased, deployment_phase_begin, deployment_rivals, deployment_standing, phase_work},
     policy::{Current, assignment_confirmed, assignment_show, body_show},
     preview::deployment_preview,
     secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},
@@ -103,9 +105,11 @@ pub use knowledge::{
 };
 pub use site::{Site, SiteParts};
 pub use truth::{
+    alert::{AlertWork, alert_acknowledge, alert_count, alert_devices, alert_list, alert_show, alert_work},
     budget::{device_admitted, report_admitted, report_refused},
     compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,
+    deployment_event::deployment_history,
     foreign::foreign_submit,
     message::message_list,
     quarantine::quarantine_list,

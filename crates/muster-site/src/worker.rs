@@ -4,6 +4,7 @@ use crate::{
     Site, SiteError,
     delivery::{
         baseline_deployment::compliance_purge,
+        phase::phase_work,
         policy::{policy_pending, policy_renew, policy_restore, policy_work},
     },
     identity::{
@@ -19,13 +20,19 @@ use crate::{
         },
         title::{title_sweep, title_work},
     },
+    truth::{
+        alert::{AlertWork, alert_work},
+        deployment_event::event_purge,
+    },
 };
-use muster_model::time::{DAY, MINUTE, UnixMillis};
+use muster_model::time::{DAY, MINUTE, SECOND, UnixMillis};
 use muster_store::{db::session, transaction};
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 /// How long the worker rests at most. What is urgent wakes it earlier.
 const REST: Duration = Duration::from_secs(2);
+/// How often phases of deployments are looked at (milliseconds).
+const PHASES: i64 = 10 * SECOND;
 /// How often is asked meanwhile whether another process revoked something: a block must hold everywhere within a second.
 const HEAR: Duration = Duration::from_millis(250);
 
@@ -39,6 +46,10 @@ pub struct Worker {
     purge: Option<Purge>,
     /// How far the removal of rows that nobody has is, while it goes on.
     sweep: Option<Sweep>,
+    /// When phases of deployments were looked at.
+    phased: Option<UnixMillis>,
+    /// How far the look for what needs somebody is.
+    alerts: AlertWork,
     /// Why the trust bundle in the database was not taken.
     refused: Option<String>,
 }
@@ -48,7 +59,16 @@ impl Worker {
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
         let swept = site.sources.now();
-        Self { site, renewed: None, swept, purge: None, sweep: None, refused: None }
+        Self {
+            site,
+            renewed: None,
+            swept,
+            purge: None,
+            sweep: None,
+            phased: None,
+            alerts: AlertWork::default(),
+            refused: None,
+        }
     }
 
     /// Works until `shutdown` is there; what is in a transaction then is finished first.
@@ -121,6 +141,15 @@ impl Worker {
             policy_work(&self.site, now).await?;
             return Ok(true);
         }
+        if self.phased.is_none_or(|last| !(0..PHASES).contains(&now.since(last))) {
+            self.phased = Some(now);
+            if phase_work(&self.site, now).await? {
+                return Ok(true);
+            }
+        }
+        if alert_work(&self.site, &mut self.alerts, now).await? {
+            return Ok(true);
+        }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let mut asked = policy_renew(&self.site, now).await?;
             if asked == 0 && self.renewed.is_none() {
@@ -145,7 +174,7 @@ impl Worker {
             if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
                 return Ok(true);
             }
-            if compliance_purge(&self.site, now).await? {
+            if compliance_purge(&self.site, now).await? || event_purge(&self.site, now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;

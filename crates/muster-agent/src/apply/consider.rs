@@ -1,7 +1,7 @@
 //! One deployment in one round: whether anything is to be done, and then as far as it goes.
 
 use super::{
-    AGAIN, Next, Round, detect, install,
+    AGAIN, Next, Round, again, detect, install,
     plan::{self, Done},
     require::{Verdict, requirements},
     rival,
@@ -29,6 +29,7 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
     let agent = round.agent;
     let (id, object) = (deployment.policy().deployment, deployment.policy().application);
     let before = agent.store.deployment(id)?.filter(|progress| progress.application == object);
+    let before = again::anew(agent, deployment, before)?;
     let mut step = Step::new(agent, round.policy, deployment, before)?;
     if let Look::Later(next) = look(round, deployment, &mut step)? {
         return Ok(next);
@@ -141,6 +142,8 @@ fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reaso
             // Whole, and still in a circle: not every round.
             if now >= again { Look::Now } else { Look::Later(Some(again)) }
         }
+        // Now it is understood: else it would not be among these.
+        FailureReason::AgentTooOld => Look::Now,
         // What was not sealed may be sealed by now.
         FailureReason::SecretMissing if application.is_some_and(|a| secret::open(agent, round.policy, a).is_ok()) => {
             Look::Now

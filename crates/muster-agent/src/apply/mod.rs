@@ -3,6 +3,7 @@
 //! One installation at a time. Every step is kept together with its report before the next one begins, so that after a kill
 //! the agent knows what it was doing; an installer that still runs is waited for, and never started a second time beside itself.
 
+mod again;
 mod consider;
 pub mod detect;
 pub(crate) mod facts;
@@ -12,6 +13,7 @@ mod require;
 mod rival;
 pub mod software;
 mod step;
+mod unread;
 mod window;
 
 use crate::{
@@ -130,10 +132,12 @@ async fn evaluate(round: &Round<'_>) -> Next {
     if !policy.windows().is_empty() && !agent.window_time.was_asked() {
         return Some(agent.clock.now().plus(SOON));
     }
-    let assigned: Vec<_> = policy.deployments().iter().map(|d| d.policy().deployment).collect();
+    let unread = policy.unread().iter().map(|unread| unread.deployment);
+    let assigned: Vec<_> = policy.deployments().iter().map(|d| d.policy().deployment).chain(unread).collect();
     if let Err(error) = agent.store.keep_deployments(&assigned) {
         tracing::warn!(%error, "deployments that are gone could not be forgotten");
     }
+    unread::say(round);
     let mut next: Next = None;
     let mut order = in_order(policy);
     // What was on its way when its round ended was slow: whatever is new or has its content goes before it.

@@ -214,6 +214,30 @@ impl Store {
         self.run(|tx, _, _| keep(tx, progress))
     }
 
+    /// The last attempt of a deployment that was begun; 0: no other than the first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn attempt(&self, id: DeploymentId) -> Result<u32, StoreError> {
+        let sql = "SELECT number FROM attempt WHERE id = ?1";
+        Ok(self.lock().connection.query_row(sql, [id.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    /// Begins an attempt: its number and the progress that it begins with are kept in one.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn begin_attempt(&self, progress: &Progress, number: u32) -> Result<(), StoreError> {
+        self.run(|tx, _, _| {
+            keep(tx, progress)?;
+            tx.execute(
+                "INSERT INTO attempt (id, number) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET number = ?2",
+                params![progress.deployment.to_string(), number],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Forgets deployments that are no longer assigned and that nothing runs for.
     ///
     /// # Errors
@@ -228,6 +252,7 @@ impl Store {
                 let id = progress.deployment.to_string();
                 tx.execute("DELETE FROM deployment WHERE id = ?1", [&id])?;
                 tx.execute("DELETE FROM deployment_run WHERE id = ?1", [&id])?;
+                tx.execute("DELETE FROM attempt WHERE id = ?1", [&id])?;
             }
             intents::keep_only(tx, assigned)
         })

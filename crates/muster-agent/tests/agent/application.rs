@@ -45,6 +45,7 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         deadline: UnixMillis(0),
         outside_windows: false,
         software_update: false,
+        attempt: 0,
     }
 }
 

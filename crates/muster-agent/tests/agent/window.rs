@@ -60,6 +60,7 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
+        attempt: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The administrators' API as typed calls: one file a noun, one method a rule, with the rule's name.
 
 mod admin;
+mod alert;
 mod application;
 mod approval;
 mod audit;
@@ -13,6 +14,7 @@ mod collection;
 mod conflict;
 mod content;
 mod deployment;
+mod deployment_control;
 mod device;
 mod discovery;
 mod enrolment;

@@ -1,11 +1,19 @@
 //! `muster deployment`: which devices shall have which application, and how far they are.
 
-use super::{Context, Part, ask::confirm, find};
+use super::{
+    Context, Part,
+    ask::confirm,
+    deployment_control::{self, Control, Phases},
+    find,
+};
 use crate::{CliError, Client, output, watch, when};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, PageQuery, Target},
+    api::{
+        Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, PageQuery, PhasedDeploymentCreate,
+        Target,
+    },
     id::{DeploymentId, Name},
     policy::{Action, Purpose},
     status::DeploymentState,
@@ -17,7 +25,7 @@ use std::{cell::RefCell, time::Duration};
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Deploy an application; shows who gets it, and asks
-    Create(Create),
+    Create(CreateInPhases),
     /// Show what `create` would do
     Preview(Create),
     /// List deployments, the newest first
@@ -45,6 +53,16 @@ pub(super) enum Verb {
         /// Id or name
         deployment: String,
     },
+    #[command(flatten)]
+    Control(Control),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateInPhases {
+    #[command(flatten)]
+    create: Create,
+    #[command(flatten)]
+    phases: Phases,
 }
 
 #[derive(Debug, Args)]
@@ -140,13 +158,24 @@ impl Create {
 impl Verb {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
         match self {
-            Self::Create(create) => {
+            Self::Create(CreateInPhases { create, phases }) => {
                 let client = ctx.client().await?;
                 let request = create.request(&client, ctx.now).await?;
+                let phases = phases.wanted(&client).await?;
                 if !ctx.yes {
-                    confirm(ctx, &previewed(&client.deployment_preview(&request).await?))?;
+                    let mut about = previewed(&client.deployment_preview(&request).await?);
+                    if !phases.is_empty() {
+                        about.push_str(&format!("In {} phases, one after the other.\n", phases.len()));
+                    }
+                    confirm(ctx, &about)?;
                 }
-                let made = client.deployment_create(&request).await?;
+                let made = match phases.is_empty() {
+                    true => client.deployment_create(&request).await?,
+                    false => {
+                        let request = PhasedDeploymentCreate { deployment: request, phases };
+                        client.deployment_create_phased(&request).await?
+                    }
+                };
                 ctx.out.value(&made, |d| {
                     format!("{} is deployed: {}\nNext: muster deployment watch {}", d.name, d.id, d.id)
                 })
@@ -163,6 +192,7 @@ impl Verb {
                 let id = find::deployment(&client, &deployment).await?;
                 deployment_watch(ctx, &client, id, timeout).await
             }
+            Self::Control(control) => control.run(ctx).await,
             Self::Delete { deployment } => {
                 let client = ctx.client().await?;
                 let id = find::deployment(&client, &deployment).await?;
@@ -270,7 +300,11 @@ async fn deployment_show(
     let deployment = client.deployment_show(id).await?.value;
     let devices = client.deployment_devices(id, state, &part.query()).await?;
     let forecast = client.deployment_forecast(id).await?;
-    let both = serde_json::json!({ "deployment": deployment, "devices": devices, "forecast": forecast });
+    let standing = client.deployment_standing(id).await?;
+    let rivals = client.deployment_rivals(id).await?;
+    let both = serde_json::json!({
+        "deployment": deployment, "devices": devices, "forecast": forecast, "standing": standing, "rivals": rivals,
+    });
     ctx.out.value(&both, |_| {
         let mut text = output::pairs([
             ("Deployment", format!("{} ({})", deployment.name, deployment.id)),
@@ -283,6 +317,7 @@ async fn deployment_show(
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
         ]);
+        text.push_str(&deployment_control::standing(ctx.now, &standing, &rivals));
         text.push_str(&foreseen(&forecast));
         let rows = devices.items.iter().map(|d| {
             [

@@ -1,6 +1,7 @@
 //! The command line: `muster <noun> <verb>`, the nouns and verbs of the API. One file a noun.
 
 mod admin;
+mod alert;
 mod application;
 mod approval;
 mod ask;
@@ -17,6 +18,7 @@ mod collection_window;
 mod completion;
 mod conflict;
 mod deployment;
+mod deployment_control;
 mod device;
 mod discovery;
 mod enrolment;
@@ -125,6 +127,9 @@ enum Noun {
     /// Deployments: which devices shall have which application, and when
     #[command(subcommand)]
     Deployment(deployment::Verb),
+    /// Alerts: what needs somebody
+    #[command(subcommand)]
+    Alert(alert::Verb),
     /// Configuration baselines: what settings of devices should be, and which are
     #[command(subcommand)]
     Baseline(baseline::Verb),
@@ -256,6 +261,7 @@ impl Cli {
             Noun::Application(verb) => verb.run(&ctx).await,
             Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,
+            Noun::Alert(verb) => verb.run(&ctx).await,
             Noun::Baseline(verb) => verb.run(&ctx).await,
             Noun::Collection(verb) => verb.run(&ctx).await,
             Noun::Message(verb) => verb.run(&ctx).await,
@@ -345,6 +351,17 @@ mod tests {
         "muster deployment show Hello --state failed",
         "muster deployment watch Hello --timeout 30m",
         "muster deployment delete Hello",
+        "muster deployment create Hello --all-systems --phases 1%,10%,Kiosks --success 90 --at-least 5 --after-hours 24 --stop 5",
+        "muster deployment pause Hello --reason broken",
+        "muster deployment resume Hello --yes",
+        "muster deployment cancel Hello --reason broken",
+        "muster deployment retry Hello --device kiosk-7",
+        "muster deployment retry Hello --phase 2",
+        "muster deployment phase Hello --begin 2",
+        "muster deployment history Hello --device kiosk-7",
+        "muster alert list --all",
+        "muster alert show 0192f0c1-7a3b-7c4d-8e5f-0123456789ab",
+        "muster alert acknowledge 0192f0c1-7a3b-7c4d-8e5f-0123456789ab",
         "muster deployment create Hello --collection Kiosks --high-impact",
     ];
 

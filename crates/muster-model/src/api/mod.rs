@@ -38,6 +38,7 @@ macro_rules! api {
 }
 
 pub mod admin;
+pub mod alert;
 pub mod approval;
 pub mod audit;
 pub mod baseline;
@@ -48,6 +49,7 @@ pub mod collection;
 pub mod collection_transfer;
 pub mod conflict;
 pub mod deployment;
+pub mod deployment_control;
 pub mod device;
 pub mod discovery;
 pub mod enrolment;
@@ -67,6 +69,7 @@ pub mod trust;
 pub mod window;
 
 pub use admin::*;
+pub use alert::*;
 pub use approval::*;
 pub use audit::*;
 pub use baseline::*;
@@ -77,6 +80,7 @@ pub use collection::*;
 pub use collection_transfer::*;
 pub use conflict::*;
 pub use deployment::*;
+pub use deployment_control::*;
 pub use device::*;
 pub use discovery::*;
 pub use enrolment::*;

@@ -231,6 +231,12 @@ async fn database(layout: &Layout, config: &Config, keys: Keys, now: UnixMillis,
     }
     bundle(&site, now, found);
     revocation(&site, config, now, found);
+    match muster_site::alert_count(&site).await {
+        Ok(0) => found.ok("alerts", "No alert is open."),
+        Ok(open) => found.warn("alerts", format!("{open} alert(s) are open: `muster alert list` shows them.")),
+        // The schema is brought up to date when the server starts.
+        Err(error) => found.warn("alerts", format!("The alerts cannot be read: {error}")),
+    }
     site.store.close().await;
 }
 

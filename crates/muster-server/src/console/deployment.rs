@@ -13,7 +13,8 @@ use askama::Template;
 use muster_model::{
     api::{
         ApplicationInfo, Collection, CollectionKind, CollectionQuery, Deployment, DeploymentCreate, DeploymentPreview,
-        Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast, ForecastGroup, Page, PageQuery, Target,
+        DeploymentRival, DeploymentStanding, Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast,
+        ForecastGroup, Page, PageQuery, Phase, PhasedDeploymentCreate, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
     policy::{Action, Purpose},
@@ -65,6 +66,10 @@ pub(crate) struct DeploymentPage {
     bar: Bar,
     /// When the devices on which it did not begin can begin.
     forecast: Forecast,
+    /// Whether it is held, and how its phases stand.
+    standing: Option<DeploymentStanding>,
+    /// What contradicts it.
+    rivals: Vec<DeploymentRival>,
 }
 
 impl DeploymentPage {
@@ -83,7 +88,16 @@ impl DeploymentPage {
         };
         let paging = Paging::new(&page, wanted.limit, address);
         let bar = Bar::new(&deployment.totals);
-        Self { shell, deployment, state, page, paging, bar, forecast }
+        Self { shell, deployment, state, page, paging, bar, forecast, standing: None, rivals: Vec::new() }
+    }
+
+    /// With how it stands, and what contradicts it.
+    pub(crate) fn standing(self, standing: DeploymentStanding, rivals: Vec<DeploymentRival>) -> Self {
+        Self { standing: Some(standing), rivals, ..self }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.cancelled.is_some())
     }
 
     /// The address of this list as it is, for the refresh.
@@ -135,6 +149,8 @@ pub(crate) struct DeploymentForm {
     pub(crate) uninstall: bool,
     /// Whether it is only offered to users.
     pub(crate) offer: bool,
+    /// Whether it goes out in phases.
+    pub(crate) phased: bool,
 }
 
 /// What the preview found.
@@ -229,6 +245,7 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::SupersededFailed => "An application that it replaces could not be uninstalled first.".to_owned(),
         Reason::StillDetected => "The uninstall command succeeded, but the detection rule still finds it.".to_owned(),
         Reason::NoCommand => "Its authors signed no command for this.".to_owned(),
+        Reason::AgentTooOld => "The agent is too old for this deployment; it begins when the agent is newer.".to_owned(),
     };
     Some(sentence)
 }
@@ -288,7 +305,11 @@ pub(crate) async fn deployment_show(
     let deployment = visit.ask(muster_site::deployment_show(&visit.ctx, visit.site(), id).await)?;
     let page = visit.ask(muster_site::deployment_devices(&visit.ctx, visit.site(), id, state, rows).await)?;
     let forecast = visit.ask(muster_site::deployment_forecast(&visit.ctx, visit.site(), id).await)?;
-    visit.page(&DeploymentPage::new(visit.shell("deployments").await?, deployment, state, rows, page, forecast))
+    let standing = visit.ask(muster_site::deployment_standing(&visit.ctx, visit.site(), id).await)?;
+    let rivals = visit.ask(muster_site::deployment_rivals(&visit.ctx, visit.site(), id).await)?;
+    let shell = visit.shell("deployments").await?;
+    let shown = DeploymentPage::new(shell, deployment, state, rows, page, forecast);
+    visit.page(&shown.standing(standing, rivals))
 }
 
 /// The form as it is sent, or as a link fills it in.
@@ -312,6 +333,8 @@ pub(crate) struct FormFields {
     action: String,
     #[serde(default)]
     purpose: String,
+    #[serde(default)]
+    phased: String,
 }
 
 impl FormFields {
@@ -326,6 +349,7 @@ impl FormFields {
             outside_windows: !self.outside_windows.is_empty(),
             uninstall: self.action == Action::Uninstall.as_str(),
             offer: self.purpose == Purpose::Available.as_str(),
+            phased: !self.phased.is_empty(),
         })
     }
 }
@@ -425,7 +449,12 @@ pub(crate) async fn deployment_create(visit: Visit, Fields(fields): Fields<FormF
         Ok(create) => create,
         Err(problem) => return form_page(visit, form, None, Some(problem)).await,
     };
-    let deployment = visit.ask(muster_site::deployment_create(&visit.ctx, visit.site(), &create).await)?;
+    let deployment = if form.phased {
+        let create = PhasedDeploymentCreate { deployment: create, phases: Phase::usual() };
+        visit.ask(muster_site::deployment_create_phased(&visit.ctx, visit.site(), &create).await)?
+    } else {
+        visit.ask(muster_site::deployment_create(&visit.ctx, visit.site(), &create).await)?
+    };
     Ok(go_done(&format!("/deployments/{}", deployment.id), Done::Deployed))
 }
 

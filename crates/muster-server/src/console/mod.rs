@@ -1,5 +1,6 @@
 //! The console: server-rendered pages for administrators. One file per noun: its page contexts and its handlers.
 
+mod alert;
 mod application;
 mod approval;
 mod assets;
@@ -14,6 +15,7 @@ mod confirm;
 mod conflict;
 mod dashboard;
 mod deployment;
+mod deployment_control;
 mod device;
 mod discovery;
 mod enrolment;
@@ -54,6 +56,8 @@ mod sample_history;
 mod sample_issuer;
 #[cfg(test)]
 mod sample_location;
+#[cfg(test)]
+mod sample_phase;
 #[cfg(test)]
 mod sample_resource;
 #[cfg(test)]
@@ -210,6 +214,21 @@ fn routes_of_software() -> Vec<Route> {
         get("/deployments/{id}", See, deployment::deployment_show),
         get("/deployments/{id}/delete", Change, deployment::delete_confirm),
         post("/deployments/{id}/delete", Change, deployment::deployment_delete),
+        get("/deployments/{id}/pause", Change, deployment_control::pause_confirm),
+        post("/deployments/{id}/pause", Change, deployment_control::deployment_pause),
+        get("/deployments/{id}/resume", Change, deployment_control::resume_confirm),
+        post("/deployments/{id}/resume", Change, deployment_control::deployment_resume),
+        get("/deployments/{id}/cancel", Change, deployment_control::cancel_confirm),
+        post("/deployments/{id}/cancel", Change, deployment_control::deployment_cancel),
+        get("/deployments/{id}/retry", Change, deployment_control::retry_confirm),
+        post("/deployments/{id}/retry", Change, deployment_control::deployment_retry),
+        get("/deployments/{id}/phase", Change, deployment_control::phase_confirm),
+        post("/deployments/{id}/phase", Change, deployment_control::phase_begin),
+        get("/deployments/{id}/devices/{device}", See, deployment_control::deployment_history),
+        post("/deployments/{id}/devices/{device}/retry", Change, deployment_control::device_retry),
+        get("/alerts", See, alert::alert_list),
+        get("/alerts/{id}", See, alert::alert_show),
+        post("/alerts/{id}/acknowledge", Change, alert::alert_acknowledge),
     ]
 }
 

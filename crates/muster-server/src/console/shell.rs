@@ -46,6 +46,12 @@ pub(crate) enum Done {
     Retired,
     Deployed,
     DeploymentDeleted,
+    DeploymentPaused,
+    DeploymentResumed,
+    DeploymentCancelled,
+    DeploymentRetried,
+    PhaseBegun,
+    AlertAcknowledged,
     TokenRevoked,
     SettingsSaved,
     ApprovalSaved,
@@ -69,7 +75,7 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 27] = [
+    const ALL: [(Self, &str, &str); 33] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -84,6 +90,28 @@ impl Done {
             Self::DeploymentDeleted,
             "deployment-deleted",
             "The deployment was deleted. Devices that did not start will not start.",
+        ),
+        (
+            Self::DeploymentPaused,
+            "deployment-paused",
+            "The deployment is paused. It begins on no further device; what has begun goes on.",
+        ),
+        (
+            Self::DeploymentResumed,
+            "deployment-resumed",
+            "The deployment goes on. Connected devices hear of it at once.",
+        ),
+        (
+            Self::DeploymentCancelled,
+            "deployment-cancelled",
+            "The deployment is cancelled. Devices that did not start will not start.",
+        ),
+        (Self::DeploymentRetried, "deployment-retried", "Where it failed it is tried again."),
+        (Self::PhaseBegun, "phase-begun", "The phase began. Connected devices hear of it at once."),
+        (
+            Self::AlertAcknowledged,
+            "alert-acknowledged",
+            "The alert is acknowledged. It stays until it is so no longer.",
         ),
         (Self::TokenRevoked, "token-revoked", "The token was revoked. Nobody can enrol with it."),
         (

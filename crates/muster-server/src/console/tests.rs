@@ -48,6 +48,7 @@ fn pages(f: Flavour) -> Vec<(&'static str, String)> {
     let mut pages = pages_of_devices(f);
     pages.extend(pages_of_software(f));
     pages.extend(super::sample_baseline::pages(f));
+    pages.extend(super::sample_phase::pages(f));
     pages.extend(pages_of_the_rest(f));
     pages
 }
@@ -179,6 +180,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         outside_windows: true,
         uninstall: false,
         offer: true,
+        phased: false,
     };
     let new = |preview, problem| DeploymentNewPage {
         shell: shell(),

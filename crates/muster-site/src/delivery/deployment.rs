@@ -1,13 +1,13 @@
 //! Deployments: which signed application which devices shall have, and from when on.
 
 use super::{
-    application,
+    application, phase,
     related::{self, Related},
 };
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Collection, CollectionKind, Deployment, DeploymentCreate, DeviceDeployment, Page, PageQuery,
+        Collection, CollectionKind, Deployment, DeploymentCreate, DeviceDeployment, Page, PageQuery, Phase,
         RelatedApplication, Target,
     },
     application::Application,
@@ -85,6 +85,16 @@ pub(super) async fn check_action(
 /// `unauthenticated`, `forbidden`; `not_found`: no such application or device; `conflict`: the device is not active, a dependency is not
 /// there or needs itself, there is no uninstall command, or another deployment does the contrary; `malformed`: times that cannot be.
 pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate) -> Result<Deployment, SiteError> {
+    create_with(ctx, site, create, &[]).await
+}
+
+/// As [`deployment_create`], in phases where there are any.
+pub(super) async fn create_with(
+    ctx: &Ctx,
+    site: &Site,
+    create: &DeploymentCreate,
+    phases: &[Phase],
+) -> Result<Deployment, SiteError> {
     let admin = authz::change(ctx)?;
     let (available, deadline) = times(ctx, create)?;
     let mut reader = site.store.reader().await?;
@@ -104,6 +114,7 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         deadline,
         outside_windows: create.outside_windows,
         software_update: create.software_update,
+        attempt: 0,
     };
     let body = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
     let row = DeploymentRow {
@@ -126,7 +137,7 @@ pub async fn deployment_create(ctx: &Ctx, site: &Site, create: &DeploymentCreate
         deleted: None,
         revision: 1,
     };
-    let made = Made { row: &row, body: &body, application: &wanted, related: &related, create };
+    let made = Made { row: &row, body: &body, application: &wanted, related: &related, create, phases };
     let devices = transaction!(site.store, "deployment_create", |tx| { insert(ctx, tx, &made).await })?;
     changed(site);
     let shown = Shown {
@@ -146,9 +157,10 @@ struct Made<'a> {
     application: &'a Application,
     related: &'a Related,
     create: &'a DeploymentCreate,
+    phases: &'a [Phase],
 }
 
-fn changed(site: &Site) {
+pub(super) fn changed(site: &Site) {
     site.bus.publish(Notice::Changed(Noun::Deployment));
     site.memory.work.notify_one();
 }
@@ -234,7 +246,7 @@ pub(super) async fn active_target(tx: &mut Tx, device: DeviceId) -> Result<(), S
 }
 
 async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteError> {
-    let Made { row, body, application, related, create } = *made;
+    let Made { row, body, application, related, create, phases } = *made;
     policy_body::insert(tx, row.policy, BodyKind::Deployment, body, ctx.now).await?;
     if let Target::Device { device } = row.target {
         active_target(tx, device).await?;
@@ -249,7 +261,7 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteErro
     deployment::insert(tx, row).await?;
     deployment_related::insert(tx, row.id, &related.rows()).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
-    assignment::ask_targeted(tx, row.id, ctx.now).await?;
+    phase::start(ctx, tx, row.id, phases, row.high_impact).await?;
     let outside = if row.outside_windows { ", outside of maintenance windows" } else { "" };
     let verb = if row.action.is_install() { "" } else { ", to be uninstalled" };
     let offered = if row.purpose.is_required() { "" } else { ", as an offer to users" };
@@ -257,8 +269,9 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteErro
         0 => String::new(),
         count => format!(", with {count} other application(s)"),
     };
+    let phased = if phases.is_empty() { String::new() } else { format!(", in {} phases", phases.len()) };
     let detail = format!(
-        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}.",
+        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{phased}.",
         row.name, row.application
     );
     audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;

@@ -16,7 +16,7 @@ use muster_model::{
 use muster_store::{
     Connection,
     db::{
-        application as stored,
+        Dialect, application as stored,
         deployment::{self, Candidate},
         window,
     },
@@ -98,25 +98,34 @@ pub(super) const fn unheld(devices: u64) -> Forecast {
 }
 
 /// What comes of a plan on these devices.
-pub(super) async fn forecast(conn: &mut Connection, plan: &Plan, devices: &[Candidate]) -> Result<Forecast, SiteError> {
+pub(super) async fn forecast(
+    conn: &mut Connection,
+    dialect: Dialect,
+    plan: &Plan,
+    devices: &[Candidate],
+) -> Result<Forecast, SiteError> {
     let mut forecast = Forecast { free: 0, ..unheld(devices.len() as u64) };
     let mut of_collection: BTreeMap<CollectionId, Vec<MaintenanceWindow>> = BTreeMap::new();
     for row in window::all(conn).await? {
         of_collection.entry(row.collection).or_default().push(row.window);
     }
-    let mut collections: HashMap<i64, Vec<CollectionId>> = HashMap::new();
-    for (device, collection) in window::memberships(conn).await? {
-        collections.entry(device).or_default().push(collection);
+    let sets = window::memberships(conn, dialect).await?;
+    // By its place: so a set is hashed once, and not for each of its devices.
+    let mut collections: HashMap<i64, usize> = HashMap::new();
+    for (place, (_, devices)) in sets.iter().enumerate() {
+        collections.extend(devices.iter().map(|device| (*device, place)));
     }
     let offsets = window::offsets(conn).await?;
     let anywhere = match plan.software_update {
         true => updates_anywhere(conn).await?,
         false => Anywhere::default(),
     };
-    let mut held: HashMap<(&[CollectionId], Work), Held> = HashMap::new();
+    let mut held: HashMap<(usize, Work), Held> = HashMap::new();
     let mut groups: BTreeMap<(UnixMillis, bool), (u64, Vec<String>)> = BTreeMap::new();
     for device in devices {
-        let Some(set) = collections.get(&device.resource_id) else {
+        let Some((place, set)) =
+            collections.get(&device.resource_id).and_then(|place| Some((*place, &sets.get(*place)?.0)))
+        else {
             forecast.free += 1;
             continue;
         };
@@ -125,7 +134,7 @@ pub(super) async fn forecast(conn: &mut Connection, plan: &Plan, devices: &[Cand
             (true, false) => Work::Update,
             (true, true) => Work::UpdateAnywhere,
         };
-        let held = held.entry((set, work)).or_insert_with(|| hold(set, &of_collection, work));
+        let held = held.entry((place, work)).or_insert_with(|| hold(set, &of_collection, work));
         let minutes = offsets.get(&device.resource_id).copied();
         let starts = match held.chance(plan, work, minutes) {
             Chance::Free => {
@@ -173,25 +182,33 @@ fn hold(set: &[CollectionId], of_collection: &BTreeMap<CollectionId, Vec<Mainten
 /// `unauthenticated`, `not_found`.
 pub async fn deployment_forecast(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result<Forecast, SiteError> {
     authz::see(ctx)?;
-    if let Some(kept) = site.memory.forecasts.get(id, ctx.now) {
+    foreseen(site, &mut *site.store.reader().await?, id, ctx.now).await
+}
+
+/// As [`deployment_forecast`], for whoever was authorised and for the site itself.
+pub(crate) async fn foreseen(
+    site: &Site,
+    reader: &mut Connection,
+    id: DeploymentId,
+    now: UnixMillis,
+) -> Result<Forecast, SiteError> {
+    if let Some(kept) = site.memory.forecasts.get(id, now) {
         return Ok(kept);
     }
-    let mut reader = site.store.reader().await?;
-    let row = deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?.row;
+    let row = deployment::get(reader, id).await?.ok_or_else(SiteError::not_found)?.row;
     if row.deleted.is_some() {
         return Ok(unheld(0));
     }
-    if row.outside_windows || !row.purpose.is_required() || !window::any(&mut reader).await? {
-        let totals = deployment::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
+    if row.outside_windows || !row.purpose.is_required() || !window::any(reader).await? {
+        let totals = deployment::totals(reader, site.store.dialect(), &[id]).await?.remove(&id);
         let waiting = totals.unwrap_or_default().into_iter().filter(|(state, _)| deployment::OPEN.contains(&&**state));
         return Ok(unheld(waiting.map(|(_, devices)| devices).sum()));
     }
-    let application = stored::get(&mut reader, row.application).await?.ok_or_else(SiteError::not_found)?;
+    let application = stored::get(reader, row.application).await?.ok_or_else(SiteError::not_found)?;
     let seconds = super::application::info(&application)?.application.max_run_seconds;
-    let devices = deployment::open(&mut reader, id).await?;
-    let plan =
-        Plan { from: row.deadline.max(row.available).max(ctx.now), seconds, software_update: row.software_update };
-    let forecast = forecast(&mut reader, &plan, &devices).await?;
-    site.memory.forecasts.put(id, ctx.now, &forecast);
+    let devices = deployment::open(reader, id).await?;
+    let plan = Plan { from: row.deadline.max(row.available).max(now), seconds, software_update: row.software_update };
+    let forecast = forecast(reader, site.store.dialect(), &plan, &devices).await?;
+    site.memory.forecasts.put(id, now, &forecast);
     Ok(forecast)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Ctx, Site, SiteError, authz,
-    delivery::{location, settings, window},
+    delivery::{location, phase, settings, window},
     site::Trust,
 };
 use bytes::Bytes;
@@ -236,6 +236,7 @@ pub(super) async fn compile(
     }
     let active = assignment::active(tx, devices).await?;
     deployment::target_new(tx, &active, now).await?;
+    phase::place_new(tx, &active).await?;
     baseline_deployment::target_new(tx, &active, now).await?;
     let settings = settings::bodies(tx, now, &active).await?;
     let mut bodies: HashMap<DeviceId, Vec<BodyRef>> =

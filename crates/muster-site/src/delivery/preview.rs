@@ -76,7 +76,7 @@ pub async fn deployment_preview(
         unheld(devices)
     } else {
         let candidates = deployment::candidates(&mut reader, create.target).await?;
-        forecast(&mut reader, &plan, &candidates).await?
+        forecast(&mut reader, site.store.dialect(), &plan, &candidates).await?
     };
     drop(reader);
     warnings.extend(never(&forecast, plan.seconds));

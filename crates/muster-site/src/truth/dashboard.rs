@@ -7,7 +7,7 @@ use muster_model::{
     status::DeploymentState,
     time::{DAY, HOUR, SECOND, UnixMillis},
 };
-use muster_store::db::{dashboard, message as message_row, report_hour};
+use muster_store::db::{alert, dashboard, message as message_row, report_hour};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -48,6 +48,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
     let operating_systems = dashboard::operating_systems(&mut reader, 12).await?;
     let seen = dashboard::seen(&mut reader, first).await?;
     let hours = report_hour::since(&mut reader, first).await?;
+    let alerts = alert::count_open(&mut reader).await?;
     drop(reader);
     let spread = spread(site, now).await?;
     let quarantined: u64 = hours.iter().map(|hour| hour.quarantined).sum();
@@ -64,7 +65,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
         pending: counts.pending,
         operating_systems,
         seen: (0..24).map(hour).collect(),
-        warnings: warnings(site, now, counts.pending, quarantined, failed),
+        warnings: warnings(site, now, counts.pending, quarantined, failed, alerts),
         devices: counts.devices,
         deployments,
         messages: messages.into_iter().map(message::shown).collect(),
@@ -72,7 +73,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
     })
 }
 
-fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed: usize) -> Vec<String> {
+fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed: usize, alerts: u64) -> Vec<String> {
     let mut warnings = Vec::new();
     let left = site.trust.load().bundle().expires.since(now);
     if left <= 0 {
@@ -87,6 +88,9 @@ fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed
     warnings.extend(revocation_warnings(site, now));
     if pending > 0 {
         warnings.push(format!("{pending} device(s) wait for approval."));
+    }
+    if alerts > 0 {
+        warnings.push(format!("{alerts} alert(s) are open: `muster alert list` shows them."));
     }
     if failed > 0 {
         warnings.push(format!("{failed} of the latest deployments failed on some devices."));

@@ -1,8 +1,10 @@
 //! What happened: reports, status messages, the history of devices, quarantine, the dashboard.
 
+pub mod alert;
 pub(crate) mod budget;
 pub mod compliance;
 pub mod dashboard;
+pub mod deployment_event;
 pub mod foreign;
 pub mod message;
 pub mod online;

@@ -94,5 +94,6 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::SupersededFailed => "an application that it replaces could not be uninstalled first",
         FailureReason::StillDetected => "the detection rule still finds the application after it was uninstalled",
         FailureReason::NoCommand => "its authors signed no command for this",
+        FailureReason::AgentTooOld => "the agent is too old for what the site says of it",
     }
 }

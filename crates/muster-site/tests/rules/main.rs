@@ -32,6 +32,7 @@ mod history;
 mod inventory;
 mod loop_story;
 mod outbox;
+mod phase;
 mod policy;
 mod query;
 mod related;

@@ -131,15 +131,20 @@ pub async fn active(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeviceId>, 
     rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
-/// What these devices shall have: one row per device and deployment that is not deleted, in a fixed order.
+/// What these devices shall have: one row per device and deployment that is not deleted, in a fixed order. A paused one is not among
+/// them where it did not begin, nor one whose phase for the device did not.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<Wanted>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
-        "SELECT t.device, d.policy_body, d.application, d.policy_size, d.application_size \
-         FROM deployment_device t JOIN deployment d ON d.id = t.deployment WHERE t.device",
-        "AND d.deleted IS NULL AND t.withdrawn IS NULL ORDER BY t.device, d.created, d.id"
+        "SELECT t.device, COALESCE(x.policy_body, d.policy_body) AS policy_body, d.application, \
+         COALESCE(x.policy_size, d.policy_size) AS policy_size, d.application_size \
+         FROM deployment_device t JOIN deployment d ON d.id = t.deployment \
+         LEFT JOIN deployment_attempt x ON x.deployment = t.deployment AND x.attempt = t.attempt WHERE t.device",
+        "AND d.deleted IS NULL AND t.withdrawn IS NULL AND (d.phase IS NULL OR t.phase <= d.phase) \
+         AND (d.paused IS NULL OR t.state NOT IN ('targeted', 'waiting', 'downloading') \
+         OR t.waits IN ('restart', 'retry')) ORDER BY t.device, d.created, d.id"
     ));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter()
@@ -227,6 +232,19 @@ pub async fn ask_targeted(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis
          WHERE t.deployment = $3 AND d.state = 'active' \
          ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0";
     let query = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(deployment.to_string());
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+/// Asks for the assignments of the active devices of one phase of a deployment.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn ask_phase(tx: &mut Tx, deployment: DeploymentId, phase: u32, now: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "INSERT INTO job (kind, subject, due, attempts) \
+         SELECT $1, t.device, CAST($2 AS BIGINT), 0 FROM deployment_device t JOIN device d ON d.id = t.device \
+         WHERE t.deployment = $3 AND t.phase = CAST($4 AS BIGINT) AND d.state = 'active' \
+         ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, attempts = 0";
+    let query = sqlx::query(statement).bind(COMPILE).bind(now.0).bind(deployment.to_string()).bind(i64::from(phase));
     Ok(query.execute(tx.conn()).await?.rows_affected())
 }
 

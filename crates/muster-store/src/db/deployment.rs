@@ -96,18 +96,18 @@ pub struct Step {
     pub undone: bool,
 }
 
-fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
+pub(super) fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
     let text: &str = row.try_get("state")?;
     let known = DeploymentState::ALL.iter().copied().find(|state| state.as_str() == text);
     known.ok_or_else(|| StoreError::Corrupt("column state".to_owned()))
 }
 
-fn reason(row: &AnyRow) -> Result<Option<FailureReason>, StoreError> {
+pub(super) fn reason(row: &AnyRow) -> Result<Option<FailureReason>, StoreError> {
     let text: Option<&str> = row.try_get("reason")?;
     Ok(text.and_then(|text| FailureReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
 }
 
-fn waits(row: &AnyRow) -> Result<Option<WaitReason>, StoreError> {
+pub(super) fn waits(row: &AnyRow) -> Result<Option<WaitReason>, StoreError> {
     let text: Option<&str> = row.try_get("waits")?;
     Ok(text.and_then(|text| WaitReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
 }
@@ -460,23 +460,24 @@ pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec
 }
 
 /// What the site knows of the deployments of these devices, deleted ones included: the application that each deploys, where
-/// it stands, and its name.
+/// it stands, its name, and the attempt.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn known(
     tx: &mut Tx,
     devices: &[DeviceId],
-) -> Result<HashMap<(DeviceId, DeploymentId), (Hash, DeploymentState, String)>, StoreError> {
+) -> Result<HashMap<(DeviceId, DeploymentId), (Hash, DeploymentState, String, u32)>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
-        "SELECT t.device, t.deployment, p.application, t.state, p.name \
+        "SELECT t.device, t.deployment, p.application, t.state, p.name, t.attempt \
          FROM deployment_device t JOIN deployment p ON p.id = t.deployment WHERE t.device",
         ""
     ));
     let mut known = HashMap::new();
     for row in sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await? {
         let key = (parsed(&row, "device")?, parsed(&row, "deployment")?);
-        known.insert(key, (parsed(&row, "application")?, state(&row)?, row.try_get("name")?));
+        let attempt = u32::try_from(column::count(&row, "attempt")?).unwrap_or(u32::MAX);
+        known.insert(key, (parsed(&row, "application")?, state(&row)?, row.try_get("name")?, attempt));
     }
     Ok(known)
 }

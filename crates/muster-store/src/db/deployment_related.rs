@@ -72,7 +72,9 @@ pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, 
     let statement = tx.dialect().pick(in_texts!(
         "SELECT DISTINCT t.device, r.application, r.size FROM deployment_device t \
          JOIN deployment d ON d.id = t.deployment JOIN deployment_related r ON r.deployment = d.id WHERE t.device",
-        "AND d.deleted IS NULL AND t.withdrawn IS NULL ORDER BY t.device, r.application"
+        "AND d.deleted IS NULL AND t.withdrawn IS NULL AND (d.phase IS NULL OR t.phase <= d.phase) \
+         AND (d.paused IS NULL OR t.state NOT IN ('targeted', 'waiting', 'downloading') \
+         OR t.waits IN ('restart', 'retry')) ORDER BY t.device, r.application"
     ));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter()
@@ -124,6 +126,59 @@ pub async fn opposed(
     let devices = column::count(&row, "devices")?;
     let name: Option<String> = row.try_get("name")?;
     Ok(name.filter(|_| devices > 0).map(|name| (devices, name)))
+}
+
+/// A deployment in force that has to do with another one's application on devices that have both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// The other deployment.
+    pub deployment: DeploymentId,
+    /// Its name.
+    pub name: String,
+    /// Whether it wants its application to be there.
+    pub installs: bool,
+    /// Its application.
+    pub application: ApplicationId,
+    /// Its signed object.
+    pub object: Hash,
+    /// Active devices that have both.
+    pub devices: u64,
+    /// The first of them by name.
+    pub example: String,
+}
+
+/// Deployments in force on devices of a deployment, of its application, of one that it replaces, or of one that replaces it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn rivals(conn: &mut AnyConnection, id: DeploymentId) -> Result<Vec<Rival>, StoreError> {
+    let statement = "SELECT o.id, o.name, o.action, a.id AS application, a.hash AS object, \
+         COUNT(*) AS devices, MIN(v.name) AS example FROM deployment_device t \
+         JOIN deployment_device u ON u.device = t.device AND u.deployment <> t.deployment AND u.withdrawn IS NULL \
+         JOIN deployment o ON o.id = u.deployment AND o.deleted IS NULL JOIN application a ON a.hash = o.application \
+         JOIN device v ON v.id = t.device AND v.state = 'active' WHERE t.deployment = $1 AND t.withdrawn IS NULL \
+         AND o.id IN (SELECT p.id FROM deployment p JOIN application b ON b.hash = p.application WHERE p.deleted IS NULL \
+         AND (b.id IN (SELECT c.id FROM application c JOIN deployment q ON q.application = c.hash WHERE q.id = $1) \
+         OR b.id IN (SELECT c.id FROM application c JOIN deployment_related r ON r.application = c.hash \
+         WHERE r.deployment = $1 AND r.relation = 'superseded') \
+         OR EXISTS (SELECT 1 FROM deployment_related r JOIN application c ON c.hash = r.application \
+         JOIN application e ON e.id = c.id JOIN deployment q ON q.application = e.hash \
+         WHERE r.deployment = p.id AND r.relation = 'superseded' AND q.id = $1))) \
+         GROUP BY o.id, o.name, o.action, a.id, a.hash ORDER BY o.name, o.id";
+    let rows = sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Rival {
+                deployment: parsed(row, "id")?,
+                name: row.try_get("name")?,
+                installs: row.try_get::<&str, _>("action")? == Action::Install.as_str(),
+                application: parsed(row, "application")?,
+                object: parsed(row, "object")?,
+                devices: column::count(row, "devices")?,
+                example: row.try_get("example")?,
+            })
+        })
+        .collect()
 }
 
 /// How many deployments in force take some version of an application along for that reason.

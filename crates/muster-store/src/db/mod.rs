@@ -4,6 +4,7 @@
 //! `$1`, `$2`, ... in both. Sums need `CAST(... AS BIGINT)`, because PostgreSQL widens them to a type the driver does not pass on.
 
 pub mod admin;
+pub mod alert;
 pub mod application;
 pub mod assignment;
 pub mod attestation;
@@ -25,6 +26,9 @@ pub mod content_row;
 pub mod copy;
 pub mod dashboard;
 pub mod deployment;
+pub mod deployment_control;
+pub mod deployment_event;
+pub mod deployment_phase;
 pub mod deployment_related;
 pub mod device;
 pub mod device_change;

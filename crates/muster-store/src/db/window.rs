@@ -148,15 +148,35 @@ pub async fn all(conn: &mut AnyConnection) -> Result<Vec<WindowRow>, StoreError>
     rows.iter().map(window).collect()
 }
 
-/// Who is in the collections that have windows: numbers of devices, each with its collections in a fixed order.
+/// Who is in the collections that have windows: sets of collections, each with the numbers of the devices that are in those and in no
+/// other. The database puts them together: a device in fifty of them is one number here, and not fifty rows.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn memberships(conn: &mut AnyConnection) -> Result<Vec<(i64, CollectionId)>, StoreError> {
-    let statement = "SELECT resource_id, collection FROM collection_member \
-         WHERE collection IN (SELECT collection FROM maintenance_window) ORDER BY resource_id, collection";
-    let rows = sqlx::query(statement).fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((row.try_get("resource_id")?, parsed(row, "collection")?))).collect()
+pub async fn memberships(
+    conn: &mut AnyConnection,
+    dialect: super::Dialect,
+) -> Result<Vec<(Vec<CollectionId>, Vec<i64>)>, StoreError> {
+    let statement = dialect.pick([
+        "SELECT held, group_concat(resource_id, ',') AS devices FROM (SELECT resource_id, \
+         group_concat(collection, ',') AS held FROM (SELECT resource_id, collection FROM collection_member \
+         WHERE collection IN (SELECT collection FROM maintenance_window) ORDER BY resource_id, collection) \
+         GROUP BY resource_id) GROUP BY held ORDER BY held",
+        "SELECT held, string_agg(CAST(resource_id AS TEXT), ',') AS devices FROM (SELECT resource_id, \
+         string_agg(collection, ',' ORDER BY collection) AS held FROM collection_member \
+         WHERE collection IN (SELECT collection FROM maintenance_window) GROUP BY resource_id) AS sets \
+         GROUP BY held ORDER BY held",
+    ]);
+    let set = |row: &AnyRow| {
+        let (held, devices): (&str, &str) = (row.try_get("held")?, row.try_get("devices")?);
+        // The same set is the same one whatever its order is.
+        let mut held: Vec<CollectionId> =
+            held.split(',').map(|id| column::parse(id, "held")).collect::<Result<_, StoreError>>()?;
+        held.sort_unstable();
+        let devices = devices.split(',').map(|number| column::parse(number, "devices"));
+        Ok((held, devices.collect::<Result<_, StoreError>>()?))
+    };
+    sqlx::query(statement).fetch_all(conn).await?.iter().map(set).collect()
 }
 
 /// By how many minutes the clocks of those devices are ahead of UTC, as their inventories said last.

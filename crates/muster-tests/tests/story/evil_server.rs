@@ -95,6 +95,7 @@ impl Owner {
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: Vec::new(),
+            attempt: 0,
         };
         let body = serde_json::to_vec(&policy).unwrap();
         let (size, body_hash) = (i64::try_from(body.len()).unwrap(), sha256(&body));

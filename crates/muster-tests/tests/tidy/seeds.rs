@@ -175,6 +175,7 @@ fn wire() -> Vec<Seed> {
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
+        attempt: 0,
     };
     let request = EnrolRequest {
         secret: "A".repeat(43),

@@ -1,6 +1,7 @@
 //! The administrators' API: one file per noun, each with its routes and its thin handlers.
 
 mod admin;
+mod alert;
 mod application;
 mod approval;
 mod audit;
@@ -13,6 +14,7 @@ mod conflict;
 mod content;
 mod dashboard;
 mod deployment;
+mod deployment_control;
 mod device;
 mod discovery;
 mod enrolment;
@@ -64,6 +66,8 @@ pub(crate) fn routes() -> Vec<Route> {
         collection::routes(),
         window::routes(),
         deployment::routes(),
+        deployment_control::routes(),
+        alert::routes(),
         baseline::routes(),
         boundary::routes(),
         query::routes(),

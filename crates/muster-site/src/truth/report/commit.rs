@@ -23,6 +23,7 @@ use muster_model::{
     id::DeviceId,
     limits::{Limits, WAITING_CLASSES, WAITING_SECTIONS},
     report::{Channel, Quarantined, ReportAnswer},
+    time::UnixMillis,
 };
 use muster_store::{
     Store, Tx,
@@ -30,7 +31,7 @@ use muster_store::{
         assignment, boundary,
         channel::{self, ChannelRow, Standing},
         conflict::ConflictRow,
-        deployment, device,
+        deployment, deployment_event, device,
         inventory_class::{self, WaitingRow},
         message::{self, MessageRow},
         network::{self, NetworkRow},
@@ -324,11 +325,13 @@ impl Plan {
         devices.dedup();
         let known = deployment::known(tx, &devices).await?;
         let mut last: Vec<deployment::Step> = Vec::new();
+        let mut all: Vec<(deployment::Step, u32, UnixMillis)> = Vec::new();
         let mut at_of: HashMap<(DeviceId, muster_model::id::DeploymentId), usize> = HashMap::new();
         for (at, sequence, step, application) in std::mem::take(&mut self.steps) {
             let Some(report) = reports.get(at) else { continue };
             match known.get(&(step.device, step.deployment)) {
-                Some((of, _, name)) if *of == application => {
+                Some((of, _, name, attempt)) if *of == application => {
+                    all.push((step.clone(), *attempt, report.received));
                     self.timeline.push(step::line(&step, name, report.received));
                     let place = *at_of.entry((step.device, step.deployment)).or_insert(last.len());
                     if place == last.len() {
@@ -346,6 +349,7 @@ impl Plan {
             }
         }
         deployment::report(tx, &last).await?;
+        deployment_event::insert(tx, &all).await?;
         Ok(())
     }
 

@@ -1,0 +1,84 @@
+//! Alerts: what needs somebody, for as long as it is so.
+
+use crate::{
+    id::{AlertId, DeviceId},
+    status::Severity,
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+api! {
+    /// What an alert is about.
+    enum AlertKind {
+        /// A deployment fits no maintenance window of some devices.
+        NeverFits = "never_fits",
+        /// The site paused a deployment, because too much of it failed.
+        PhaseStopped = "phase_stopped",
+        /// Long after the deadline of a deployment many devices are not done with it.
+        DeadlineMissed = "deadline_missed",
+    }
+}
+api! {
+    /// Whether somebody has looked, and whether it is over.
+    enum AlertState {
+        /// Nobody has looked.
+        Open = "open",
+        /// Somebody has.
+        Acknowledged = "acknowledged",
+        /// It is so no longer.
+        Closed = "closed",
+    }
+}
+api! {
+    /// An alert.
+    struct Alert {
+        /// The id.
+        id: AlertId,
+        /// What it is about.
+        kind: AlertKind,
+        /// The id of the thing: of a deployment.
+        subject: String,
+        /// Where it stands.
+        state: AlertState,
+        /// How serious it is.
+        severity: Severity,
+        /// A sentence.
+        text: String,
+        /// How many devices it concerns.
+        devices: u64,
+        /// Since when it is so.
+        opened: UnixMillis,
+        /// When it last changed.
+        changed: UnixMillis,
+        /// When somebody acknowledged it.
+        acknowledged: Option<UnixMillis>,
+        /// Who did.
+        acknowledged_by: Option<String>,
+        /// When it was over.
+        closed: Option<UnixMillis>,
+    }
+}
+api! {
+    /// Which alerts.
+    #[derive(Copy, Eq, Default)]
+    struct AlertQuery {
+        /// Those that are closed, too.
+        #[serde(default)] all: bool,
+        /// Rows to skip.
+        #[serde(default)] offset: u64,
+        /// Rows wanted.
+        #[serde(default = "fifty")] limit: u32,
+    }
+}
+const fn fifty() -> u32 {
+    50
+}
+api! {
+    /// A device of an alert.
+    struct AlertDevice {
+        /// The device.
+        device: DeviceId,
+        /// Its host name.
+        name: String,
+    }
+}
