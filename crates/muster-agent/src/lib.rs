@@ -22,6 +22,7 @@ pub mod policy;
 pub mod reset;
 pub mod run;
 pub mod secret;
+pub mod servicing;
 pub mod session;
 pub mod site;
 pub mod software;

@@ -130,6 +130,10 @@ pub struct DeploymentPolicy {
     /// It does not wait for a maintenance window.
     #[serde(default, skip_serializing_if = "is_false")]
     pub outside_windows: bool,
+    /// Where a write filter protects the machine it is installed into the overlay, and is gone after the next restart. Absent: a required
+    /// deployment is installed below the filter, by servicing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub volatile: bool,
     /// It is a software update: it keeps to the windows for updates, where the client has any.
     #[serde(default, skip_serializing_if = "is_false")]
     pub software_update: bool,

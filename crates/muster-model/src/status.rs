@@ -129,6 +129,18 @@ messages! {
     ContentFetched = "content_fetched", "Content {hash} of {size} bytes came; {moved} bytes were moved, and {reused} were here.";
     /// A user of the machine had software of an offer installed, repaired or removed; `user` is the name and number of the account there.
     UserBegan = "user_began", "{user} had {verb} of {name} begun (deployment {deployment}).";
+    /// A step of a servicing begins.
+    ServicingStep = "servicing_step", "Servicing of the write filter: {step}.";
+    /// A servicing came to its end, and the machine is protected again.
+    ServicingEnded = "servicing_ended", "Servicing ended after {seconds} seconds for {deployments} deployment(s); the write filter protects again.";
+    /// A servicing did not begin, or did not come to its end.
+    ServicingFailed = "servicing_failed", "Servicing did not work: {reason}.";
+    /// A servicing was interrupted; it was ended at the next start.
+    ServicingInterrupted = "servicing_interrupted", "Servicing was interrupted in the step {step}; the write filter protects again.";
+    /// What was installed is gone after the next restart.
+    OverlayInstalled = "overlay_installed", "Deployment {deployment} was installed into the overlay and is gone after the next restart.";
+    /// What the client keeps is gone after the next restart.
+    StateVolatile = "state_volatile", "The client's state in {path} is on the overlay and is gone after the next restart; put it on a disk that is not filtered.";
     /// Messages were lost with the outbox.
     OutboxLost = "outbox_lost", "Messages {from} to {to} were lost with the outbox of the client.";
     /// The outbox is full; the oldest messages of low value were dropped and counted.
@@ -234,6 +246,8 @@ pub enum FailureReason {
     NoCommand,
     /// The site says more of it than this client understands: it is not begun until the client is newer.
     AgentTooOld,
+    /// A write filter protects the machine, and it could not be serviced; `output` says why.
+    Servicing,
 }
 
 impl FailureReason {
@@ -259,6 +273,7 @@ impl FailureReason {
         Self::StillDetected,
         Self::NoCommand,
         Self::AgentTooOld,
+        Self::Servicing,
     ];
 
     /// The stable text.
@@ -285,6 +300,7 @@ impl FailureReason {
             Self::StillDetected => "still_detected",
             Self::NoCommand => "no_command",
             Self::AgentTooOld => "agent_too_old",
+            Self::Servicing => "servicing",
         }
     }
 }
@@ -312,6 +328,8 @@ pub enum WaitReason {
     Superseded,
     /// Another deployment that wants the contrary: what is wanted somewhere is not uninstalled.
     Conflict,
+    /// Servicing of the write filter that protects the machine: it is not allowed, not possible, or was done too often.
+    Servicing,
 }
 
 impl WaitReason {
@@ -326,6 +344,7 @@ impl WaitReason {
         Self::Retry,
         Self::Superseded,
         Self::Conflict,
+        Self::Servicing,
     ];
 
     /// The stable text.
@@ -341,6 +360,7 @@ impl WaitReason {
             Self::Retry => "retry",
             Self::Superseded => "superseded",
             Self::Conflict => "conflict",
+            Self::Servicing => "servicing",
         }
     }
 }

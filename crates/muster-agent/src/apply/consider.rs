@@ -4,7 +4,7 @@ use super::{
     AGAIN, Next, Round, again, detect, install,
     plan::{self, Done},
     require::{Verdict, requirements},
-    rival,
+    rival, servicing,
     step::{Came, Step, Wait, Work, command, work},
     window::{Gate, gate, starts},
 };
@@ -218,7 +218,7 @@ async fn offer(
     agent.facts.looked(step.progress.deployment);
     let was_there = step.progress.state == DeploymentState::Succeeded;
     if !detect::needs_content(&application.detection) {
-        match install::detected(agent, step.progress.deployment, application).await {
+        match install::detected(step, application).await {
             Ok(true) if was_there => return step.as_it_was().map(|()| None),
             Ok(true) => return step.succeed(String::new(), false).map(|()| None),
             Ok(false) => step.undone = was_there,
@@ -294,7 +294,7 @@ async fn before(
     let had_succeeded = step.progress.state == DeploymentState::Succeeded && step.intent.is_none();
     let asked_repair = own.runs.verb == Verb::Repair;
     if !detect::needs_content(&application.detection) {
-        match install::detected(agent, step.progress.deployment, application).await {
+        match install::detected(step, application).await {
             Ok(there) if asked_repair && there => {}
             Ok(_) if asked_repair => {
                 let output = "It is not there, so that it cannot be repaired.".to_owned();
@@ -368,8 +368,16 @@ async fn run(
         seconds = seconds.saturating_add(next.max_run_seconds);
         files.extend(next.content.iter().filter(|file| !application.content.contains(file)).cloned());
     }
+    let serviced = servicing::is_wanted(deployment.policy());
+    if serviced {
+        seconds = seconds.saturating_add(servicing::OVERHEAD_SECONDS);
+    }
     if !files.is_empty() {
         let there = |file| content::is_there(&agent.cache, file);
+        if !files.iter().all(there) {
+            // Nothing is left open while something is fetched.
+            servicing::leave(round);
+        }
         let waited = step.progress.state == DeploymentState::Waiting && files.iter().all(there);
         if step.progress.state != DeploymentState::Downloading && !waited {
             step.take(DeploymentState::Downloading, |_| {})?;
@@ -384,12 +392,20 @@ async fn run(
     }
     // A user who begins something knows what time it is; who began it long ago does not.
     let now = agent.clock.now();
-    let open = match step.is_pressing() {
+    // Nor does a user open the write filter.
+    let open = match step.is_pressing() && !serviced {
         true => Gate::Open,
         false => gate(agent, policy, deployment.policy(), seconds, now),
     };
     match open {
-        Gate::Open => install::run(step, piece, secrets, detect::needs_content(&application.detection)).await,
+        Gate::Open => {
+            if let Some(next) = servicing::enter(round, step, deployment.policy(), seconds).await? {
+                return Ok((false, next));
+            }
+            let done = install::run(step, piece, secrets, detect::needs_content(&application.detection)).await;
+            servicing::ran(step, deployment.policy());
+            done
+        }
         Gate::Closed { reason, starts } => {
             agent.facts.hold(step.progress.deployment, seconds, now);
             step.wait_once(Wait { reason, starts })?;

@@ -2,8 +2,11 @@
 
 use super::arguments;
 use crate::os::{
-    Machine, PrivateDirectory, open_foreign,
+    Machine, PrivateDirectory,
+    linux::files::Files,
+    open_foreign,
     process::{self, Ending, Job},
+    writable::Inside,
 };
 use muster_model::{
     application::{Command, Detection},
@@ -15,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+/// The exit code of `env` without a program to run.
+const NO_PROGRAM: i32 = 127;
 /// How long a detection command may run.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -39,16 +44,45 @@ pub fn needs_content(rule: &Detection) -> bool {
 /// # Errors
 /// [`DetectionFailed`] when there is no answer, which is not the same as "no".
 pub async fn detect(rule: &Detection, directory: &PrivateDirectory, mark: &str) -> Result<bool, DetectionFailed> {
+    detect_below(rule, directory, mark, Path::new("/"), None).await
+}
+
+/// Applies the rule to what lies below `root`: that of the machine, or of the file system below its write filter. A command runs in the view of
+/// a servicing, where there is one.
+///
+/// # Errors
+/// See [`detect`].
+pub(super) async fn detect_below(
+    rule: &Detection,
+    directory: &PrivateDirectory,
+    mark: &str,
+    root: &Path,
+    inside: Option<&Inside>,
+) -> Result<bool, DetectionFailed> {
+    let root = root.to_owned();
     match rule {
         Detection::Package { name, version } => {
             let (name, version) = (name.clone(), version.clone());
-            blocking(move || package(Path::new("/"), &name, version.as_deref())).await
+            blocking(move || package(&root, &name, version.as_deref())).await
         }
         Detection::File { path, hash } => {
             let (path, hash) = (path.clone(), *hash);
-            blocking(move || file(Path::new(&path), hash)).await
+            blocking(move || below(&root, &path, hash)).await
         }
-        Detection::Command { command } => run(command, directory, mark).await,
+        Detection::Command { command } => run(command, directory, mark, inside).await,
+    }
+}
+
+/// Links of the file system below lead to places in it.
+fn below(root: &Path, path: &str, hash: Option<Hash>) -> Result<bool, DetectionFailed> {
+    if root == Path::new("/") {
+        return file(Path::new(path), hash);
+    }
+    let real = Files::open(root).and_then(|files| files.real_path(path));
+    match real {
+        Ok(real) => file(&real, hash),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(DetectionFailed(format!("{path} cannot be read: {error}"))),
     }
 }
 
@@ -93,10 +127,22 @@ fn file(path: &Path, hash: Option<Hash>) -> Result<bool, DetectionFailed> {
     }
 }
 
-async fn run(command: &Command, directory: &PrivateDirectory, mark: &str) -> Result<bool, DetectionFailed> {
-    let (program, arguments) = arguments(command, directory.path(), None);
+async fn run(
+    command: &Command,
+    directory: &PrivateDirectory,
+    mark: &str,
+    inside: Option<&Inside>,
+) -> Result<bool, DetectionFailed> {
+    let (mut program, mut arguments) = arguments(command, directory.path(), None);
+    if let Some(inside) = inside {
+        (program, arguments) = inside
+            .command(&program, arguments, directory.path())
+            .map_err(|error| DetectionFailed(format!("the detection command cannot be started: {error}")))?;
+    }
     let job = Job { program, arguments, directory: directory.path(), user: None, mark, limit: LIMIT, stdin: None };
     match process::run(job, None).await {
+        // As `env` says that there is no such program.
+        Ending::Exit(Some(NO_PROGRAM)) if inside.is_some() => Ok(false),
         Ending::Exit(Some(code)) => Ok(command.success_codes.contains(&code)),
         // The program that would answer is not there yet: it is part of what is to be installed.
         Ending::NotStarted(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

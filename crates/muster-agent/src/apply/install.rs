@@ -3,6 +3,7 @@
 use super::{
     Next, arguments,
     detect::{self, DetectionFailed},
+    servicing,
     step::{Came, Step, Work, command, meaning},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         process::{self, Ending, Job, Output, Tail},
         volatile_directory, volatile_find, volatile_sweep,
     },
-    policy::Policy,
+    policy::{Deployment, Policy},
     secret::{self, Opened},
     store::{StoreError, deployments::Progress},
 };
@@ -62,12 +63,10 @@ impl Names {
 }
 
 /// Asks the detection rule, where it needs no files of the application.
-pub(super) async fn detected(
-    agent: &Agent,
-    id: DeploymentId,
-    application: &Application,
-) -> Result<bool, DetectionFailed> {
-    detect::detect(&application.detection, &agent.runs, &mark_of_detection(agent, id)).await
+pub(super) async fn detected(step: &Step<'_>, application: &Application) -> Result<bool, DetectionFailed> {
+    let mark = mark_of_detection(step.agent, step.progress.deployment);
+    let inside = step.inside.as_ref();
+    detect::detect_below(&application.detection, &step.agent.runs, &mark, &step.root, inside).await
 }
 
 /// What everything that a command starts carries in its environment, so that all of it can be found and ended. It names the
@@ -88,13 +87,9 @@ fn mark_of_detection(agent: &Agent, id: DeploymentId) -> String {
 }
 
 /// Asks the detection rule among the files of the application.
-async fn detect_in(
-    agent: &Agent,
-    id: DeploymentId,
-    work: &Work<'_>,
-    directory: &PrivateDirectory,
-) -> Result<bool, DetectionFailed> {
-    detect::detect(&work.application.detection, directory, &mark_of_detection(agent, id)).await
+async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, DetectionFailed> {
+    let mark = mark_of_detection(step.agent, step.progress.deployment);
+    detect::detect_below(&work.application.detection, directory, &mark, &step.root, step.inside.as_ref()).await
 }
 
 /// Files into place, detect, run, detect. `true`: it worked, and the deployment goes on with the next command.
@@ -117,7 +112,7 @@ pub(super) async fn run(
         Prepared::Not(ended) => return Ok(ended),
     };
     if detect_first {
-        match detect_in(agent, step.progress.deployment, work, &directory).await {
+        match detect_in(step, work, &directory).await {
             Ok(there) if there == work.wants_there() && work.runs.verb != Verb::Repair => {
                 let came = Came::Done { code: None, output: String::new() };
                 return finish(step, work, &names, came).await;
@@ -143,7 +138,14 @@ pub(super) async fn run(
     step.begin(work)?;
     let mark = mark_of(agent, &step.progress);
     let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
-    let (program, arguments) = arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
+    let (mut program, mut arguments) =
+        arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
+    if let Some(inside) = &step.inside {
+        (program, arguments) = match inside.command(&program, arguments, directory.path()) {
+            Ok(command) => command,
+            Err(error) => return cannot_start(step, work, &names, &error).await,
+        };
+    }
     let job =
         Job { program, arguments, directory: directory.path(), user: None, mark: &mark, limit, stdin: Some(lock) };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
@@ -169,7 +171,7 @@ async fn exited(step: &Step<'_>, work: &Work<'_>, code: i32, output: String, dir
         return failed(FailureReason::ExitCode, Some(code), output);
     }
     let id = step.progress.deployment;
-    match detect_in(step.agent, id, work, directory).await {
+    match detect_in(step, work, directory).await {
         Ok(there) if there == work.wants_there() => Came::Done { code: Some(code), output },
         Ok(true) => failed(FailureReason::StillDetected, Some(code), output),
         Ok(false) => failed(FailureReason::NotDetected, Some(code), output),
@@ -324,7 +326,8 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         Some(application) => match agent.runs.directory(&names.directory) {
             Ok(directory) => {
                 let mark = mark_of_detection(agent, progress.deployment);
-                detect::detect(&application.detection, &directory, &mark).await.ok()
+                let root = servicing::root(deployment.map(Deployment::policy));
+                detect::detect_below(&application.detection, &directory, &mark, &root, None).await.ok()
             }
             Err(error) => {
                 tracing::warn!(%error, "what an installation left cannot be looked at");

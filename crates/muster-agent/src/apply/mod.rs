@@ -11,6 +11,7 @@ mod install;
 mod plan;
 mod require;
 mod rival;
+mod servicing;
 pub mod software;
 mod step;
 mod unread;
@@ -70,14 +71,16 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
     if let Err(error) = agent.store.restarted(&agent.boot()) {
         tracing::warn!(%error, "restarts that happened could not be forgotten");
     }
+    servicing::start(&agent);
     loop {
+        servicing::recover(&agent);
         let current = policy.borrow_and_update().clone();
         install::sweep(&agent, current.is_some());
         let work = async {
             // Without a policy nothing can be asked whether an interrupted installation is there after all.
             let current = current.as_deref()?;
             install::recover(&agent, current).await;
-            evaluate(&Round { agent: &agent, policy: current, newer: &policy }).await
+            evaluate(&Round::new(&agent, current, &policy)).await
         };
         let next = tokio::select! {
             next = work => next,
@@ -99,6 +102,14 @@ struct Round<'a> {
     agent: &'a Agent,
     policy: &'a Policy,
     newer: &'a watch::Receiver<Option<Arc<Policy>>>,
+    /// The servicing of the write filter that goes on.
+    servicing: servicing::Session<'a>,
+}
+
+impl<'a> Round<'a> {
+    fn new(agent: &'a Agent, policy: &'a Policy, newer: &'a watch::Receiver<Option<Arc<Policy>>>) -> Self {
+        Self { agent, policy, newer, servicing: servicing::Session::default() }
+    }
 }
 
 impl Round<'_> {
@@ -128,6 +139,12 @@ fn in_order(policy: &Policy) -> Vec<&Deployment> {
 
 /// Everything whose time has come, one after the other. Returns when something is to be done next.
 async fn evaluate(round: &Round<'_>) -> Next {
+    let next = evaluate_each(round).await;
+    servicing::leave(round);
+    next
+}
+
+async fn evaluate_each(round: &Round<'_>) -> Next {
     let (agent, policy) = (round.agent, round.policy);
     if !policy.windows().is_empty() && !agent.window_time.was_asked() {
         return Some(agent.clock.now().plus(SOON));

@@ -101,13 +101,12 @@ impl<'a> Plan<'_, 'a> {
         if detect::needs_content(&related.application().detection) {
             return Ok(false);
         }
-        let (agent, id) = (self.step.agent, self.step.progress.deployment);
         let failed = |error: DetectionFailed| {
             let application = related.application();
             let text = format!("{} {}: {}", application.name, application.version, error.0);
             (FailureReason::DetectionFailed, text)
         };
-        install::detected(agent, id, related.application()).await.map_err(failed)
+        install::detected(self.step, related.application()).await.map_err(failed)
     }
 
     /// Whether another deployment brought a newer version that does as well: it is not turned into an older one.

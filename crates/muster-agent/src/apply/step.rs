@@ -1,9 +1,10 @@
 //! One deployment on its way: how a step is kept and reported, and what the end of a command makes of it.
 
-use super::{ATTEMPTS, AWAY, Next};
+use super::{ATTEMPTS, AWAY, Next, servicing};
 use crate::{
     agent::Agent,
     content::ContentError,
+    os::writable::Inside,
     policy::{Deployment, Policy},
     store::{
         StoreError,
@@ -21,6 +22,8 @@ use muster_model::{
     },
     time::{HOUR, SECOND, UnixMillis},
 };
+
+use std::path::PathBuf;
 
 /// How often an installer may ask for a restart before it goes on.
 const RESTARTS: u32 = 5;
@@ -87,6 +90,10 @@ pub(super) struct Step<'a> {
     collects: bool,
     /// After how long what came to its end is looked at again.
     pub(super) again: i64,
+    /// What its rule looks at: the root of the machine, or of the file system below its write filter.
+    pub(super) root: PathBuf,
+    /// The servicing in which its commands run.
+    pub(super) inside: Option<Inside>,
     /// A command that this user began installed it. `None`: that does not change.
     installed: Option<Option<u32>>,
 }
@@ -117,7 +124,19 @@ impl<'a> Step<'a> {
         let application = installs.and_then(Deployment::application);
         let collects = application.is_some_and(|application| application.value().collector.is_some());
         let again = policy.settings().application_reevaluation;
-        Ok(Self { agent, progress, intent, undone: false, purpose, collects, again, installed: None })
+        let root = servicing::root(deployment.map(Deployment::policy));
+        Ok(Self {
+            agent,
+            progress,
+            intent,
+            undone: false,
+            purpose,
+            collects,
+            again,
+            root,
+            inside: None,
+            installed: None,
+        })
     }
 
     pub(super) fn take(

@@ -23,6 +23,7 @@ mod service;
 mod software_file;
 mod system_console_user;
 mod system_enclosure;
+mod write_filter;
 mod x86_pc_memory;
 
 pub use software_file::Files;
@@ -127,6 +128,7 @@ impl Collector {
             found.files(&machine, files, now);
         }
         found.take("SYSTEM_CONSOLE_USER", |gaps| system_console_user::rows(&machine, gaps));
+        found.take_pair(["WRITE_FILTER_STATE", "MUSTER_WRITE_FILTER"], |gaps| write_filter::rows(&machine, gaps));
         found
     }
 }

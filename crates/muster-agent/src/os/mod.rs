@@ -19,4 +19,5 @@ pub use linux::{
     network, process, scan,
     volatile::{volatile_directory, volatile_find, volatile_sweep},
     workplace::Workplace,
+    writable, write_filter,
 };

@@ -44,6 +44,7 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         available: UnixMillis(0),
         deadline: UnixMillis(0),
         outside_windows: false,
+        volatile: false,
         software_update: false,
         attempt: 0,
     }

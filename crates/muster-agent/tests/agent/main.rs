@@ -20,6 +20,7 @@ mod policy;
 mod rpm_database;
 mod secret;
 mod server_status;
+mod servicing;
 mod settings;
 mod software;
 mod tree;

@@ -56,6 +56,7 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         available: UnixMillis(0),
         deadline: UnixMillis(0),
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,

@@ -92,6 +92,9 @@ pub(super) struct Create {
     /// Do not wait for maintenance windows: start at the deadline, whatever the time
     #[arg(long)]
     outside_windows: bool,
+    /// Where a write filter protects a device: install into the overlay, to be gone after the next restart, and open nothing
+    #[arg(long)]
+    no_commit: bool,
     /// It is a software update: keep to the windows for updates, where a device has any
     #[arg(long, conflicts_with = "outside_windows")]
     software_update: bool,
@@ -150,6 +153,7 @@ impl Create {
             deadline: at(self.deadline),
             high_impact: self.high_impact,
             outside_windows: self.outside_windows,
+            volatile: self.no_commit,
             software_update: self.software_update,
         })
     }
@@ -314,6 +318,7 @@ async fn deployment_show(
             ("Deadline", when::both(ctx.now, deployment.deadline)),
             ("Does", does(&deployment)),
             ("Windows", windows(&deployment).to_owned()),
+            ("Write filters", filters(&deployment).to_owned()),
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
         ]);
@@ -353,6 +358,15 @@ const fn windows(deployment: &Deployment) -> &'static str {
         (true, _) => "not waited for",
         (false, true) => "those for updates, where a device has any",
         (false, false) => "kept",
+    }
+}
+
+/// What it does where a write filter protects a device.
+const fn filters(deployment: &Deployment) -> &'static str {
+    if deployment.volatile || !deployment.purpose.is_required() {
+        "into the overlay, gone after the next restart"
+    } else {
+        "serviced, where the client settings allow it"
     }
 }
 
@@ -464,6 +478,7 @@ mod tests {
             target: Target::AllSystems,
             high_impact: false,
             outside_windows: false,
+            volatile: false,
             software_update: false,
             action: Action::Install,
             purpose: Purpose::Required,

@@ -105,6 +105,9 @@ api! {
         #[serde(default)] high_impact: bool,
         /// Clients do not wait for a maintenance window.
         #[serde(default)] outside_windows: bool,
+        /// Where a write filter protects a device it goes into the overlay, and is gone after the next restart. Default: it is installed
+        /// below the filter, by servicing.
+        #[serde(default)] volatile: bool,
         /// It is a software update: it keeps to the windows for updates, where a device has any.
         #[serde(default)] software_update: bool,
     }
@@ -153,6 +156,8 @@ api! {
         high_impact: bool,
         /// Clients do not wait for a maintenance window.
         outside_windows: bool,
+        /// Where a write filter protects a device it goes into the overlay, and is gone after the next restart.
+        volatile: bool,
         /// It is a software update: it keeps to the windows for updates, where a device has any.
         software_update: bool,
         /// Not before.

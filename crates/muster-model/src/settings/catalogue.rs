@@ -54,6 +54,7 @@ const UPDATES: &str = "Software updates";
 const COMPLIANCE: &str = "Compliance settings";
 const AGENT: &str = "Computer agent";
 const RESTART: &str = "Computer restart";
+const SERVICING: &str = "Write filters";
 
 /// Every setting, by group.
 pub static CATALOGUE: &[Setting] = &[
@@ -237,6 +238,27 @@ pub static CATALOGUE: &[Setting] = &[
         number(1, 1_440, "minutes"),
         "After how long somebody who put the notice away sees it again.",
     )),
+    dangerous(
+        plain(
+            "servicing.allowed",
+            SERVICING,
+            "Servicing",
+            Kind::Flag,
+            "Whether a client may lock its machine down and install below its write filter what is deployed there.",
+        ),
+        Danger {
+            value: "yes",
+            least: Reach::Named,
+            why: "what protects the machine is opened; it is for a collection that was chosen by name",
+        },
+    ),
+    plain(
+        "servicing.max_minutes",
+        SERVICING,
+        "Longest servicing",
+        number(5, 480, "minutes"),
+        "How long one servicing may last. What may take longer is not installed.",
+    ),
 ];
 
 /// The setting of that name.

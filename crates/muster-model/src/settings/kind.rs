@@ -67,6 +67,12 @@ pub struct Danger {
     pub why: &'static str,
 }
 
+impl Danger {
+    fn is(&self, value: &Value) -> bool {
+        value.as_str() == Some(self.value) || (self.value == "yes" && *value == Value::Bool(true))
+    }
+}
+
 /// How settings came to a device; the narrowest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
@@ -207,7 +213,7 @@ impl Setting {
     /// A sentence.
     pub fn allowed(&self, value: &Value, reach: Reach) -> Result<(), String> {
         match self.danger {
-            Some(danger) if value.as_str() == Some(danger.value) && reach < danger.least => {
+            Some(danger) if danger.is(value) && reach < danger.least => {
                 Err(format!("{} cannot be {} here: {}.", self.name, danger.value, danger.why))
             }
             _ => Ok(()),
@@ -217,7 +223,7 @@ impl Setting {
     /// Whether the value is the dangerous one.
     #[must_use]
     pub fn is_danger(&self, value: &Value) -> bool {
-        self.danger.is_some_and(|danger| value.as_str() == Some(danger.value))
+        self.danger.is_some_and(|danger| danger.is(value))
     }
 
     /// Reads what somebody typed: `30m`, `5 GiB`, `yes`, `08:00-18:00`, a word, or JSON that says which files.

@@ -72,6 +72,8 @@ pub struct ClientSettings {
     pub suspend_pin: SuspendPin,
     /// Restarts.
     pub restart: RestartSettings,
+    /// Servicing of write filters.
+    pub servicing: ServicingSettings,
 }
 
 impl Default for ClientSettings {
@@ -96,6 +98,7 @@ impl Default for ClientSettings {
             script_policy: ScriptPolicy::AllSigned,
             suspend_pin: SuspendPin::Never,
             restart: RestartSettings::default(),
+            servicing: ServicingSettings::default(),
         }
     }
 }
@@ -159,6 +162,23 @@ pub enum SuspendPin {
     Never,
     /// For each restart that Muster makes.
     Always,
+}
+
+/// Servicing of a machine with a write filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServicingSettings {
+    /// Whether the client may open the lower file system for what is deployed. Default: no.
+    pub allowed: bool,
+    /// Minutes that one servicing may last. Default 60.
+    pub max_minutes: u32,
+}
+
+impl Default for ServicingSettings {
+    fn default() -> Self {
+        Self { allowed: false, max_minutes: 60 }
+    }
 }
 
 /// What comes before a restart.

@@ -105,6 +105,9 @@ fn dangerous_values_hold_only_by_the_way_that_they_need() {
     assert_eq!(by(&bypass, Reach::Protected).script_policy, ScriptPolicy::Bypass);
     assert_eq!(by(&always, Reach::Everyone).suspend_pin, SuspendPin::Never);
     assert_eq!(by(&always, Reach::Named).suspend_pin, SuspendPin::Always);
+    let serviced = SettingValues([("servicing.allowed".to_owned(), json!(true))].into());
+    assert!(serviced.check(Reach::Everyone).is_err() && !by(&serviced, Reach::Everyone).servicing.allowed);
+    assert!(serviced.check(Reach::Named).is_ok() && by(&serviced, Reach::Named).servicing.allowed);
     assert_eq!(ScriptPolicy::Bypass.on_client(false), ScriptPolicy::AllSigned, "whatever a site says");
     assert_eq!(ScriptPolicy::Bypass.on_client(true), ScriptPolicy::Bypass);
     assert_eq!(ScriptPolicy::Restricted.on_client(true), ScriptPolicy::Restricted);

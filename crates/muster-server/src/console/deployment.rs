@@ -145,6 +145,8 @@ pub(crate) struct DeploymentForm {
     pub(crate) deadline: String,
     /// Whether clients do not wait for a maintenance window.
     pub(crate) outside_windows: bool,
+    /// Whether it goes into the overlay of a write filter.
+    pub(crate) volatile: bool,
     /// Whether the application is to be removed.
     pub(crate) uninstall: bool,
     /// Whether it is only offered to users.
@@ -246,6 +248,7 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::StillDetected => "The uninstall command succeeded, but the detection rule still finds it.".to_owned(),
         Reason::NoCommand => "Its authors signed no command for this.".to_owned(),
         Reason::AgentTooOld => "The agent is too old for this deployment; it begins when the agent is newer.".to_owned(),
+        Reason::Servicing => "The write filter of the device could not be serviced.".to_owned(),
     };
     Some(sentence)
 }
@@ -270,6 +273,9 @@ pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
         Reason::Retry => "Did not work, and is tried again.",
         Reason::Superseded => "Is not installed, because what replaces it is there.",
         Reason::Conflict => "Is not uninstalled, because another deployment wants it to be there.",
+        Reason::Servicing => {
+            "A write filter protects the device, and its servicing is not allowed, not possible, or was done too often."
+        }
     })
 }
 
@@ -330,6 +336,8 @@ pub(crate) struct FormFields {
     #[serde(default)]
     outside_windows: String,
     #[serde(default)]
+    volatile: String,
+    #[serde(default)]
     action: String,
     #[serde(default)]
     purpose: String,
@@ -347,6 +355,7 @@ impl FormFields {
             available: self.available,
             deadline: self.deadline,
             outside_windows: !self.outside_windows.is_empty(),
+            volatile: !self.volatile.is_empty(),
             uninstall: self.action == Action::Uninstall.as_str(),
             offer: self.purpose == Purpose::Available.as_str(),
             phased: !self.phased.is_empty(),
@@ -373,6 +382,7 @@ impl DeploymentForm {
             purpose: if self.offer { Purpose::Available } else { Purpose::Required },
             high_impact: false,
             outside_windows: self.outside_windows,
+            volatile: self.volatile,
             software_update: false,
             available: moment(&self.available)?,
             deadline: moment(&self.deadline)?,

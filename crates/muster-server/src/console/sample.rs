@@ -449,6 +449,7 @@ impl Flavour {
             target: if at == 2 { Target::Device { device: DeviceId(uuid(14)) } } else { Target::AllSystems },
             high_impact: at == 2,
             outside_windows: at == 1,
+            volatile: at == 1,
             software_update: at == 0,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,

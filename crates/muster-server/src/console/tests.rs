@@ -178,6 +178,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         available: String::new(),
         deadline: "2026-11-25T08:00".to_owned(),
         outside_windows: true,
+        volatile: false,
         uninstall: false,
         offer: true,
         phased: false,

@@ -113,6 +113,7 @@ pub(super) async fn create_with(
         available,
         deadline,
         outside_windows: create.outside_windows,
+        volatile: create.volatile,
         software_update: create.software_update,
         attempt: 0,
     };
@@ -125,6 +126,7 @@ pub(super) async fn create_with(
         target: create.target,
         high_impact: high_impact(create, &application)? || related.has_secrets(),
         outside_windows: create.outside_windows,
+        volatile: create.volatile,
         software_update: create.software_update,
         action: create.action,
         purpose: create.purpose,
@@ -262,7 +264,12 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteErro
     deployment_related::insert(tx, row.id, &related.rows()).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
     phase::start(ctx, tx, row.id, phases, row.high_impact).await?;
-    let outside = if row.outside_windows { ", outside of maintenance windows" } else { "" };
+    let outside = match (row.outside_windows, row.volatile) {
+        (true, true) => ", outside of maintenance windows, into the overlay of write filters",
+        (true, false) => ", outside of maintenance windows",
+        (false, true) => ", into the overlay of write filters",
+        (false, false) => "",
+    };
     let verb = if row.action.is_install() { "" } else { ", to be uninstalled" };
     let offered = if row.purpose.is_required() { "" } else { ", as an offer to users" };
     let along = match related.entries.len() {
@@ -369,6 +376,7 @@ fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>, related: Vec<Relat
         target: row.target,
         high_impact: row.high_impact,
         outside_windows: row.outside_windows,
+        volatile: row.volatile,
         software_update: row.software_update,
         action: row.action,
         purpose: row.purpose,

@@ -53,6 +53,12 @@ pub async fn deployment_preview(
             "It does not wait for maintenance windows: clients start at the deadline whatever the time.".to_owned(),
         );
     }
+    if create.volatile && devices > 0 && required {
+        warnings.push(
+            "Where a write filter protects a device it goes into the overlay, and is gone after the next restart."
+                .to_owned(),
+        );
+    }
     if available > ctx.now {
         warnings.push("Clients get the policy now and wait until it is available.".to_owned());
     }

@@ -40,6 +40,7 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
             Some(WaitReason::Retry) => "did not work, and is tried again a little later",
             Some(WaitReason::Superseded) => "is not started, because what replaces it is there",
             Some(WaitReason::Conflict) => "is not started, because another deployment wants the contrary",
+            Some(WaitReason::Servicing) => "waits, because the device's write filter cannot be serviced now",
         },
         DeploymentState::Downloading => "is being downloaded",
         DeploymentState::Installing => "is being installed",
@@ -64,9 +65,10 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
     }
     let severity = match (step.state, step.waits) {
         (DeploymentState::Failed, _) => Severity::Error,
-        (DeploymentState::Waiting, Some(WaitReason::NeverFits | WaitReason::Clock | WaitReason::Conflict)) => {
-            Severity::Warning
-        }
+        (
+            DeploymentState::Waiting,
+            Some(WaitReason::NeverFits | WaitReason::Clock | WaitReason::Conflict | WaitReason::Servicing),
+        ) => Severity::Warning,
         _ => Severity::Information,
     };
     TimelineRow { device: step.device, happened: received, kind: "deployment", severity, text: format!("{text}.") }
@@ -95,5 +97,6 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::StillDetected => "the detection rule still finds the application after it was uninstalled",
         FailureReason::NoCommand => "its authors signed no command for this",
         FailureReason::AgentTooOld => "the agent is too old for what the site says of it",
+        FailureReason::Servicing => "the device's write filter could not be serviced",
     }
 }

@@ -37,6 +37,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         deadline: None,
         high_impact: false,
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,

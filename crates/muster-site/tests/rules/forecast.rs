@@ -68,6 +68,7 @@ async fn what_never_fits_is_said_before_and_after() {
             deadline: None,
             high_impact: false,
             outside_windows: false,
+            volatile: false,
             software_update: false,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,

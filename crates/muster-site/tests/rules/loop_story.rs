@@ -64,6 +64,7 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
         deadline: None,
         high_impact: false,
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,

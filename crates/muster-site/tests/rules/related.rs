@@ -54,6 +54,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         deadline: None,
         high_impact: false,
         outside_windows: false,
+        volatile: false,
         software_update: false,
     }
 }

@@ -377,6 +377,7 @@ async fn a_forecast_knows_who_may_be_updated_in_general_windows() {
             deadline: None,
             high_impact: false,
             outside_windows: false,
+            volatile: false,
             software_update: true,
             action: Action::Install,
             purpose: Purpose::Required,

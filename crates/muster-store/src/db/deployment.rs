@@ -32,6 +32,8 @@ pub struct DeploymentRow {
     pub high_impact: bool,
     /// Whether clients do not wait for a maintenance window.
     pub outside_windows: bool,
+    /// Whether it goes into the overlay where a write filter protects a device.
+    pub volatile: bool,
     /// Whether it keeps to the windows for updates.
     pub software_update: bool,
     /// Whether the application is to be there.
@@ -140,6 +142,7 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
             target,
             high_impact: row.try_get::<i64, _>("high_impact")? != 0,
             outside_windows: row.try_get::<i64, _>("outside_windows")? != 0,
+            volatile: row.try_get::<i64, _>("in_overlay")? != 0,
             software_update: row.try_get::<i64, _>("software_update")? != 0,
             action: action(row)?,
             purpose: purpose(row)?,
@@ -165,8 +168,8 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
 pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO deployment (id, name, application, application_size, target_device, available, deadline, \
          policy_body, policy_size, created, created_by, deleted, revision, target_collection, high_impact, \
-         outside_windows, software_update, action, purpose) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16, $17, $18)";
+         outside_windows, software_update, action, purpose, in_overlay) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16, $17, $18, $19)";
     let (device, collection) = columns(row.target);
     sqlx::query(statement)
         .bind(row.id.to_string())
@@ -187,6 +190,7 @@ pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> 
         .bind(i64::from(row.software_update))
         .bind(row.action.as_str())
         .bind(row.purpose.as_str())
+        .bind(i64::from(row.volatile))
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -247,7 +251,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.target_collection, p.high_impact, p.outside_windows, p.software_update, \
-             p.action, p.purpose, \
+             p.action, p.purpose, p.in_overlay, \
              p.available, p.deadline, \
              p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, p.revision, a.id AS application_id, \
              a.name AS application_name, a.version AS application_version \

@@ -42,6 +42,7 @@ fn row(number: u128, target: Target) -> DeploymentRow {
         target,
         high_impact: false,
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,

@@ -255,6 +255,7 @@ async fn deploy(
         deadline: None,
         high_impact: false,
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,

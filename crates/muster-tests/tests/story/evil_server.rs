@@ -91,6 +91,7 @@ impl Owner {
             available: now,
             deadline: now,
             outside_windows: false,
+            volatile: false,
             software_update: false,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,

@@ -171,6 +171,7 @@ fn wire() -> Vec<Seed> {
         available: NOW,
         deadline: NOW,
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,

@@ -28,6 +28,8 @@ pub mod sysv;
 pub mod unit;
 pub mod volatile;
 pub mod workplace;
+pub mod writable;
+pub mod write_filter;
 
 use crate::os::{
     facts::{
@@ -192,6 +194,12 @@ impl Machine {
             return None;
         }
         Some(systemd.map(|found| found.services).unwrap_or_default().into_iter().chain(scripts).collect())
+    }
+
+    /// The write filter, and how it stands.
+    #[must_use]
+    pub fn write_filter(&self, gaps: &mut Gaps) -> Option<write_filter::WriteFilter> {
+        write_filter::of(&self.files, gaps)
     }
 
     /// Who used the console.

@@ -457,6 +457,7 @@ impl Site {
             available: deadline,
             deadline,
             outside_windows: false,
+            volatile: false,
             software_update: false,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,

@@ -192,6 +192,7 @@ async fn deployment(client: &Client, device: DeviceId, application: Hash) -> Res
                 deadline: None,
                 high_impact: false,
                 outside_windows: false,
+                volatile: false,
                 software_update: false,
                 action: muster_model::policy::Action::Install,
                 purpose: muster_model::policy::Purpose::Required,
