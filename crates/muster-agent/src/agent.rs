@@ -110,6 +110,8 @@ pub struct Agent {
     /// Told when the site has to be asked what time it is.
     pub(crate) time_wanted: Notify,
     pub(crate) window_time: WindowTime,
+    /// Software updates.
+    pub(crate) updates: crate::updates::State,
     /// Whether a look into files, for a baseline, waits for a file system that does not answer.
     pub(crate) comply_hangs: Arc<AtomicBool>,
     clock_is_wrong: AtomicBool,
@@ -145,6 +147,7 @@ impl Agent {
             time_wanted: Notify::new(),
             window_time: WindowTime::default(),
             comply_hangs: Arc::default(),
+            updates: crate::updates::State::default(),
             clock_is_wrong: AtomicBool::new(false),
         };
         agent.site.time.raise(agent.floor());

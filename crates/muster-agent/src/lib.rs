@@ -29,4 +29,5 @@ pub mod software;
 pub mod store;
 pub mod tpm;
 pub mod trust;
+pub mod updates;
 pub mod window_time;

@@ -29,6 +29,7 @@ pub mod settings;
 pub mod status;
 pub mod time;
 pub mod title;
+pub mod update;
 pub mod version;
 pub mod window;
 pub mod wql;

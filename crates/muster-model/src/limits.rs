@@ -256,6 +256,14 @@ pub const COMPLIANCE_DETAIL_BYTES: usize = 256;
 pub const BASELINES: u64 = 2_000;
 /// See [`BASELINES`].
 pub const DEVICE_BASELINES: usize = 100;
+/// Packages that one group of updates names, and patterns in it.
+pub const UPDATE_PACKAGES: usize = 1_000;
+/// See [`UPDATE_PACKAGES`].
+pub const UPDATE_PATTERNS: usize = 200;
+/// Packages that the system's tool may name in one answer.
+pub const UPDATE_LINES: usize = 10_000;
+/// Bytes that the system's tool may print when it is asked for updates.
+pub const UPDATE_BYTES: usize = 8 << 20;
 
 /// Classes that administrators of a site may define. Each is a table.
 pub const CLASSES: u64 = 500;

@@ -248,6 +248,11 @@ pub enum FailureReason {
     AgentTooOld,
     /// A write filter protects the machine, and it could not be serviced; `output` says why.
     Servicing,
+    /// The system's own tool could not ask its sources for updates, or does not believe one of them; `output` says which. It is tried again.
+    UpdateSource,
+    /// What the system's own tool would do is not what the signed group of updates allows, or none that it allows is offered; `output` says
+    /// what. It is tried again.
+    UpdateRefused,
 }
 
 impl FailureReason {
@@ -274,6 +279,8 @@ impl FailureReason {
         Self::NoCommand,
         Self::AgentTooOld,
         Self::Servicing,
+        Self::UpdateSource,
+        Self::UpdateRefused,
     ];
 
     /// The stable text.
@@ -301,6 +308,8 @@ impl FailureReason {
             Self::NoCommand => "no_command",
             Self::AgentTooOld => "agent_too_old",
             Self::Servicing => "servicing",
+            Self::UpdateSource => "update_source",
+            Self::UpdateRefused => "update_refused",
         }
     }
 }

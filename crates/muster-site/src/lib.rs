@@ -102,6 +102,7 @@ pub use knowledge::{
     query::{query_check, query_run, query_sql},
     saved_query::{query_delete, query_list, query_run_saved, query_save, query_show},
     title::{TitleWork, title_list, title_rules_show, title_rules_update, title_show, title_test, title_work},
+    update::{UpdateWork, update_list, update_work},
 };
 pub use site::{Site, SiteParts};
 pub use truth::{

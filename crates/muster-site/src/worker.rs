@@ -19,6 +19,7 @@ use crate::{
             sweep::{Sweep, inventory_sweep},
         },
         title::{title_sweep, title_work},
+        update::{UpdateWork, update_work},
     },
     truth::{
         alert::{AlertWork, alert_work},
@@ -52,6 +53,8 @@ pub struct Worker {
     alerts: AlertWork,
     /// Why the trust bundle in the database was not taken.
     refused: Option<String>,
+    /// When updates were counted.
+    updates: UpdateWork,
 }
 
 impl Worker {
@@ -68,6 +71,7 @@ impl Worker {
             phased: None,
             alerts: AlertWork::default(),
             refused: None,
+            updates: UpdateWork::default(),
         }
     }
 
@@ -147,8 +151,11 @@ impl Worker {
                 return Ok(true);
             }
         }
-        if alert_work(&self.site, &mut self.alerts, now).await? {
-            return Ok(true);
+        // What cannot be looked at keeps nobody from the rest of the work.
+        match alert_work(&self.site, &mut self.alerts, now).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "What needs somebody could not be looked at; it is tried again."),
         }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let mut asked = policy_renew(&self.site, now).await?;
@@ -188,6 +195,7 @@ impl Worker {
             );
             self.swept = now;
         }
+        update_work(&self.site, &mut self.updates, now).await?;
         let mut titles = self.site.memory.titles.lock().await;
         Ok(title_work(&self.site, &mut titles, now).await? || signed)
     }

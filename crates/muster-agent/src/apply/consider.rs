@@ -71,8 +71,13 @@ fn expired(round: &Round<'_>) -> Next {
 
 /// Whether it may work later without anybody changing the deployment.
 pub(crate) const fn may_pass(reason: FailureReason) -> bool {
-    use FailureReason::{CacheFull, CacheTooSmall, ContentAltered, ContentUnavailable, DiskFull};
-    matches!(reason, ContentUnavailable | ContentAltered | DiskFull | CacheTooSmall | CacheFull)
+    use FailureReason::{
+        CacheFull, CacheTooSmall, ContentAltered, ContentUnavailable, DiskFull, UpdateRefused, UpdateSource,
+    };
+    matches!(
+        reason,
+        ContentUnavailable | ContentAltered | DiskFull | CacheTooSmall | CacheFull | UpdateSource | UpdateRefused
+    )
 }
 
 /// By what is known of it.
@@ -144,6 +149,14 @@ fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reaso
         }
         // Now it is understood: else it would not be among these.
         FailureReason::AgentTooOld => Look::Now,
+        // The settings may allow it by now; what came to nothing too often is remembered.
+        FailureReason::Servicing => {
+            if now >= again {
+                Look::Now
+            } else {
+                Look::Later(Some(again))
+            }
+        }
         // What was not sealed may be sealed by now.
         FailureReason::SecretMissing if application.is_some_and(|a| secret::open(agent, round.policy, a).is_ok()) => {
             Look::Now

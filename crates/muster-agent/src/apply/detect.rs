@@ -35,7 +35,7 @@ pub fn needs_content(rule: &Detection) -> bool {
         Detection::Command { command } => {
             command.program.starts_with("content/") || command.arguments.iter().any(|a| a.starts_with("content/"))
         }
-        Detection::Package { .. } | Detection::File { .. } => false,
+        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } => false,
     }
 }
 
@@ -70,6 +70,8 @@ pub(super) async fn detect_below(
             blocking(move || below(&root, &path, hash)).await
         }
         Detection::Command { command } => run(command, directory, mark, inside).await,
+        // The system's tool is asked, which this has no part in.
+        Detection::Updates { .. } => Err(DetectionFailed("updates are not looked for here".into())),
     }
 }
 

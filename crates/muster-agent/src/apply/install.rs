@@ -4,7 +4,7 @@ use super::{
     Next, arguments,
     detect::{self, DetectionFailed},
     servicing,
-    step::{Came, Step, Work, command, meaning},
+    step::{Came, Step, Wait, Work, command, meaning},
 };
 use crate::{
     agent::Agent,
@@ -17,12 +17,13 @@ use crate::{
     policy::{Deployment, Policy},
     secret::{self, Opened},
     store::{StoreError, deployments::Progress},
+    updates,
 };
 use muster_model::{
     application::{Application, FileName, ReturnMeaning},
     id::DeploymentId,
     secret::SECRET_BYTES,
-    status::{DeploymentState, FailureReason, Runs, Verb},
+    status::{DeploymentState, FailureReason, Runs, Verb, WaitReason},
     time::{MINUTE, SECOND},
 };
 use std::{
@@ -31,6 +32,8 @@ use std::{
 };
 use zeroize::Zeroizing;
 
+/// How long to wait where another program has the system's tool.
+const LOCKED: i64 = 5 * MINUTE;
 /// How long after its limit an installer that was left behind is ended.
 const GRACE: i64 = 10 * SECOND;
 /// How long to wait for space on a full disk before trying again.
@@ -64,9 +67,22 @@ impl Names {
 
 /// Asks the detection rule, where it needs no files of the application.
 pub(super) async fn detected(step: &Step<'_>, application: &Application) -> Result<bool, DetectionFailed> {
-    let mark = mark_of_detection(step.agent, step.progress.deployment);
-    let inside = step.inside.as_ref();
-    detect::detect_below(&application.detection, &step.agent.runs, &mark, &step.root, inside).await
+    ask(step, application, &step.agent.runs).await
+}
+
+async fn ask(
+    step: &Step<'_>,
+    application: &Application,
+    directory: &PrivateDirectory,
+) -> Result<bool, DetectionFailed> {
+    let (agent, id) = (step.agent, step.progress.deployment);
+    match application.updates() {
+        Some(group) => updates::is_complete(agent, id, group).await.map_err(|refusal| DetectionFailed(refusal.text)),
+        None => {
+            let mark = mark_of_detection(agent, id);
+            detect::detect_below(&application.detection, directory, &mark, &step.root, step.inside.as_ref()).await
+        }
+    }
 }
 
 /// What everything that a command starts carries in its environment, so that all of it can be found and ended. It names the
@@ -88,8 +104,7 @@ fn mark_of_detection(agent: &Agent, id: DeploymentId) -> String {
 
 /// Asks the detection rule among the files of the application.
 async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, DetectionFailed> {
-    let mark = mark_of_detection(step.agent, step.progress.deployment);
-    detect::detect_below(&work.application.detection, directory, &mark, &step.root, step.inside.as_ref()).await
+    ask(step, work.application, directory).await
 }
 
 /// Files into place, detect, run, detect. `true`: it worked, and the deployment goes on with the next command.
@@ -135,11 +150,21 @@ pub(super) async fn run(
         return finish(step, work, &names, failed(FailureReason::NoCommand, None, text)).await;
     };
     let limit = Duration::from_secs(u64::from(work.application.max_run_seconds));
+    // What the system's tool would do is asked and judged before it is told to do it.
+    let plan = match work.application.updates() {
+        Some(group) => match updates::plan(agent, step.progress.deployment, group, limit).await {
+            Ok(plan) => Some(plan),
+            Err(refusal) => return refused(step, work, &names, refusal).await,
+        },
+        None => None,
+    };
     step.begin(work)?;
     let mark = mark_of(agent, &step.progress);
     let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
-    let (mut program, mut arguments) =
-        arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path));
+    let (mut program, mut arguments) = match &plan {
+        Some(plan) => (plan.program.clone(), plan.arguments.clone()),
+        None => arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path)),
+    };
     if let Some(inside) = &step.inside {
         (program, arguments) = match inside.command(&program, arguments, directory.path()) {
             Ok(command) => command,
@@ -152,13 +177,40 @@ pub(super) async fn run(
     let cut = tail.was_cut();
     let output = secret::redact(tail.into_text(), cut, agent.limits.output_bytes, &secrets);
     drop(secrets);
+    let left_out = plan.map(|plan| plan.left_out).unwrap_or_default();
     let came = match ending {
         Ending::NotStarted(error) => return cannot_start(step, work, &names, &error).await,
         Ending::TimedOut => failed(FailureReason::TimedOut, None, output),
         Ending::Exit(Some(code)) => exited(step, work, code, output, &directory).await,
         Ending::Exit(None) => failed(FailureReason::ExitCode, None, output),
     };
+    let came = match came {
+        Came::Failed { reason: FailureReason::NotDetected, code, .. } if !left_out.is_empty() => {
+            failed(FailureReason::UpdateRefused, code, left_out)
+        }
+        came => came,
+    };
+    if work.application.updates().is_some() {
+        agent.updates.wanted.notify_one();
+    }
     finish(step, work, &names, came).await
+}
+
+/// Nothing was told to the system's tool: what is in its way may pass.
+async fn refused(
+    step: &mut Step<'_>,
+    work: &Work<'_>,
+    names: &Names,
+    refusal: updates::Refusal,
+) -> Result<(bool, Next), StoreError> {
+    let Some(reason) = refusal.reason else {
+        tracing::info!(deployment = %step.progress.deployment, reason = refusal.text, "updates wait");
+        let starts = step.agent.clock.now().plus(LOCKED);
+        step.wait(Wait { reason: WaitReason::Retry, starts: Some(starts) })?;
+        names.clean(step.agent);
+        return Ok((false, Some(starts)));
+    };
+    finish(step, work, names, failed(reason, None, refusal.text)).await
 }
 
 fn failed(reason: FailureReason, code: Option<i32>, output: String) -> Came {
@@ -324,11 +376,14 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
     let application = deployment.and_then(|deployment| deployment.object(runs.application));
     let found = match application {
         Some(application) => match agent.runs.directory(&names.directory) {
-            Ok(directory) => {
-                let mark = mark_of_detection(agent, progress.deployment);
-                let root = servicing::root(deployment.map(Deployment::policy));
-                detect::detect_below(&application.detection, &directory, &mark, &root, None).await.ok()
-            }
+            Ok(directory) => match application.updates() {
+                Some(group) => updates::is_complete(agent, progress.deployment, group).await.ok(),
+                None => {
+                    let mark = mark_of_detection(agent, progress.deployment);
+                    let root = servicing::root(deployment.map(Deployment::policy));
+                    detect::detect_below(&application.detection, &directory, &mark, &root, None).await.ok()
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "what an installation left cannot be looked at");
                 None

@@ -37,6 +37,7 @@ const LOOKUP: Duration = Duration::from_secs(5);
 /// What is kept of servicings, and of what went into the overlay.
 const KEPT: &str = "servicing";
 const OVERLAY: &str = "overlay_installed";
+const SAID: &str = "servicing_said";
 
 /// The servicing of a round, if one goes on.
 #[derive(Debug, Default)]
@@ -73,18 +74,40 @@ impl Kept {
         agent.store.set_value(KEPT, &serde_json::to_string(self).map_err(|_| StoreError::Damaged)?)
     }
 
-    /// Counts another one. `Err`: there were too many; when the next may be.
-    fn begin(&mut self, deployment: DeploymentId, now: UnixMillis) -> Result<u32, UnixMillis> {
+    /// Counts another one.
+    fn begin(&mut self, deployment: DeploymentId, now: UnixMillis) -> Begin {
+        if self.tries.get(&deployment).is_some_and(|tries| *tries >= TRIES) {
+            return Begin::InVain;
+        }
         // A time to come is one of a clock that was wrong: it counts as long.
         self.begun.retain(|begun| now.since(*begun).abs() < DAY);
         if self.begun.len() >= DAILY {
-            return Err(self.begun.iter().min().map_or(now, |first| first.plus(DAY)).max(now.plus(MINUTE)));
+            let first = self.begun.iter().min().map_or(now, |first| first.plus(DAY));
+            return Begin::TooOften(first.max(now.plus(MINUTE)));
         }
         self.begun.push(now);
-        let tries = self.tries.entry(deployment).or_default();
-        *tries += 1;
-        Ok(*tries)
+        *self.tries.entry(deployment).or_default() += 1;
+        Begin::Counted
     }
+
+    /// Nothing was tried after all.
+    fn take_back(&mut self, deployment: DeploymentId) {
+        self.begun.pop();
+        if let Some(tries) = self.tries.get_mut(&deployment) {
+            *tries = tries.saturating_sub(1);
+        }
+    }
+}
+
+/// Whether another servicing may begin.
+#[derive(Debug, PartialEq, Eq)]
+enum Begin {
+    /// It may, and is counted.
+    Counted,
+    /// There were too many; when the next may be.
+    TooOften(UnixMillis),
+    /// It came to nothing too often for this deployment.
+    InVain,
 }
 
 /// The write filter, where it is on.
@@ -135,12 +158,25 @@ fn look_again(agent: &Agent) -> Result<(), StoreError> {
 pub(super) fn recover(agent: &Agent) {
     match servicing::recover(&agent.directory) {
         Ok(None) => {}
+        // Said once, and tried again with each round.
+        Err(error) if agent.store.value(SAID).ok().flatten() == Some(error.to_string()) => {}
+        Err(error) => {
+            failed(agent, &error);
+            say(agent, &error.to_string());
+        }
         Ok(Some(Interrupted { step, restarted, .. })) => {
             tracing::warn!(step = step.map(servicing::Step::as_str), restarted, "a servicing was interrupted");
             let values = [("step", step.map_or("unknown", servicing::Step::as_str))];
             agent.report(Component::Deployment, Severity::Error, MessageId::ServicingInterrupted, &values);
+            say(agent, "");
         }
-        Err(error) => failed(agent, &error),
+    }
+}
+
+/// Remembers what was said of a servicing that cannot be undone.
+fn say(agent: &Agent, text: &str) {
+    if let Err(error) = agent.store.set_value(SAID, text) {
+        tracing::warn!(%error, "what was said of a servicing could not be kept");
     }
 }
 
@@ -177,16 +213,16 @@ pub(super) async fn enter<'a>(
         return Ok(None);
     }
     let mut kept = Kept::of(agent)?;
+    let assigned = |id: &DeploymentId| round.policy.deployments().iter().any(|one| one.policy().deployment == *id);
+    kept.tries.retain(|deployment, _| assigned(deployment));
     match kept.begin(policy.deployment, now) {
-        Err(until) => return wait(step, until),
-        Ok(tries) if tries > TRIES => {
-            kept.tries.remove(&policy.deployment);
-            kept.keep(agent)?;
+        Begin::TooOften(until) => return wait(step, until),
+        Begin::InVain => {
             let text = format!("Servicing for it came to nothing {TRIES} times.");
             return step.fail(FailureReason::Servicing, None, text).map(|()| Some(None));
         }
         // Counted before it begins: a machine that dies of it does not try for ever.
-        Ok(_) => kept.keep(agent)?,
+        Begin::Counted => kept.keep(agent)?,
     }
     let order = Order {
         directory: &agent.directory,
@@ -197,13 +233,17 @@ pub(super) async fn enter<'a>(
         deployment: policy.deployment,
         watch: agent,
     };
-    match servicing::begin(order) {
+    match servicing::begin(&order) {
         Ok(open) => {
             step.inside = open.inside();
             *round.servicing.held() = Some((open, now));
             Ok(None)
         }
         Err(error) => {
+            if error.is_obstacle() {
+                kept.take_back(policy.deployment);
+                kept.keep(agent)?;
+            }
             if step.progress.waits != Some(WaitReason::Servicing) {
                 failed(agent, &error);
             }
@@ -302,16 +342,21 @@ mod tests {
     #[test]
     fn servicing_is_bounded_by_day_and_by_deployment_whatever_the_clock_does() {
         let (mut kept, now) = (Kept::default(), UnixMillis(10 * DAY));
-        for tries in 1..=3 {
-            assert_eq!(kept.begin(id(1), now.plus(i64::from(tries))), Ok(tries));
+        for number in 1..=3 {
+            assert_eq!(kept.begin(id(1), now.plus(number)), Begin::Counted);
         }
+        assert_eq!(kept.begin(id(1), now.plus(4)), Begin::InVain);
         for number in 2..=6 {
-            assert_eq!(kept.begin(id(number), now.plus(HOUR)), Ok(1));
+            assert_eq!(kept.begin(id(number), now.plus(HOUR)), Begin::Counted);
         }
-        assert_eq!(kept.begin(id(9), now.plus(HOUR)), Err(now.plus(1 + DAY)));
+        assert_eq!(kept.begin(id(9), now.plus(HOUR)), Begin::TooOften(now.plus(1 + DAY)));
         // A clock that goes back brings no more.
-        assert!(kept.begin(id(9), now.plus(-HOUR)).is_err());
-        assert_eq!(kept.begin(id(9), now.plus(DAY + 2 * HOUR)), Ok(1));
-        assert_eq!(kept.begin(id(1), now.plus(DAY + 2 * HOUR)), Ok(4), "and what came to nothing is remembered");
+        assert!(matches!(kept.begin(id(9), now.plus(-HOUR)), Begin::TooOften(_)));
+        assert_eq!(kept.begin(id(9), now.plus(DAY + 2 * HOUR)), Begin::Counted);
+        assert_eq!(kept.begin(id(1), now.plus(2 * DAY)), Begin::InVain, "what came to nothing is remembered");
+        // What stood in the way counts for nothing.
+        let before = kept.begun.len();
+        kept.take_back(id(9));
+        assert_eq!((kept.begun.len(), kept.tries[&id(9)]), (before - 1, 0));
     }
 }

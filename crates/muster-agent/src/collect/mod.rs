@@ -21,6 +21,7 @@ mod pc_bios;
 mod processor;
 mod service;
 mod software_file;
+mod software_update;
 mod system_console_user;
 mod system_enclosure;
 mod write_filter;

@@ -95,6 +95,9 @@ async fn take(agent: &Arc<Agent>, files: Option<Option<SoftwareScan>>, said: Vec
         let now = taker.clock.now();
         let mut collected = collect(&taker, now, files)?;
         said.into_iter().for_each(|said| add(&mut collected, said));
+        if let Some(scan) = crate::updates::kept(&taker) {
+            collected.updates(&scan);
+        }
         let sections = taker.store.push_inventory(&collected, now)?;
         tracing::info!(classes = collected.classes.len(), changed = sections, "inventory");
         Ok::<_, StoreError>(collected.unread)

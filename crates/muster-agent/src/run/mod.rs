@@ -20,7 +20,7 @@ use crate::{
     local,
     os::{PrivateDirectory, claims},
     policy::{self, Policy},
-    secret,
+    secret, updates,
 };
 use muster_model::{
     report::{Body, Message},
@@ -157,6 +157,7 @@ async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Rec
     }
     tasks.spawn(locate::follow(agent.clone(), policy.clone()));
     tasks.spawn(inventory::run(agent.clone(), policy.clone()));
+    tasks.spawn(updates::run(agent.clone(), policy.clone()));
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
     tasks.spawn(discovery::run(agent.clone(), policy.clone()));
     tasks.spawn(content::run(agent.clone(), policy.clone()));

@@ -60,7 +60,7 @@ fn asks(pam: &Path, path: &Path, depth: usize) -> bool {
         let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_ascii_whitespace().collect();
         match words.as_slice() {
             ["@include", other] => depth > 0 && !other.contains('/') && asks(pam, &pam.join(other), depth - 1),
-            [kind @ ("auth" | "account"), rest @ ..] if !kind.is_empty() => {
+            ["auth" | "account", rest @ ..] => {
                 // Where it may be skipped for administrators, the line before it says so and this one stays.
                 let must = rest.first().is_some_and(|control| matches!(*control, "required" | "requisite"));
                 must && rest.iter().any(|word| word.ends_with("pam_nologin.so"))

@@ -130,6 +130,14 @@ pub struct Interrupted {
     pub restarted: bool,
 }
 
+impl ServicingError {
+    /// Whether nothing was tried: something stands in the way that is not of the servicing's making.
+    #[must_use]
+    pub const fn is_obstacle(&self) -> bool {
+        !matches!(self, Self::Failed { .. } | Self::NotProtected)
+    }
+}
+
 const fn at(step: Step) -> impl Fn(io::Error) -> ServicingError {
     move |error| ServicingError::Failed { step, error }
 }
@@ -138,7 +146,7 @@ const fn at(step: Step) -> impl Fn(io::Error) -> ServicingError {
 ///
 /// # Errors
 /// See [`ServicingError`]; the machine is as it was then.
-pub fn begin<'a>(order: Order<'a>) -> Result<Open<'a>, ServicingError> {
+pub fn begin<'a>(order: &Order<'a>) -> Result<Open<'a>, ServicingError> {
     let filter = write_filter::this_machine().ok_or(ServicingError::NotServiceable)?;
     let lower = filter.lower.ok_or(ServicingError::NotServiceable)?;
     if filter.state != FilterState::On {
@@ -164,7 +172,7 @@ pub fn begin<'a>(order: Order<'a>) -> Result<Open<'a>, ServicingError> {
     let ends = Instant::now() + order.longest;
     let (directory, watch) = (order.directory, order.watch);
     let mut open = Open { directory, watch, journal, writable: None, ends, closed: false, _lock: lock };
-    match open.open(&order, &lower, filter.below, filter.beside) {
+    match open.open(order, &lower, filter.below, filter.beside) {
         Ok(()) => Ok(open),
         Err(error) => {
             // As it was. Where that does not work, the journal stays and the next start tries again.
@@ -296,6 +304,10 @@ fn protect(file_systems: &[PathBuf]) -> Result<(), ServicingError> {
     for file_system in file_systems.iter().rev() {
         let mut tries = 0;
         while let Err(error) = writable::protect(file_system) {
+            if error.raw_os_error() == Some(nix::libc::EINVAL) {
+                // Nothing is mounted there any more; whether the rest is protected is looked at afterwards.
+                break;
+            }
             tries += 1;
             // What was just killed may hold a file for a moment.
             if tries == TRIES || error.raw_os_error() != Some(nix::libc::EBUSY) {

@@ -73,7 +73,7 @@ fn newer(site: &Site, bodies: &[BodyRef]) -> Vec<BodyRef> {
     [vec![body], bodies[1..].to_vec()].concat()
 }
 
-// proves S19 in part: a word of the policy that is not understood is not passed over, and keeps nothing else from holding.
+// A word of the policy that is not understood is not passed over, and keeps nothing else from holding.
 #[tokio::test]
 async fn a_deployment_that_is_not_understood_is_not_begun_and_holds_up_no_other() {
     let (site, machine) = enrolled().await;

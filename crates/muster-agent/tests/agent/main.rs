@@ -26,4 +26,5 @@ mod software;
 mod tree;
 mod trust;
 mod trust_kills;
+mod update;
 mod window;

@@ -34,6 +34,7 @@ mod title;
 mod token;
 mod transport;
 mod trust;
+mod update;
 mod window;
 
 pub use events::{Event, EventStream};

@@ -8,6 +8,7 @@ use muster_model::{
     api::ApplicationInfo,
     application::{Application, Command, Dependency, Detection, Privilege, ReturnMeaning},
     id::{ApplicationId, Hash},
+    update::UpdateGroup,
 };
 use muster_trust::sha256;
 use std::path::{Path, PathBuf};
@@ -146,6 +147,35 @@ const fn privilege(privilege: Privilege) -> &'static str {
     }
 }
 
+/// A group of updates in words.
+fn updates(group: &UpdateGroup) -> String {
+    let mut parts: Vec<String> = group
+        .packages
+        .iter()
+        .map(|package| {
+            format!("{} {}{}", package.name, if package.exact { "exactly " } else { "at least " }, package.version)
+        })
+        .collect();
+    if let Some(criteria) = &group.criteria {
+        let security = if criteria.security { "security updates" } else { "all updates" };
+        let of = |what: &str, patterns: &[String]| match patterns.is_empty() {
+            true => String::new(),
+            false => format!(" {what} {}", patterns.join(", ")),
+        };
+        parts.push(format!("{security}{}{}", of("of", &criteria.origins), of("named", &criteria.names)));
+    }
+    if !group.exclude.is_empty() {
+        parts.push(format!("never {}", group.exclude.join(", ")));
+    }
+    if group.allow_new {
+        parts.push("new packages may come along".to_owned());
+    }
+    if group.allow_removals {
+        parts.push("packages may be removed".to_owned());
+    }
+    format!("{} ({})", parts.join("; "), group.tool.as_str())
+}
+
 /// What an application does, for the person who signs, deploys or looks.
 fn described(application: &Application) -> String {
     let mut rows = vec![
@@ -163,6 +193,7 @@ fn described(application: &Application) -> String {
         Detection::File { path, hash: None } => ("Is there when", format!("{path} exists")),
         Detection::File { path, hash: Some(hash) } => ("Is there when", format!("{path} has the SHA-256 {hash}")),
         Detection::Command { command } => ("Is there when", format!("{} succeeds", written(command))),
+        Detection::Updates { group } => ("Is there when", format!("no update is missing of: {}", updates(group))),
     });
     rows.extend(rules(application));
     if let Some(collector) = &application.collector {

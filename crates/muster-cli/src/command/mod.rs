@@ -41,6 +41,7 @@ mod site;
 mod title;
 mod token;
 mod trust;
+mod update;
 
 use crate::{CliError, Client, output::Output, profile::ProfileDir};
 use clap::{Args, Parser, Subcommand};
@@ -133,6 +134,9 @@ enum Noun {
     /// Configuration baselines: what settings of devices should be, and which are
     #[command(subcommand)]
     Baseline(baseline::Verb),
+    /// Software updates: which of them devices miss
+    #[command(subcommand)]
+    Update(update::Verb),
     /// Collections: devices in groups, by rules
     #[command(subcommand)]
     Collection(collection::Verb),
@@ -263,6 +267,7 @@ impl Cli {
             Noun::Deployment(verb) => verb.run(&ctx).await,
             Noun::Alert(verb) => verb.run(&ctx).await,
             Noun::Baseline(verb) => verb.run(&ctx).await,
+            Noun::Update(verb) => verb.run(&ctx).await,
             Noun::Collection(verb) => verb.run(&ctx).await,
             Noun::Message(verb) => verb.run(&ctx).await,
             Noun::Quarantine(verb) => verb.run(&ctx).await,

@@ -66,6 +66,7 @@ pub mod status;
 pub mod title;
 pub mod token;
 pub mod trust;
+pub mod update;
 pub mod window;
 
 pub use admin::*;
@@ -97,6 +98,7 @@ pub use status::*;
 pub use title::*;
 pub use token::*;
 pub use trust::*;
+pub use update::*;
 pub use window::*;
 
 /// One page of a list.

@@ -11,6 +11,7 @@ use crate::{
     id::{ApplicationId, Hash, Name},
     limits::{REQUIREMENT_BYTES, REQUIREMENTS},
     secret::SECRETS_OF_APPLICATION,
+    update::{UPDATES, UpdateGroup},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -180,6 +181,11 @@ pub enum Detection {
         /// The command; it may run for 60 seconds.
         command: Command,
     },
+    /// No update of this group is missing. The install command is `updates` then: the client itself, through the system's own tool.
+    Updates {
+        /// The group.
+        group: UpdateGroup,
+    },
 }
 
 /// What is wrong with an application.
@@ -225,6 +231,9 @@ pub enum ApplicationError {
     /// Superseded applications out of their rules.
     #[error("an application supersedes at most 32 others, each named once")]
     Supersedes,
+    /// A group of updates is not well-formed, or stands with something that it does not go with.
+    #[error("{0}")]
+    Updates(&'static str),
     /// A path in the detection rule is not absolute.
     #[error("the detection rule's path must be absolute, without `..`")]
     DetectionPath,
@@ -260,7 +269,10 @@ impl Application {
         if self.secrets.len() > SECRETS_OF_APPLICATION || secrets.len() != self.secrets.len() {
             return Err(ApplicationError::Secrets);
         }
-        self.install.check(&names, &secrets)?;
+        match self.updates() {
+            Some(group) => self.check_updates(group)?,
+            None => self.install.check(&names, &secrets)?,
+        }
         for command in [&self.uninstall, &self.repair].into_iter().flatten() {
             command.check(&names, &HashSet::new())?;
         }
@@ -283,7 +295,32 @@ impl Application {
             Detection::File { path, .. } if !is_absolute(path) => Err(ApplicationError::DetectionPath),
             Detection::File { .. } => Ok(()),
             Detection::Command { command } => command.check(&names, &HashSet::new()),
+            Detection::Updates { .. } => Ok(()),
         }
+    }
+
+    /// The group of updates that it is, if it is one.
+    #[must_use]
+    pub const fn updates(&self) -> Option<&UpdateGroup> {
+        match &self.detection {
+            Detection::Updates { group } => Some(group),
+            _ => None,
+        }
+    }
+
+    /// A group of updates is nothing else besides.
+    fn check_updates(&self, group: &UpdateGroup) -> Result<(), ApplicationError> {
+        let command = &self.install;
+        if command.program != UPDATES || !command.arguments.is_empty() || command.success_codes != [0] {
+            return Err(ApplicationError::Updates("the install command of a group of updates is `updates` alone"));
+        }
+        let others = self.content.len() + self.secrets.len() + self.supersedes.len();
+        let commands = [&self.uninstall, &self.repair].into_iter().flatten().count();
+        if others + commands > 0 || self.collector.is_some() || self.platform != Platform::Linux {
+            let why = "a group of updates is for Linux, and has no content, secrets, other commands, collector or predecessors";
+            return Err(ApplicationError::Updates(why));
+        }
+        group.check().map_err(ApplicationError::Updates)
     }
 }
 

@@ -11,6 +11,9 @@ use std::{
 /// The classes of files, in the order in which they are reported.
 pub const SOFTWARE_FILES: [&str; 3] = ["SoftwareFile", "SoftwareProduct", "LastSoftwareScan"];
 
+/// The classes of software updates.
+pub const SOFTWARE_UPDATES: [&str; 2] = ["SoftwareUpdate", "LastUpdateScan"];
+
 /// A class of foreign collectors, and where its values stand in their documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignClass {
@@ -97,8 +100,8 @@ mod tests {
 
     #[test]
     fn the_file_gives_classes_and_those_of_foreign_collectors_say_their_source() {
-        assert_eq!((more().len(), foreign().len()), (16, 13));
-        for name in SOFTWARE_FILES {
+        assert_eq!((more().len(), foreign().len()), (19, 13));
+        for name in SOFTWARE_FILES.into_iter().chain(SOFTWARE_UPDATES) {
             assert!(more().iter().any(|known| known == name) && !is_foreign(name), "{name}");
         }
         for class in foreign() {

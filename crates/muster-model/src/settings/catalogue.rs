@@ -168,6 +168,23 @@ pub static CATALOGUE: &[Setting] = &[
         Kind::Flag,
         "Whether updates may be installed in general maintenance windows too where there are windows for updates.",
     ),
+    private(
+        plain(
+            "update_scan_enabled",
+            UPDATES,
+            "Scan for updates",
+            Kind::Flag,
+            "Whether a client asks the system's own tool which updates there are.",
+        ),
+        "Which updates are missing. The machine asks its own package sources, which learn that it is there.",
+    ),
+    plain(
+        "update_scan",
+        UPDATES,
+        "Scan interval",
+        length(HOUR, 31 * DAY),
+        "How often a client asks the system's own tool which updates there are.",
+    ),
     plain(
         "compliance_evaluation",
         COMPLIANCE,

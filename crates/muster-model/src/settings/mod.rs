@@ -62,6 +62,10 @@ pub struct ClientSettings {
     pub content_hours: Option<DayHours>,
     /// How often deployed applications are looked at again. Default 7 days.
     pub application_reevaluation: i64,
+    /// Whether clients look which software updates there are. Default: yes.
+    pub update_scan_enabled: bool,
+    /// How often they look. Default 7 days.
+    pub update_scan: i64,
     /// How often configuration baselines are evaluated. Default 7 days.
     pub compliance_evaluation: i64,
     /// Seconds that a script of a configuration item may take. Default 60.
@@ -93,6 +97,8 @@ impl Default for ClientSettings {
             content_rate: None,
             content_hours: None,
             application_reevaluation: 7 * DAY,
+            update_scan_enabled: true,
+            update_scan: 7 * DAY,
             compliance_evaluation: 7 * DAY,
             compliance_script_seconds: 60,
             script_policy: ScriptPolicy::AllSigned,

@@ -249,6 +249,10 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::NoCommand => "Its authors signed no command for this.".to_owned(),
         Reason::AgentTooOld => "The agent is too old for this deployment; it begins when the agent is newer.".to_owned(),
         Reason::Servicing => "The write filter of the device could not be serviced.".to_owned(),
+        Reason::UpdateSource => "A source of updates could not be asked, or is not believed; the client tries again.".to_owned(),
+        Reason::UpdateRefused => {
+            "The system's tool would do something that the signed group does not allow, or offers nothing that it allows; the client tries again.".to_owned()
+        }
     };
     Some(sentence)
 }

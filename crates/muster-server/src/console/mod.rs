@@ -35,6 +35,7 @@ mod sign_in;
 mod site;
 mod title;
 mod token;
+mod update;
 mod visit;
 mod window;
 
@@ -102,6 +103,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(routes_of_software());
     routes.extend([
         get("/software", See, title::title_list),
+        get("/updates", See, update::update_list),
         get("/software/{id}", See, title::title_show),
         get("/queries", See, query::query_show),
         post("/queries", See, query::query_run),

@@ -9,6 +9,7 @@ use muster_model::{
     },
     id::ApplicationId,
     time::DAY,
+    update::{UpdateCriteria, UpdateGroup, UpdatePackage, UpdateTool},
 };
 
 impl Flavour {
@@ -36,6 +37,24 @@ impl Flavour {
                 },
                 detection: match number {
                     1 => Detection::Package { name: self.text(name), version: Some(self.text(version)) },
+                    3 => Detection::Updates {
+                        group: UpdateGroup {
+                            tool: UpdateTool::Apt,
+                            packages: vec![UpdatePackage {
+                                name: self.text("openssl"),
+                                version: self.text("3.0.17-1"),
+                                exact: true,
+                            }],
+                            criteria: Some(UpdateCriteria {
+                                security: true,
+                                origins: vec![self.text("Debian-Security:*")],
+                                names: vec![],
+                            }),
+                            exclude: vec![self.text("linux-*")],
+                            allow_new: false,
+                            allow_removals: false,
+                        },
+                    },
                     2 => Detection::File { path: self.text("/usr/bin/audit"), hash: Some(hash(9)) },
                     _ => Detection::Command {
                         command: Command {

@@ -2,7 +2,7 @@
 
 use super::sample::{Flavour, NOW};
 use muster_model::{
-    api::{Count, ModelCount, SoftwareTitle, SoftwareVersion, Spread, TitleDetail},
+    api::{Count, ModelCount, SoftwareTitle, SoftwareUpdate, SoftwareVersion, Spread, TitleDetail},
     time::MINUTE,
 };
 
@@ -46,4 +46,24 @@ pub(super) fn spread(sample: Flavour) -> Spread {
         unknown: 3,
         counted: NOW.plus(-MINUTE),
     }
+}
+
+/// Updates that devices miss.
+pub(super) fn updates(sample: Flavour) -> Vec<SoftwareUpdate> {
+    if sample == Flavour::Empty {
+        return vec![];
+    }
+    let update = |id, package: &str, security, later: Option<&str>| SoftwareUpdate {
+        id,
+        package: sample.text(package),
+        architecture: "amd64".to_owned(),
+        version: sample.text("3.0.17-1~deb12u2"),
+        tool: "apt".to_owned(),
+        origin: sample.text("Debian-Security:12/stable-security"),
+        security,
+        devices: 61_002 / id,
+        first_seen: NOW.plus(-MINUTE),
+        superseded_by: later.map(|later| sample.text(later)),
+    };
+    vec![update(1, "openssl", true, None), update(2, "bash", false, Some("5.2.15-2+b13"))]
 }

@@ -27,6 +27,7 @@ use super::{
     site::SitePage,
     title::{TitlePage, TitlesPage},
     token::{TokenCreatedPage, TokensPage},
+    update::UpdatesPage,
     window::WindowFields,
 };
 use askama::Template;
@@ -34,7 +35,7 @@ use muster_model::{
     api::{
         AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
         MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryLanguage, QueryResult, ResourceQuery,
-        Role, SavedQuery, TitleQuery, TokenCreated,
+        Role, SavedQuery, TitleQuery, TokenCreated, UpdateQuery,
     },
     id::TokenId,
     inventory::Value,
@@ -402,6 +403,10 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
         page(
             "software",
             TitlesPage::new(f.shell("software"), &TitleQuery::default(), f.page(super::sample_title::titles(f), 3)),
+        ),
+        page(
+            "updates",
+            UpdatesPage::new(f.shell("updates"), UpdateQuery::default(), f.page(super::sample_title::updates(f), 2)),
         ),
         page("software-title", TitlePage::new(f.shell("software"), super::sample_title::title_detail(f))),
         page("classes", classes(f)),

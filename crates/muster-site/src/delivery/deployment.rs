@@ -103,6 +103,8 @@ pub(super) async fn create_with(
     check_action(&mut reader, create, &wanted).await?;
     let related = related(site, &mut reader, create, &application, &wanted).await?;
     drop(reader);
+    // A group of updates keeps to the windows for updates, whatever else was said.
+    let software_update = create.software_update || wanted.updates().is_some();
     let id = DeploymentId(site.sources.id());
     let policy = DeploymentPolicy {
         deployment: id,
@@ -114,7 +116,7 @@ pub(super) async fn create_with(
         deadline,
         outside_windows: create.outside_windows,
         volatile: create.volatile,
-        software_update: create.software_update,
+        software_update,
         attempt: 0,
     };
     let body = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
@@ -127,7 +129,7 @@ pub(super) async fn create_with(
         high_impact: high_impact(create, &application)? || related.has_secrets(),
         outside_windows: create.outside_windows,
         volatile: create.volatile,
-        software_update: create.software_update,
+        software_update,
         action: create.action,
         purpose: create.purpose,
         available,

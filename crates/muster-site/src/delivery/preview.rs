@@ -75,7 +75,7 @@ pub async fn deployment_preview(
     let plan = Plan {
         from: available.max(deadline).max(ctx.now),
         seconds: related.seconds(&wanted),
-        software_update: create.software_update,
+        software_update: create.software_update || wanted.updates().is_some(),
     };
     // Nothing begins by itself where users begin it, and what a user begins does not wait.
     let forecast = if create.outside_windows || !required || !window::any(&mut reader).await? {

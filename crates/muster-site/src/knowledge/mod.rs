@@ -6,3 +6,4 @@ pub mod inventory;
 pub mod query;
 pub mod saved_query;
 pub mod title;
+pub mod update;

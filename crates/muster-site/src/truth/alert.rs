@@ -73,7 +73,7 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     let more = watched.len() == usize::try_from(PIECE).unwrap_or(usize::MAX);
     let looked: HashSet<String> = watched.iter().map(|one| one.id.to_string()).collect();
     let is_wanted = |alert: &&Alert| wanted.iter().any(|raised: &Raised| is_same(raised, alert));
-    // At the end of a look also those of deployments that are over.
+    // At the end of a look also those of deployments that are over. Every kind is about a deployment so far.
     let is_gone = |alert: &&Alert| looked.contains(&alert.subject) || (!more && !work.present.contains(&alert.subject));
     let over: Vec<&Alert> = live.iter().filter(is_gone).filter(|alert| !is_wanted(alert)).collect();
     let known = |raised: &&Raised| {

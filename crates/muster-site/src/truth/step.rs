@@ -98,5 +98,9 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::NoCommand => "its authors signed no command for this",
         FailureReason::AgentTooOld => "the agent is too old for what the site says of it",
         FailureReason::Servicing => "the device's write filter could not be serviced",
+        FailureReason::UpdateSource => "a source of updates could not be asked, or is not believed",
+        FailureReason::UpdateRefused => {
+            "the signed group does not allow what the system's tool would do, or nothing is offered that it allows"
+        }
     }
 }

@@ -44,6 +44,7 @@ mod settings;
 mod site;
 mod title;
 mod trust;
+mod update;
 mod window;
 mod wql_oracle;
 mod wql_random;

@@ -9,7 +9,7 @@ use crate::{
 use muster_model::{
     api::{
         AlertKind, AlertQuery, AlertState, Deployment, DeploymentCreate, DeploymentRetry, PageQuery, Phase, PhaseBegin,
-        PhaseReach, PhasedDeploymentCreate, Target,
+        PhaseReach, PhasedDeploymentCreate, RuleSpec, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId},
     policy::{BodyKind, DeploymentPolicy},
@@ -22,9 +22,10 @@ use muster_model::{
 };
 use muster_site::{
     AlertWork, Site, Worker, alert_acknowledge, alert_devices, alert_list, alert_show, alert_work, assignment_show,
-    audit_list, body_show, collection_window_add, collection_window_delete, deployment_cancel, deployment_create,
-    deployment_create_phased, deployment_devices, deployment_history, deployment_pause, deployment_phase_begin,
-    deployment_resume, deployment_retry, deployment_show, deployment_standing, device_block, phase_work,
+    audit_list, body_show, collection_rule_add, collection_rule_remove, collection_show, collection_window_add,
+    collection_window_delete, deployment_cancel, deployment_create, deployment_create_phased, deployment_devices,
+    deployment_history, deployment_pause, deployment_phase_begin, deployment_resume, deployment_retry, deployment_show,
+    deployment_standing, device_block, phase_work,
     testing::{TestDevice, TestSite},
 };
 
@@ -39,6 +40,7 @@ fn create(application: muster_model::id::Hash, target: Target) -> DeploymentCrea
         deadline: None,
         high_impact: false,
         outside_windows: false,
+        volatile: false,
         software_update: false,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
@@ -309,5 +311,68 @@ async fn an_alert_opens_is_seen_and_closes_by_itself() {
         assert_eq!((late.len(), late[0].kind, late[0].devices), (1, AlertKind::DeadlineMissed, 2));
         let all = AlertQuery { all: true, limit: 50, ..AlertQuery::default() };
         assert_eq!(alert_list(&test.analyst(), &test.site, all).await.unwrap().total, 2, "what is over is kept");
+    }
+}
+
+// The sum of the parts is the whole after every step, in whatever order devices speak, come, go, and administrators act.
+#[tokio::test]
+async fn totals_are_the_parts_whatever_happens_in_whatever_order() {
+    for (at, test) in TestSite::all().await.into_iter().enumerate() {
+        let mut all = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            all.push(Speaker::new(&test, name).await);
+        }
+        let ids: Vec<DeviceId> = all.iter().map(|speaker| speaker.device.id).collect();
+        let some = make(&test, "Some", CollectionId::ALL_SYSTEMS, direct(&ids[..1])).await;
+        evaluate(&test).await;
+        let hash = application(&test).await;
+        let phases = vec![
+            Phase { after_hours: 0, at_least: 1, ..phase("Half", PhaseReach::Percent { percent: 50 }) },
+            phase("Rest", PhaseReach::Rest),
+        ];
+        let wanted =
+            PhasedDeploymentCreate { deployment: create(hash, Target::Collection { collection: some }), phases };
+        let made = deployment_create_phased(&test.full(), &test.site, &wanted).await.unwrap();
+        // Another order for each database and each change of this file, and the same one each time.
+        let mut random = 0x5eed_u64 + at as u64;
+        let mut draw = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        for _ in 0..40 {
+            let who = usize::try_from(draw(4)).unwrap();
+            let (full, site) = (test.full(), &test.site);
+            match draw(9) {
+                0 => {
+                    let rule = RuleSpec::Direct { device: ids[who] };
+                    let _ = collection_rule_add(&full, site, some, &rule).await;
+                    evaluate(&test).await;
+                }
+                1 => {
+                    let rules = collection_show(&full, site, some).await.unwrap().rules;
+                    if let Some(rule) = rules.get(who) {
+                        collection_rule_remove(&full, site, some, rule.id).await.unwrap();
+                        evaluate(&test).await;
+                    }
+                }
+                2 => drop(deployment_pause(&full, site, made.id, reason("stop")).await),
+                3 => drop(deployment_resume(&full, site, made.id).await),
+                4 => drop(deployment_retry(&full, site, made.id, DeploymentRetry::default()).await),
+                5 => drop(phase_work(site, test.now()).await.unwrap()),
+                _ => {
+                    let state = State::ALL[usize::try_from(1 + draw(6)).unwrap()];
+                    all[who].says(&test, &made, state).await;
+                }
+            }
+            work(&test).await;
+            sums(&test, made.id).await;
+            let standing = deployment_standing(&test.analyst(), &test.site, made.id).await.unwrap();
+            let ended = |phase: &muster_model::api::PhaseStanding| {
+                phase.totals.get("succeeded").unwrap_or(&0) + phase.totals.get("requirements_not_met").unwrap_or(&0)
+            };
+            let phased: u64 = standing.phases.iter().map(|phase| phase.totals.values().sum::<u64>()).sum();
+            let over: u64 = standing.phases.iter().map(ended).sum();
+            assert_eq!(standing.not_begun + standing.begun + standing.failed + over, phased, "{standing:?}");
+        }
     }
 }

@@ -36,6 +36,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (31, include_str!("../../migrations/0031_client_settings.sql")),
     (32, include_str!("../../migrations/0032_content_chunks.sql")),
     (33, include_str!("../../migrations/0033_baseline.sql")),
+    (34, include_str!("../../migrations/0034_software_update.sql")),
     (36, include_str!("../../migrations/0036_servicing.sql")),
     (38, include_str!("../../migrations/0038_phase.sql")),
 ];

@@ -65,6 +65,7 @@ pub mod session;
 pub mod setting;
 pub mod site_row;
 pub mod software_title;
+pub mod software_update;
 pub mod sql;
 pub mod timeline;
 pub mod token;

@@ -82,7 +82,7 @@ pub struct WriteFilter {
 }
 
 impl WriteFilter {
-    fn plain(provider: Option<Provider>, state: FilterState) -> Self {
+    const fn plain(provider: Option<Provider>, state: FilterState) -> Self {
         Self { provider, state, lower: None, below: Vec::new(), beside: Vec::new() }
     }
 }

@@ -4,9 +4,10 @@ use super::net::{HERE, Neighbour, reaches};
 use crate::{
     actor::{
         Site, application,
-        machine::{Machine, script},
+        machine::{Machine, script, wait_for_file},
+        now,
     },
-    window::{assign, policy, waiting},
+    window::{assign, policy, waiting, window},
 };
 use muster_agent::{
     os::{
@@ -20,7 +21,8 @@ use muster_model::{
     policy::{ClientSettings, DeploymentPolicy},
     settings::ServicingSettings,
     status::{DeploymentState as State, FailureReason, MessageId, WaitReason},
-    time::UnixMillis,
+    time::{HOUR, UnixMillis},
+    window::WallTime,
 };
 use std::{
     io::Write,
@@ -112,7 +114,7 @@ fn driver() {
         return;
     }
     let directory = state();
-    let open = begin(order(&directory)).unwrap();
+    let open = begin(&order(&directory)).unwrap();
     // One that is still at it when its agent is killed.
     let held = command(&open, "exec 3>held; echo begun >&3; exec sleep 1000").spawn().unwrap();
     install(&open, "while [ ! -s held ]; do sleep 0.01; done; echo program > program");
@@ -146,7 +148,7 @@ fn steps() {
         assert_eq!(drive(Some(step)).signal(), Some(9), "{step}");
         // Before anybody takes it up: users reach no writable mount.
         assert_unwritable();
-        assert!(matches!(begin(order(&directory)), Err(ServicingError::Busy | ServicingError::OpenAlready)), "{step}");
+        assert!(matches!(begin(&order(&directory)), Err(ServicingError::Busy | ServicingError::OpenAlready)), "{step}");
         let interrupted = recover(&directory).unwrap().unwrap();
         let in_step = if step == "installed" { "install" } else { step };
         assert_eq!(interrupted.step.map(Step::as_str), Some(in_step));
@@ -156,14 +158,14 @@ fn steps() {
     }
     // To the end.
     let _ = std::fs::remove_file("/opt/program");
-    let open = begin(order(&directory)).unwrap();
+    let open = begin(&order(&directory)).unwrap();
     assert!(is_closed() && Path::new("/run/nologin").exists());
     install(&open, "rm -f program; echo whole > program; test \"$(pwd)\" = /opt; grep -q ' /proc ' /proc/mounts");
     open.close().unwrap();
     assert_protected();
     assert_eq!(std::fs::read_to_string(format!("{BELOW}/program")).unwrap(), "whole\n");
     // What is dropped on the way is undone at once.
-    let open = begin(order(&directory)).unwrap();
+    let open = begin(&order(&directory)).unwrap();
     drop(open);
     assert_eq!(this_machine().unwrap().state, FilterState::On);
     assert!(!is_closed());
@@ -232,7 +234,7 @@ fn logons() {
         assert!(!logon(user, "wrong", None).0);
         assert_eq!(failures(user), 1, "{user}");
     }
-    let open = begin(order(&directory)).unwrap();
+    let open = begin(&order(&directory)).unwrap();
     let (on, said) = logon("ada", "right", None);
     assert!(!on && said.contains("being serviced until 12:30 (UTC)"), "{said}");
     // Who is refused for the servicing alone did not fail, and who knew the password begins anew.
@@ -250,7 +252,7 @@ fn logons() {
     assert!(!on && !said.contains("serviced"), "locked after three and not before: {said}");
     // And somebody with two failures still may.
     assert!(!logon("bob", "wrong", None).0 && !logon("bob", "wrong", None).0);
-    let open = begin(order(&directory)).unwrap();
+    let open = begin(&order(&directory)).unwrap();
     assert!(logon("bob", "right", None).0);
     open.close().unwrap();
     assert_protected();
@@ -282,7 +284,7 @@ fn traffic() {
     let mut accepted = own.incoming().flatten().find(|one| one.peer_addr().is_ok_and(|peer| peer == from)).unwrap();
     accepted.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let allowed = Allowed { site: vec![SocketAddr::new(site_at.ip(), site_at.port())], resolvers: Vec::new() };
-    let open = begin(Order { allowed, ..order(&directory) }).unwrap();
+    let open = begin(&Order { allowed, ..order(&directory) }).unwrap();
     all(false);
     kept.write_all(b"x").unwrap();
     assert!(std::io::Read::read(&mut accepted, &mut [0]).is_err(), "nothing of it arrives");
@@ -300,22 +302,25 @@ fn attacks() {
     let directory = state();
     // Somebody else locks people out: the machine goes down.
     std::fs::write("/run/nologin", "System is going down.").unwrap();
-    assert!(matches!(begin(order(&directory)), Err(ServicingError::LockedOut)));
+    assert!(matches!(begin(&order(&directory)), Err(ServicingError::LockedOut)));
     assert!(Path::new("/run/nologin").exists() && !is_closed());
     std::fs::remove_file("/run/nologin").unwrap();
     assert_protected();
     // A door that stays open.
     let sshd = std::fs::read("/etc/pam.d/sshd").unwrap();
     std::fs::write("/etc/pam.d/sshd", "account required pam_permit.so\n").unwrap();
-    assert!(matches!(begin(order(&directory)), Err(ServicingError::DoorOpen(door)) if door == "sshd"));
+    assert!(matches!(begin(&order(&directory)), Err(ServicingError::DoorOpen(door)) if door == "sshd"));
     std::fs::write("/etc/pam.d/sshd", sshd).unwrap();
     // What would be gone after a power loss keeps nothing.
     let gone = PrivateDirectory::open(Path::new("/opt/state")).unwrap();
-    assert!(matches!(begin(order(&gone)), Err(ServicingError::StateVolatile)));
+    assert!(matches!(begin(&order(&gone)), Err(ServicingError::StateVolatile)));
     assert_protected();
 
-    let open = begin(order(&directory)).unwrap();
-    assert!(matches!(begin(order(&directory)), Err(ServicingError::OpenAlready | ServicingError::Busy)), "two at once");
+    let open = begin(&order(&directory)).unwrap();
+    assert!(
+        matches!(begin(&order(&directory)), Err(ServicingError::OpenAlready | ServicingError::Busy)),
+        "two at once"
+    );
     assert_unwritable();
     for user in [0, 1000] {
         let lines = "echo evil > /media/root-ro/opt/evil || mount -o remount,bind,rw /media/root-ro/usr 2>/dev/null && exit 1; exit 7";
@@ -378,6 +383,15 @@ async fn service() {
     assert!(Path::new("/opt/three").exists() && !Path::new("/media/root-ro/opt/three").exists());
     assert!(!Path::new("/opt/one").exists());
 
+    // Allowed, and outside of the window: it stays closed.
+    site.state().date = Some(now());
+    let opens = WallTime::of_utc(now().plus(3 * HOUR)).as_utc();
+    assign(&site, &[window(opens, 60)], &[(policy(1), &one)], &settings(true, 10));
+    let steps = waiting(&site, policy(1).deployment, WaitReason::Window).await;
+    assert_eq!(steps.last().unwrap().starts, Some(opens));
+    assert!(!Path::new("/media/root-ro/opt/one").exists());
+    assert_protected();
+
     assign(&site, &[], &[(policy(1), &one), (policy(2), &two)], &settings(true, 10));
     for number in [1, 2] {
         let steps = site.wait_end(policy(number).deployment).await;
@@ -401,6 +415,17 @@ async fn service() {
     assign(&site, &[], &[(policy(4), &long)], &settings(true, 10));
     let steps = site.wait_end(policy(4).deployment).await;
     assert_eq!(steps.last().unwrap().reason, Some(FailureReason::Servicing));
+    // An agent that is stopped in the middle leaves nothing open, and says so at its next start.
+    let slow = app(&site, "slow", "touch /opt/began; sleep 100; touch \"$1\"");
+    assign(&site, &[], &[(policy(5), &slow)], &settings(true, 10));
+    wait_for_file(Path::new("/media/root-ro/opt/began")).await;
+    assert!(is_closed() && Path::new("/run/nologin").exists());
+    running.stop().await;
+    assert_protected();
+    let running = machine.run();
+    assert_eq!(site.wait_status(MessageId::ServicingInterrupted).await["step"], "install");
+    let steps = site.wait_end(policy(5).deployment).await;
+    assert_eq!(steps.last().unwrap().reason, Some(FailureReason::Interrupted), "{steps:?}");
     running.stop().await;
     assert_protected();
 }

@@ -35,6 +35,7 @@ mod site;
 mod title;
 mod token;
 mod trust;
+mod update;
 mod window;
 
 use super::route::Route;
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> Vec<Route> {
         deployment_control::routes(),
         alert::routes(),
         baseline::routes(),
+        update::routes(),
         boundary::routes(),
         query::routes(),
         settings::routes(),

@@ -1,0 +1,236 @@
+//! Software updates: the system's own tool is asked which there are, and told to install those of a signed group. Only with that tool's own
+//! check of signatures, and only after it said what it would do and that is what the group allows.
+
+mod apt;
+mod scan;
+
+pub use scan::{Scan, ScanState};
+pub(crate) use scan::{kept, run};
+
+use crate::{
+    agent::Agent,
+    os::{
+        Machine,
+        process::{self, Ending, Job, Output, Tail},
+    },
+};
+use apt::Apt;
+use muster_model::{
+    id::DeploymentId,
+    limits::UPDATE_BYTES,
+    status::FailureReason,
+    time::{DAY, UnixMillis},
+    update::{Change, Installed, Missing, Update, UpdateGroup, UpdateTool},
+};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+use tokio::sync::{Mutex, Notify};
+
+/// How long the tool may think.
+const THINKS: Duration = Duration::from_secs(120);
+/// How long it may ask its sources.
+const ASKS: Duration = Duration::from_secs(900);
+
+/// What the parts of the agent share.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Told when updates were installed: a new scan is wanted.
+    pub(crate) wanted: Notify,
+    /// One at a time asks the sources.
+    turn: Mutex<()>,
+    /// When they last all answered, in milliseconds.
+    refreshed: AtomicI64,
+}
+
+/// Why nothing is installed now.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// As the site is told. `None`: another program has the tool; it passes.
+    pub(crate) reason: Option<FailureReason>,
+    /// For people.
+    pub(crate) text: String,
+}
+
+impl Refusal {
+    fn new(reason: FailureReason, text: impl Into<String>) -> Self {
+        Self { reason: Some(reason), text: text.into() }
+    }
+}
+
+/// What the tool is told, when it said what it will do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// What of the group is missing and not in it, and why; empty: nothing.
+    pub(crate) left_out: String,
+}
+
+/// A run of the tool that came to its end.
+struct Ran {
+    code: Option<i32>,
+    text: String,
+    cut: bool,
+}
+
+/// Runs the tool to its end, as the agent's user and without a shell.
+async fn call(
+    agent: &Agent,
+    place: &str,
+    program: PathBuf,
+    arguments: Vec<String>,
+    errors: bool,
+    limit: Duration,
+) -> Result<Ran, String> {
+    let failed = |error: std::io::Error| format!("The tool for updates cannot be started: {error}.");
+    let pipe = format!("updates.{place}");
+    let output = Output::open(&agent.runs, &pipe, true).map_err(failed)?;
+    let mut output = if errors { output } else { output.without_errors() };
+    let mark = format!("{pipe} {}", agent.runs.path().display());
+    process::end_everything(&mark, None);
+    let mut tail = Tail::new(UPDATE_BYTES);
+    let job = Job { program, arguments, directory: agent.runs.path(), user: None, mark: &mark, limit, stdin: None };
+    let ending = process::run(job, Some((&mut output, &mut tail))).await;
+    if let Err(error) = agent.runs.remove(&pipe) {
+        tracing::warn!(%error, "the pipe of the tool for updates could not be removed");
+    }
+    let cut = tail.was_cut();
+    match ending {
+        Ending::Exit(code) => Ok(Ran { code, text: tail.into_text(), cut }),
+        Ending::TimedOut => Err(format!("The tool for updates ran for more than {} seconds.", limit.as_secs())),
+        Ending::NotStarted(error) => Err(failed(error)),
+    }
+}
+
+/// The tool of this machine.
+fn tool(agent: &Agent) -> Option<Apt<'_>> {
+    Apt::of(agent.collector.root())
+}
+
+fn no_tool() -> Refusal {
+    Refusal::new(FailureReason::UpdateRefused, "This client cannot install updates with this system's tool.")
+}
+
+/// Asks the sources, one at a time.
+async fn refresh(agent: &Agent, apt: &Apt<'_>, place: &str, limit: Duration) -> Result<(), Refusal> {
+    let _turn = agent.updates.turn.lock().await;
+    apt.refresh(agent, place, limit).await?;
+    agent.updates.refreshed.store(agent.clock.now().0, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether what the tool knows is of today.
+fn is_fresh(agent: &Agent) -> bool {
+    let now = agent.clock.now();
+    let refreshed = UnixMillis(agent.updates.refreshed.load(Ordering::Relaxed));
+    let scanned = kept(agent).filter(|scan| scan.state.is_complete()).map(|scan| scan.time);
+    [Some(refreshed), scanned].into_iter().flatten().any(|at| (0..DAY).contains(&now.since(at)))
+}
+
+/// Whether nothing of a group is missing here. A tool that knows nothing finds nothing missing: where what it knows is old its sources are
+/// asked, and where they do not answer the group does not count as complete.
+pub(crate) async fn is_complete(agent: &Agent, id: DeploymentId, group: &UpdateGroup) -> Result<bool, Refusal> {
+    let apt = tool(agent).filter(|_| group.tool == UpdateTool::Apt).ok_or_else(no_tool)?;
+    if group.criteria.is_some()
+        && !is_fresh(agent)
+        && let Err(refusal) = refresh(agent, &apt, &format!("{id}.ask"), ASKS).await
+    {
+        tracing::warn!(deployment = %id, reason = refusal.text, "what updates there are is not known");
+        return Ok(false);
+    }
+    Ok(missing(agent, &apt, &format!("{id}.look"), group).await?.is_empty())
+}
+
+async fn missing(agent: &Agent, apt: &Apt<'_>, place: &str, group: &UpdateGroup) -> Result<Vec<Missing>, Refusal> {
+    let offered = updates(apt.simulate(agent, place, &apt::offered()).await?);
+    let root = agent.collector.root().to_owned();
+    let packages = tokio::task::spawn_blocking(move || Machine::open(&root).ok()?.packages(&mut Vec::new()));
+    let packages = packages.await.ok().flatten().ok_or_else(|| {
+        Refusal::new(FailureReason::DetectionFailed, "The list of installed packages cannot be read.")
+    })?;
+    let database = group.tool.database();
+    let installed: Vec<Installed<'_>> = packages
+        .iter()
+        .filter(|package| package.evidence == database)
+        .map(|package| Installed { name: &package.name, version: &package.version })
+        .collect();
+    Ok(group.missing(&offered, &installed))
+}
+
+fn updates(changes: Vec<Change>) -> Vec<Update> {
+    let update = |change| match change {
+        Change::Install(update) => Some(update),
+        Change::Remove { .. } => None,
+    };
+    changes.into_iter().filter_map(update).collect()
+}
+
+/// Asks the sources, and makes the command that installs what of the group is missing and nothing else.
+pub(crate) async fn plan(
+    agent: &Agent,
+    id: DeploymentId,
+    group: &UpdateGroup,
+    limit: Duration,
+) -> Result<Plan, Refusal> {
+    let apt = tool(agent).filter(|_| group.tool == UpdateTool::Apt).ok_or_else(no_tool)?;
+    refresh(agent, &apt, &format!("{id}.ask"), limit.min(ASKS)).await?;
+    let missing = missing(agent, &apt, &format!("{id}.look"), group).await?;
+    let wanted: Vec<&Missing> = missing.iter().filter(|missing| missing.version.is_some()).collect();
+    let nowhere = missing.iter().filter(|missing| missing.version.is_none());
+    let mut left_out: Vec<String> = nowhere.map(Missing::shown).collect();
+    if wanted.is_empty() {
+        let text = format!("Nothing that the group allows is offered: {}.", shown(&left_out));
+        return Err(Refusal::new(FailureReason::UpdateRefused, text));
+    }
+    let place = format!("{id}.plan");
+    let chosen = match judged(agent, &apt, &place, group, &wanted).await {
+        Ok(()) => wanted,
+        Err(Refusal { reason: None, text }) => return Err(Refusal { reason: None, text }),
+        Err(whole) => {
+            // Perhaps one of them alone is in the way of all others: those that the tool takes along without anything else are tried.
+            let easy = updates(apt.simulate(agent, &place, &apt::easy()).await?);
+            let is_easy = |missing: &&Missing| {
+                easy.iter().any(|update| {
+                    update.package == missing.package && missing.version.as_ref() == Some(&update.candidate)
+                })
+            };
+            let (chosen, rest): (Vec<&Missing>, Vec<&Missing>) = wanted.into_iter().partition(is_easy);
+            if chosen.is_empty() || rest.is_empty() {
+                return Err(whole);
+            }
+            judged(agent, &apt, &place, group, &chosen).await?;
+            left_out.extend(rest.into_iter().map(|missing| format!("{}: {}", missing.shown(), whole.text)));
+            chosen
+        }
+    };
+    let (program, arguments) = apt.install(&chosen);
+    let left_out = if left_out.is_empty() { String::new() } else { format!("Not installed: {}", shown(&left_out)) };
+    Ok(Plan { program, arguments, left_out })
+}
+
+/// Whether what the tool would do for these is what the group allows.
+async fn judged(
+    agent: &Agent,
+    apt: &Apt<'_>,
+    place: &str,
+    group: &UpdateGroup,
+    wanted: &[&Missing],
+) -> Result<(), Refusal> {
+    let changes = apt.simulate(agent, place, &apt::targets(wanted)).await?;
+    if changes.is_empty() {
+        return Err(Refusal::new(FailureReason::UpdateRefused, "The tool would do nothing."));
+    }
+    group.permits(&changes).map_err(|text| Refusal::new(FailureReason::UpdateRefused, text))
+}
+
+/// The first few of them.
+fn shown(all: &[String]) -> String {
+    let head: Vec<&str> = all.iter().take(20).map(String::as_str).collect();
+    match all.len() - head.len() {
+        0 => head.join("; "),
+        more => format!("{}; and {more} more", head.join("; ")),
+    }
+}

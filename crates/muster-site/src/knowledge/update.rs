@@ -1,0 +1,122 @@
+//! Software updates over all devices: which the tools of devices offer, how many miss them, and which a later one replaced.
+
+use crate::{Ctx, Site, SiteError, authz};
+use muster_model::{
+    api::{Page, PageQuery, SoftwareUpdate, UpdateQuery},
+    time::{DAY, HOUR, MINUTE, UnixMillis},
+    version,
+};
+use muster_store::{
+    db::{
+        software_title,
+        software_update::{self, Counted, UpdateKey},
+    },
+    transaction,
+};
+use std::collections::HashMap;
+
+/// How often they are counted at most.
+const EVERY: i64 = MINUTE;
+/// How long an update is kept that no device misses any more.
+const KEPT: i64 = 90 * DAY;
+
+/// A page of the updates that are missing, those that most devices miss first.
+///
+/// # Errors
+/// `unauthenticated`, `too_large`.
+pub async fn update_list(ctx: &Ctx, site: &Site, query: &UpdateQuery) -> Result<Page<SoftwareUpdate>, SiteError> {
+    authz::see(ctx)?;
+    let page = site.page(PageQuery { offset: query.offset, limit: query.limit })?;
+    let mut reader = site.store.reader().await?;
+    let (items, total) = software_update::list(&mut reader, query, page.limit).await?;
+    Ok(Page { items, total, offset: page.offset })
+}
+
+/// When they were counted last, and of what.
+#[derive(Debug, Default)]
+pub struct UpdateWork {
+    last: Option<UnixMillis>,
+    change: Option<i64>,
+    counted: Option<UnixMillis>,
+}
+
+/// Counts anew where an inventory changed since.
+///
+/// # Errors
+/// When the store fails.
+pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) -> Result<(), SiteError> {
+    if work.last.is_some_and(|last| (0..EVERY).contains(&now.since(last))) {
+        return Ok(());
+    }
+    work.last = Some(now);
+    let mut reader = site.store.reader().await?;
+    let change = software_title::latest(&mut reader).await?;
+    // Devices retire and are blocked without any change of an inventory.
+    let fresh = work.counted.is_some_and(|counted| (0..HOUR).contains(&now.since(counted)));
+    if fresh && work.change == Some(change) {
+        return Ok(());
+    }
+    let counted = software_update::counted(&mut reader, site.store.dialect()).await?;
+    let stored = software_update::stored(&mut reader).await?;
+    drop(reader);
+    let changed = changed(counted, &stored);
+    if !changed.is_empty() {
+        transaction!(site.store, "update_work", |tx| {
+            software_update::put(tx, &changed, now).await?;
+            software_update::purge(tx, now.plus(-KEPT)).await?;
+            Ok::<_, SiteError>(())
+        })?;
+    }
+    (work.change, work.counted) = (Some(change), Some(now));
+    Ok(())
+}
+
+/// What has to be written: what is new or counts otherwise, and what nobody misses any more.
+fn changed(counted: Vec<Counted>, stored: &HashMap<UpdateKey, Counted>) -> Vec<Counted> {
+    let mut all: HashMap<UpdateKey, Counted> =
+        stored.iter().map(|(key, row)| (key.clone(), Counted { devices: 0, ..row.clone() })).collect();
+    all.extend(counted.into_iter().map(|row| (row.key.clone(), row)));
+    let mut newest: HashMap<(String, String, String), String> = HashMap::new();
+    for (package, architecture, version, tool) in all.keys() {
+        let of = newest.entry((package.clone(), architecture.clone(), tool.clone())).or_insert_with(|| version.clone());
+        if version::compare(database(tool), version, of).is_gt() {
+            of.clone_from(version);
+        }
+    }
+    for ((package, architecture, version, tool), row) in &mut all {
+        let of = newest.get(&(package.clone(), architecture.clone(), tool.clone()));
+        row.superseded_by = of.filter(|newest| *newest != version).cloned();
+    }
+    all.into_values().filter(|row| stored.get(&row.key) != Some(row)).collect()
+}
+
+fn database(tool: &str) -> &'static str {
+    if tool == "dnf" { "rpm" } else { "dpkg" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(version: &str, devices: u64) -> Counted {
+        Counted {
+            key: ("a".to_owned(), "amd64".to_owned(), version.to_owned(), "apt".to_owned()),
+            origin: String::new(),
+            security: false,
+            devices,
+            superseded_by: None,
+        }
+    }
+
+    #[test]
+    fn a_later_version_replaces_an_older_one_and_what_stays_is_not_written() {
+        let first = changed(vec![row("1.9", 3), row("1.10", 2)], &HashMap::new());
+        let of = |rows: &[Counted], version: &str| rows.iter().find(|row| row.key.2 == version).cloned().unwrap();
+        assert_eq!(of(&first, "1.9").superseded_by.as_deref(), Some("1.10"));
+        assert_eq!(of(&first, "1.10").superseded_by, None);
+        let stored: HashMap<_, _> = first.into_iter().map(|row| (row.key.clone(), row)).collect();
+        let second = changed(vec![row("1.10", 2)], &stored);
+        assert_eq!(second.len(), 1, "{second:?}");
+        assert_eq!((second[0].key.2.as_str(), second[0].devices), ("1.9", 0));
+    }
+}

@@ -1,0 +1,74 @@
+//! Software updates over all devices: counted once for each device, superseded by later versions, and kept with their first day.
+
+use crate::client::{Outbox, full, inventory, row};
+use muster_model::{
+    api::{SoftwareUpdate, UpdateQuery},
+    inventory::{Row, Value},
+    report::Channel,
+    time::MINUTE,
+};
+use muster_site::{UpdateWork, testing::TestSite, update_list, update_work};
+
+fn update(package: &str, candidate: &str, security: bool) -> Row {
+    let text = |text: &str| Value::Text(text.to_owned());
+    row(&[
+        ("Package", text(package)),
+        ("Architecture", text("amd64")),
+        ("InstalledVersion", text("1.0")),
+        ("CandidateVersion", text(candidate)),
+        ("Origin", text("Debian-Security:12/stable-security")),
+        ("Security", Value::Bool(security)),
+        ("Tool", text("apt")),
+    ])
+}
+
+async fn listed(test: &TestSite, query: UpdateQuery) -> Vec<SoftwareUpdate> {
+    let page = update_list(&test.analyst(), &test.site, &UpdateQuery { limit: 50, ..query }).await.unwrap();
+    assert_eq!(page.total, page.items.len() as u64);
+    page.items
+}
+
+fn short(updates: &[SoftwareUpdate]) -> Vec<(&str, &str, u64, Option<&str>)> {
+    updates.iter().map(|u| (u.package.as_str(), u.version.as_str(), u.devices, u.superseded_by.as_deref())).collect()
+}
+
+#[tokio::test]
+async fn updates_are_counted_over_devices_and_later_versions_replace_older_ones() {
+    for test in TestSite::all().await {
+        let mut work = UpdateWork::default();
+        let mut outboxes = Vec::new();
+        for (name, rows) in [
+            ("alpha", vec![update("openssl", "1.9", true), update("bash", "2", false)]),
+            ("beta", vec![update("openssl", "1.10", true)]),
+            ("gamma", vec![update("openssl", "1.10", true)]),
+        ] {
+            let device = test.enrol(name).await;
+            let mut outbox = Outbox::new(Channel::Inventory);
+            outbox.push(inventory(vec![full("SoftwareUpdate", &rows)]));
+            outbox.send(&test, &device).await.unwrap();
+            outboxes.push((device, outbox));
+        }
+        update_work(&test.site, &mut work, test.now()).await.unwrap();
+        let found = listed(&test, UpdateQuery::default()).await;
+        assert_eq!(short(&found), [("openssl", "1.10", 2, None), ("bash", "2", 1, None)]);
+        assert!(found[0].security && !found[1].security);
+        let first = found[0].first_seen;
+        let all = listed(&test, UpdateQuery { superseded: true, security: true, ..UpdateQuery::default() }).await;
+        assert_eq!(short(&all), [("openssl", "1.10", 2, None), ("openssl", "1.9", 1, Some("1.10"))]);
+        assert!(listed(&test, UpdateQuery { search: "100%".to_owned(), ..UpdateQuery::default() }).await.is_empty());
+        // It was installed on one, and offered on another.
+        for (at, rows) in [(1, vec![]), (0, vec![update("openssl", "1.10", true), update("bash", "2", false)])] {
+            let (device, outbox) = &mut outboxes[at];
+            outbox.push(inventory(vec![full("SoftwareUpdate", &rows)]));
+            outbox.send(&test, device).await.unwrap();
+        }
+        update_work(&test.site, &mut work, test.now()).await.unwrap();
+        assert_eq!(listed(&test, UpdateQuery::default()).await[0].devices, 2, "not counted at every look");
+        test.sources.pass(2 * MINUTE);
+        update_work(&test.site, &mut work, test.now()).await.unwrap();
+        let found = listed(&test, UpdateQuery { superseded: true, ..UpdateQuery::default() }).await;
+        let wanted = [("openssl", "1.10", 2, None), ("bash", "2", 1, None), ("openssl", "1.9", 0, Some("1.10"))];
+        assert_eq!(short(&found), wanted);
+        assert_eq!(found[0].first_seen, first);
+    }
+}

@@ -1,0 +1,170 @@
+//! Software updates over all devices: counted from the rows of their scans, with the time at which each was first seen.
+
+use super::{
+    Dialect, StoreError, Tx,
+    bulk::Bulk,
+    column::{self, signed, unsigned},
+    inventory_schema::each_row_id,
+};
+use muster_model::{
+    api::{SoftwareUpdate, UpdateQuery},
+    time::UnixMillis,
+};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+use std::collections::HashMap;
+
+/// Which update it is: package, architecture, version, tool.
+pub type UpdateKey = (String, String, String, String);
+
+/// An update with what was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Which.
+    pub key: UpdateKey,
+    /// Where it comes from.
+    pub origin: String,
+    /// Whether it is a security update.
+    pub security: bool,
+    /// Active devices on which it is missing.
+    pub devices: u64,
+    /// The later version that replaces it.
+    pub superseded_by: Option<String>,
+}
+
+fn counted_row(row: &AnyRow) -> Result<Counted, StoreError> {
+    Ok(Counted {
+        key: (row.try_get("package")?, row.try_get("architecture")?, row.try_get("version")?, row.try_get("tool")?),
+        origin: row.try_get("origin")?,
+        security: row.try_get::<i64, _>("security")? != 0,
+        devices: column::count(row, "devices")?,
+        superseded_by: None,
+    })
+}
+
+/// Counts: how many active devices miss which update. Rows that devices share are counted by their number first, so that each list
+/// of a device is read once and no text of it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn counted(conn: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Counted>, StoreError> {
+    let statement = format!(
+        "SELECT r.\"Package\" AS package, COALESCE(r.\"Architecture\", '') AS architecture, \
+         COALESCE(r.\"CandidateVersion\", '') AS version, COALESCE(r.\"Tool\", '') AS tool, \
+         MAX(COALESCE(r.\"Origin\", '')) AS origin, MAX(COALESCE(r.\"Security\", 0)) AS security, \
+         CAST(SUM(c.devices) AS BIGINT) AS devices FROM (SELECT CAST(e.value AS BIGINT) AS row_id, COUNT(*) AS devices \
+         FROM device d JOIN device_section s ON s.device = d.id AND s.class = 'SoftwareUpdate' CROSS JOIN {} \
+         WHERE d.state = 'active' GROUP BY 1) c JOIN inv_softwareupdate r ON r.row_id = c.row_id \
+         WHERE r.\"Package\" IS NOT NULL GROUP BY 1, 2, 3, 4",
+        each_row_id(dialect)
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(conn).await?;
+    rows.iter().map(counted_row).collect()
+}
+
+/// What is stored.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn stored(conn: &mut AnyConnection) -> Result<HashMap<UpdateKey, Counted>, StoreError> {
+    let statement = "SELECT package, architecture, version, tool, origin, security, devices, superseded_by \
+         FROM software_update";
+    let rows = sqlx::query(statement).fetch_all(conn).await?;
+    let row = |row: &AnyRow| {
+        let counted = Counted { superseded_by: row.try_get("superseded_by")?, ..counted_row(row)? };
+        Ok((counted.key.clone(), counted))
+    };
+    rows.iter().map(row).collect()
+}
+
+static PUT: Bulk = Bulk::new(
+    "INSERT INTO software_update (package, architecture, version, tool, origin, security, devices, superseded_by, first_seen, last_seen)",
+    10,
+    "ON CONFLICT (package, architecture, version, tool) DO UPDATE SET origin = excluded.origin, security = excluded.security, \
+     devices = excluded.devices, superseded_by = excluded.superseded_by, last_seen = excluded.last_seen",
+);
+
+/// Keeps what was counted. When each was first seen stays.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put(tx: &mut Tx, rows: &[Counted], now: UnixMillis) -> Result<(), StoreError> {
+    PUT.run(tx, rows, |query, row| {
+        let (package, architecture, version, tool) = row.key.clone();
+        query
+            .bind(package)
+            .bind(architecture)
+            .bind(version)
+            .bind(tool)
+            .bind(row.origin.clone())
+            .bind(i64::from(row.security))
+            .bind(signed(row.devices))
+            .bind(row.superseded_by.clone())
+            .bind(now.0)
+            .bind(now.0)
+    })
+    .await?;
+    Ok(())
+}
+
+/// Forgets updates that no device misses and whose count did not change since then.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn purge(tx: &mut Tx, until: UnixMillis) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM software_update WHERE devices = 0 AND last_seen < $1";
+    Ok(sqlx::query(statement).bind(until.0).execute(tx.conn()).await?.rows_affected())
+}
+
+macro_rules! listed {
+    ($what:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM software_update WHERE lower(package) LIKE $1 ESCAPE '!' AND security >= $2 \
+             AND ($3 = 1 OR (devices > 0 AND superseded_by IS NULL)) ",
+            $rest
+        )
+    };
+}
+
+/// A page of the updates that are asked for, those that most devices miss first; and how many there are.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(
+    conn: &mut AnyConnection,
+    wanted: &UpdateQuery,
+    limit: u32,
+) -> Result<(Vec<SoftwareUpdate>, u64), StoreError> {
+    let pattern = column::contains(wanted.search.trim());
+    let (security, superseded) = (i64::from(wanted.security), i64::from(wanted.superseded));
+    let total: i64 = sqlx::query_scalar(listed!("COUNT(*)", ""))
+        .bind(&pattern)
+        .bind(security)
+        .bind(superseded)
+        .fetch_one(&mut *conn)
+        .await?;
+    let rows = sqlx::query(listed!("*", "ORDER BY devices DESC, security DESC, package, id LIMIT $4 OFFSET $5"))
+        .bind(&pattern)
+        .bind(security)
+        .bind(superseded)
+        .bind(i64::from(limit))
+        .bind(signed(wanted.offset))
+        .fetch_all(conn)
+        .await?;
+    let update = |row: &AnyRow| -> Result<SoftwareUpdate, StoreError> {
+        Ok(SoftwareUpdate {
+            id: column::count(row, "id")?,
+            package: row.try_get("package")?,
+            architecture: row.try_get("architecture")?,
+            version: row.try_get("version")?,
+            tool: row.try_get("tool")?,
+            origin: row.try_get("origin")?,
+            security: row.try_get::<i64, _>("security")? != 0,
+            devices: column::count(row, "devices")?,
+            first_seen: column::time(row, "first_seen")?,
+            superseded_by: row.try_get("superseded_by")?,
+        })
+    };
+    Ok((rows.iter().map(update).collect::<Result<_, _>>()?, unsigned(total)))
+}
