@@ -7,6 +7,7 @@ use crate::{
     content::{Turn, rate::Rate},
     identity::{self, Identity, Stage},
     os::{DirectoryError, PrivateDirectory},
+    restart::Restarts,
     site::{Site, SiteError},
     store::{Store, StoreError, outbox, restarts::RestartPending},
     window_time::{Believed, WindowTime},
@@ -107,6 +108,8 @@ pub struct Agent {
     /// Told when deployments are to be looked at again: a user wants something, or the inventory was taken.
     pub(crate) look_again: Notify,
     pub(crate) facts: Inventories,
+    /// The restart that comes, and what users answered.
+    pub(crate) restarts: Restarts,
     /// Told when the site has to be asked what time it is.
     pub(crate) time_wanted: Notify,
     pub(crate) window_time: WindowTime,
@@ -144,6 +147,7 @@ impl Agent {
             inventory_wanted: Notify::new(),
             look_again: Notify::new(),
             facts: Inventories::default(),
+            restarts: Restarts::default(),
             time_wanted: Notify::new(),
             window_time: WindowTime::default(),
             comply_hangs: Arc::default(),

@@ -30,6 +30,9 @@ pub struct AgentConfig {
     /// Whether a script policy of `bypass` is taken: what the site's own authors signed runs without a second signature. Default: it is
     /// taken for `all_signed`.
     pub script_bypass: bool,
+    /// The program that restarts this machine, with its arguments: `["/usr/bin/systemctl", "reboot"]`. Empty, as by default: the client
+    /// makes no restart.
+    pub restart: Vec<String>,
     /// Whom to believe where a site is found by itself; absent: nobody, and none is.
     pub anchor: Option<AnchorConfig>,
     /// Where management points are looked for, beside those that the site named.
@@ -47,6 +50,7 @@ impl Default for AgentConfig {
             service: None,
             collector_user: "nobody".to_owned(),
             script_bypass: false,
+            restart: Vec::new(),
             anchor: None,
             location: LocationConfig::default(),
         }

@@ -1,7 +1,7 @@
 //! `muster-agent`, the client: command line, log, and the two signals that stop it.
 
 use clap::{Args, Parser, Subcommand};
-use muster_agent::{clock::Clock, collect::Collector, command, run, software};
+use muster_agent::{clock::Clock, collect::Collector, command, notify, run, software};
 use muster_model::status::Verb;
 use std::{
     path::{Path, PathBuf},
@@ -80,6 +80,8 @@ enum Command {
     /// Software that is offered to the users of this machine. Needs no privilege.
     #[command(subcommand)]
     Software(SoftwareCommand),
+    /// The restart of this machine that comes: shown until it is ended. Needs no privilege.
+    Notify(Notify),
     /// Whom this machine believes.
     #[command(subcommand)]
     Trust(TrustCommand),
@@ -118,6 +120,22 @@ enum SoftwareCommand {
     Repair(Which),
     /// Have it uninstalled now.
     Uninstall(Which),
+}
+
+#[derive(Debug, Args)]
+struct Notify {
+    /// Show it once.
+    #[arg(long)]
+    once: bool,
+    /// Show it once, as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Put the notice away, until the countdown at most.
+    #[arg(long, conflicts_with_all = ["once", "json"])]
+    snooze: bool,
+    /// Have the machine restarted now.
+    #[arg(long, conflicts_with_all = ["once", "json", "snooze"])]
+    restart_now: bool,
 }
 
 #[derive(Debug, Args)]
@@ -195,6 +213,7 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
             run::run(held, clock, Collector::this_machine(), stop_signal()?).await?;
         }
         Command::Software(command) => ask(&arguments.socket.unwrap_or_else(|| SOCKET.into()), command)?,
+        Command::Notify(how) => show(&arguments.socket.unwrap_or_else(|| SOCKET.into()), &how)?,
         Command::Status { json } => command::status(&state, json, &clock)?,
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
         Command::Assign { json } => command::assign(&state, json, &clock).await?,
@@ -216,6 +235,15 @@ fn ask(socket: &Path, command: SoftwareCommand) -> Result<(), software::Software
         SoftwareCommand::Install(which) => software::begin(socket, Verb::Install, &which.software, which.wait),
         SoftwareCommand::Repair(which) => software::begin(socket, Verb::Repair, &which.software, which.wait),
         SoftwareCommand::Uninstall(which) => software::begin(socket, Verb::Uninstall, &which.software, which.wait),
+    }
+}
+
+fn show(socket: &Path, how: &Notify) -> Result<(), notify::NotifyError> {
+    match how {
+        Notify { snooze: true, .. } => notify::snooze(socket),
+        Notify { restart_now: true, .. } => notify::restart_now(socket),
+        Notify { once: false, json: false, .. } => notify::follow(socket),
+        Notify { json, .. } => notify::once(socket, *json),
     }
 }
 

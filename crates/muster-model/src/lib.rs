@@ -23,6 +23,7 @@ pub mod policy;
 pub mod problem;
 pub mod profile;
 pub mod report;
+pub mod restart;
 pub mod schedule;
 pub mod secret;
 pub mod settings;

@@ -145,6 +145,18 @@ messages! {
     OutboxLost = "outbox_lost", "Messages {from} to {to} were lost with the outbox of the client.";
     /// The outbox is full; the oldest messages of low value were dropped and counted.
     OutboxFull = "outbox_full", "The outbox was full; {count} messages were not kept.";
+    /// The machine needs a restart; `reasons` says for what, with the source of each.
+    RestartPending = "restart_pending", "The machine needs a restart: {reasons}.";
+    /// The machine needed a restart, and needs it no more.
+    RestartNotPending = "restart_not_pending", "The machine needs no restart any more.";
+    /// A user of the machine put the notice of a restart away, or wanted it at once.
+    RestartAnswered = "restart_answered", "{user} answered the notice of a restart: {answer}.";
+    /// The system is asked to restart.
+    RestartBegun = "restart_begun", "The machine is restarted (try {tries}): {reasons}.";
+    /// Another run of the system proves it; `left` is what needs a restart still.
+    Restarted = "restarted", "The machine was restarted, {seconds} seconds after that had begun; {left} reasons for a restart are left.";
+    /// The restart did not come about.
+    RestartFailed = "restart_failed", "The machine was not restarted: {reason}.";
 }
 
 /// Where a deployment stands on one device.

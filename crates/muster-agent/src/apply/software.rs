@@ -63,6 +63,12 @@ pub enum Declined {
     NotAPerson,
     /// Not a request.
     Malformed,
+    /// Only root and who has a session on this machine may answer the notice of a restart.
+    NoSession,
+    /// No restart comes.
+    NoRestart,
+    /// The restart is counted down, or underway.
+    TooLate,
     /// The agent cannot keep it now.
     Unavailable,
 }
@@ -81,6 +87,9 @@ impl Declined {
             Self::TooMany => "too many requests; try again in a minute",
             Self::NotAPerson => "only root and the accounts of persons may ask",
             Self::Malformed => "this is not a request",
+            Self::NoSession => "only root and who has a session on this machine may answer",
+            Self::NoRestart => "no restart comes",
+            Self::TooLate => "it is too late: the restart is counted down or underway",
             Self::Unavailable => "the agent cannot take it at this moment",
         }
     }

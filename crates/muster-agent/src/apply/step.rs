@@ -185,6 +185,9 @@ impl<'a> Step<'a> {
         let installed = if offered { Some(None) } else { self.installed };
         let kept = Kept { progress, report, ends_intent: state.is_end() || offered, installed, restart };
         self.agent.store.step(&kept)?;
+        if kept.restart.is_some() {
+            self.agent.restarts.answered.notify_one();
+        }
         tracing::info!(deployment = %kept.progress.deployment, state = state.as_str(), reason, "deployment");
         if kept.ends_intent {
             self.intent = None;

@@ -31,7 +31,7 @@ pub use software_file::Files;
 
 use crate::os::{
     Machine,
-    facts::{Gaps, System},
+    facts::{Gaps, RestartSign, System},
 };
 use jiff::tz::TimeZone;
 use muster_model::{
@@ -92,6 +92,24 @@ impl Collector {
     #[must_use]
     pub fn boot(&self) -> Option<String> {
         Machine::open(&self.root).ok()?.boot()
+    }
+
+    /// What the system itself says of a restart that it needs.
+    #[must_use]
+    pub fn restart_signs(&self) -> Vec<RestartSign> {
+        Machine::open(&self.root).map(|machine| machine.restart_signs()).unwrap_or_default()
+    }
+
+    /// Whether somebody works at the machine; where that is not known, somebody might.
+    #[must_use]
+    pub fn somebody(&self) -> bool {
+        Machine::open(&self.root).map_or(true, |machine| machine.somebody())
+    }
+
+    /// Whether this user has a session.
+    #[must_use]
+    pub fn has_session(&self, user: u32) -> bool {
+        Machine::open(&self.root).is_ok_and(|machine| machine.has_session(user))
     }
 
     /// Takes the inventory. Reads files and asks the kernel, writes nothing, starts no program; takes some tens of

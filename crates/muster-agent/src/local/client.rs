@@ -1,7 +1,10 @@
 //! A user's end: one question, one answer.
 
 use super::{Answer, Request};
-use crate::apply::software::{Declined, Software};
+use crate::{
+    apply::software::{Declined, Software},
+    restart::notice::Notice,
+};
 use muster_model::{
     id::DeploymentId,
     limits::{LOCAL_ANSWER_BYTES, LOCAL_SECONDS},
@@ -61,6 +64,40 @@ pub fn list(socket: &Path) -> Result<Vec<Software>, AskError> {
         Answer::List { software } => Ok(software),
         _ => Err(AskError::Answer),
     }
+}
+
+/// The restart that comes.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn notice(socket: &Path) -> Result<Notice, AskError> {
+    match ask(socket, &Request::Notice {})? {
+        Answer::Notice { notice } => Ok(notice),
+        _ => Err(AskError::Answer),
+    }
+}
+
+fn taken(socket: &Path, request: &Request) -> Result<(), AskError> {
+    match ask(socket, request)? {
+        Answer::Taken => Ok(()),
+        _ => Err(AskError::Answer),
+    }
+}
+
+/// Puts the notice of a restart away.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn snooze(socket: &Path) -> Result<(), AskError> {
+    taken(socket, &Request::Snooze {})
+}
+
+/// Has the machine restarted now.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn restart_now(socket: &Path) -> Result<(), AskError> {
+    taken(socket, &Request::RestartNow {})
 }
 
 /// Has something begun, by its id or its name. Which one it is.

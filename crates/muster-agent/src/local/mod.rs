@@ -4,10 +4,13 @@
 mod client;
 mod server;
 
-pub use client::{AskError, begin, list};
+pub use client::{AskError, begin, list, notice, restart_now, snooze};
 pub(crate) use server::run;
 
-use crate::apply::software::{Declined, Software};
+use crate::{
+    apply::software::{Declined, Software},
+    restart::notice::Notice,
+};
 use muster_model::{id::DeploymentId, status::Verb};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +20,12 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// What is offered.
     List {},
+    /// The restart that comes.
+    Notice {},
+    /// Put its notice away.
+    Snooze {},
+    /// Restart now.
+    RestartNow {},
     /// Have it begun.
     Begin {
         /// Which command.
@@ -35,6 +44,13 @@ pub enum Answer {
         /// The offers.
         software: Vec<Software>,
     },
+    /// The restart that comes.
+    Notice {
+        /// What is shown.
+        notice: Notice,
+    },
+    /// The answer to a notice was taken.
+    Taken,
     /// It is kept, and begins.
     Begun,
     /// Nothing changed.

@@ -6,6 +6,7 @@ use crate::{
     apply::software::{self, Declined},
     os::local_socket,
     policy::Policy,
+    restart::notice,
     store::{StoreError, intents::Intent},
 };
 use muster_model::limits::{
@@ -157,6 +158,14 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
     if !place.users.may_ask(place.user) {
         return declined(Declined::TooMany);
     }
+    let taken =
+        |answer: Result<(), Declined>| Ok(answer.map_or_else(|why| Answer::Declined { why }, |()| Answer::Taken));
+    match request {
+        Request::Notice {} => return Ok(Answer::Notice { notice: notice::show(agent) }),
+        Request::Snooze {} => return taken(notice::snooze(agent, place.user)),
+        Request::RestartNow {} => return taken(notice::restart_now(agent, place.user)),
+        Request::List {} | Request::Begin { .. } => {}
+    }
     let Some(policy) = policy else { return declined(Declined::NotOffered) };
     match request {
         Request::List {} => Ok(Answer::List { software: software::list(agent, policy, place.user)? }),
@@ -167,6 +176,7 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
                 Err(why) => declined(why),
             }
         }
+        Request::Notice {} | Request::Snooze {} | Request::RestartNow {} => declined(Declined::Malformed),
     }
 }
 

@@ -279,3 +279,29 @@ pub struct ConsoleUser {
     /// Begin of the last session that still lasts, else the end of the last one; Unix seconds.
     pub last: i64,
 }
+
+/// What the system itself says of a restart that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestartSign {
+    /// Its package manager wants one, for these packages where it says so.
+    Packages(Vec<String>),
+    /// A newer kernel is installed than the one that runs.
+    Kernel {
+        /// The one that runs.
+        running: String,
+        /// The newest that is installed.
+        installed: String,
+    },
+}
+
+impl RestartSign {
+    /// What it is, with where it comes from.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Packages(names) if names.is_empty() => "the package manager wants it".to_owned(),
+            Self::Packages(names) => format!("the package manager wants it for {}", names.join(", ")),
+            Self::Kernel { running, installed } => format!("kernel {installed} is installed, and {running} runs"),
+        }
+    }
+}

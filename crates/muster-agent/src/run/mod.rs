@@ -20,7 +20,7 @@ use crate::{
     local,
     os::{PrivateDirectory, claims},
     policy::{self, Policy},
-    secret, updates,
+    restart, secret, updates,
 };
 use muster_model::{
     report::{Body, Message},
@@ -152,8 +152,11 @@ async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Rec
     tasks.spawn(follow::certificate(agent.clone()));
     tasks.spawn(secret::run(agent.clone(), policy.clone()));
     match identity::config(&agent.directory) {
-        Ok(config) => drop(tasks.spawn(locate::run(agent.clone(), config.location))),
-        Err(error) => tracing::error!(%error, "no management points are looked for"),
+        Ok(config) => {
+            tasks.spawn(restart::run(agent.clone(), policy.clone(), config.restart));
+            tasks.spawn(locate::run(agent.clone(), config.location));
+        }
+        Err(error) => tracing::error!(%error, "no management points are looked for, and no restart is made"),
     }
     tasks.spawn(locate::follow(agent.clone(), policy.clone()));
     tasks.spawn(inventory::run(agent.clone(), policy.clone()));

@@ -328,7 +328,7 @@ fn verify(journal: &Journal) -> Result<(), ServicingError> {
 }
 
 fn unlock() -> Result<(), ServicingError> {
-    // The firewall first: while it is closed nobody comes from outside.
+    // The firewall opens last: until then nobody comes from outside.
     lock::unlock(Path::new(RUN)).map_err(at(Step::Unlock))?;
     firewall::open().map_err(at(Step::Unlock))
 }

@@ -1,8 +1,9 @@
 //! Which deployments need a restart of the machine. A restart is over when the system runs for another time (`boot`).
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, outbox::push, set_value};
 use muster_model::{
     id::{DeploymentId, Hash},
+    report::Message,
     time::UnixMillis,
 };
 use rusqlite::{Row, Transaction, params};
@@ -28,6 +29,19 @@ pub(super) fn note(tx: &Transaction<'_>, pending: &RestartPending, boot: &str) -
 }
 
 impl Store {
+    /// Keeps a value under a name, together with what the site is told of it.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; neither is kept then.
+    pub fn tell(&self, key: &str, value: &str, told: &Message) -> Result<(), StoreError> {
+        self.run(|tx, size, bounds| {
+            set_value(tx, key, value)?;
+            push(tx, size, bounds, told).map(|_| ())
+        })?;
+        self.more.notify_one();
+        Ok(())
+    }
+
     /// What needs a restart, in this run of the system. Empty: nothing does.
     ///
     /// # Errors

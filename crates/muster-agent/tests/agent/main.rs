@@ -17,6 +17,7 @@ mod enrolment;
 mod location;
 mod outbox;
 mod policy;
+mod restart;
 mod rpm_database;
 mod secret;
 mod server_status;

@@ -227,34 +227,34 @@ pub static CATALOGUE: &[Setting] = &[
             why: "whoever has the machine while it restarts has the disk; it is for a collection that was chosen by name",
         },
     )),
-    not_yet(plain(
+    plain(
         "restart.allowed",
         RESTART,
         "Restarts",
         Kind::Flag,
         "Whether a client may restart the machine where a deployment wants it.",
-    )),
-    not_yet(plain(
+    ),
+    plain(
         "restart.notice_minutes",
         RESTART,
         "Notice",
         number(1, 20_160, "minutes"),
         "How long before a restart the user is told, and may put the notice away.",
-    )),
-    not_yet(plain(
+    ),
+    plain(
         "restart.countdown_minutes",
         RESTART,
         "Countdown",
         number(1, 1_440, "minutes"),
         "How long the last countdown is, which nobody can put away.",
-    )),
-    not_yet(plain(
+    ),
+    plain(
         "restart.snooze_minutes",
         RESTART,
         "Snooze",
         number(1, 1_440, "minutes"),
         "After how long somebody who put the notice away sees it again.",
-    )),
+    ),
     dangerous(
         plain(
             "servicing.allowed",

@@ -20,6 +20,7 @@ pub mod net;
 pub mod network;
 pub mod proc;
 pub mod process;
+pub mod restart;
 pub mod rpm;
 pub mod scan;
 pub mod sqlite;
@@ -33,8 +34,8 @@ pub mod write_filter;
 
 use crate::os::{
     facts::{
-        Adapter, ConsoleUser, Disk, Gaps, Memory, OperatingSystem, Package, Processor, Resolver, Service, System,
-        Volume,
+        Adapter, ConsoleUser, Disk, Gaps, Memory, OperatingSystem, Package, Processor, Resolver, RestartSign, Service,
+        System, Volume,
     },
     smbios::Smbios,
 };
@@ -200,6 +201,24 @@ impl Machine {
     #[must_use]
     pub fn write_filter(&self, gaps: &mut Gaps) -> Option<write_filter::WriteFilter> {
         write_filter::of(&self.files, gaps)
+    }
+
+    /// What the system itself says of a restart that it needs.
+    #[must_use]
+    pub fn restart_signs(&self) -> Vec<RestartSign> {
+        restart::signs(&self.files)
+    }
+
+    /// Whether somebody works at the machine.
+    #[must_use]
+    pub fn somebody(&self) -> bool {
+        restart::somebody(&self.files)
+    }
+
+    /// Whether this user has a session.
+    #[must_use]
+    pub fn has_session(&self, user: u32) -> bool {
+        restart::has_session(&self.files, user)
     }
 
     /// Who used the console.

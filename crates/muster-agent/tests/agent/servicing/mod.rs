@@ -38,7 +38,7 @@ const ETC: [(&str, &str); 9] = [
          account required pam_faillock.so\naccount required pam_unix.so\n",
     ),
     ("sshd", "account required pam_nologin.so\naccount required pam_unix.so\n"),
-    ("faillock.conf", "deny = 3\nunlock_time = 600\ndir = /var/lib/faillock\n"),
+    ("faillock.conf", "deny = 3\nnodelay\nunlock_time = 600\ndir = /var/lib/faillock\n"),
     ("resolv.conf", "nameserver 192.0.2.53\n"),
     ("hostname", "kiosk\n"),
 ];
