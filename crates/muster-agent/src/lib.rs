@@ -23,6 +23,7 @@ pub mod policy;
 pub mod reset;
 pub mod restart;
 pub mod run;
+mod script;
 pub mod secret;
 pub mod servicing;
 pub mod session;

@@ -2,9 +2,11 @@
 
 use crate::{clock::Clock, identity::Identity, os::PrivateDirectory};
 use muster_model::{
+    api::Target,
     application::Application,
     baseline::Baseline,
     compliance::BaselinePolicy,
+    deployment_approval::DeploymentApproval,
     id::{DeploymentId, EnrolmentId, Hash},
     limits::{Limits, RELATED_APPLICATIONS},
     policy::{
@@ -17,6 +19,7 @@ use muster_model::{
 };
 use muster_trust::{
     TrustBundle, Verified,
+    deployment_approval::{self, Order},
     envelope::{self, EnvelopeError},
     sha256,
 };
@@ -78,6 +81,8 @@ pub struct Deployment {
     application: Option<Verified<Application>>,
     /// Applications that come along, as far as their authors are believed.
     related: Vec<Related>,
+    /// What somebody signed who signed nothing of it otherwise.
+    approval: Option<Verified<DeploymentApproval>>,
 }
 
 /// A signed application that comes along with another one.
@@ -92,6 +97,12 @@ impl Related {
     #[must_use]
     pub const fn hash(&self) -> Hash {
         self.hash
+    }
+
+    /// Authors who signed it and are believed.
+    #[must_use]
+    pub fn signers(&self) -> &[Hash] {
+        self.application.signers()
     }
 
     /// The application.
@@ -135,6 +146,12 @@ impl Deployment {
     pub fn object(&self, hash: Hash) -> Option<&Application> {
         let own = self.application.as_ref().filter(|_| self.policy.application == hash).map(Verified::value);
         own.or_else(|| self.related.iter().find(|related| related.hash == hash).map(Related::application))
+    }
+
+    /// The approval by a key that signed nothing of what it runs; whether it is in time is another question.
+    #[must_use]
+    pub const fn approval(&self) -> Option<&Verified<DeploymentApproval>> {
+        self.approval.as_ref()
     }
 
     /// Which application, and when.
@@ -305,7 +322,8 @@ pub fn assemble(
     bundle: &TrustBundle,
     bodies: &BTreeMap<Hash, Vec<u8>>,
 ) -> Result<Policy, PolicyRefusal> {
-    let (mut settings, mut location, mut deployments) = (None, None, Vec::<DeploymentPolicy>::new());
+    let (mut settings, mut location, mut deployments) = (None, None, Vec::<(Hash, DeploymentPolicy)>::new());
+    let mut approvals = Vec::new();
     let (mut applications, mut secrets, mut windows) = (BTreeMap::new(), Vec::new(), None);
     let (mut objects, mut held, mut unread) = (BTreeMap::new(), Vec::<BaselinePolicy>::new(), Vec::new());
     for reference in &assignment.value().bodies {
@@ -315,9 +333,10 @@ pub fn assemble(
             BodyKind::Settings if settings.is_some() => return Err(PolicyRefusal::Malformed),
             BodyKind::Settings => settings = Some(read_settings(body)?),
             BodyKind::Deployment => match read(body)? {
-                Read::Whole(policy) => deployments.push(policy),
+                Read::Whole(policy) => deployments.push((approvable(reference.hash, &policy)?, policy)),
                 Read::Newer(policy) => unread.push(policy),
             },
+            BodyKind::DeploymentApproval => approvals.push(body.as_slice()),
             BodyKind::Location if location.is_some() => return Err(PolicyRefusal::Malformed),
             // Only a hint: whoever answers proves itself anyway, so that without one it goes on as well.
             BodyKind::Location => location = read_location(body)?,
@@ -350,7 +369,7 @@ pub fn assemble(
             BodyKind::Secret => secrets.extend(believe_secret(body, bundle, assignment.value())),
         }
     }
-    let deployments = deployments.into_iter().map(|policy| {
+    let deployments = deployments.into_iter().map(|(order, policy)| {
         let of = |hash: &Hash| applications.get(hash).ok_or(PolicyRefusal::Malformed).cloned();
         let application = of(&policy.application)?;
         if policy.related.len() > RELATED_APPLICATIONS {
@@ -360,7 +379,17 @@ pub fn assemble(
         for hash in &policy.related {
             related.extend(of(hash)?.map(|application| Related { hash: *hash, application }));
         }
-        Ok(Deployment { policy, application, related })
+        let mut authors = application.iter().flat_map(|of| of.signers()).copied().collect::<Vec<_>>();
+        authors.extend(related.iter().flat_map(|of| of.application.signers()));
+        let site = assignment.value().site;
+        let order = Order { site, deployment: policy.deployment, hash: order, authors: &authors };
+        let mut opened = approvals.iter().filter_map(|signed| deployment_approval::open(signed, bundle, &order).ok());
+        // One for a single device is not for others. Who is in a collection, the site knows.
+        let approval = opened.find(|approval| match approval.value().target {
+            Target::Device { device } => Recipient::Device(device) == assignment.value().recipient,
+            Target::AllSystems | Target::Collection { .. } => true,
+        });
+        Ok(Deployment { policy, application, related, approval })
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
     let baselines = held.into_iter().map(|policy| {
@@ -409,6 +438,15 @@ enum Read<T, N> {
 #[derive(serde::Deserialize)]
 struct NewerBaseline {
     deployment: DeploymentId,
+}
+
+/// The hash that an approval names: that of the deployment as it was before anybody asked that it be tried again.
+fn approvable(hash: Hash, policy: &DeploymentPolicy) -> Result<Hash, PolicyRefusal> {
+    if policy.attempt == 0 {
+        return Ok(hash);
+    }
+    let first = DeploymentPolicy { attempt: 0, ..policy.clone() };
+    serde_json::to_vec(&first).map(|bytes| muster_trust::sha256(&bytes)).map_err(|_| PolicyRefusal::Malformed)
 }
 
 /// A word that is not understood may be a limit: what has one is passed over as a whole, and keeps nothing else from holding.

@@ -10,6 +10,7 @@ pub mod boundary;
 pub mod catalogue;
 pub mod chunk;
 pub mod compliance;
+pub mod deployment_approval;
 pub mod discovery;
 pub mod enrol;
 pub mod enterprise;

@@ -86,6 +86,8 @@ pub enum BodyKind {
     Baseline,
     /// JSON of [`crate::compliance::BaselinePolicy`].
     BaselineDeployment,
+    /// A signed approval of a deployment in the same assignment ([`crate::deployment_approval::DeploymentApproval`]).
+    DeploymentApproval,
 }
 
 impl BodyKind {
@@ -101,6 +103,7 @@ impl BodyKind {
             Self::Windows => "windows",
             Self::Baseline => "baseline",
             Self::BaselineDeployment => "baseline_deployment",
+            Self::DeploymentApproval => "deployment_approval",
         }
     }
 }

@@ -265,6 +265,10 @@ pub enum FailureReason {
     /// What the system's own tool would do is not what the signed group of updates allows, or none that it allows is offered; `output` says
     /// what. It is tried again.
     UpdateRefused,
+    /// Nobody approved it with a second key, as the trust bundle demands, or the approval has ended.
+    NotApproved,
+    /// The script policy of this client lets nothing of it run; `output` says why.
+    ScriptPolicy,
 }
 
 impl FailureReason {
@@ -293,6 +297,8 @@ impl FailureReason {
         Self::Servicing,
         Self::UpdateSource,
         Self::UpdateRefused,
+        Self::NotApproved,
+        Self::ScriptPolicy,
     ];
 
     /// The stable text.
@@ -322,6 +328,8 @@ impl FailureReason {
             Self::Servicing => "servicing",
             Self::UpdateSource => "update_source",
             Self::UpdateRefused => "update_refused",
+            Self::NotApproved => "not_approved",
+            Self::ScriptPolicy => "script_policy",
         }
     }
 }

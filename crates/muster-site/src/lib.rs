@@ -33,6 +33,7 @@ pub use delivery::{
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
     control::{deployment_cancel, deployment_pause, deployment_resume, deployment_retry},
     deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
+    deployment_approval::{deployment_approval_withdraw, deployment_approve, deployment_order},
     forecast::deployment_forecast,
     phase::{deployment_create_phased, deployment_phase_begin, deployment_rivals, deployment_standing, phase_work},
     policy::{Current, assignment_confirmed, assignment_show, body_show},

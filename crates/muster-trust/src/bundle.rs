@@ -97,6 +97,18 @@ pub struct TrustBundle {
     pub authors: KeySet,
     /// Key ids that are believed for nothing, whatever else names them.
     pub revoked: Vec<Hash>,
+    /// Which deployments need a second key's approval. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalRule>,
+}
+
+/// Which deployments a second person must approve. It stands in the bundle, so that only root keys change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// Those for more devices than this. With 0 clients themselves refuse everything that is not approved; how many other devices get
+    /// something no client can know, so that with more the site alone counts.
+    pub above: u64,
 }
 
 impl Signed for TrustBundle {
@@ -242,6 +254,10 @@ impl TrustBundle {
         if !reached(&self.root, roots) || !reached(&self.authors, authors) || policies == 0 || issuing == 0 {
             return Err(BundleError::Unsatisfiable);
         }
+        // Nobody could approve: whoever approves did not sign.
+        if self.approval.is_some() && authors <= self.authors.threshold as usize {
+            return Err(BundleError::Unsatisfiable);
+        }
         let certified = self.root_certificate_key().map_err(unsatisfiable)?;
         self.root_key(&certified.id()).map(drop).ok_or(BundleError::Unsatisfiable)
     }
@@ -286,6 +302,12 @@ impl TrustBundle {
     #[must_use]
     pub fn script_threshold(&self) -> usize {
         self.author_threshold().max(self.authors.ids().len().min(2))
+    }
+
+    /// Whether a client runs only what was approved.
+    #[must_use]
+    pub const fn approves_everything(&self) -> bool {
+        matches!(self.approval, Some(ApprovalRule { above: 0 }))
     }
 
     /// The root's certificate, DER.

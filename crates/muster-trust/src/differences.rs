@@ -52,6 +52,12 @@ impl TrustBundle {
                 found.push(format!("signatures of {what} that are needed: {after}"));
             }
         }
+        if present.map_or(self.approval.is_some(), |present| present.approval != self.approval) {
+            found.push(match self.approval {
+                Some(rule) => format!("a second key must approve deployments to more than {} device(s)", rule.above),
+                None => "NO SECOND KEY APPROVES DEPLOYMENTS ANY MORE".to_owned(),
+            });
+        }
         if present.is_none_or(|present| self.root_certificate != present.root_certificate) {
             let pin = self.root_certificate_key().map_or_else(|error| error.to_string(), |key| key.id().to_string());
             found.push(format!("another root certificate; what new clients pin: {pin}"));

@@ -192,6 +192,16 @@ pub fn unverified_payload(envelope: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
     CoseSign::from_tagged_slice(envelope).ok().and_then(|message| message.payload).ok_or(EnvelopeError::Malformed)
 }
 
+/// Key ids that an envelope of several signers names, believed or not: for finding who had a hand in it.
+///
+/// # Errors
+/// [`EnvelopeError::Malformed`].
+pub fn unverified_signers(envelope: &[u8]) -> Result<Vec<Hash>, EnvelopeError> {
+    let message = CoseSign::from_tagged_slice(envelope).map_err(|_| EnvelopeError::Malformed)?;
+    let ids = message.signatures.iter().map(|signature| signature.protected.header.key_id.as_slice().try_into());
+    ids.map(|id| id.map(Hash).map_err(|_| EnvelopeError::Malformed)).collect()
+}
+
 /// The envelopes of a CBOR sequence (RFC 8742), each with the bytes that it has there.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ pub mod attestation;
 pub mod bundle;
 pub mod certificate;
 pub mod crl;
+pub mod deployment_approval;
 mod differences;
 pub mod enterprise;
 pub mod envelope;

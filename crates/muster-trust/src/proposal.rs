@@ -7,7 +7,7 @@
 
 use crate::{
     PrivateKey, PublicKey, TrustBundle,
-    bundle::{BUNDLE_TYPE, BundleError, KeySet, NamedKey},
+    bundle::{ApprovalRule, BUNDLE_TYPE, BundleError, KeySet, NamedKey},
     certificate::{self, CertificateError, IssuingCa},
     crl::{self, List, Revoked},
     envelope::{self, EnvelopeError},
@@ -42,6 +42,8 @@ pub enum Change {
     Author(NamedKey),
     /// How many authors must sign.
     AuthorThreshold(u32),
+    /// Which deployments a second key must approve: those for more devices than this. `None`: none.
+    ApprovalAbove(Option<u64>),
     /// Other root keys. The first one certifies the issuing CAs, and is what new clients pin.
     Root(KeySet),
     /// A key that is believed for nothing any more.
@@ -391,6 +393,7 @@ fn apply(next: &mut TrustBundle, change: &Change) -> Result<(), ProposalError> {
         Change::Author(key) => next.authors.keys.push(new_key(next, key)?),
         Change::Issuing { key, .. } => drop(new_key(next, key)?),
         Change::AuthorThreshold(threshold) => next.authors.threshold = *threshold,
+        Change::ApprovalAbove(above) => next.approval = above.map(|above| ApprovalRule { above }),
         Change::Root(set) => {
             let present = next.root.ids();
             for key in &set.keys {
@@ -426,7 +429,9 @@ fn revoke(bundle: &mut TrustBundle, id: &Hash) -> Result<(), ProposalError> {
     });
     bundle.revoked.push(*id);
     let reached = |set: &KeySet| set.threshold as usize <= set.keys.len();
-    let left = reached(&bundle.root) && reached(&bundle.authors);
+    // Where things are approved, somebody must be left who did not sign.
+    let approves = bundle.approval.is_none() || bundle.authors.keys.len() > bundle.authors.threshold as usize;
+    let left = reached(&bundle.root) && reached(&bundle.authors) && approves;
     if left && !bundle.policy.is_empty() && !bundle.issuing.is_empty() {
         Ok(())
     } else {

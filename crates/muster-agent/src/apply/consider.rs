@@ -1,7 +1,7 @@
 //! One deployment in one round: whether anything is to be done, and then as far as it goes.
 
 use super::{
-    AGAIN, Next, Round, again, detect, install,
+    AGAIN, Next, Round, again, approve, detect, install,
     plan::{self, Done},
     require::{Verdict, requirements},
     rival, servicing,
@@ -41,6 +41,15 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
     if application.platform != Platform::Linux {
         let output = "The application is for another operating system.".to_owned();
         return step.fail(FailureReason::CannotStart, None, output).map(|()| None);
+    }
+    let refused =
+        approve::refusal(agent, deployment).or_else(|| approve::detection_refused(deployment, &step.scripts_refused));
+    if let Some((reason, why)) = refused {
+        // What is there already stays as it is; nothing more is begun.
+        return match step.progress.state.is_end() && step.progress.state != DeploymentState::Failed {
+            true => Ok(Some(agent.clock.now().plus(HOUR))),
+            false => step.fail(reason, None, why).map(|()| None),
+        };
     }
     if !deployment.policy().purpose.is_required() && step.intent.is_none() {
         return offer(round, &mut step, deployment, application).await;
@@ -143,6 +152,9 @@ fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reaso
         reason if may_pass(reason) => Look::Later(Some(again)),
         // Not signed may become signed: by a trust bundle that names the author.
         FailureReason::NotSigned if application.is_some() => Look::Now,
+        // Somebody may approve it or sign it too, and settings change.
+        FailureReason::NotApproved if approve::refusal(agent, deployment).is_none() => Look::Now,
+        FailureReason::ScriptPolicy if step.scripts_refused.is_empty() => Look::Now,
         FailureReason::DependencyMissing if application.is_some_and(|a| plan::is_whole(deployment, a)) => {
             // Whole, and still in a circle: not every round.
             if now >= again { Look::Now } else { Look::Later(Some(again)) }

@@ -15,6 +15,7 @@ use crate::{
         volatile_directory, volatile_find, volatile_sweep,
     },
     policy::{Deployment, Policy},
+    script,
     secret::{self, Opened},
     store::{StoreError, deployments::Progress},
     updates,
@@ -158,13 +159,19 @@ pub(super) async fn run(
         },
         None => None,
     };
-    step.begin(work)?;
-    let mark = mark_of(agent, &step.progress);
-    let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
     let (mut program, mut arguments) = match &plan {
         Some(plan) => (plan.program.clone(), plan.arguments.clone()),
         None => arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path)),
     };
+    // Here, where the files lie as they would be run.
+    let refused = step.scripts_refused.iter().find(|(hash, _)| *hash == work.runs.application);
+    if let Some((_, why)) = refused.filter(|_| script::is_script(&program, &arguments)) {
+        let came = failed(FailureReason::ScriptPolicy, None, why.clone());
+        return finish(step, work, &names, came).await;
+    }
+    step.begin(work)?;
+    let mark = mark_of(agent, &step.progress);
+    let mut tail = Tail::new(agent.limits.output_bytes + if secrets.is_empty() { 0 } else { SECRET_BYTES });
     if let Some(inside) = &step.inside {
         (program, arguments) = match inside.command(&program, arguments, directory.path()) {
             Ok(command) => command,

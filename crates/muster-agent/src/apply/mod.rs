@@ -4,6 +4,7 @@
 //! the agent knows what it was doing; an installer that still runs is waited for, and never started a second time beside itself.
 
 mod again;
+mod approve;
 mod consider;
 pub mod detect;
 pub(crate) mod facts;
@@ -23,6 +24,7 @@ use crate::{
     policy::{Deployment, Policy},
     store::deployments::Progress,
 };
+pub(crate) use approve::scripts_refused;
 use consider::consider;
 pub(crate) use consider::may_pass;
 use muster_model::{

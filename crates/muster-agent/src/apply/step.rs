@@ -1,6 +1,6 @@
 //! One deployment on its way: how a step is kept and reported, and what the end of a command makes of it.
 
-use super::{ATTEMPTS, AWAY, Next, servicing};
+use super::{ATTEMPTS, AWAY, Next, scripts_refused, servicing};
 use crate::{
     agent::Agent,
     content::ContentError,
@@ -94,6 +94,8 @@ pub(super) struct Step<'a> {
     pub(super) root: PathBuf,
     /// The servicing in which its commands run.
     pub(super) inside: Option<Inside>,
+    /// Objects of which no script runs, each with the reason.
+    pub(super) scripts_refused: Vec<(Hash, String)>,
     /// A command that this user began installed it. `None`: that does not change.
     installed: Option<Option<u32>>,
 }
@@ -124,6 +126,7 @@ impl<'a> Step<'a> {
         let application = installs.and_then(Deployment::application);
         let collects = application.is_some_and(|application| application.value().collector.is_some());
         let again = policy.settings().application_reevaluation;
+        let scripts_refused = deployment.map(|of| scripts_refused(agent, policy, of)).unwrap_or_default();
         let root = servicing::root(deployment.map(Deployment::policy));
         Ok(Self {
             agent,
@@ -135,6 +138,7 @@ impl<'a> Step<'a> {
             again,
             root,
             inside: None,
+            scripts_refused,
             installed: None,
         })
     }

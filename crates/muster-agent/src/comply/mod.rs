@@ -205,7 +205,7 @@ fn believed(verified: &Verified<Baseline>, bundle: &TrustBundle) -> usize {
 }
 
 /// The script policy. The machine's own administrator has the last word about `bypass`.
-fn script_policy(agent: &Agent, policy: &Policy) -> ScriptPolicy {
+pub(crate) fn script_policy(agent: &Agent, policy: &Policy) -> ScriptPolicy {
     match policy.settings().script_policy {
         ScriptPolicy::Bypass if !identity::config(&agent.directory).is_ok_and(|config| config.script_bypass) => {
             ScriptPolicy::AllSigned

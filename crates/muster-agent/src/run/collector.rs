@@ -4,7 +4,7 @@
 
 use crate::{
     agent::Agent,
-    apply::arguments,
+    apply::{self, arguments},
     content, identity,
     os::{
         Workplace,
@@ -12,6 +12,7 @@ use crate::{
         process::{self, Ending, Job, Output, Tail},
     },
     policy::{Deployment, Policy},
+    script,
 };
 use muster_model::{
     application::{Application, Collector, Platform, Privilege},
@@ -95,7 +96,7 @@ async fn run(
     let mark = format!("{place} {}", agent.runs.path().display());
     // One that was running when the agent ended is not waited for.
     process::end_everything(&mark, None);
-    let text = out(agent, application, collector, &workplace, &mut output, &mark).await;
+    let text = out(agent, (policy, deployment), collector, &workplace, &mut output, &mark).await;
     // What it left running could change what the next one of its user says.
     process::end_everything(&mark, None);
     let cleaned = workplace.remove(&agent.runs).and_then(|()| agent.runs.remove(&pipe));
@@ -117,7 +118,7 @@ fn user(agent: &Agent, privilege: Privilege) -> io::Result<Option<Account>> {
 /// What the collector printed.
 async fn out(
     agent: &Agent,
-    application: &Application,
+    (policy, deployment): (&Policy, &Deployment),
     collector: &Collector,
     workplace: &Workplace,
     output: &mut Output,
@@ -125,7 +126,8 @@ async fn out(
 ) -> Result<String, String> {
     let directory = &workplace.directory;
     // Each file is checked once more as it is taken out, and what runs is that copy.
-    for file in &application.content {
+    let own = deployment.application().map(muster_trust::Verified::value);
+    for file in own.iter().flat_map(|application| &application.content) {
         content::take_out(&agent.cache, file, directory, agent.clock.now())
             .await
             .map_err(|error| format!("The collector's content is not there: {error}."))?;
@@ -133,6 +135,11 @@ async fn out(
     workplace.lend().map_err(|error| format!("The collector cannot be started: {error}."))?;
     let mut tail = Tail::new(COLLECTOR_BYTES);
     let (program, arguments) = arguments(&collector.command, directory.path(), None);
+    let refused = apply::scripts_refused(agent, policy, deployment);
+    let refused = refused.into_iter().find(|(hash, _)| *hash == deployment.policy().application);
+    if let Some((_, why)) = refused.filter(|_| script::is_script(&program, &arguments)) {
+        return Err(why);
+    }
     let limit = Duration::from_secs(u64::from(collector.max_run_seconds));
     let job = Job { program, arguments, directory: directory.path(), user: workplace.user(), mark, limit, stdin: None };
     match process::run(job, Some((output, &mut tail))).await {

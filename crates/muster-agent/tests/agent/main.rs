@@ -10,6 +10,7 @@ mod comply;
 mod content;
 mod content_attack;
 mod deployment;
+mod deployment_approval;
 mod directory;
 mod disk;
 mod dns;

@@ -1,8 +1,12 @@
 //! Deployments.
 
 use super::{Client, ClientError, Tagged, query};
+use http::Method;
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, Page, PageQuery},
+    api::{
+        Deployment, DeploymentApprove, DeploymentCreate, DeploymentOrder, DeploymentPreview, DeviceDeployment,
+        Forecast, Page, PageQuery,
+    },
     id::DeploymentId,
     status::DeploymentState,
 };
@@ -69,6 +73,34 @@ impl Client {
     ) -> Result<Page<DeviceDeployment>, ClientError> {
         let wanted = Wanted { state, offset: page.offset, limit: page.limit };
         self.get(&format!("/deployments/{id}/devices{}", query(&wanted))).await
+    }
+
+    /// `GET /deployments/{id}/approval`: what is to be approved, and who did.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn deployment_order(&self, id: DeploymentId) -> Result<DeploymentOrder, ClientError> {
+        self.get(&format!("/deployments/{id}/approval")).await
+    }
+
+    /// `PUT /deployments/{id}/approval`.
+    ///
+    /// # Errors
+    /// `conflict` when it is not for the deployment as it is, or by one of its authors.
+    pub async fn deployment_approve(
+        &self,
+        id: DeploymentId,
+        approve: &DeploymentApprove,
+    ) -> Result<DeploymentOrder, ClientError> {
+        self.send(Method::PUT, &format!("/deployments/{id}/approval"), approve, None).await
+    }
+
+    /// `DELETE /deployments/{id}/approval`.
+    ///
+    /// # Errors
+    /// `conflict` when there is none.
+    pub async fn deployment_approval_withdraw(&self, id: DeploymentId) -> Result<(), ClientError> {
+        self.delete(&format!("/deployments/{id}/approval")).await.map(drop)
     }
 
     /// `GET /deployments/{id}/forecast`.

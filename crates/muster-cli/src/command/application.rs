@@ -177,7 +177,7 @@ fn updates(group: &UpdateGroup) -> String {
 }
 
 /// What an application does, for the person who signs, deploys or looks.
-fn described(application: &Application) -> String {
+pub(super) fn described(application: &Application) -> String {
     let mut rows = vec![
         ("Application", format!("{} {}", application.name, application.version)),
         ("Id", application.id.to_string()),

@@ -3,6 +3,7 @@
 use super::{
     Context, Part,
     ask::confirm,
+    deployment_approve::{Approve, approval_of, deployment_approval_withdraw, deployment_approve},
     deployment_control::{self, Control, Phases},
     find,
 };
@@ -47,6 +48,13 @@ pub(super) enum Verb {
         /// Stop after this time, with exit code 7
         #[arg(long, value_parser = when::parse_length, value_name = "LENGTH")]
         timeout: Option<i64>,
+    },
+    /// Approve a deployment with a second key: shows what it would run where, asks, and signs on this machine
+    Approve(Approve),
+    /// Take the approval of a deployment back
+    WithdrawApproval {
+        /// Id or name
+        deployment: String,
     },
     /// Delete a deployment: clients no longer get it; what is installed stays
     Delete {
@@ -197,6 +205,8 @@ impl Verb {
                 deployment_watch(ctx, &client, id, timeout).await
             }
             Self::Control(control) => control.run(ctx).await,
+            Self::Approve(approve) => deployment_approve(ctx, approve).await,
+            Self::WithdrawApproval { deployment } => deployment_approval_withdraw(ctx, &deployment).await,
             Self::Delete { deployment } => {
                 let client = ctx.client().await?;
                 let id = find::deployment(&client, &deployment).await?;
@@ -306,8 +316,10 @@ async fn deployment_show(
     let forecast = client.deployment_forecast(id).await?;
     let standing = client.deployment_standing(id).await?;
     let rivals = client.deployment_rivals(id).await?;
+    let order = client.deployment_order(id).await?;
     let both = serde_json::json!({
         "deployment": deployment, "devices": devices, "forecast": forecast, "standing": standing, "rivals": rivals,
+        "approval": order,
     });
     ctx.out.value(&both, |_| {
         let mut text = output::pairs([
@@ -323,6 +335,9 @@ async fn deployment_show(
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
         ]);
         text.push_str(&deployment_control::standing(ctx.now, &standing, &rivals));
+        if let Some(approval) = approval_of(&order, ctx.now) {
+            text.push_str(&output::pairs([("Approval", approval)]));
+        }
         text.push_str(&foreseen(&forecast));
         let rows = devices.items.iter().map(|d| {
             [

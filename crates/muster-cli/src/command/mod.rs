@@ -18,6 +18,7 @@ mod collection_window;
 mod completion;
 mod conflict;
 mod deployment;
+mod deployment_approve;
 mod deployment_control;
 mod device;
 mod discovery;

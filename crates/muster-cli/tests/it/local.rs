@@ -143,6 +143,7 @@ fn bundle(root: &PrivateKey) -> Vec<u8> {
         policy: vec![NamedKey::new("site server", policy.public())],
         authors: one(&author),
         revoked: vec![],
+        approval: None,
     };
     envelope::sign_json(&[root], &bundle).unwrap()
 }

@@ -51,6 +51,8 @@ pub(super) enum TrustCommand {
     Author(AuthorArgs),
     /// Say how many authors must sign each application.
     Threshold(ThresholdArgs),
+    /// Say which deployments a second key must approve.
+    Approval(ApprovalArgs),
     /// End a key: it is believed for nothing from then on.
     Revoke(RevokeArgs),
     /// Take a proposal that was signed elsewhere. A running server follows within seconds.
@@ -100,6 +102,18 @@ pub(super) struct ThresholdArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct ApprovalArgs {
+    /// Those for more devices than this; with 0 clients refuse everything that is not approved.
+    #[arg(long, value_name = "DEVICES", required_unless_present = "never")]
+    above: Option<u64>,
+    /// None.
+    #[arg(long, conflicts_with = "above")]
+    never: bool,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct RevokeArgs {
     /// The key id, or enough of its beginning.
     key: String,
@@ -126,6 +140,10 @@ pub(super) fn run(command: &TrustCommand) -> Result<ExitCode, String> {
             change(&args.signing, vec![Change::Author(NamedKey::new(args.name.as_str(), &key))])
         }
         TrustCommand::Threshold(args) => change(&args.signing, vec![Change::AuthorThreshold(args.authors)]),
+        TrustCommand::Approval(args) => {
+            let above = args.above.filter(|_| !args.never);
+            change(&args.signing, vec![Change::ApprovalAbove(above)])
+        }
         TrustCommand::Revoke(args) => revoke(args),
         TrustCommand::Accept(args) => accept(&args.at, &args.file),
         TrustCommand::Show(at) => show(at),

@@ -12,8 +12,8 @@ use crate::http::respond::Refusal;
 use askama::Template;
 use muster_model::{
     api::{
-        ApplicationInfo, Collection, CollectionKind, CollectionQuery, Deployment, DeploymentCreate, DeploymentPreview,
-        DeploymentRival, DeploymentStanding, Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast,
+        ApplicationInfo, Collection, CollectionKind, CollectionQuery, Deployment, DeploymentCreate, DeploymentOrder,
+        DeploymentPreview, DeploymentRival, DeploymentStanding, Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast,
         ForecastGroup, Page, PageQuery, Phase, PhasedDeploymentCreate, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
@@ -70,9 +70,17 @@ pub(crate) struct DeploymentPage {
     standing: Option<DeploymentStanding>,
     /// What contradicts it.
     rivals: Vec<DeploymentRival>,
+    /// Its approval, where there are rules for one.
+    order: Option<DeploymentOrder>,
 }
 
 impl DeploymentPage {
+    /// With its approval.
+    pub(crate) fn with_order(mut self, order: DeploymentOrder) -> Self {
+        self.order = Some(order).filter(|order| order.reach.is_some() || order.waits_for_approval);
+        self
+    }
+
     /// The page for this deployment.
     pub(crate) fn new(
         shell: Shell,
@@ -88,7 +96,7 @@ impl DeploymentPage {
         };
         let paging = Paging::new(&page, wanted.limit, address);
         let bar = Bar::new(&deployment.totals);
-        Self { shell, deployment, state, page, paging, bar, forecast, standing: None, rivals: Vec::new() }
+        Self { shell, deployment, state, page, paging, bar, forecast, standing: None, rivals: Vec::new(), order: None }
     }
 
     /// With how it stands, and what contradicts it.
@@ -253,6 +261,8 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         Reason::UpdateRefused => {
             "The system's tool would do something that the signed group does not allow, or offers nothing that it allows; the client tries again.".to_owned()
         }
+        Reason::NotApproved => "No second key approved it, or the approval has ended: `muster deployment approve`.".to_owned(),
+        Reason::ScriptPolicy => "The script policy of the device lets nothing of it run.".to_owned(),
     };
     Some(sentence)
 }
@@ -317,9 +327,10 @@ pub(crate) async fn deployment_show(
     let forecast = visit.ask(muster_site::deployment_forecast(&visit.ctx, visit.site(), id).await)?;
     let standing = visit.ask(muster_site::deployment_standing(&visit.ctx, visit.site(), id).await)?;
     let rivals = visit.ask(muster_site::deployment_rivals(&visit.ctx, visit.site(), id).await)?;
+    let order = visit.ask(muster_site::deployment_order(&visit.ctx, visit.site(), id).await)?;
     let shell = visit.shell("deployments").await?;
     let shown = DeploymentPage::new(shell, deployment, state, rows, page, forecast);
-    visit.page(&shown.standing(standing, rivals))
+    visit.page(&shown.standing(standing, rivals).with_order(order))
 }
 
 /// The form as it is sent, or as a link fills it in.

@@ -252,11 +252,36 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
                 first(),
                 f.page(vec![all[0].clone()], 9),
                 sample_collection::forecast(f),
-            ),
+            )
+            .with_order(waiting_order(f)),
         ),
         page("deployment-new", new(None, Some(f.text("Choose an application.")))),
         page("deployment-preview", new(Some(preview), None)),
     ]
+}
+
+/// A deployment that waits for a second key again.
+fn waiting_order(f: Flavour) -> muster_model::api::DeploymentOrder {
+    muster_model::api::DeploymentOrder {
+        deployment: muster_model::id::DeploymentId(uuid::Uuid::from_u128(5)),
+        above: Some(100),
+        order: muster_model::id::Hash([5; 32]),
+        body: String::new(),
+        devices: 1_236,
+        left_out: 3,
+        reach: Some(1_300),
+        waits_for_approval: true,
+        authors: Vec::new(),
+        approval: Some(muster_model::api::DeploymentApproved {
+            key: muster_model::id::Hash([6; 32]),
+            name: Some(f.text("Second")),
+            sent_by: f.text("admin"),
+            devices: 1_300,
+            issued: muster_model::time::UnixMillis(1_790_000_000_000),
+            expires: muster_model::time::UnixMillis(1_790_000_100_000),
+            dead: Some(f.text("The approval has ended.")),
+        }),
+    }
 }
 
 fn classes(f: Flavour) -> ClassesPage {

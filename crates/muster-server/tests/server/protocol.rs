@@ -165,6 +165,7 @@ fn bundle(keys: &Keys, root: &[u8], issuing: &[u8]) -> TrustBundle {
         policy: vec![named("policy")],
         authors: KeySet { threshold: 2, keys: vec![named("author-1"), named("author-2")] },
         revoked: vec![],
+        approval: None,
     }
 }
 

@@ -142,7 +142,7 @@ pub(super) async fn create_with(
         revision: 1,
     };
     let made = Made { row: &row, body: &body, application: &wanted, related: &related, create, phases };
-    let devices = transaction!(site.store, "deployment_create", |tx| { insert(ctx, tx, &made).await })?;
+    let devices = transaction!(site.store, "deployment_create", |tx| { insert(ctx, site, tx, &made).await })?;
     changed(site);
     let shown = Shown {
         row,
@@ -249,7 +249,7 @@ pub(super) async fn active_target(tx: &mut Tx, device: DeviceId) -> Result<(), S
     })
 }
 
-async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteError> {
+async fn insert(ctx: &Ctx, site: &Site, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteError> {
     let Made { row, body, application, related, create, phases } = *made;
     policy_body::insert(tx, row.policy, BodyKind::Deployment, body, ctx.now).await?;
     if let Target::Device { device } = row.target {
@@ -265,6 +265,7 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteErro
     deployment::insert(tx, row).await?;
     deployment_related::insert(tx, row.id, &related.rows()).await?;
     let devices = deployment::target(tx, row.id, ctx.now).await?;
+    let waits = super::deployment_approval::begin(site, tx, row.id, devices).await?;
     phase::start(ctx, tx, row.id, phases, row.high_impact).await?;
     let outside = match (row.outside_windows, row.volatile) {
         (true, true) => ", outside of maintenance windows, into the overlay of write filters",
@@ -279,8 +280,9 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, made: &Made<'_>) -> Result<u64, SiteErro
         count => format!(", with {count} other application(s)"),
     };
     let phased = if phases.is_empty() { String::new() } else { format!(", in {} phases", phases.len()) };
+    let held = if waits { "; it waits for the approval of a second key" } else { "" };
     let detail = format!(
-        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{phased}.",
+        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{phased}{held}.",
         row.name, row.application
     );
     audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;

@@ -9,6 +9,7 @@ pub mod chunk_work;
 pub mod content;
 pub mod control;
 pub mod deployment;
+pub mod deployment_approval;
 pub mod forecast;
 mod location;
 pub mod phase;

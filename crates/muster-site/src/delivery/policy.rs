@@ -2,7 +2,7 @@
 
 use crate::{
     Ctx, Site, SiteError, authz,
-    delivery::{location, phase, settings, window},
+    delivery::{deployment_approval, location, phase, settings, window},
     site::Trust,
 };
 use bytes::Bytes;
@@ -255,7 +255,12 @@ pub(super) async fn compile(
     let earlier: HashMap<DeviceId, AssignmentRow> = earlier.into_iter().map(|row| (row.device, row)).collect();
     let new: Vec<DeviceId> = active.iter().filter(|device| !earlier.contains_key(device)).copied().collect();
     let unknown = window::unknown(tx, now, &new).await?;
-    for wanted in assignment::wanted(tx, &active).await? {
+    let wanted_of_all = assignment::wanted(tx, &active, now).await?;
+    let forged = deployment_approval::forged(site, tx, now, &wanted_of_all).await?;
+    for wanted in wanted_of_all {
+        if forged.contains(&wanted.deployment) {
+            continue;
+        }
         if let Some(bodies) = bodies.get_mut(&wanted.device).filter(|_| !unknown.contains(&wanted.device)) {
             add(bodies, &wanted);
         }
@@ -302,6 +307,9 @@ fn in_first_half(row: &AssignmentRow, now: UnixMillis) -> bool {
 fn add(bodies: &mut Vec<BodyRef>, wanted: &Wanted) {
     bodies.push(BodyRef { kind: BodyKind::Deployment, hash: wanted.policy, size: wanted.policy_size });
     add_application(bodies, wanted.application, wanted.application_size);
+    if let Some((hash, size)) = wanted.approval {
+        bodies.push(BodyRef { kind: BodyKind::DeploymentApproval, hash, size });
+    }
 }
 
 fn add_application(bodies: &mut Vec<BodyRef>, hash: Hash, size: u64) {

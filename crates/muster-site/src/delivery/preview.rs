@@ -44,6 +44,7 @@ pub async fn deployment_preview(
     }
     warnings.extend(related.sentences());
     warnings.extend(consequences(&mut reader, create, &wanted).await?);
+    warnings.extend(super::deployment_approval::foreseen(site, devices));
     let required = create.purpose.is_required();
     if deadline <= ctx.now && devices > 0 && required {
         warnings.push("The deadline is now: clients start as soon as they have the policy.".to_owned());

@@ -117,6 +117,7 @@ impl NewSite {
             policy: vec![NamedKey::new("policy", policy_key.public())],
             authors: KeySet { threshold: 1, keys: vec![NamedKey::new(admin_name.as_str(), &admin_public)] },
             revoked: Vec::new(),
+            approval: None,
         };
         let trust_bundle = envelope::sign_json(&[&root_key], &bundle).map_err(fault)?;
         let admin = Admin {

@@ -102,5 +102,9 @@ const fn reason_words(reason: FailureReason) -> &'static str {
         FailureReason::UpdateRefused => {
             "the signed group does not allow what the system's tool would do, or nothing is offered that it allows"
         }
+        FailureReason::NotApproved => {
+            "no second key approved it, as the trust bundle demands, or the approval has ended"
+        }
+        FailureReason::ScriptPolicy => "the script policy of the device lets nothing of it run",
     }
 }

@@ -20,6 +20,7 @@ mod collection_transfer;
 mod conflict;
 mod content;
 mod deployment;
+mod deployment_approval;
 mod device;
 mod discovery;
 mod enrolment;

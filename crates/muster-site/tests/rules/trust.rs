@@ -32,6 +32,13 @@ fn signed(mut proposal: Proposal, key: &PrivateKey) -> Proposal {
     proposal
 }
 
+/// Changes the bundle, as the holder of the root key wants, and follows it.
+pub(crate) async fn change(test: &TestSite, changes: Vec<Change>) {
+    let proposal = signed(proposed(test, changes).await, &test.root_key);
+    accepted(test, &proposal).await.unwrap();
+    trust_follow(&test.site, test.now()).await.unwrap();
+}
+
 fn named(key: &PrivateKey) -> NamedKey {
     NamedKey::new("new", key.public())
 }

@@ -3,7 +3,7 @@
 use super::{
     StoreError, Tx,
     bulk::{Bulk, in_texts, json_texts},
-    column::{self, parsed},
+    column::{self, parsed, parsed_opt},
 };
 use muster_model::{
     id::{CollectionId, DeploymentId, DeviceId, Hash},
@@ -46,6 +46,10 @@ pub struct Wanted {
     pub application: Hash,
     /// Its bytes.
     pub application_size: u64,
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The signed approval, and its bytes.
+    pub approval: Option<(Hash, u64)>,
 }
 
 fn from_row(row: &AnyRow) -> Result<AssignmentRow, StoreError> {
@@ -131,25 +135,35 @@ pub async fn active(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeviceId>, 
     rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
-/// What these devices shall have: one row per device and deployment that is not deleted, in a fixed order. A paused one is not among
-/// them where it did not begin, nor one whose phase for the device did not.
+/// What these devices shall have: one row per device and deployment that is not deleted and does not wait for an approval, in a fixed
+/// order. A paused one is not among them where it did not begin, nor one whose phase for the device did not.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<Wanted>, StoreError> {
+pub async fn wanted(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<Vec<Wanted>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
-        "SELECT t.device, COALESCE(x.policy_body, d.policy_body) AS policy_body, d.application, \
-         COALESCE(x.policy_size, d.policy_size) AS policy_size, d.application_size \
+        "SELECT t.device, t.deployment, COALESCE(x.policy_body, d.policy_body) AS policy_body, d.application, \
+         COALESCE(x.policy_size, d.policy_size) AS policy_size, d.application_size, \
+         a.body AS approval, a.body_size AS approval_size \
          FROM deployment_device t JOIN deployment d ON d.id = t.deployment \
-         LEFT JOIN deployment_attempt x ON x.deployment = t.deployment AND x.attempt = t.attempt WHERE t.device",
+         LEFT JOIN deployment_attempt x ON x.deployment = t.deployment AND x.attempt = t.attempt \
+         LEFT JOIN deployment_approval a ON a.deployment = d.id WHERE t.device",
         "AND d.deleted IS NULL AND t.withdrawn IS NULL AND (d.phase IS NULL OR t.phase <= d.phase) \
          AND (d.paused IS NULL OR t.state NOT IN ('targeted', 'waiting', 'downloading') \
-         OR t.waits IN ('restart', 'retry')) ORDER BY t.device, d.created, d.id"
+         OR t.waits IN ('restart', 'retry')) AND COALESCE(a.held, 0) = 0 \
+         AND (a.expires IS NULL OR a.expires > CAST($2 AS BIGINT)) ORDER BY t.device, d.created, d.id"
     ));
-    let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
+    let rows = sqlx::query(statement).bind(json_texts(devices)).bind(now.0).fetch_all(tx.conn()).await?;
     rows.iter()
         .map(|row| {
+            let approval: Option<Hash> = parsed_opt(row, "approval")?;
+            let approval = match approval {
+                Some(body) => Some((body, column::count(row, "approval_size")?)),
+                None => None,
+            };
             Ok(Wanted {
+                approval,
+                deployment: parsed(row, "deployment")?,
                 device: parsed(row, "device")?,
                 policy: parsed(row, "policy_body")?,
                 policy_size: column::count(row, "policy_size")?,

@@ -230,6 +230,8 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
         "INSERT INTO deployment_device (deployment, device, state, output, changed) \
          SELECT p.id, d.id, 'targeted', '', CAST($2 AS BIGINT) FROM deployment p, device d \
          WHERE p.target_device IS NULL AND p.deleted IS NULL \
+         AND (NOT EXISTS (SELECT 1 FROM deployment_approval a WHERE a.deployment = p.id) \
+         OR EXISTS (SELECT 1 FROM deployment_device h WHERE h.deployment = p.id AND h.device = d.id)) \
          AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
          WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) AND d.id",
         "ON CONFLICT (deployment, device) DO UPDATE SET withdrawn = NULL WHERE deployment_device.withdrawn IS NOT NULL"
@@ -244,7 +246,9 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
     ));
     sqlx::query(withdraw).bind(json_texts(devices)).bind(now.0).execute(tx.conn()).await?;
     let query = sqlx::query(statement).bind(json_texts(devices)).bind(now.0);
-    Ok(query.execute(tx.conn()).await?.rows_affected())
+    let free = query.execute(tx.conn()).await?.rows_affected();
+    // Those that may reach so many devices and no more are counted.
+    Ok(free + super::deployment_approval::target_new(tx, devices, now).await?)
 }
 
 macro_rules! select {

@@ -38,6 +38,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (33, include_str!("../../migrations/0033_baseline.sql")),
     (34, include_str!("../../migrations/0034_software_update.sql")),
     (36, include_str!("../../migrations/0036_servicing.sql")),
+    (37, include_str!("../../migrations/0037_deployment_approval.sql")),
     (38, include_str!("../../migrations/0038_phase.sql")),
 ];
 

@@ -26,6 +26,7 @@ pub mod content_row;
 pub mod copy;
 pub mod dashboard;
 pub mod deployment;
+pub mod deployment_approval;
 pub mod deployment_control;
 pub mod deployment_event;
 pub mod deployment_phase;

@@ -247,6 +247,7 @@ fn signed() -> Vec<Seed> {
         policy: vec![named],
         authors: set,
         revoked: vec![],
+        approval: None,
     };
     let one = envelope::sign1(&key, muster_model::report::REPORT_TYPE, b"payload".to_vec()).unwrap();
     let several = envelope::sign_json(&[&key], &application()).unwrap();

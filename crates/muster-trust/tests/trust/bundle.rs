@@ -50,6 +50,7 @@ impl Site {
             policy: vec![NamedKey::new("site server", policy.public())],
             authors: key_set(1, &[&author]),
             revoked: vec![],
+            approval: None,
         };
         Self { root, policy, author, bundle }
     }

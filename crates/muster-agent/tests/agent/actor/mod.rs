@@ -332,6 +332,7 @@ impl Site {
             policy: vec![NamedKey::new("policy", self.keys.policy.public())],
             authors: KeySet { threshold: 1, keys: vec![NamedKey::new("author", self.keys.author.public())] },
             revoked: Vec::new(),
+            approval: None,
         };
         change(&mut bundle);
         state.bundle_version = bundle.version;

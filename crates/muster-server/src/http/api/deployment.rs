@@ -9,7 +9,10 @@ use crate::http::{
 use axum::{extract::State, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use muster_model::{
-    api::{Deployment, DeploymentCreate, DeploymentPreview, DeviceDeployment, Forecast, PageQuery},
+    api::{
+        Deployment, DeploymentApprove, DeploymentCreate, DeploymentOrder, DeploymentPreview, DeviceDeployment,
+        Forecast, PageQuery,
+    },
     id::DeploymentId,
     status::DeploymentState,
 };
@@ -62,6 +65,19 @@ pub(super) fn routes() -> Vec<Route> {
             .about("deployment_devices", "Where a deployment stands on each of its devices.")
             .query::<DeploymentDeviceQuery>()
             .gives_page::<DeviceDeployment>(),
+        Route::get("/api/v1/deployments/{id}/approval", Access::See, order)
+            .about("deployment_order", "What a second key is to approve of a deployment, and who did.")
+            .gives::<DeploymentOrder>(),
+        Route::put("/api/v1/deployments/{id}/approval", Access::Change, approve)
+            .about(
+                "deployment_approve",
+                "Hand in the approval of a deployment, signed by a key that signed nothing of it.",
+            )
+            .takes::<DeploymentApprove>()
+            .gives::<DeploymentOrder>(),
+        Route::delete("/api/v1/deployments/{id}/approval", Access::Change, approval_withdraw)
+            .about("deployment_approval_withdraw", "Take the approval of a deployment back.")
+            .status(204),
         Route::get("/api/v1/deployments/{id}/forecast", Access::See, forecast)
             .about(
                 "deployment_forecast",
@@ -115,6 +131,32 @@ async fn delete(
     Part(id): Part<DeploymentId>,
 ) -> Result<Response, Refusal> {
     muster_site::deployment_delete(&ctx, &app.site, id).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn order(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<DeploymentId>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::deployment_order(&ctx, &app.site, id).await?))
+}
+
+async fn approve(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<DeploymentId>,
+    Json(request): Json<DeploymentApprove>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::deployment_approve(&ctx, &app.site, id, &request).await?))
+}
+
+async fn approval_withdraw(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<DeploymentId>,
+) -> Result<Response, Refusal> {
+    muster_site::deployment_approval_withdraw(&ctx, &app.site, id).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -1,0 +1,83 @@
+//! What this client demands before it runs something, by its own trust bundle and whatever the site says: the approval of a second key,
+//! and two keys for scripts.
+
+use crate::{
+    agent::Agent,
+    comply::script_policy,
+    policy::{Deployment, Policy},
+    script,
+};
+use muster_model::{
+    application::{Command, Detection},
+    id::Hash,
+    settings::ScriptPolicy,
+    status::FailureReason,
+};
+use muster_trust::TrustBundle;
+use std::path::Path;
+
+/// Whether a key that signed nothing of it approved the deployment, and that holds now.
+fn is_approved(agent: &Agent, bundle: &TrustBundle, deployment: &Deployment) -> bool {
+    let now = agent.clock.now().max(agent.floor());
+    deployment.approval().is_some_and(|approval| {
+        // A key that was revoked since the policy came does not count any more.
+        let believed = approval.signers().iter().all(|id| bundle.author_key(id).is_some());
+        believed && approval.value().is_in_time(now)
+    })
+}
+
+/// Why nothing of a deployment is begun. How many other devices have it no client knows: where the bundle demands approval above a
+/// number, the site counts; an approval that came along and has ended counts everywhere.
+pub(super) fn refusal(agent: &Agent, deployment: &Deployment) -> Option<(FailureReason, String)> {
+    let trust = agent.site.trust();
+    let bundle = trust.bundle();
+    let demanded = bundle.approves_everything() || deployment.approval().is_some();
+    let why = match deployment.approval() {
+        None => {
+            "The trust bundle wants every deployment approved by a key that signed nothing of it, and no such approval came."
+        }
+        Some(_) => "The approval has ended, or its key was revoked.",
+    };
+    (demanded && !is_approved(agent, bundle, deployment)).then(|| (FailureReason::NotApproved, why.to_owned()))
+}
+
+/// Objects of a deployment of which no script runs, each with the reason.
+pub(crate) fn scripts_refused(agent: &Agent, policy: &Policy, deployment: &Deployment) -> Vec<(Hash, String)> {
+    let trust = agent.site.trust();
+    let bundle = trust.bundle();
+    let approved = usize::from(is_approved(agent, bundle, deployment));
+    let scripts = script_policy(agent, policy);
+    let why = |signers: &[Hash]| {
+        let keys = signers.iter().filter(|id| bundle.author_key(id).is_some()).count() + approved;
+        match scripts {
+            ScriptPolicy::Restricted => {
+                Some("The script policy of this device is restricted: it runs no scripts.".to_owned())
+            }
+            ScriptPolicy::AllSigned if keys < bundle.script_threshold() => Some(format!(
+                "It is a script, and {keys} key(s) stand for it; {} must sign it, or approve its deployment.",
+                bundle.script_threshold()
+            )),
+            ScriptPolicy::AllSigned | ScriptPolicy::Bypass => None,
+        }
+    };
+    let own = deployment.application().map(|of| (deployment.policy().application, of.signers()));
+    let along = deployment.related().iter().map(|of| (of.hash(), of.signers()));
+    own.into_iter().chain(along).filter_map(|(hash, signers)| Some((hash, why(signers)?))).collect()
+}
+
+/// Why what comes along cannot even be looked for: a rule that is a script itself, where none runs.
+pub(super) fn detection_refused(
+    deployment: &Deployment,
+    refused: &[(Hash, String)],
+) -> Option<(FailureReason, String)> {
+    let is_script = |command: &Command| {
+        // A file of the application is looked at when it lies in its place; here it is taken for a script.
+        command.program.starts_with("content/") || script::is_script(Path::new(&command.program), &command.arguments)
+    };
+    let runs = |hash: Hash| match &deployment.object(hash)?.detection {
+        Detection::Command { command } => Some(is_script(command)),
+        Detection::Package { .. } | Detection::File { .. } => None,
+    };
+    let (_, why) = refused.iter().find(|(hash, _)| runs(*hash).unwrap_or(false))?;
+    Some((FailureReason::ScriptPolicy, why.clone()))
+}
