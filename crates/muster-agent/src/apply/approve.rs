@@ -76,7 +76,7 @@ pub(super) fn detection_refused(
     };
     let runs = |hash: Hash| match &deployment.object(hash)?.detection {
         Detection::Command { command } => Some(is_script(command)),
-        Detection::Package { .. } | Detection::File { .. } => None,
+        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } => None,
     };
     let (_, why) = refused.iter().find(|(hash, _)| runs(*hash).unwrap_or(false))?;
     Some((FailureReason::ScriptPolicy, why.clone()))

@@ -300,6 +300,7 @@ fn end(journal: &mut Journal, writable: Option<Writable>) -> Result<(), Servicin
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the kernel tells nobody when a file system is busy no more")]
 fn protect(file_systems: &[PathBuf]) -> Result<(), ServicingError> {
     for file_system in file_systems.iter().rev() {
         let mut tries = 0;
@@ -391,9 +392,9 @@ fn boot() -> String {
 /// Where failed logons are counted, where a file says so.
 fn faillock() -> Option<PathBuf> {
     let text = std::fs::read_to_string(FAILLOCK).ok()?;
-    let place = text.lines().filter_map(|line| {
+    let mut place = text.lines().filter_map(|line| {
         let (name, value) = line.split('#').next()?.split_once('=')?;
         (name.trim() == "dir").then(|| PathBuf::from(value.trim()))
     });
-    place.last().filter(|place| place.is_absolute())
+    place.next_back().filter(|place| place.is_absolute())
 }

@@ -15,6 +15,7 @@ const SAID: u64 = 1_024;
 ///
 /// # Errors
 /// When it cannot be started, does not come to an end, or refuses; then with what it said.
+#[expect(clippy::disallowed_methods, reason = "a tool that takes a moment is waited for, and not for ever")]
 pub(super) fn run(program: &str, arguments: &[&str], input: &[u8]) -> io::Result<()> {
     let mut child = Command::new(program)
         .args(arguments)

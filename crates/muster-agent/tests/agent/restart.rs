@@ -70,7 +70,8 @@ async fn wait_notice(socket: &Path, is_it: impl Fn(&Notice) -> bool) -> Notice {
     // A user may ask sixty times in a minute.
     for _ in 0..40 {
         let socket = socket.to_owned();
-        let found = ask(move || local::notice(&socket)).await;
+        // The agent may be about to begin: then it cannot be asked yet.
+        let found = tokio::task::spawn_blocking(move || local::notice(&socket)).await.unwrap();
         if let Ok(notice) = found
             && is_it(&notice)
         {

@@ -1,3 +1,5 @@
+//! What a group of updates may say, and what it lets through.
+
 use super::{apt, *};
 
 const SIMULATION: &str = "NOTE: This is only a simulation!\n\

@@ -13,8 +13,8 @@ use askama::Template;
 use muster_model::{
     api::{
         ApplicationInfo, Collection, CollectionKind, CollectionQuery, Deployment, DeploymentCreate, DeploymentOrder,
-        DeploymentPreview, DeploymentRival, DeploymentStanding, Device, DeviceDeployment, DeviceQuery, DeviceState, Forecast,
-        ForecastGroup, Page, PageQuery, Phase, PhasedDeploymentCreate, Target,
+        DeploymentPreview, DeploymentRival, DeploymentStanding, Device, DeviceDeployment, DeviceQuery, DeviceState,
+        Forecast, ForecastGroup, Page, PageQuery, Phase, PhasedDeploymentCreate, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
     policy::{Action, Purpose},

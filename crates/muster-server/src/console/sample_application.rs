@@ -37,24 +37,7 @@ impl Flavour {
                 },
                 detection: match number {
                     1 => Detection::Package { name: self.text(name), version: Some(self.text(version)) },
-                    3 => Detection::Updates {
-                        group: UpdateGroup {
-                            tool: UpdateTool::Apt,
-                            packages: vec![UpdatePackage {
-                                name: self.text("openssl"),
-                                version: self.text("3.0.17-1"),
-                                exact: true,
-                            }],
-                            criteria: Some(UpdateCriteria {
-                                security: true,
-                                origins: vec![self.text("Debian-Security:*")],
-                                names: vec![],
-                            }),
-                            exclude: vec![self.text("linux-*")],
-                            allow_new: false,
-                            allow_removals: false,
-                        },
-                    },
+                    3 => Detection::Updates { group: self.updates() },
                     2 => Detection::File { path: self.text("/usr/bin/audit"), hash: Some(hash(9)) },
                     _ => Detection::Command {
                         command: Command {
@@ -112,6 +95,21 @@ impl Flavour {
             authors: vec![hash(150), hash(151)],
             created: ago(i64::from(number) * 3 * DAY),
             content_size: 14_250_112,
+        }
+    }
+
+    fn updates(self) -> UpdateGroup {
+        UpdateGroup {
+            tool: UpdateTool::Apt,
+            packages: vec![UpdatePackage { name: self.text("openssl"), version: self.text("3.0.17-1"), exact: true }],
+            criteria: Some(UpdateCriteria {
+                security: true,
+                origins: vec![self.text("Debian-Security:*")],
+                names: vec![],
+            }),
+            exclude: vec![self.text("linux-*")],
+            allow_new: false,
+            allow_removals: false,
         }
     }
 

@@ -109,7 +109,7 @@ fn alert(f: Flavour, number: u64, kind: AlertKind, state: AlertState) -> Alert {
         changed: ago(HOUR),
         acknowledged: seen.then(|| ago(3 * HOUR)),
         acknowledged_by: seen.then(|| f.text("amelia")),
-        closed: (state == AlertState::Closed).then(|| NOW),
+        closed: (state == AlertState::Closed).then_some(NOW),
     }
 }
 

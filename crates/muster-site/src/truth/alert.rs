@@ -21,7 +21,10 @@ use std::collections::{HashMap, HashSet};
 /// How long the site rests between two looks at everything.
 const REST: i64 = 15 * SECOND;
 /// What needs much counting is counted anew after so long, where nothing says earlier that it changed.
-const STALE: i64 = 5 * MINUTE;
+const STALE: i64 = 30 * MINUTE;
+/// For each device of a deployment so many milliseconds pass before it is counted anew, whatever changed: of a hundred thousand, whose
+/// collections change all the time, five minutes.
+const DEVICE_REST: i64 = 3;
 /// Deployments of one step.
 const PIECE: u32 = 50;
 /// So long after the deadline a device that is not done is late.
@@ -163,7 +166,11 @@ async fn count(
     now: UnixMillis,
 ) -> Result<Counted, SiteError> {
     let print = alert::fingerprint(conn, of.id).await?;
-    let is_fresh = |counted: &Counted| counted.print == print && (0..STALE).contains(&now.since(counted.at));
+    let rest = |counted: &Counted| match counted.print == print {
+        true => STALE,
+        false => counted.print[3].saturating_mul(DEVICE_REST),
+    };
+    let is_fresh = |counted: &Counted| (0..rest(counted)).contains(&now.since(counted.at));
     if let Some(counted) = before.filter(is_fresh) {
         return Ok(counted);
     }

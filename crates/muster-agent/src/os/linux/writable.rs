@@ -146,6 +146,7 @@ pub fn forget_cached() {
 }
 
 /// Ends everything that sees the view of this name. Services that an installer started are among it: they start again with the machine.
+#[expect(clippy::disallowed_methods, reason = "the kernel tells nobody when the last of them has gone")]
 pub fn end_inside(name: &str) {
     // As in `process::end_marked`: a few rounds come to an end.
     for _ in 0..20 {

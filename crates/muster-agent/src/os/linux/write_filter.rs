@@ -188,8 +188,8 @@ fn read(table: &str, kernel: &str, configured: &[String]) -> WriteFilter {
 /// Whether the configuration of `overlayroot` asks for a filter.
 fn wanted(configured: &[String]) -> bool {
     let lines = configured.iter().flat_map(|text| text.lines());
-    let values = lines.filter_map(|line| line.trim().strip_prefix("overlayroot="));
-    let value = values.last().map(|value| value.trim_matches(['"', '\'']));
+    let mut values = lines.filter_map(|line| line.trim().strip_prefix("overlayroot="));
+    let value = values.next_back().map(|value| value.trim_matches(['"', '\'']));
     value.is_some_and(|value| !value.is_empty() && value != "disabled")
 }
 
