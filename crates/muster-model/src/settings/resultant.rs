@@ -53,6 +53,35 @@ impl SettingValues {
         serde_json::from_value(self.nested()).ok()
     }
 
+    /// These values where they were stored before a setting in a group had a name with a full stop: each by the name that it has now and
+    /// as near to what was said as it may be, and without what is no setting.
+    #[must_use]
+    pub fn upgraded(self) -> Self {
+        if self.0.keys().all(|name| setting(name).is_some()) {
+            return self;
+        }
+        let mut said = BTreeMap::new();
+        for (name, value) in self.0 {
+            match value {
+                value if setting(&name).is_some() => drop(said.insert(name, value)),
+                Value::Object(fields) => {
+                    let fields = fields.into_iter().map(|(field, value)| (format!("{name}.{field}"), value));
+                    said.extend(fields.filter(|(name, _)| setting(name).is_some()));
+                }
+                _ => {}
+            }
+        }
+        let said = Self(said);
+        match said.settings() {
+            Some(settings) => {
+                let mut near = Self::of(&settings.bounded());
+                near.0.retain(|name, _| said.0.contains_key(name));
+                near
+            }
+            None => said,
+        }
+    }
+
     fn nested(&self) -> Value {
         let mut whole = Map::new();
         for (name, value) in self.0.iter().filter(|(_, value)| !value.is_null()) {

@@ -1,11 +1,12 @@
 //! The schema: the same on both databases, kept when it is opened again, and never touched by an older program.
 
-use muster_model::id::SettingsId;
+use muster_model::{id::SettingsId, settings::Reach};
 use muster_store::{
     Store, StoreError,
     db::{Dialect, client_settings, setting},
     testing::{TestStore, stores, tamper},
 };
+use serde_json::json;
 use sqlx::{Row, any::AnyRow};
 use std::collections::BTreeSet;
 
@@ -128,7 +129,8 @@ async fn client_settings_of_an_earlier_version_become_the_default() {
             "DROP TABLE client_settings",
             "DELETE FROM schema_version WHERE version = 31",
             "INSERT INTO setting (name, value, revision) VALUES ('client_settings', \
-             '{\"policy_poll\": 300000, \"inventory\": 3600000, \"heartbeat\": 3600000}', 4)",
+             '{\"policy_poll\": 300000, \"inventory\": 3600000, \"heartbeat\": 3600000, \"content_rate\": 1000, \
+             \"restart\": {\"allowed\": false, \"gone\": 1}, \"gone\": true}', 4)",
         ] {
             tamper(&test.store, statement).await;
         }
@@ -137,7 +139,11 @@ async fn client_settings_of_an_earlier_version_become_the_default() {
         let mut reader = again.reader().await.unwrap();
         let rows = client_settings::all(&mut reader).await.unwrap();
         assert_eq!((rows.len(), rows[0].id, rows[0].place, rows[0].version), (1, SettingsId::DEFAULT, 0, 1));
-        assert_eq!(rows[0].values.0["policy_poll"], 300_000);
+        // As it was stored then: groups as objects, numbers as they were said.
+        let values = &rows[0].values;
+        assert_eq!((&values.0["policy_poll"], &values.0["restart.allowed"]), (&json!(300_000), &json!(false)));
+        assert_eq!(values.check(Reach::Everyone), Ok(()), "it can be changed: {values:?}");
+        assert!(!values.0.contains_key("restart") && !values.0.contains_key("gone"), "{values:?}");
         let (versions, total) = client_settings::versions(&mut reader, SettingsId::DEFAULT, (0, 10)).await.unwrap();
         assert_eq!((total, &versions[0].values), (1, &rows[0].values));
         assert_eq!(setting::get(&mut reader, "client_settings").await.unwrap(), None);
