@@ -70,6 +70,11 @@ struct Row {
 }
 
 impl SettingsObjectPage {
+    /// Of what was filled in: shown again with a later one, it would overwrite what somebody saved meanwhile.
+    fn revision(&self) -> String {
+        self.fields.get("revision").cloned().unwrap_or_else(|| self.object.version.to_string())
+    }
+
     fn rows(&self) -> Vec<Row> {
         let defaults = SettingValues::of(&ClientSettings::default());
         let mut group = "";
