@@ -12,6 +12,8 @@ use std::{
 /// How the message begins; a file that begins otherwise is somebody else's.
 const HEAD: &str = "This computer is being serviced";
 const NAME: &str = "nologin";
+/// Where it is made.
+const MADE: &str = "nologin.muster";
 /// Services of PAM by which people log on.
 const DOORS: [&str; 10] = [
     "login",
@@ -75,9 +77,17 @@ fn asks(pam: &Path, path: &Path, depth: usize) -> bool {
 /// # Errors
 /// Also when they are locked out already, for another reason: the machine is on its way up or down.
 pub(super) fn lock(run: &Path, message: &str) -> io::Result<()> {
-    let path = run.join(NAME);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
-    file.write_all(message.as_bytes())
+    let whole = run.join(MADE);
+    match fs::remove_file(&whole) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&whole)?;
+    file.write_all(message.as_bytes())?;
+    // There at once and whole: an empty one is somebody else's. A link takes nobody's place.
+    let linked = fs::hard_link(&whole, run.join(NAME));
+    fs::remove_file(&whole)?;
+    linked
 }
 
 /// Lets them in again. What somebody else put there stays.
@@ -99,11 +109,11 @@ pub(super) fn unlock(run: &Path) -> io::Result<()> {
 pub(super) fn is_locked(run: &Path) -> io::Result<bool> {
     let mut start = vec![0; HEAD.len()];
     match fs::File::open(run.join(NAME)) {
-        // An empty one is ours too: a kill between the two steps of making it.
-        Ok(mut file) => {
-            let count = file.read(&mut start)?;
-            Ok(start[..count] == HEAD.as_bytes()[..count])
-        }
+        Ok(mut file) => match file.read_exact(&mut start) {
+            Ok(()) => Ok(start == HEAD.as_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -124,6 +134,10 @@ mod tests {
         assert!(lock(run.path(), &message("11:30")).is_err());
         unlock(run.path()).unwrap();
         assert!(run.path().join(NAME).exists());
+        fs::write(run.path().join(NAME), "").unwrap();
+        assert!(lock(run.path(), &message("11:30")).is_err(), "an empty one locks as well");
+        unlock(run.path()).unwrap();
+        assert!(run.path().join(NAME).exists() && !run.path().join(MADE).exists());
     }
 
     #[test]
