@@ -73,7 +73,6 @@ const LAUNCHERS: &[&str] = &[
     "find",
     "flock",
     "ionice",
-    "ld-linux-x86-64.so",
     "nice",
     "nohup",
     "nsenter",
@@ -100,6 +99,8 @@ const LAUNCHERS: &[&str] = &[
 fn plain(path: &Path) -> String {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
     let name = name.strip_suffix(".exe").unwrap_or(&name);
+    // Debian's `bash-static`, and what others call `busybox.static`.
+    let name = name.strip_suffix("-static").or_else(|| name.strip_suffix(".static")).unwrap_or(name);
     // Of a name that is nothing else, nothing is taken off.
     let short = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
     if short.is_empty() { name.to_owned() } else { short.to_owned() }
@@ -138,6 +139,11 @@ fn is_interpreter(path: &Path) -> bool {
     is_of(INTERPRETERS, path) || is_of(INTERPRETERS, &real(path))
 }
 
+/// The loader of programs of any machine, which starts the one that it is given.
+fn is_loader(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("ld-") && name.contains(".so"))
+}
+
 /// Whether what would run is a script, or a program that runs what it is told.
 pub(crate) fn is_script(program: &Path, arguments: &[String]) -> bool {
     if is_interpreter(program) || program.exists() && !is_binary(program) {
@@ -147,7 +153,7 @@ pub(crate) fn is_script(program: &Path, arguments: &[String]) -> bool {
     if arguments.iter().any(|argument| has_interpreter_line(Path::new(argument))) {
         return true;
     }
-    let launches = is_of(LAUNCHERS, program) || is_of(LAUNCHERS, &real(program));
+    let launches = [program, &real(program)].into_iter().any(|path| is_of(LAUNCHERS, path) || is_loader(path));
     // `-Ssh`, `--exec=sh` and `env "sh -c x"` are words of their own here.
     let words = arguments.iter().flat_map(|argument| argument.split([' ', '\t', '\n', '=', ';', '\'', '"']));
     let words = words.chain(arguments.iter().filter_map(|argument| argument.strip_prefix("-S")));
@@ -189,6 +195,10 @@ mod tests {
             &["/usr/bin/python3.11", "-c", "1"],
             &["/opt/gone/perl5.36.0", "-e", "1"],
             &["/usr/bin/busybox", "true"],
+            &["/opt/gone/busybox.static", "true"],
+            &["/bin/bash-static", "-c", "id"],
+            &["/lib/ld-linux-aarch64.so.1", "/bin/sh"],
+            &["/lib/ld-musl-x86_64.so.1", "/bin/sh"],
             &["/usr/bin/env", "sh", "-c", "id"],
             &["/usr/bin/env", "-S", "sh -c id"],
             &["/usr/bin/env", "-Ssh"],
