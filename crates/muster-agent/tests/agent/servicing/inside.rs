@@ -1,4 +1,4 @@
-//! The parts that are played on the protected machine. They are started by the tests above, never by hand: elsewhere they do nothing.
+//! The parts that are played on the protected machine: a test above starts itself again there, with the name of its part in the environment.
 
 use super::net::{HERE, Neighbour, reaches};
 use crate::{
@@ -36,8 +36,21 @@ use std::{
 /// Where the machine's own program would install.
 const BELOW: &str = "/media/root-ro/opt";
 
-fn is_lab() -> bool {
-    std::env::var_os("MUSTER_SERVICING_LAB").is_some()
+/// Names the part, on the protected machine alone.
+pub(super) const PART: &str = "MUSTER_SERVICING_PART";
+
+pub(super) fn play(part: &str) {
+    match part {
+        "driver" => driver(),
+        "steps" => steps(),
+        "power" => power(),
+        "after_power" => after_power(),
+        "logons" => logons(),
+        "traffic" => traffic(),
+        "attacks" => attacks(),
+        "agent" => agent(),
+        other => panic!("there is no part {other}"),
+    }
 }
 
 fn state() -> PrivateDirectory {
@@ -108,12 +121,7 @@ fn is_closed() -> bool {
     listed.status.success()
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn driver() {
-    if !is_lab() {
-        return;
-    }
     let directory = state();
     let open = begin(&order(&directory)).unwrap();
     // One that is still at it when its agent is killed.
@@ -129,19 +137,14 @@ fn driver() {
 /// Has the machine serviced by a process that is killed in that step.
 fn drive(step: Option<&str>) -> ExitStatus {
     let mut driver = Command::new("/test/exe");
-    driver.args(["servicing::inside::driver", "--exact", "--ignored"]).stdout(Stdio::null());
+    driver.args(std::env::args().skip(1)).env(PART, "driver").stdout(Stdio::null());
     if let Some(step) = step {
         driver.env("MUSTER_SERVICING_DIE", step);
     }
     driver.status().unwrap()
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn steps() {
-    if !is_lab() {
-        return;
-    }
     assert_protected();
     let directory = state();
     let die: Vec<&str> = Step::ALL.iter().map(|step| step.as_str()).chain(["installed"]).collect();
@@ -174,23 +177,13 @@ fn steps() {
     assert_protected();
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn power() {
-    if !is_lab() {
-        return;
-    }
     // With the first process of the machine everything ends at once.
     assert_eq!(drive(None).signal(), Some(9));
     std::process::exit(9);
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn after_power() {
-    if !is_lab() {
-        return;
-    }
     assert_eq!(this_machine().unwrap().state, FilterState::On, "before the agent is started");
     assert!(!Path::new("/run/nologin").exists() && !is_closed());
     assert!(recover(&state()).unwrap().is_some());
@@ -222,12 +215,7 @@ fn failures(user: &str) -> usize {
     String::from_utf8(output.stdout).unwrap().lines().filter(|line| line.trim_end().ends_with('V')).count()
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn logons() {
-    if !is_lab() {
-        return;
-    }
     let directory = state();
     for user in ["ada", "bob"] {
         let (on, said) = logon(user, "right", None);
@@ -259,12 +247,7 @@ fn logons() {
     assert_protected();
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn traffic() {
-    if !is_lab() {
-        return;
-    }
     let (directory, neighbour) = (state(), Neighbour::connect());
     let (site, other) = (neighbour.listen(), neighbour.listen());
     let (site_at, other_at) = (site.local_addr().unwrap(), other.local_addr().unwrap());
@@ -294,12 +277,7 @@ fn traffic() {
     assert_protected();
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn attacks() {
-    if !is_lab() {
-        return;
-    }
     let directory = state();
     // Somebody else locks people out: the machine goes down.
     std::fs::write("/run/nologin", "System is going down.").unwrap();
@@ -348,12 +326,7 @@ fn attacks() {
     assert!(!Path::new("/media/root-ro/opt/evil").exists());
 }
 
-#[test]
-#[ignore = "played on a machine that another test makes"]
 fn agent() {
-    if !is_lab() {
-        return;
-    }
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(service());
 }
 

@@ -1,7 +1,7 @@
 # Starts a machine whose root is protected as the package overlayroot does it, in a mount and a network namespace of its own, and runs a
 # test program there. Its two disks are images: a second start with the same ones is the start after a power loss.
 set -e
-work=$1 exe=$2 role=$3
+work=$1 exe=$2 test=$3 part=$4 die=$5
 if [ ! -e "$work/root.img" ]; then
   truncate -s 12M "$work/root.img" "$work/state.img"
   mkdir "$work/new" "$work/image"
@@ -45,5 +45,5 @@ cd "$work/new"
 pivot_root . old
 umount -l old
 cd /
-exec env -i PATH=/usr/sbin:/usr/bin TMPDIR=/var/lib/muster-agent MUSTER_SERVICING_LAB=yes "MUSTER_SERVICING_DIE=$4" RUST_BACKTRACE=1 \
-  /test/exe "servicing::inside::$role" --exact --ignored --nocapture --test-threads 1
+exec env -i PATH=/usr/sbin:/usr/bin TMPDIR=/var/lib/muster-agent "MUSTER_SERVICING_PART=$part" "MUSTER_SERVICING_DIE=$die" RUST_BACKTRACE=1 \
+  /test/exe "servicing::$test" --exact --nocapture --test-threads 1
