@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::tree::{metadata, report};
 
 /// Every crate of the house, and the crates of the house it may name in its manifest, whatever the kind of dependency.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("muster-model", &[]),
     ("muster-trust", &["muster-model"]),
     ("muster-store", &["muster-model"]),
