@@ -1,6 +1,7 @@
 //! A private database for a test. A story runs on SQLite, and on PostgreSQL where `MUSTER_TEST_POSTGRES` names a server.
 
 pub mod server;
+mod template;
 
 use crate::db::Store;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -21,7 +22,6 @@ pub struct TestStore {
 ///
 /// # Panics
 /// When a database cannot be made: the test cannot run then. With `CI=true`, also when PostgreSQL is missing.
-#[expect(clippy::expect_used, reason = "a test without its database has to stop")]
 pub async fn stores() -> Vec<TestStore> {
     let mut stores = vec![sqlite().await];
     match std::env::var("MUSTER_TEST_POSTGRES") {
@@ -39,12 +39,11 @@ pub async fn stores() -> Vec<TestStore> {
     async fn postgres(server: &str) -> TestStore {
         sqlx::any::install_default_drivers();
         let name = format!("muster_{}", uuid::Uuid::new_v4().simple());
-        let mut admin = sqlx::AnyConnection::connect(server).await.expect("MUSTER_TEST_POSTGRES can be reached");
-        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database can be made");
-        admin.close().await.expect("the connection closes");
         let (base, query) = server.split_once('?').map_or((server, ""), |(base, query)| (base, query));
         let root = base.rsplit_once('/').map_or(base, |(root, _)| root);
-        at(format!("{root}/{name}{}{query}", if query.is_empty() { "" } else { "?" })).await
+        let url = |name: &str| format!("{root}/{name}{}{query}", if query.is_empty() { "" } else { "?" });
+        template::postgres(server, &url, &name).await;
+        at(url(&name)).await
     }
 }
 
@@ -74,7 +73,9 @@ pub async fn command(url: &str, statement: &str) -> Result<(), String> {
 #[expect(clippy::expect_used, reason = "a test without its database has to stop")]
 pub async fn sqlite() -> TestStore {
     let directory = TempDir::new().expect("a temporary directory");
-    let url = format!("sqlite:{}", directory.path().join("site.db").display());
+    let path = directory.path().join("site.db");
+    template::sqlite(&path).await;
+    let url = format!("sqlite:{}", path.display());
     let store = Store::open(&url).await.expect("the store opens");
     TestStore { store, url, directory }
 }
