@@ -7,13 +7,13 @@ mod keep;
 mod make;
 pub mod notice;
 
-use crate::{agent::Agent, os::facts::RestartSign, policy::Policy};
+use crate::{agent::Agent, apply::starts, os::facts::RestartSign, policy::Policy};
 use muster_model::{
     restart::{Begun, Decision, Situation, decide},
     settings::ClientSettings,
     status::{Component, DeploymentState, MessageId, Severity, WaitReason},
     time::MINUTE,
-    window::{Chance, Work, applying, chance},
+    window::{Quiet, Work, applying, chance},
 };
 use notice::Notice;
 use std::{
@@ -105,6 +105,7 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
 
     let default = ClientSettings::default();
     let settings = policy.map_or(&default, Policy::settings);
+    let time_comes = policy.and_then(|policy| forcing.iter().map(|(_, told)| starts(policy, told)).min());
     let work = match (forcing.iter().all(|(_, d)| d.software_update), settings.updates_in_general_windows) {
         (false, _) => Work::Application,
         (true, false) => Work::Update,
@@ -127,11 +128,24 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
         wanted,
         begun: begun.as_ref().map(|begun| (begun, waited)),
     };
-    let decision = decide(&situation, |from, seconds| match (outside, now) {
-        (true, _) => Some(Chance::Free),
-        (false, None) => None,
-        (false, Some(_)) => Some(chance(windows, work, &zone, from, seconds)),
+    let windows = if outside { &[][..] } else { windows };
+    let hours = settings.business_hours.zip(time_comes);
+    let quiet = hours.map(|(hours, deadline)| (Quiet { hours, zone: &zone, later: 0 }, deadline));
+    let by_windows = |from, seconds| chance(windows, work, &zone, from, seconds);
+    let decision = decide(&situation, |from, seconds| match (now, &quiet) {
+        (None, _) => None,
+        (Some(_), None) => Some(by_windows(from, seconds)),
+        // What has time until its deadline leaves users alone until then.
+        (Some(_), Some((quiet, deadline))) => Some(quiet.chance(windows, work, from, *deadline, seconds)),
     });
+    let decision = match (decision, &quiet) {
+        (Decision::Waits { reason: WaitReason::Window, opens }, Some((quiet, deadline)))
+            if situation.now < *deadline && quiet.is_business(situation.now) =>
+        {
+            Decision::Waits { reason: WaitReason::BusinessHours, opens }
+        }
+        (decision, _) => decision,
+    };
     // What is being installed is not broken off; its run time is bounded.
     let decision =
         if decision == Decision::Restart && is_installing(agent) { Decision::Countdown { left: 0 } } else { decision };

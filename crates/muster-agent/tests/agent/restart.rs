@@ -24,7 +24,7 @@ use std::{
 };
 
 /// An application whose installer wants a restart.
-fn wants_restart(site: &Site, machine: &Machine) -> Application {
+pub(crate) fn wants_restart(site: &Site, machine: &Machine) -> Application {
     let mut app = app(site, machine, "needs", 60);
     let line = "touch \"$0\"; exit 9".to_owned();
     app.install.program = "/bin/sh".into();
@@ -34,7 +34,7 @@ fn wants_restart(site: &Site, machine: &Machine) -> Application {
 }
 
 /// What stands for the system's own program: writes down that it was asked, and ends with this code.
-fn stand_in(machine: &Machine, code: u8) -> PathBuf {
+pub(crate) fn stand_in(machine: &Machine, code: u8) -> PathBuf {
     let (program, asked) = (machine.place("restarts"), machine.place("asked"));
     std::fs::write(&program, format!("#!/bin/sh\necho \"$1\" >> {}\nexit {code}\n", asked.display())).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
@@ -43,12 +43,12 @@ fn stand_in(machine: &Machine, code: u8) -> PathBuf {
     asked
 }
 
-fn asked(path: &Path) -> usize {
+pub(crate) fn asked(path: &Path) -> usize {
     std::fs::read_to_string(path).unwrap_or_default().lines().count()
 }
 
 /// Somebody works at the machine, or nobody does.
-fn session(machine: &Machine, state: &str) {
+pub(crate) fn session(machine: &Machine, state: &str) {
     let users = machine.place("tree/run/systemd/users");
     std::fs::create_dir_all(&users).unwrap();
     std::fs::write(users.join("1000"), format!("STATE={state}\n")).unwrap();
@@ -66,7 +66,7 @@ async fn wait_stage(socket: &Path, stage: Stage) -> Notice {
     wait_notice(socket, |notice| notice.stage == stage).await
 }
 
-async fn wait_notice(socket: &Path, is_it: impl Fn(&Notice) -> bool) -> Notice {
+pub(crate) async fn wait_notice(socket: &Path, is_it: impl Fn(&Notice) -> bool) -> Notice {
     // A user may ask sixty times in a minute.
     for _ in 0..40 {
         let socket = socket.to_owned();

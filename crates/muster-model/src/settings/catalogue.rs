@@ -154,6 +154,13 @@ pub static CATALOGUE: &[Setting] = &[
         length(0, 2 * HOUR),
         "A required deployment begins after its deadline by a part of this, which each device draws for itself.",
     ),
+    optional(plain(
+        "business_hours",
+        DEPLOYMENT,
+        "Business hours",
+        Kind::BusinessHours,
+        "When users are left alone, by the device's clock. Outside of them required deployments begin before their deadline already, and restarts that have time are made.",
+    )),
     plain(
         "application_reevaluation",
         DEPLOYMENT,

@@ -1,5 +1,6 @@
 //! Client settings: how often a client does what, and how far it may go.
 
+mod business;
 mod catalogue;
 mod hours;
 mod kind;
@@ -8,6 +9,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use business::BusinessHours;
 pub use catalogue::{CATALOGUE, setting};
 pub use hours::DayHours;
 pub use kind::{Danger, Kind, Reach, Setting};
@@ -44,6 +46,11 @@ pub struct ClientSettings {
     pub inventory_delay: i64,
     /// A required deployment begins after its deadline by a part of this, drawn once for each device and deployment. Default: at once.
     pub deadline_spread: i64,
+    /// Required deployments begin before their deadline, outside of these hours, and restarts that have time are not made in them. Absent, the
+    /// default: there are none, and required deployments begin at their deadline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub business_hours: Option<BusinessHours>,
     /// Updates may be installed in general windows too where the client has windows for updates. Default: no.
     pub updates_in_general_windows: bool,
     /// Bytes that the content cache may take. Default 5 GiB.
@@ -90,6 +97,7 @@ impl Default for ClientSettings {
             inventory_enabled: true,
             inventory_delay: 4 * HOUR,
             deadline_spread: 0,
+            business_hours: None,
             updates_in_general_windows: false,
             cache_bytes: 5 << 30,
             cache_percent: None,

@@ -48,6 +48,7 @@ fn full() -> ClientSettings {
         cache_percent: Some(10),
         content_rate: Some(1 << 20),
         content_hours: Some("22:00-06:00".parse().unwrap()),
+        business_hours: Some("mon-fri 08:00-18:00".parse().unwrap()),
         ..ClientSettings::default()
     }
 }
@@ -58,6 +59,8 @@ fn values_are_read_as_people_write_them() {
     assert_eq!(parsed("policy_poll", "30m"), Ok(json!(30 * MINUTE)));
     assert_eq!(parsed("policy_poll", "2 hours"), Ok(json!(120 * MINUTE)));
     assert_eq!(parsed("deadline_spread", "none"), Ok(json!(0)));
+    assert_eq!(parsed("business_hours", "Fri,mon,tue 08:00-18:00"), Ok(json!("mon-tue,fri 08:00-18:00")));
+    assert_eq!(parsed("business_hours", "none"), Ok(Value::Null));
     assert_eq!(parsed("cache_bytes", "2 GiB"), Ok(json!(2_i64 << 30)));
     assert_eq!(parsed("content_rate", "512KiB/s"), Ok(json!(512 << 10)));
     assert_eq!(parsed("content_rate", "none"), Ok(Value::Null));
