@@ -7,7 +7,7 @@ mod keep;
 mod make;
 pub mod notice;
 
-use crate::{agent::Agent, apply::starts, os::facts::RestartSign, policy::Policy};
+use crate::{agent::Agent, apply::starts, collect::reasons, os::facts::Stale, policy::Policy};
 use muster_model::{
     restart::{Begun, Decision, Situation, decide},
     settings::ClientSettings,
@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_secs(1);
 /// How often is looked until the site said what time it is, where windows hold.
 const SOON: Duration = Duration::from_millis(200);
-/// Bytes of the reasons in a message.
-const REASONS: usize = 900;
+/// How often is looked which programs run what was replaced: it reads a table of each.
+const PROGRAMS: Duration = Duration::from_secs(600);
 
 /// What users are shown, and what they answered.
 #[derive(Debug, Default)]
@@ -65,6 +65,8 @@ struct Watch {
     asks_time: bool,
     /// What was said last of why none is made.
     said: Option<&'static str>,
+    /// When it was looked which programs run what was replaced, and what came of it.
+    programs: Option<(Instant, Option<Stale>)>,
 }
 
 /// Follows restarts until the agent ends.
@@ -100,8 +102,13 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
         .filter_map(|one| Some((one.since, named(one.deployment)?)))
         .filter(|(_, deployment)| deployment.purpose.is_required())
         .collect();
-    let reasons = reasons(pending.iter().map(|one| one.deployment.to_string()), &agent.collector.restart_signs());
-    keep::say(agent, &reasons);
+    let stale = programs(agent, state).await;
+    let signs = agent.collector.restart_signs();
+    let reasons = reasons(pending.iter().map(|one| one.deployment.to_string()), &signs, stale.as_ref());
+    if keep::say(agent, &reasons) {
+        // The class of it goes with the inventory.
+        agent.inventory_wanted.notify_one();
+    }
 
     let default = ClientSettings::default();
     let settings = policy.map_or(&default, Policy::settings);
@@ -157,6 +164,19 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
     let mut face = agent.restarts.face();
     face.notice = Notice::of(decision, reasons, situation.now, countdown);
     face.notice.snooze_minutes = settings.restart.snooze_minutes;
+}
+
+/// Programs that run what was replaced, as they were some minutes ago at most.
+async fn programs(agent: &Agent, state: &mut Watch) -> Option<Stale> {
+    if let Some((at, known)) = &state.programs
+        && at.elapsed() < PROGRAMS
+    {
+        return known.clone();
+    }
+    let collector = agent.collector.clone();
+    let found = tokio::task::spawn_blocking(move || collector.stale_programs()).await.ok().flatten();
+    state.programs = Some((Instant::now(), found.clone()));
+    found
 }
 
 fn is_installing(agent: &Agent) -> bool {
@@ -219,15 +239,4 @@ async fn follow(
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// All reasons in one text, each with its source.
-fn reasons(deployments: impl Iterator<Item = String>, signs: &[RestartSign]) -> String {
-    let ours = deployments.map(|id| format!("deployment {id}"));
-    let mut text = ours.chain(signs.iter().map(RestartSign::sentence)).collect::<Vec<_>>().join("; ");
-    if text.len() > REASONS {
-        let end = (0..=REASONS).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
 }

@@ -26,11 +26,6 @@ const fn private(setting: Setting, note: &'static str) -> Setting {
     Setting { privacy: Some(note), ..setting }
 }
 
-/// The same, which no client does yet.
-const fn not_yet(setting: Setting) -> Setting {
-    Setting { in_force: false, ..setting }
-}
-
 /// The same, with a value that is dangerous.
 const fn dangerous(setting: Setting, danger: Danger) -> Setting {
     Setting { danger: Some(danger), ..setting }
@@ -220,20 +215,6 @@ pub static CATALOGUE: &[Setting] = &[
             why: "scripts would run for which nobody gave the second signature; it is for a protected collection that was chosen by name",
         },
     ),
-    not_yet(dangerous(
-        plain(
-            "suspend_pin",
-            RESTART,
-            "Suspend the disk's PIN on restart",
-            Kind::Choice(&["never", "always"]),
-            "Whether the PIN of the disk's encryption is suspended for one restart that Muster makes.",
-        ),
-        Danger {
-            value: "always",
-            least: Reach::Named,
-            why: "whoever has the machine while it restarts has the disk; it is for a collection that was chosen by name",
-        },
-    )),
     plain(
         "restart.allowed",
         RESTART,

@@ -79,8 +79,6 @@ pub struct ClientSettings {
     pub compliance_script_seconds: u32,
     /// Which scripts run at all. Default: those that are signed.
     pub script_policy: ScriptPolicy,
-    /// Whether the PIN of the disk's encryption is suspended for a restart. Default: never.
-    pub suspend_pin: SuspendPin,
     /// Restarts.
     pub restart: RestartSettings,
     /// Servicing of write filters.
@@ -110,7 +108,6 @@ impl Default for ClientSettings {
             compliance_evaluation: 7 * DAY,
             compliance_script_seconds: 60,
             script_policy: ScriptPolicy::AllSigned,
-            suspend_pin: SuspendPin::Never,
             restart: RestartSettings::default(),
             servicing: ServicingSettings::default(),
         }
@@ -164,18 +161,6 @@ pub fn drawn(most: i64, device: DeviceId, deployment: DeploymentId) -> i64 {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let part = (u128::from(most.max(0).unsigned_abs()) * u128::from(hash >> 32)) >> 32;
     i64::try_from(part).unwrap_or(0)
-}
-
-/// Whether the PIN of the disk's encryption is suspended for one restart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum SuspendPin {
-    /// Somebody types it.
-    #[default]
-    Never,
-    /// For each restart that Muster makes.
-    Always,
 }
 
 /// Servicing of a machine with a write filter.

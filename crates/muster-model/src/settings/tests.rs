@@ -96,7 +96,7 @@ fn hours_of_a_day_may_go_past_midnight() {
 #[test]
 fn dangerous_values_hold_only_by_the_way_that_they_need() {
     let says = |name: &str, value: &str| SettingValues([(name.to_owned(), json!(value))].into());
-    let (bypass, always) = (says("script_policy", "bypass"), says("suspend_pin", "always"));
+    let bypass = says("script_policy", "bypass");
     let by = |values: &SettingValues, reach| {
         let layer = Layer { priority: 1, source: 1, reach, values };
         client_settings(&resultant(&[layer]))
@@ -107,14 +107,21 @@ fn dangerous_values_hold_only_by_the_way_that_they_need() {
     }
     bypass.check(Reach::Protected).unwrap();
     assert_eq!(by(&bypass, Reach::Protected).script_policy, ScriptPolicy::Bypass);
-    assert_eq!(by(&always, Reach::Everyone).suspend_pin, SuspendPin::Never);
-    assert_eq!(by(&always, Reach::Named).suspend_pin, SuspendPin::Always);
     let serviced = SettingValues([("servicing.allowed".to_owned(), json!(true))].into());
     assert!(serviced.check(Reach::Everyone).is_err() && !by(&serviced, Reach::Everyone).servicing.allowed);
     assert!(serviced.check(Reach::Named).is_ok() && by(&serviced, Reach::Named).servicing.allowed);
     assert_eq!(ScriptPolicy::Bypass.on_client(false), ScriptPolicy::AllSigned, "whatever a site says");
     assert_eq!(ScriptPolicy::Bypass.on_client(true), ScriptPolicy::Bypass);
     assert_eq!(ScriptPolicy::Restricted.on_client(true), ScriptPolicy::Restricted);
+}
+
+#[test]
+fn a_setting_that_was_taken_away_costs_nothing_else() {
+    let kept =
+        SettingValues([("suspend_pin".to_owned(), json!("always")), ("inventory".to_owned(), json!(HOUR))].into());
+    assert_eq!(kept.upgraded().0.keys().collect::<Vec<_>>(), ["inventory"]);
+    let (settings, unknown) = ClientSettings::from_body(br#"{"inventory":3600000,"suspend_pin":"always"}"#).unwrap();
+    assert_eq!((settings.inventory, unknown), (HOUR, vec!["suspend_pin".to_owned()]));
 }
 
 #[test]
