@@ -54,7 +54,8 @@ mod tests {
     use super::*;
     use std::{os::unix::fs::symlink, path::Path, process::Command};
 
-    const GOOD: &str = "7f00-7f01 r-xp 00000000 08:01 131 /usr/lib/libssl.so.3\n7f01-7f02 rw-p 00000000 00:00 0 [heap]\n";
+    const GOOD: &str =
+        "7f00-7f01 r-xp 00000000 08:01 131 /usr/lib/libssl.so.3\n7f01-7f02 rw-p 00000000 00:00 0 [heap]\n";
 
     fn program(root: &Path, id: &str, name: &str, maps: &str) {
         let place = root.join("proc").join(id);
