@@ -37,6 +37,7 @@ async fn last(site: &Site, number: u128) -> State {
     site.wait_end(policy(number).deployment).await.last().unwrap().state
 }
 
+// proves S13: nothing begins in business hours before its deadline, and at its deadline it does.
 #[tokio::test]
 async fn required_work_waits_for_the_end_of_business_hours_or_for_its_deadline() {
     let (site, machine) = enrolled().await;

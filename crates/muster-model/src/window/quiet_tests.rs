@@ -78,6 +78,7 @@ const DAYS: [&str; 5] = ["mon-fri", "mon-sun", "sat-sun", "sun", "tue,thu"];
 proptest! {
     #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
 
+    // proves S13: business hours are exactly what a clock on the wall says.
     #[test]
     fn business_hours_are_what_a_clock_on_the_wall_says_minute_by_minute(
         ((place, around), windows) in place_and_day().prop_flat_map(|(place, around)| {

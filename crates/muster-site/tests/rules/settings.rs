@@ -239,7 +239,8 @@ async fn dangerous_values_are_only_for_collections_that_somebody_chose() {
         protected.protected = true;
         let protected = collection_create(&test.full(), &test.site, &protected).await.unwrap().collection.id;
         let bypass = |collections: &[CollectionId]| set("Danger", &[("script_policy", json!("bypass"))], collections);
-        let always = |collections: &[CollectionId]| set("Servicing", &[("servicing.allowed", json!(true))], collections);
+        let always =
+            |collections: &[CollectionId]| set("Servicing", &[("servicing.allowed", json!(true))], collections);
         let (full, site) = (&test.full(), &test.site);
         for wanted in
             [bypass(&[ALL]), bypass(&[named]), bypass(&[protected, named]), always(&[ALL]), always(&[ALL, named])]
