@@ -359,6 +359,8 @@ pub enum WaitReason {
     Conflict,
     /// Servicing of the write filter that protects the machine: it is not allowed, not possible, or was done too often.
     Servicing,
+    /// The end of business hours, or its deadline.
+    BusinessHours,
 }
 
 impl WaitReason {
@@ -374,6 +376,7 @@ impl WaitReason {
         Self::Superseded,
         Self::Conflict,
         Self::Servicing,
+        Self::BusinessHours,
     ];
 
     /// The stable text.
@@ -390,6 +393,7 @@ impl WaitReason {
             Self::Superseded => "superseded",
             Self::Conflict => "conflict",
             Self::Servicing => "servicing",
+            Self::BusinessHours => "business_hours",
         }
     }
 }

@@ -6,9 +6,14 @@ use super::{
     require::{Verdict, requirements},
     rival, servicing,
     step::{Came, Step, Wait, Work, command, work},
-    window::{Gate, gate, starts},
+    window::{Gate, early, gate, starts},
 };
-use crate::{content, policy::Deployment, secret, store::StoreError};
+use crate::{
+    content,
+    policy::{Deployment, Policy},
+    secret,
+    store::StoreError,
+};
 use muster_model::{
     application::{Application, Platform},
     policy::Action,
@@ -189,18 +194,32 @@ fn time(
     // What a user wants has no deadline.
     let starts = step.intent.map_or_else(|| starts(policy, deployment.policy()), |_| now);
     // What is looked at again is as it was, most of the time: it waits when there is something to do.
-    if step.progress.state.is_end() && now >= starts {
+    let may_be_early = policy.settings().business_hours.is_some();
+    if step.progress.state.is_end() && (now >= starts || may_be_early) {
         return Ok(None);
     }
     let held = agent.facts.held(step.progress.deployment, now).unwrap_or(0);
     let seconds = application.max_run_seconds.max(held);
-    let gate = gate(agent, policy, deployment.policy(), seconds, starts);
     let known = |wait: Wait| {
         let progress = &step.progress;
         // An earlier agent kept no reason.
         let alike = progress.waits.is_none_or(|reason| reason == wait.reason);
         progress.state == DeploymentState::Waiting && progress.until == wait.until() && alike
     };
+    if now < starts && step.intent.is_none() {
+        match early(agent, policy, deployment.policy(), seconds) {
+            Some(Gate::Open) => return Ok(None),
+            Some(Gate::Closed { reason, starts }) => {
+                let wait = Wait { reason, starts };
+                if !known(wait) {
+                    step.wait(wait)?;
+                }
+                return Ok(starts);
+            }
+            None => {}
+        }
+    }
+    let gate = gate(agent, policy, deployment.policy(), seconds, starts);
     if now < starts {
         let wait = match gate {
             Gate::Closed { reason, starts } if reason != WaitReason::Clock => Wait { reason, starts },
@@ -218,6 +237,16 @@ fn time(
         }
         _ => Ok(None),
     }
+}
+
+/// What business hours say where the time of a deployment has not come. `None`: it has, or a user began it.
+fn before_its_time(step: &Step<'_>, policy: &Policy, deployment: &Deployment, seconds: u32) -> Option<Gate> {
+    let starts = starts(policy, deployment.policy());
+    if step.intent.is_some() || step.agent.clock.now() >= starts {
+        return None;
+    }
+    let closed = Gate::Closed { reason: WaitReason::Deadline, starts: Some(starts) };
+    Some(early(step.agent, policy, deployment.policy(), seconds).unwrap_or(closed))
 }
 
 /// Offers an application to the users of the machine: nothing begins by itself.
@@ -420,7 +449,8 @@ async fn run(
     // Nor does a user open the write filter.
     let open = match step.is_pressing() && !serviced {
         true => Gate::Open,
-        false => gate(agent, policy, deployment.policy(), seconds, now),
+        false => before_its_time(step, policy, deployment, seconds)
+            .unwrap_or_else(|| gate(agent, policy, deployment.policy(), seconds, now)),
     };
     match open {
         Gate::Open => {

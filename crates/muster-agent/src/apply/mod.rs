@@ -39,6 +39,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
+pub(crate) use window::starts;
 
 /// The longest wait without looking at the clock: it may be set, and a machine may sleep.
 const LOOK: i64 = MINUTE;
@@ -148,7 +149,8 @@ async fn evaluate(round: &Round<'_>) -> Next {
 
 async fn evaluate_each(round: &Round<'_>) -> Next {
     let (agent, policy) = (round.agent, round.policy);
-    if !policy.windows().is_empty() && !agent.window_time.was_asked() {
+    let by_clock = !policy.windows().is_empty() || policy.settings().business_hours.is_some();
+    if by_clock && !agent.window_time.was_asked() {
         return Some(agent.clock.now().plus(SOON));
     }
     let unread = policy.unread().iter().map(|unread| unread.deployment);

@@ -9,7 +9,7 @@ use muster_model::{
     settings::drawn,
     status::WaitReason,
     time::UnixMillis,
-    window::{Chance, Work, applying, chance},
+    window::{Chance, Quiet, Work, applying, chance},
 };
 
 /// Whether a deployment may begin.
@@ -27,12 +27,49 @@ pub(super) enum Gate {
 }
 
 /// When a deployment begins where no window holds it back: at its deadline, and by what this device drew of the spread later.
-pub(super) fn starts(policy: &Policy, deployment: &DeploymentPolicy) -> UnixMillis {
-    let later = match policy.assignment().recipient {
+pub(crate) fn starts(policy: &Policy, deployment: &DeploymentPolicy) -> UnixMillis {
+    deployment.available.max(deployment.deadline.plus(later(policy, deployment)))
+}
+
+/// By how much this device begins the deployment later than others.
+fn later(policy: &Policy, deployment: &DeploymentPolicy) -> i64 {
+    match policy.assignment().recipient {
         Recipient::Device(device) => drawn(policy.settings().deadline_spread, device, deployment.deployment),
         Recipient::Enrolment(_) => 0,
-    };
-    deployment.available.max(deployment.deadline.plus(later))
+    }
+}
+
+/// When a required deployment may begin by business hours, before its time comes: at a moment when users are left in peace, and a window is open
+/// where windows hold. `None`: not before its time.
+pub(super) fn early(agent: &Agent, policy: &Policy, deployment: &DeploymentPolicy, seconds: u32) -> Option<Gate> {
+    let (hours, starts) = (policy.settings().business_hours?, starts(policy, deployment));
+    if !deployment.purpose.is_required() || agent.clock.now() >= starts {
+        return None;
+    }
+    // By a clock that is not believed nothing begins early.
+    let now = agent.window_time()?;
+    let (zone, later) = (agent.collector.time_zone(), later(policy, deployment));
+    let quiet = Quiet { hours, zone: &zone, later };
+    let windows = if deployment.outside_windows { &[][..] } else { policy.windows() };
+    let from = deployment.available.plus(later).max(now);
+    match quiet.chance(windows, work(policy, deployment), from, starts, seconds) {
+        Chance::Free | Chance::Now { .. } if from <= now => Some(Gate::Open),
+        Chance::Free | Chance::Now { .. } => Some(Gate::Closed { reason: WaitReason::Deadline, starts: Some(from) }),
+        Chance::Later { opens, .. } if opens < starts => {
+            let reason = if quiet.is_business(from) { WaitReason::BusinessHours } else { WaitReason::Window };
+            Some(Gate::Closed { reason, starts: Some(opens) })
+        }
+        Chance::Later { .. } | Chance::Never => None,
+    }
+}
+
+/// What windows make of a deployment.
+fn work(policy: &Policy, deployment: &DeploymentPolicy) -> Work {
+    match (deployment.software_update, policy.settings().updates_in_general_windows) {
+        (false, _) => Work::Application,
+        (true, false) => Work::Update,
+        (true, true) => Work::UpdateAnywhere,
+    }
 }
 
 /// What the windows of the policy say to a command of a deployment that takes so many seconds, at a moment or later: now, or when its
@@ -44,11 +81,7 @@ pub(super) fn gate(
     seconds: u32,
     from: UnixMillis,
 ) -> Gate {
-    let work = match (deployment.software_update, policy.settings().updates_in_general_windows) {
-        (false, _) => Work::Application,
-        (true, false) => Work::Update,
-        (true, true) => Work::UpdateAnywhere,
-    };
+    let work = work(policy, deployment);
     if deployment.outside_windows || applying(policy.windows(), work).next().is_none() {
         return Gate::Open;
     }

@@ -18,6 +18,7 @@ mod logical_disk;
 mod network_adapter;
 mod operating_system;
 mod pc_bios;
+mod pending_restart;
 mod processor;
 mod service;
 mod software_file;
@@ -27,11 +28,12 @@ mod system_enclosure;
 mod write_filter;
 mod x86_pc_memory;
 
+pub(crate) use pending_restart::reasons;
 pub use software_file::Files;
 
 use crate::os::{
     Machine,
-    facts::{Gaps, RestartSign, System},
+    facts::{Gaps, RestartSign, Stale, System},
 };
 use jiff::tz::TimeZone;
 use muster_model::{
@@ -98,6 +100,12 @@ impl Collector {
     #[must_use]
     pub fn restart_signs(&self) -> Vec<RestartSign> {
         Machine::open(&self.root).map(|machine| machine.restart_signs()).unwrap_or_default()
+    }
+
+    /// Programs that still run what an update replaced. It reads a table of each program: call it from a thread that may block.
+    #[must_use]
+    pub fn stale_programs(&self) -> Option<Stale> {
+        Machine::open(&self.root).ok()?.stale_programs()
     }
 
     /// Whether somebody works at the machine; where that is not known, somebody might.

@@ -294,6 +294,17 @@ pub enum RestartSign {
     },
 }
 
+/// Programs that still run what an update replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// How many.
+    pub programs: u64,
+    /// Some of their names, in order.
+    pub names: Vec<String>,
+    /// Whether the first program of the system is among them: only a restart of the machine helps it.
+    pub system: bool,
+}
+
 impl RestartSign {
     /// What it is, with where it comes from.
     #[must_use]

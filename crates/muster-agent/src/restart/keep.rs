@@ -26,11 +26,11 @@ fn message(agent: &Agent, severity: Severity, id: MessageId, values: &[(&str, &s
     Message { time: agent.clock.now(), body: outbox::status(Component::Agent, severity, id, values) }
 }
 
-/// Tells the site what needs a restart, once for each change.
-pub(super) fn say(agent: &Agent, reasons: &str) {
+/// Tells the site what needs a restart, once for each change. Whether it was one.
+pub(super) fn say(agent: &Agent, reasons: &str) -> bool {
     let said = agent.store.value(SAID).ok().flatten().unwrap_or_default();
     if said == reasons {
-        return;
+        return false;
     }
     let told = match reasons.is_empty() {
         true => message(agent, Severity::Information, MessageId::RestartNotPending, &[]),
@@ -38,7 +38,9 @@ pub(super) fn say(agent: &Agent, reasons: &str) {
     };
     if let Err(error) = agent.store.tell(SAID, reasons, &told) {
         tracing::warn!(%error, "what needs a restart could not be told");
+        return false;
     }
+    true
 }
 
 /// Keeps that the system is asked, before it is.

@@ -7,13 +7,13 @@ mod keep;
 mod make;
 pub mod notice;
 
-use crate::{agent::Agent, os::facts::RestartSign, policy::Policy};
+use crate::{agent::Agent, apply::starts, collect::reasons, os::facts::Stale, policy::Policy};
 use muster_model::{
     restart::{Begun, Decision, Situation, decide},
     settings::ClientSettings,
     status::{Component, DeploymentState, MessageId, Severity, WaitReason},
     time::MINUTE,
-    window::{Chance, Work, applying, chance},
+    window::{Quiet, Work, applying, chance},
 };
 use notice::Notice;
 use std::{
@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_secs(1);
 /// How often is looked until the site said what time it is, where windows hold.
 const SOON: Duration = Duration::from_millis(200);
-/// Bytes of the reasons in a message.
-const REASONS: usize = 900;
+/// How often is looked which programs run what was replaced: it reads a table of each.
+const PROGRAMS: Duration = Duration::from_secs(600);
 
 /// What users are shown, and what they answered.
 #[derive(Debug, Default)]
@@ -65,6 +65,8 @@ struct Watch {
     asks_time: bool,
     /// What was said last of why none is made.
     said: Option<&'static str>,
+    /// When it was looked which programs run what was replaced, and what came of it.
+    programs: Option<(Instant, Option<Stale>)>,
 }
 
 /// Follows restarts until the agent ends.
@@ -100,11 +102,17 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
         .filter_map(|one| Some((one.since, named(one.deployment)?)))
         .filter(|(_, deployment)| deployment.purpose.is_required())
         .collect();
-    let reasons = reasons(pending.iter().map(|one| one.deployment.to_string()), &agent.collector.restart_signs());
-    keep::say(agent, &reasons);
+    let stale = programs(agent, state).await;
+    let signs = agent.collector.restart_signs();
+    let reasons = reasons(pending.iter().map(|one| one.deployment.to_string()), &signs, stale.as_ref());
+    if keep::say(agent, &reasons) {
+        // The class of it goes with the inventory.
+        agent.inventory_wanted.notify_one();
+    }
 
     let default = ClientSettings::default();
     let settings = policy.map_or(&default, Policy::settings);
+    let time_comes = policy.and_then(|policy| forcing.iter().map(|(_, told)| starts(policy, told)).min());
     let work = match (forcing.iter().all(|(_, d)| d.software_update), settings.updates_in_general_windows) {
         (false, _) => Work::Application,
         (true, false) => Work::Update,
@@ -127,11 +135,24 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
         wanted,
         begun: begun.as_ref().map(|begun| (begun, waited)),
     };
-    let decision = decide(&situation, |from, seconds| match (outside, now) {
-        (true, _) => Some(Chance::Free),
-        (false, None) => None,
-        (false, Some(_)) => Some(chance(windows, work, &zone, from, seconds)),
+    let windows = if outside { &[][..] } else { windows };
+    let hours = settings.business_hours.zip(time_comes);
+    let quiet = hours.map(|(hours, deadline)| (Quiet { hours, zone: &zone, later: 0 }, deadline));
+    let by_windows = |from, seconds| chance(windows, work, &zone, from, seconds);
+    let decision = decide(&situation, |from, seconds| match (now, &quiet) {
+        (None, _) => None,
+        (Some(_), None) => Some(by_windows(from, seconds)),
+        // What has time until its deadline leaves users alone until then.
+        (Some(_), Some((quiet, deadline))) => Some(quiet.chance(windows, work, from, *deadline, seconds)),
     });
+    let decision = match (decision, &quiet) {
+        (Decision::Waits { reason: WaitReason::Window, opens }, Some((quiet, deadline)))
+            if situation.now < *deadline && quiet.is_business(situation.now) =>
+        {
+            Decision::Waits { reason: WaitReason::BusinessHours, opens }
+        }
+        (decision, _) => decision,
+    };
     // What is being installed is not broken off; its run time is bounded.
     let decision =
         if decision == Decision::Restart && is_installing(agent) { Decision::Countdown { left: 0 } } else { decision };
@@ -143,6 +164,19 @@ async fn step(agent: &Agent, policy: Option<&Policy>, program: &[String], state:
     let mut face = agent.restarts.face();
     face.notice = Notice::of(decision, reasons, situation.now, countdown);
     face.notice.snooze_minutes = settings.restart.snooze_minutes;
+}
+
+/// Programs that run what was replaced, as they were some minutes ago at most.
+async fn programs(agent: &Agent, state: &mut Watch) -> Option<Stale> {
+    if let Some((at, known)) = &state.programs
+        && at.elapsed() < PROGRAMS
+    {
+        return known.clone();
+    }
+    let collector = agent.collector.clone();
+    let found = tokio::task::spawn_blocking(move || collector.stale_programs()).await.ok().flatten();
+    state.programs = Some((Instant::now(), found.clone()));
+    found
 }
 
 fn is_installing(agent: &Agent) -> bool {
@@ -205,15 +239,4 @@ async fn follow(
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// All reasons in one text, each with its source.
-fn reasons(deployments: impl Iterator<Item = String>, signs: &[RestartSign]) -> String {
-    let ours = deployments.map(|id| format!("deployment {id}"));
-    let mut text = ours.chain(signs.iter().map(RestartSign::sentence)).collect::<Vec<_>>().join("; ");
-    if text.len() > REASONS {
-        let end = (0..=REASONS).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
 }

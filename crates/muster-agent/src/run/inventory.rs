@@ -98,6 +98,10 @@ async fn take(agent: &Arc<Agent>, files: Option<Option<SoftwareScan>>, said: Vec
         if let Some(scan) = crate::updates::kept(&taker) {
             collected.updates(&scan);
         }
+        let pending = taker.restart_pending()?;
+        let pending: Vec<_> = pending.iter().map(|one| one.deployment.to_string()).collect();
+        let stale = taker.collector.stale_programs();
+        collected.pending_restart(&pending, &taker.collector.restart_signs(), stale.as_ref());
         let sections = taker.store.push_inventory(&collected, now)?;
         tracing::info!(classes = collected.classes.len(), changed = sections, "inventory");
         Ok::<_, StoreError>(collected.unread)

@@ -4,6 +4,8 @@
 mod actor;
 mod again;
 mod application;
+mod business;
+mod cache_attack;
 mod collect;
 mod collector;
 mod comply;

@@ -12,6 +12,8 @@ use muster_agent::{
 };
 use muster_model::{
     application::{Application, ReturnCode, ReturnMeaning},
+    catalogue::PENDING_RESTART,
+    inventory::{Change, Row, Section, Value},
     policy::ClientSettings,
     report::Body,
     status::{MessageId, WaitReason},
@@ -24,7 +26,7 @@ use std::{
 };
 
 /// An application whose installer wants a restart.
-fn wants_restart(site: &Site, machine: &Machine) -> Application {
+pub(crate) fn wants_restart(site: &Site, machine: &Machine) -> Application {
     let mut app = app(site, machine, "needs", 60);
     let line = "touch \"$0\"; exit 9".to_owned();
     app.install.program = "/bin/sh".into();
@@ -34,7 +36,7 @@ fn wants_restart(site: &Site, machine: &Machine) -> Application {
 }
 
 /// What stands for the system's own program: writes down that it was asked, and ends with this code.
-fn stand_in(machine: &Machine, code: u8) -> PathBuf {
+pub(crate) fn stand_in(machine: &Machine, code: u8) -> PathBuf {
     let (program, asked) = (machine.place("restarts"), machine.place("asked"));
     std::fs::write(&program, format!("#!/bin/sh\necho \"$1\" >> {}\nexit {code}\n", asked.display())).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
@@ -43,12 +45,12 @@ fn stand_in(machine: &Machine, code: u8) -> PathBuf {
     asked
 }
 
-fn asked(path: &Path) -> usize {
+pub(crate) fn asked(path: &Path) -> usize {
     std::fs::read_to_string(path).unwrap_or_default().lines().count()
 }
 
 /// Somebody works at the machine, or nobody does.
-fn session(machine: &Machine, state: &str) {
+pub(crate) fn session(machine: &Machine, state: &str) {
     let users = machine.place("tree/run/systemd/users");
     std::fs::create_dir_all(&users).unwrap();
     std::fs::write(users.join("1000"), format!("STATE={state}\n")).unwrap();
@@ -66,7 +68,7 @@ async fn wait_stage(socket: &Path, stage: Stage) -> Notice {
     wait_notice(socket, |notice| notice.stage == stage).await
 }
 
-async fn wait_notice(socket: &Path, is_it: impl Fn(&Notice) -> bool) -> Notice {
+pub(crate) async fn wait_notice(socket: &Path, is_it: impl Fn(&Notice) -> bool) -> Notice {
     // A user may ask sixty times in a minute.
     for _ in 0..40 {
         let socket = socket.to_owned();
@@ -134,6 +136,67 @@ async fn a_restart_is_told_asked_for_once_and_proven() {
     let (running, _) = machine.run_for_users();
     running.stop().await;
     assert_eq!((asked(&path), count(&site, MessageId::Restarted)), (1, 1), "proven once");
+}
+
+/// The row of the class that says whether a restart is needed, as it was told last, once it says that.
+async fn told_pending(site: &Site, pending: bool) -> Row {
+    site.wait("what the inventory says of a restart", |state| {
+        let sections = state.messages.iter().rev().filter_map(|(_, _, message)| match &message.body {
+            Body::Inventory(report) => report.sections.iter().find(|section| section.class == PENDING_RESTART),
+            _ => None,
+        });
+        let full = |section: &Section| match &section.change {
+            Change::Full { rows } => rows.first().cloned(),
+            Change::Delta { upsert, .. } => upsert.first().cloned(),
+        };
+        let row = sections.filter_map(full).next()?;
+        (row.get("Pending") == Some(&Value::Bool(pending))).then_some(row)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_inventory_says_what_needs_a_restart_and_which_programs_run_what_was_replaced() {
+    let (site, machine) = enrolled().await;
+    machine.restart("first");
+    let replaced = "7f03-7f04 r-xp 00000000 08:01 7 /usr/lib/libssl.so.3 (deleted)\n";
+    let program = |id: u32, name: &str, maps: &str| {
+        let place = machine.place(&format!("tree/proc/{id}"));
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("maps"), maps).unwrap();
+        std::fs::write(place.join("comm"), name).unwrap();
+    };
+    program(1, "init", "");
+    program(40, "sshd", replaced);
+    program(41, "nginx", replaced);
+    let app = wants_restart(&site, &machine);
+    assign(&site, &[], &[], &ClientSettings::default());
+    let running = machine.run();
+    // Programs can be started again: that alone needs no restart of the machine.
+    let row = told_pending(&site, false).await;
+    assert_eq!((row.get("Programs"), row.get("Reasons")), (Some(&Value::Int(2)), None));
+    assert_eq!(row.get("ProgramNames"), Some(&Value::Text("nginx, sshd".into())));
+    // What comes to need one is told when it does, and not with the next inventory. (Another policy makes the agent look.)
+    assign(&site, &[], &[(policy(1), &app)], &ClientSettings::default());
+    site.wait_end(policy(1).deployment).await;
+    assign(&site, &[], &[(policy(1), &app)], &ClientSettings { heartbeat: DAY, ..ClientSettings::default() });
+    let row = told_pending(&site, true).await;
+    assert_eq!(row.get("Deployments"), Some(&Value::Int(1)));
+    assert_eq!(count(&site, MessageId::RestartPending), 1);
+    running.stop().await;
+    // The first program of the system cannot be started again by itself.
+    program(1, "init", replaced);
+    machine.restart("second");
+    let running = machine.run();
+    let told = site.wait("the first program", |state| {
+        let mut all = state.messages.iter().filter_map(|(_, _, message)| match &message.body {
+            Body::Status(status) if status.id == MessageId::RestartPending => status.values.get("reasons").cloned(),
+            _ => None,
+        });
+        all.find(|reasons| reasons.contains("first program"))
+    });
+    assert!(!told.await.contains("deployment"), "it was restarted");
+    running.stop().await;
 }
 
 #[tokio::test]

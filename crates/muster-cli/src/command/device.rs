@@ -269,6 +269,13 @@ fn shown(now: UnixMillis, detail: &DeviceDetail) -> String {
         ("Policy", format!("version {}, until {}", detail.policy_version, at(detail.policy_expires))),
         ("Policy confirmed", at(detail.policy_confirmed)),
     ];
+    rows.extend(detail.restart.iter().flat_map(|restart| {
+        let needed = ("Restart", if restart.pending { restart.reasons.clone() } else { "not needed".to_owned() });
+        let stale = restart.programs.filter(|programs| *programs > 0);
+        let stale =
+            stale.map(|programs| ("Replaced files", format!("{programs} program(s): {}", restart.program_names)));
+        std::iter::once(needed).chain(stale)
+    }));
     rows.extend(detail.attestation.iter().map(|a| {
         ("TPM", format!("{}, vouched for by {}, verified {}", a.hardware, a.vouched_by, when::both(now, a.verified)))
     }));

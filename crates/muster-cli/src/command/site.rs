@@ -48,7 +48,9 @@ fn spread(spread: &Spread) -> Vec<(&'static str, String)> {
     let makers: Vec<_> = spread.manufacturers.iter().map(|c| format!("{} {}", c.count, c.label)).collect();
     let titles: Vec<_> = spread.software.iter().map(|t| format!("{} {}", t.devices, t.product)).collect();
     let all = [("Models", models), ("Manufacturers", makers), ("Software", titles)];
-    all.into_iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| (what, list.join(", "))).collect()
+    let restarts = (spread.restart_pending > 0).then(|| ("Restart needed", spread.restart_pending.to_string()));
+    let lists = all.into_iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| (what, list.join(", ")));
+    lists.chain(restarts).collect()
 }
 
 async fn dashboard_show(ctx: &Context) -> Result<(), CliError> {

@@ -85,6 +85,19 @@ api! {
     }
 }
 api! {
+    /// Whether a machine needs a restart.
+    struct DeviceRestart {
+        /// Whether it does.
+        pending: bool,
+        /// For what; empty: for nothing.
+        reasons: String,
+        /// Programs that still run what an update replaced. Absent: that is not known.
+        programs: Option<u64>,
+        /// Some of their names.
+        program_names: String,
+    }
+}
+api! {
     /// `GET /api/v1/devices/{id}`.
     struct DeviceDetail {
         /// The row.
@@ -126,6 +139,8 @@ api! {
         location: Option<super::DeviceLocation>,
         /// What its agent could not read.
         unread: Vec<Unread>,
+        /// Whether its machine needs a restart, as its agent said last. Absent: it did not say.
+        restart: Option<DeviceRestart>,
         /// Collections that it is in, by name; at most 500.
         collections: Vec<super::DeviceCollection>,
         /// Its deployments.

@@ -63,6 +63,8 @@ api! {
         manufacturers: Vec<Count>,
         /// Software, the most spread first, at most 12.
         software: Vec<SoftwareTitle>,
+        /// Devices whose agent says that their machine needs a restart.
+        restart_pending: u64,
         /// Devices whose manufacturer and model are in neither, because they did not say them.
         unknown: u64,
         /// When it was counted.

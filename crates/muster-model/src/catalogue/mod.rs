@@ -6,7 +6,9 @@ mod more;
 
 pub use built_in::COLLECTED;
 pub use definition::{Definition, DefinitionError, definitions, is_class_name};
-pub use more::{ForeignClass, SOFTWARE_FILES, SOFTWARE_UPDATES, foreign, foreign_element, is_foreign, more};
+pub use more::{
+    ForeignClass, PENDING_RESTART, SOFTWARE_FILES, SOFTWARE_UPDATES, foreign, foreign_element, is_foreign, more,
+};
 
 use crate::{
     inventory::{Row, Value},

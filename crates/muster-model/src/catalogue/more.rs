@@ -14,6 +14,9 @@ pub const SOFTWARE_FILES: [&str; 3] = ["SoftwareFile", "SoftwareProduct", "LastS
 /// The classes of software updates.
 pub const SOFTWARE_UPDATES: [&str; 2] = ["SoftwareUpdate", "LastUpdateScan"];
 
+/// The class that says whether a machine needs a restart.
+pub const PENDING_RESTART: &str = "MUSTER_PENDING_RESTART";
+
 /// A class of foreign collectors, and where its values stand in their documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignClass {
@@ -100,8 +103,8 @@ mod tests {
 
     #[test]
     fn the_file_gives_classes_and_those_of_foreign_collectors_say_their_source() {
-        assert_eq!((more().len(), foreign().len()), (19, 13));
-        for name in SOFTWARE_FILES.into_iter().chain(SOFTWARE_UPDATES) {
+        assert_eq!((more().len(), foreign().len()), (20, 13));
+        for name in SOFTWARE_FILES.into_iter().chain(SOFTWARE_UPDATES).chain([PENDING_RESTART]) {
             assert!(more().iter().any(|known| known == name) && !is_foreign(name), "{name}");
         }
         for class in foreign() {

@@ -26,11 +26,6 @@ const fn private(setting: Setting, note: &'static str) -> Setting {
     Setting { privacy: Some(note), ..setting }
 }
 
-/// The same, which no client does yet.
-const fn not_yet(setting: Setting) -> Setting {
-    Setting { in_force: false, ..setting }
-}
-
 /// The same, with a value that is dangerous.
 const fn dangerous(setting: Setting, danger: Danger) -> Setting {
     Setting { danger: Some(danger), ..setting }
@@ -154,6 +149,13 @@ pub static CATALOGUE: &[Setting] = &[
         length(0, 2 * HOUR),
         "A required deployment begins after its deadline by a part of this, which each device draws for itself.",
     ),
+    optional(plain(
+        "business_hours",
+        DEPLOYMENT,
+        "Business hours",
+        Kind::BusinessHours,
+        "When users are left alone, by the device's clock. Outside of them required deployments begin before their deadline already, and restarts that have time are made.",
+    )),
     plain(
         "application_reevaluation",
         DEPLOYMENT,
@@ -213,20 +215,6 @@ pub static CATALOGUE: &[Setting] = &[
             why: "scripts would run for which nobody gave the second signature; it is for a protected collection that was chosen by name",
         },
     ),
-    not_yet(dangerous(
-        plain(
-            "suspend_pin",
-            RESTART,
-            "Suspend the disk's PIN on restart",
-            Kind::Choice(&["never", "always"]),
-            "Whether the PIN of the disk's encryption is suspended for one restart that Muster makes.",
-        ),
-        Danger {
-            value: "always",
-            least: Reach::Named,
-            why: "whoever has the machine while it restarts has the disk; it is for a collection that was chosen by name",
-        },
-    )),
     plain(
         "restart.allowed",
         RESTART,

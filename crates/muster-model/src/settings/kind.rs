@@ -1,6 +1,6 @@
 //! What a setting takes: kinds of values, their ranges, and how people write and read them.
 
-use super::{DayHours, SoftwareScan};
+use super::{BusinessHours, DayHours, SoftwareScan};
 use crate::time::{DAY, HOUR, MINUTE, SECOND};
 use serde_json::Value;
 
@@ -52,6 +52,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Hours of a day.
     Hours,
+    /// Hours of days of the week.
+    BusinessHours,
     /// A [`SoftwareScan`].
     Files,
 }
@@ -151,6 +153,7 @@ impl Setting {
             Kind::Number { least, most, unit } => format!("{least} to {most} {unit}"),
             Kind::Choice(words) => words.join(", "),
             Kind::Hours => "hours like 08:00-18:00".to_owned(),
+            Kind::BusinessHours => "days and hours like mon-fri 08:00-18:00".to_owned(),
             Kind::Files => "a description of files".to_owned(),
         };
         if self.optional { format!("{takes}; or none") } else { takes }
@@ -172,6 +175,7 @@ impl Setting {
             }
             Kind::Choice(words) => value.as_str().is_some_and(|text| words.contains(&text)),
             Kind::Hours => value.as_str().is_some_and(|text| text.parse::<DayHours>().is_ok()),
+            Kind::BusinessHours => value.as_str().is_some_and(|text| text.parse::<BusinessHours>().is_ok()),
             Kind::Files => {
                 let scan = serde_json::from_value::<SoftwareScan>(value.clone());
                 let scan = scan.map_err(|error| format!("{} does not say which files: {error}.", self.name))?;
@@ -192,7 +196,7 @@ impl Setting {
                 let number = integer(&value)?.clamp(i128::from(least), i128::from(most));
                 i64::try_from(number).ok().map(Value::from)
             }
-            Kind::Flag | Kind::Choice(_) | Kind::Hours | Kind::Files => None,
+            Kind::Flag | Kind::Choice(_) | Kind::Hours | Kind::BusinessHours | Kind::Files => None,
         }
     }
 
@@ -244,7 +248,7 @@ impl Setting {
             },
             Kind::Length { .. } => parse_length(text).map(Value::from).ok_or_else(wrong)?,
             Kind::Number { unit, .. } => parse_number(text, unit).map(Value::from).ok_or_else(wrong)?,
-            Kind::Choice(_) | Kind::Hours => Value::from(text),
+            Kind::Choice(_) | Kind::Hours | Kind::BusinessHours => Value::from(text),
             Kind::Files => serde_json::from_str(text).map_err(|error| format!("{} is no JSON: {error}.", self.name))?,
         };
         self.check(&value).map(|()| self.canonical(value))
@@ -257,6 +261,10 @@ impl Setting {
             Kind::Files => {
                 let scan = serde_json::from_value::<SoftwareScan>(value.clone());
                 scan.ok().and_then(|scan| serde_json::to_value(scan).ok()).unwrap_or(value)
+            }
+            Kind::BusinessHours => {
+                let hours = value.as_str().and_then(|text| text.parse::<BusinessHours>().ok());
+                hours.map_or(value, |hours| Value::from(hours.to_string()))
             }
             _ => value,
         }

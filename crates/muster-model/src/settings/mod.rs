@@ -1,5 +1,6 @@
 //! Client settings: how often a client does what, and how far it may go.
 
+mod business;
 mod catalogue;
 mod hours;
 mod kind;
@@ -8,6 +9,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use business::BusinessHours;
 pub use catalogue::{CATALOGUE, setting};
 pub use hours::DayHours;
 pub use kind::{Danger, Kind, Reach, Setting};
@@ -44,6 +46,11 @@ pub struct ClientSettings {
     pub inventory_delay: i64,
     /// A required deployment begins after its deadline by a part of this, drawn once for each device and deployment. Default: at once.
     pub deadline_spread: i64,
+    /// Required deployments begin before their deadline, outside of these hours, and restarts that have time are not made in them. Absent, the
+    /// default: there are none, and required deployments begin at their deadline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub business_hours: Option<BusinessHours>,
     /// Updates may be installed in general windows too where the client has windows for updates. Default: no.
     pub updates_in_general_windows: bool,
     /// Bytes that the content cache may take. Default 5 GiB.
@@ -72,8 +79,6 @@ pub struct ClientSettings {
     pub compliance_script_seconds: u32,
     /// Which scripts run at all. Default: those that are signed.
     pub script_policy: ScriptPolicy,
-    /// Whether the PIN of the disk's encryption is suspended for a restart. Default: never.
-    pub suspend_pin: SuspendPin,
     /// Restarts.
     pub restart: RestartSettings,
     /// Servicing of write filters.
@@ -90,6 +95,7 @@ impl Default for ClientSettings {
             inventory_enabled: true,
             inventory_delay: 4 * HOUR,
             deadline_spread: 0,
+            business_hours: None,
             updates_in_general_windows: false,
             cache_bytes: 5 << 30,
             cache_percent: None,
@@ -102,7 +108,6 @@ impl Default for ClientSettings {
             compliance_evaluation: 7 * DAY,
             compliance_script_seconds: 60,
             script_policy: ScriptPolicy::AllSigned,
-            suspend_pin: SuspendPin::Never,
             restart: RestartSettings::default(),
             servicing: ServicingSettings::default(),
         }
@@ -156,18 +161,6 @@ pub fn drawn(most: i64, device: DeviceId, deployment: DeploymentId) -> i64 {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let part = (u128::from(most.max(0).unsigned_abs()) * u128::from(hash >> 32)) >> 32;
     i64::try_from(part).unwrap_or(0)
-}
-
-/// Whether the PIN of the disk's encryption is suspended for one restart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum SuspendPin {
-    /// Somebody types it.
-    #[default]
-    Never,
-    /// For each restart that Muster makes.
-    Always,
 }
 
 /// Servicing of a machine with a write filter.

@@ -48,6 +48,7 @@ fn full() -> ClientSettings {
         cache_percent: Some(10),
         content_rate: Some(1 << 20),
         content_hours: Some("22:00-06:00".parse().unwrap()),
+        business_hours: Some("mon-fri 08:00-18:00".parse().unwrap()),
         ..ClientSettings::default()
     }
 }
@@ -58,6 +59,8 @@ fn values_are_read_as_people_write_them() {
     assert_eq!(parsed("policy_poll", "30m"), Ok(json!(30 * MINUTE)));
     assert_eq!(parsed("policy_poll", "2 hours"), Ok(json!(120 * MINUTE)));
     assert_eq!(parsed("deadline_spread", "none"), Ok(json!(0)));
+    assert_eq!(parsed("business_hours", "Fri,mon,tue 08:00-18:00"), Ok(json!("mon-tue,fri 08:00-18:00")));
+    assert_eq!(parsed("business_hours", "none"), Ok(Value::Null));
     assert_eq!(parsed("cache_bytes", "2 GiB"), Ok(json!(2_i64 << 30)));
     assert_eq!(parsed("content_rate", "512KiB/s"), Ok(json!(512 << 10)));
     assert_eq!(parsed("content_rate", "none"), Ok(Value::Null));
@@ -93,7 +96,7 @@ fn hours_of_a_day_may_go_past_midnight() {
 #[test]
 fn dangerous_values_hold_only_by_the_way_that_they_need() {
     let says = |name: &str, value: &str| SettingValues([(name.to_owned(), json!(value))].into());
-    let (bypass, always) = (says("script_policy", "bypass"), says("suspend_pin", "always"));
+    let bypass = says("script_policy", "bypass");
     let by = |values: &SettingValues, reach| {
         let layer = Layer { priority: 1, source: 1, reach, values };
         client_settings(&resultant(&[layer]))
@@ -104,14 +107,21 @@ fn dangerous_values_hold_only_by_the_way_that_they_need() {
     }
     bypass.check(Reach::Protected).unwrap();
     assert_eq!(by(&bypass, Reach::Protected).script_policy, ScriptPolicy::Bypass);
-    assert_eq!(by(&always, Reach::Everyone).suspend_pin, SuspendPin::Never);
-    assert_eq!(by(&always, Reach::Named).suspend_pin, SuspendPin::Always);
     let serviced = SettingValues([("servicing.allowed".to_owned(), json!(true))].into());
     assert!(serviced.check(Reach::Everyone).is_err() && !by(&serviced, Reach::Everyone).servicing.allowed);
     assert!(serviced.check(Reach::Named).is_ok() && by(&serviced, Reach::Named).servicing.allowed);
     assert_eq!(ScriptPolicy::Bypass.on_client(false), ScriptPolicy::AllSigned, "whatever a site says");
     assert_eq!(ScriptPolicy::Bypass.on_client(true), ScriptPolicy::Bypass);
     assert_eq!(ScriptPolicy::Restricted.on_client(true), ScriptPolicy::Restricted);
+}
+
+#[test]
+fn a_setting_that_was_taken_away_costs_nothing_else() {
+    let kept =
+        SettingValues([("suspend_pin".to_owned(), json!("always")), ("inventory".to_owned(), json!(HOUR))].into());
+    assert_eq!(kept.upgraded().0.keys().collect::<Vec<_>>(), ["inventory"]);
+    let (settings, unknown) = ClientSettings::from_body(br#"{"inventory":3600000,"suspend_pin":"always"}"#).unwrap();
+    assert_eq!((settings.inventory, unknown), (HOUR, vec!["suspend_pin".to_owned()]));
 }
 
 #[test]

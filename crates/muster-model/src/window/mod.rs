@@ -5,11 +5,15 @@
 
 mod chance;
 mod opening;
+mod quiet;
+#[cfg(test)]
+mod quiet_tests;
 #[cfg(test)]
 mod tests;
 
 pub use chance::{AFTERWARDS, Chance, HORIZON, Work, applying, chance};
 pub use opening::{Opening, openings, opens};
+pub use quiet::Quiet;
 
 use crate::{
     id::Name,

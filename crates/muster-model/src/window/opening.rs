@@ -31,9 +31,15 @@ fn millis(offset: Offset) -> i64 {
 }
 
 /// What a clock of that zone, or of UTC, shows, as milliseconds since 1970 by the same clock.
-fn wall(zone: Option<&TimeZone>, at: UnixMillis) -> i64 {
+pub(super) fn wall(zone: Option<&TimeZone>, at: UnixMillis) -> i64 {
     let Some(zone) = zone else { return at.0 };
     Timestamp::from_millisecond(at.0).map_or(at.0, |stamp| at.0.saturating_add(millis(zone.to_offset(stamp))))
+}
+
+/// When the clocks of that zone are set next. `None`: they are not.
+pub(super) fn zone_change(zone: &TimeZone, after: UnixMillis) -> Option<UnixMillis> {
+    let next = zone.following(Timestamp::from_millisecond(after.0).ok()?).next()?;
+    Some(UnixMillis(next.timestamp().as_millisecond()))
 }
 
 /// The first moment at which a clock of that zone shows this or later.

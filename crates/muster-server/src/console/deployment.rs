@@ -287,6 +287,7 @@ pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
         Reason::Retry => "Did not work, and is tried again.",
         Reason::Superseded => "Is not installed, because what replaces it is there.",
         Reason::Conflict => "Is not uninstalled, because another deployment wants it to be there.",
+        Reason::BusinessHours => "Waits for the end of the business hours of its users, or for its deadline.",
         Reason::Servicing => {
             "A write filter protects the device, and its servicing is not allowed, not possible, or was done too often."
         }

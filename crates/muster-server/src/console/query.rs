@@ -100,7 +100,12 @@ impl QueryFields {
 pub(crate) struct KeptWanted {
     #[serde(default)]
     kept: Option<SavedQueryId>,
+    #[serde(default)]
+    example: String,
 }
+
+/// The devices that the tile of the overview counts.
+const RESTART: &str = "select SMS_R_System.Name, SMS_G_System_MUSTER_PENDING_RESTART.Reasons\nfrom SMS_R_System inner join SMS_G_System_MUSTER_PENDING_RESTART\n  on SMS_G_System_MUSTER_PENDING_RESTART.ResourceID = SMS_R_System.ResourceId\nwhere SMS_G_System_MUSTER_PENDING_RESTART.Pending = 1";
 
 async fn kept(visit: &Visit) -> Result<Page<SavedQuery>, PageRefusal> {
     let page = PageQuery { offset: 0, limit: KEPT.min(visit.site().limits.page_rows) };
@@ -115,6 +120,7 @@ pub(crate) async fn query_show(visit: Visit, Wanted(wanted): Wanted<KeptWanted>)
             let kept = visit.ask(muster_site::query_show(&visit.ctx, visit.site(), id).await)?;
             (kept.query, kept.language)
         }
+        None if wanted.example == "restart" => (RESTART.to_owned(), QueryLanguage::Wql),
         None => (example.to_owned(), QueryLanguage::Wql),
     };
     let (shell, kept) = (visit.shell("queries").await?, kept(&visit).await?);

@@ -244,6 +244,12 @@ impl Flavour {
                     reason: self.text("The chassis' serial number needs root."),
                 }]
             },
+            restart: (!empty).then(|| DeviceRestart {
+                pending: true,
+                reasons: self.text("the package manager wants it for libc6"),
+                programs: Some(3),
+                program_names: self.text("nginx, sshd"),
+            }),
             collections: super::sample_collection::collections(self)
                 .into_iter()
                 .map(|row| DeviceCollection { id: row.id, name: row.name })

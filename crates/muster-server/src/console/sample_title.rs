@@ -43,6 +43,7 @@ pub(super) fn spread(sample: Flavour) -> Spread {
         models: models.map(model).into(),
         manufacturers: makers.map(|(label, count)| Count { label: sample.text(label), count }).into(),
         software: titles(sample),
+        restart_pending: 14,
         unknown: 3,
         counted: NOW.plus(-MINUTE),
     }

@@ -7,16 +7,18 @@ use super::revocation::{self, Committed};
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use muster_model::{
     api::{
-        DEVICES_BLOCKED, Device, DeviceCollection, DeviceDetail, DeviceQuery, DeviceState, DevicesBlock,
+        DEVICES_BLOCKED, Device, DeviceCollection, DeviceDetail, DeviceQuery, DeviceRestart, DeviceState, DevicesBlock,
         DevicesBlocked, HardwareStanding, KeyProtection, Page, PageQuery, Reason, RevocationReason, Revoke,
     },
+    catalogue::PENDING_RESTART,
     id::{ConflictId, DeviceId, EnrolmentId, Hash},
+    inventory::{Row, Value},
     problem::Code,
     status::Severity,
     time::UnixMillis,
 };
 use muster_store::{
-    Tx,
+    Connection, Tx,
     bus::{Notice, Noun},
     db::{
         assignment, attestation, certificate, collection_member, compliance, deployment,
@@ -113,11 +115,33 @@ pub async fn device_show(ctx: &Ctx, site: &Site, id: DeviceId) -> Result<DeviceD
         classes: inventory::classes(&mut reader, id).await?,
         unread: inventory::unread(&mut reader, id).await?,
         location: super::boundary::location(&mut reader, id).await?,
+        restart: restart(site, &mut reader, id).await?,
         collections,
         deployments,
         baselines: compliance::of_device(&mut reader, id).await?,
         revision: row.revision,
     })
+}
+
+/// Whether a machine needs a restart, as its inventory says.
+async fn restart(site: &Site, reader: &mut Connection, id: DeviceId) -> Result<Option<DeviceRestart>, SiteError> {
+    let catalogue = site.catalogue.load_full();
+    let Some(class) = catalogue.class(PENDING_RESTART) else { return Ok(None) };
+    let found = inventory::rows(reader, site.store.dialect(), id, class, 0, 1).await?;
+    let row = found.and_then(|(rows, _)| rows.into_iter().next());
+    let text = |row: &Row, name: &str| match row.get(name) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    Ok(row.map(|row| DeviceRestart {
+        pending: row.get("Pending") == Some(&Value::Bool(true)),
+        reasons: text(&row, "Reasons"),
+        programs: match row.get("Programs") {
+            Some(Value::Int(programs)) => u64::try_from(*programs).ok(),
+            _ => None,
+        },
+        program_names: text(&row, "ProgramNames"),
+    }))
 }
 
 /// A reason that somebody gave, for the record.

@@ -40,7 +40,8 @@ async fn count(site: &Site, now: UnixMillis) -> Result<Spread, SiteError> {
     let mut reader = site.store.reader().await?;
     let models = dashboard::models(&mut reader, site.store.dialect(), MODELS).await?;
     let software = software_title::most_spread(&mut reader, SHOWN as u32).await?;
-    Ok(Spread { software, counted: now, ..of_models(models) })
+    let restart_pending = dashboard::restart_pending(&mut reader, site.store.dialect()).await?;
+    Ok(Spread { software, restart_pending, counted: now, ..of_models(models) })
 }
 
 /// The lists of models, which are in their order, and of manufacturers.

@@ -40,6 +40,7 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
             Some(WaitReason::Retry) => "did not work, and is tried again a little later",
             Some(WaitReason::Superseded) => "is not started, because what replaces it is there",
             Some(WaitReason::Conflict) => "is not started, because another deployment wants the contrary",
+            Some(WaitReason::BusinessHours) => "waits for the end of business hours",
             Some(WaitReason::Servicing) => "waits, because the device's write filter cannot be serviced now",
         },
         DeploymentState::Downloading => "is being downloaded",

@@ -33,6 +33,7 @@ mod history;
 mod inventory;
 mod loop_story;
 mod outbox;
+mod pending_restart;
 mod phase;
 mod policy;
 mod query;

@@ -239,7 +239,8 @@ async fn dangerous_values_are_only_for_collections_that_somebody_chose() {
         protected.protected = true;
         let protected = collection_create(&test.full(), &test.site, &protected).await.unwrap().collection.id;
         let bypass = |collections: &[CollectionId]| set("Danger", &[("script_policy", json!("bypass"))], collections);
-        let always = |collections: &[CollectionId]| set("Pin", &[("suspend_pin", json!("always"))], collections);
+        let always =
+            |collections: &[CollectionId]| set("Servicing", &[("servicing.allowed", json!(true))], collections);
         let (full, site) = (&test.full(), &test.site);
         for wanted in
             [bypass(&[ALL]), bypass(&[named]), bypass(&[protected, named]), always(&[ALL]), always(&[ALL, named])]
@@ -250,7 +251,7 @@ async fn dangerous_values_are_only_for_collections_that_somebody_chose() {
                 settings_preview(full, site, &SettingsAsk { id: None, priority: None, set: Some(wanted) }).await;
             assert_eq!(asked.unwrap_err().code(), Code::Malformed);
         }
-        for values in [("script_policy", json!("bypass")), ("suspend_pin", json!("always"))] {
+        for values in [("script_policy", json!("bypass")), ("servicing.allowed", json!(true))] {
             let wanted = set("Default", &[values], &[]);
             let error = settings_update(full, site, DEFAULT, &wanted, None).await.unwrap_err();
             assert!(error.problem().detail.contains("cannot be"), "{error:?}");

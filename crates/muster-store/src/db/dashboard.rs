@@ -65,6 +65,21 @@ pub async fn models(conn: &mut AnyConnection, dialect: Dialect, limit: u32) -> R
     rows.iter().map(model).collect()
 }
 
+/// Active devices whose machine needs a restart, as they say. It reads one short list for each device.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn restart_pending(conn: &mut AnyConnection, dialect: Dialect) -> Result<u64, StoreError> {
+    let statement = format!(
+        "SELECT COUNT(*) AS devices FROM device d \
+         JOIN device_section s ON s.device = d.id AND s.class = 'MUSTER_PENDING_RESTART' CROSS JOIN {} \
+         JOIN inv_muster_pending_restart r ON r.row_id = CAST(e.value AS BIGINT) \
+         WHERE d.state = 'active' AND r.\"Pending\" = 1",
+        each_row_id(dialect)
+    );
+    column::count(&sqlx::query(AssertSqlSafe(statement)).fetch_one(conn).await?, "devices")
+}
+
 /// Devices by the hour of their last contact, from `from` on.
 ///
 /// # Errors

@@ -152,6 +152,12 @@ impl Files {
         self.stat(path).is_some()
     }
 
+    /// What a file is, behind links, whatever name it is reached by: its file system and its number there.
+    #[must_use]
+    pub fn identity(&self, path: &str) -> Option<(u64, u64)> {
+        self.stat(path).map(|stat| (stat.st_dev, stat.st_ino))
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub fn size(&self, path: &str) -> Option<u64> {

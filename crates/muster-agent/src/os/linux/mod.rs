@@ -24,6 +24,7 @@ pub mod restart;
 pub mod rpm;
 pub mod scan;
 pub mod sqlite;
+pub mod stale;
 pub mod systemd;
 pub mod sysv;
 pub mod unit;
@@ -35,7 +36,7 @@ pub mod write_filter;
 use crate::os::{
     facts::{
         Adapter, ConsoleUser, Disk, Gaps, Memory, OperatingSystem, Package, Processor, Resolver, RestartSign, Service,
-        System, Volume,
+        Stale, System, Volume,
     },
     smbios::Smbios,
 };
@@ -207,6 +208,12 @@ impl Machine {
     #[must_use]
     pub fn restart_signs(&self) -> Vec<RestartSign> {
         restart::signs(&self.files)
+    }
+
+    /// Programs that still run what an update replaced. `None`: that is not known.
+    #[must_use]
+    pub fn stale_programs(&self) -> Option<Stale> {
+        stale::stale(&self.files)
     }
 
     /// Whether somebody works at the machine.
