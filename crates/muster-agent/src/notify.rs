@@ -1,11 +1,12 @@
-//! `muster-agent notify`: shows a user of this machine the restart that comes. It needs no privilege and no state directory.
+//! `muster-agent notify`: shows a user of this machine the restart that comes, and what is installed. It needs no privilege and no state directory.
 
 use crate::{
+    apply::notices::{self, Told},
     local::{self, AskError},
     restart::notice::{Notice, Stage},
 };
 use muster_model::{
-    status::WaitReason,
+    status::{FailureReason, Verb, WaitReason},
     time::{MINUTE, UnixMillis},
 };
 use std::{
@@ -60,13 +61,44 @@ fn sentence(notice: &Notice) -> String {
     }
 }
 
+/// What is said of a deployment, as `stage` has it.
+fn said(told: &Told) -> String {
+    let text: String = format!("{} {}", told.name, told.version).chars().filter(|c| !c.is_control()).collect();
+    let done = match told.verb {
+        Verb::Install => "installed",
+        Verb::Uninstall => "removed",
+        Verb::Repair => "repaired",
+    };
+    match (told.stage, told.at) {
+        (notices::Stage::Coming, Some(at)) => format!("{text} will be {done} at {} or later.", clock(at)),
+        (notices::Stage::Coming, None) => format!("{text} will be {done}."),
+        (notices::Stage::Underway, _) => format!("{text} is being {done}. Please leave the machine on."),
+        (notices::Stage::Succeeded, _) => format!("{text} was {done}."),
+        (notices::Stage::Failed, _) => {
+            let why = told.reason.map_or("failed", FailureReason::as_str);
+            format!("{text} could not be {done} ({why}). Nothing is for you to do.")
+        }
+    }
+}
+
+/// Both, as they are shown with `--json`: what is told of software stands beside the restart.
+#[derive(serde::Serialize)]
+struct Both<'a> {
+    #[serde(flatten)]
+    notice: &'a Notice,
+    software: &'a [Told],
+}
+
 /// Shows it once.
 ///
 /// # Errors
 /// See [`NotifyError`].
 pub fn once(socket: &Path, json: bool) -> Result<(), NotifyError> {
-    let notice = local::notice(socket)?;
-    let text = if json { serde_json::to_string_pretty(&notice).map_err(io::Error::other)? } else { sentence(&notice) };
+    let (notice, told) = (local::notice(socket)?, local::told(socket)?);
+    let text = match json {
+        true => serde_json::to_string_pretty(&Both { notice: &notice, software: &told }).map_err(io::Error::other)?,
+        false => std::iter::once(sentence(&notice)).chain(told.iter().map(said)).collect::<Vec<_>>().join("\n"),
+    };
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
@@ -76,8 +108,13 @@ pub fn once(socket: &Path, json: bool) -> Result<(), NotifyError> {
 /// See [`NotifyError`].
 #[expect(clippy::disallowed_methods, reason = "a command of its own, which has nothing to do but to wait")]
 pub fn follow(socket: &Path) -> Result<(), NotifyError> {
-    let mut shown = String::new();
+    let (mut shown, mut told) = (String::new(), Vec::new());
     loop {
+        let now: Vec<String> = local::told(socket)?.iter().map(said).collect();
+        for text in now.iter().filter(|text| !told.contains(*text)) {
+            writeln!(io::stdout(), "{text}")?;
+        }
+        told = now;
         let notice = local::notice(socket)?;
         let text = sentence(&notice);
         let is_quiet = notice.put_away || (shown.is_empty() && notice.reasons.is_empty());

@@ -79,6 +79,8 @@ pub struct Deployment {
     policy: DeploymentPolicy,
     /// `None`: no signature of authors whom the trust bundle names, or not a sound application.
     application: Option<Verified<Application>>,
+    /// Its deployment types, each as an application of its own; one that has one type has none here.
+    types: Vec<Application>,
     /// Applications that come along, as far as their authors are believed.
     related: Vec<Related>,
     /// What somebody signed who signed nothing of it otherwise.
@@ -90,6 +92,17 @@ pub struct Deployment {
 pub struct Related {
     hash: Hash,
     application: Verified<Application>,
+    types: Vec<Application>,
+}
+
+/// The deployment types of an application that has several.
+fn several(application: &Application) -> Vec<Application> {
+    if application.types.is_empty() { Vec::new() } else { application.each_type() }
+}
+
+/// The deployment types of an application: it is itself the one that it has.
+fn each<'a>(types: &'a [Application], application: &'a Application) -> &'a [Application] {
+    if types.is_empty() { std::slice::from_ref(application) } else { types }
 }
 
 impl Related {
@@ -109,6 +122,12 @@ impl Related {
     #[must_use]
     pub fn application(&self) -> &Application {
         self.application.value()
+    }
+
+    /// Its deployment types in their order, each as an application of its own.
+    #[must_use]
+    pub fn types(&self) -> &[Application] {
+        each(&self.types, self.application())
     }
 }
 
@@ -141,11 +160,19 @@ impl Deployment {
         &self.related
     }
 
-    /// The application of this object: its own, or one that comes along.
+    /// The deployment types of this object: of its own, or of one that comes along.
     #[must_use]
-    pub fn object(&self, hash: Hash) -> Option<&Application> {
-        let own = self.application.as_ref().filter(|_| self.policy.application == hash).map(Verified::value);
-        own.or_else(|| self.related.iter().find(|related| related.hash == hash).map(Related::application))
+    pub fn types_of(&self, hash: Hash) -> &[Application] {
+        if self.policy.application == hash {
+            return self.types();
+        }
+        self.related.iter().find(|related| related.hash == hash).map_or(&[], Related::types)
+    }
+
+    /// Its own deployment types in their order, each as an application of its own; none: nobody is believed.
+    #[must_use]
+    pub fn types(&self) -> &[Application] {
+        self.application.as_ref().map_or(&[], |application| each(&self.types, application.value()))
     }
 
     /// The approval by a key that signed nothing of what it runs; whether it is in time is another question.
@@ -377,7 +404,10 @@ pub fn assemble(
         }
         let mut related = Vec::new();
         for hash in &policy.related {
-            related.extend(of(hash)?.map(|application| Related { hash: *hash, application }));
+            related.extend(of(hash)?.map(|application| {
+                let types = several(application.value());
+                Related { hash: *hash, application, types }
+            }));
         }
         let mut authors = application.iter().flat_map(|of| of.signers()).copied().collect::<Vec<_>>();
         authors.extend(related.iter().flat_map(|of| of.application.signers()));
@@ -389,7 +419,8 @@ pub fn assemble(
             Target::Device { device } => Recipient::Device(device) == assignment.value().recipient,
             Target::AllSystems | Target::Collection { .. } => true,
         });
-        Ok(Deployment { policy, application, related, approval })
+        let types = application.as_ref().map(|application| several(application.value())).unwrap_or_default();
+        Ok(Deployment { policy, application, types, related, approval })
     });
     let deployments = deployments.collect::<Result<_, _>>()?;
     let baselines = held.into_iter().map(|policy| {

@@ -4,8 +4,8 @@ use crate::{CliError, files};
 use muster_model::{
     Signed,
     application::{
-        Application, Collector, Command, ContentFile, DependencyGroup, Detection, FileName, Platform, Requirement,
-        Retries, ReturnCode, Superseded,
+        Application, Collector, Command, ContentFile, DependencyGroup, DeploymentType, Detection, FileName, Parameter,
+        Platform, Requirement, Retries, ReturnCode, Superseded,
     },
     id::{ApplicationId, Hash, Name},
     limits::Limits,
@@ -66,6 +66,81 @@ pub struct Manifest {
     /// The files, relative to the manifest.
     #[serde(default)]
     pub files: Vec<ManifestFile>,
+    /// With several deployment types: the name of the one above, which is the first.
+    #[serde(default)]
+    pub type_name: Option<Name>,
+    /// The other deployment types, in the order in which a device looks at them.
+    #[serde(default)]
+    pub types: Vec<ManifestType>,
+    /// What a deployment may say to its commands.
+    #[serde(default)]
+    pub parameters: Vec<Parameter>,
+}
+
+/// A further deployment type in a manifest.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestType {
+    /// Its name.
+    pub name: Name,
+    /// Which systems it is for.
+    pub platform: Platform,
+    /// What a device must meet so that it is this one.
+    #[serde(default)]
+    pub requirements: Vec<Requirement>,
+    /// How it is installed.
+    pub install: Command,
+    /// How it is removed.
+    #[serde(default)]
+    pub uninstall: Option<Command>,
+    /// How it is repaired.
+    #[serde(default)]
+    pub repair: Option<Command>,
+    /// How to tell whether it is there.
+    pub detection: ManifestDetection,
+    /// What exit codes mean, where it is not what is usual.
+    #[serde(default)]
+    pub return_codes: Vec<ReturnCode>,
+    /// Seconds that its commands may run. Default: 7,200.
+    #[serde(default = "two_hours")]
+    pub max_run_seconds: u32,
+    /// Its files, relative to the manifest.
+    #[serde(default)]
+    pub files: Vec<ManifestFile>,
+}
+
+impl ManifestType {
+    fn signed(&self, path: &Path) -> Result<DeploymentType, CliError> {
+        let base = path.parent().unwrap_or(Path::new(""));
+        let content = self.files.iter().map(|file| file.hashed(base)).collect::<Result<Vec<_>, _>>()?;
+        Ok(DeploymentType {
+            name: self.name.clone(),
+            platform: self.platform,
+            requirements: self.requirements.clone(),
+            install: self.install.clone(),
+            uninstall: self.uninstall.clone(),
+            repair: self.repair.clone(),
+            detection: self.detection.signed(path, &content)?,
+            return_codes: self.return_codes.clone(),
+            max_run_seconds: self.max_run_seconds,
+            content,
+        })
+    }
+}
+
+impl ManifestDetection {
+    /// As it is signed: a content file is named by its hash.
+    fn signed(&self, path: &Path, content: &[ContentFile]) -> Result<Detection, CliError> {
+        match self {
+            Self::Plain(detection) => Ok(detection.clone()),
+            Self::SameAs(SameAs { kind: FileKind::File, path: place, content: name }) => {
+                let found = content.iter().find(|file| file.name == *name).ok_or_else(|| {
+                    CliError::file(path, format!("detection.content names {:?}, which is not in files", name.as_str()))
+                })?;
+                Ok(Detection::File { path: place.clone(), hash: Some(found.hash) })
+            }
+        }
+    }
 }
 
 const fn two_hours() -> u32 {
@@ -127,15 +202,7 @@ impl Manifest {
     pub fn application(&self, path: &Path, new_id: ApplicationId) -> Result<Application, CliError> {
         let base = path.parent().unwrap_or(Path::new(""));
         let content = self.files.iter().map(|file| file.hashed(base)).collect::<Result<Vec<_>, _>>()?;
-        let detection = match &self.detection {
-            ManifestDetection::Plain(detection) => detection.clone(),
-            ManifestDetection::SameAs(SameAs { kind: FileKind::File, path: place, content: name }) => {
-                let found = content.iter().find(|file| file.name == *name).ok_or_else(|| {
-                    CliError::file(path, format!("detection.content names {:?}, which is not in files", name.as_str()))
-                })?;
-                Detection::File { path: place.clone(), hash: Some(found.hash) }
-            }
-        };
+        let detection = self.detection.signed(path, &content)?;
         let application = Application {
             id: self.id.unwrap_or(new_id),
             name: self.name.clone(),
@@ -153,6 +220,9 @@ impl Manifest {
             retries: self.retries,
             dependencies: self.dependencies.clone(),
             supersedes: self.supersedes.clone(),
+            type_name: self.type_name.clone(),
+            types: self.types.iter().map(|kind| kind.signed(path)).collect::<Result<_, _>>()?,
+            parameters: self.parameters.clone(),
             max_run_seconds: self.max_run_seconds,
         };
         application.check().map_err(|e| CliError::file(path, e))?;
@@ -260,8 +330,7 @@ pub fn find_content(application: &Application, places: &[PathBuf]) -> Result<Vec
     }
     let size = |path: &PathBuf| std::fs::metadata(path).map(|data| data.len()).ok();
     application
-        .content
-        .iter()
+        .files()
         .map(|file| {
             let named = |path: &PathBuf| path.file_name().is_some_and(|name| name == file.name.as_str());
             let mut fitting: Vec<_> = candidates.iter().filter(|path| size(path) == Some(file.size)).collect();

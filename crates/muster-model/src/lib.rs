@@ -23,6 +23,7 @@ pub mod mof;
 pub mod policy;
 pub mod problem;
 pub mod profile;
+pub mod program;
 pub mod report;
 pub mod restart;
 pub mod schedule;

@@ -322,6 +322,20 @@ pub const REQUIREMENTS: usize = 16;
 pub const REQUIREMENT_BYTES: usize = 8 << 10;
 /// Rows that a requirement may put together on a device: each is copied. 20,000 packages and nothing beside them are half of it.
 pub const REQUIREMENT_PAIRS: usize = 40_000;
+/// Deployment types of an application, its own included.
+pub const DEPLOYMENT_TYPES: usize = 16;
+/// Parameters of an application.
+pub const PARAMETERS: usize = 32;
+/// Bytes of a parameter's value.
+pub const PARAMETER_BYTES: usize = 4 << 10;
+/// Bytes of all values of a deployment: less than a system lets a program be given by far.
+pub const PARAMETERS_BYTES: usize = 64 << 10;
+/// Values among which a parameter lets choose.
+pub const PARAMETER_VALUES: usize = 64;
+/// Schedules of a program.
+pub const PROGRAM_SCHEDULES: usize = 8;
+/// Runs of programs that a client keeps; the oldest go, and such a program counts as one that never ran.
+pub const PROGRAM_RUNS: usize = 10_000;
 /// Exit codes to which an application gives a meaning.
 pub const RETURN_CODES: usize = 64;
 /// How often an application may be tried again, and seconds in between.

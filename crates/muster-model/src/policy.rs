@@ -3,6 +3,7 @@
 use crate::{
     id::{DeploymentId, DeviceId, EnrolmentId, Hash, SiteCode},
     limits,
+    program::DeploymentOptions,
     time::{DAY, UnixMillis},
     window::{MaintenanceWindow, WindowKind},
 };
@@ -143,6 +144,25 @@ pub struct DeploymentPolicy {
     /// How often an administrator asked that it be tried again. A client that failed with a lower one begins anew.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
+    /// Whether and when it runs again, values for its commands, and whether users are told.
+    #[serde(default, skip_serializing_if = "DeploymentOptions::is_none")]
+    pub options: DeploymentOptions,
+    /// What a client must know to carry it out. One that does not know all of it begins nothing and says that it is too old: it would take
+    /// the signed object for one of nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Feature>,
+}
+
+/// What applications may have that earlier clients do not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// Several deployment types.
+    Types,
+    /// Programs without a detection rule.
+    Programs,
+    /// Parameters.
+    Parameters,
 }
 
 /// What a deployment does.

@@ -120,6 +120,37 @@ impl ScheduleToken {
         }
     }
 
+    /// The last moment until `now` at which it was due; `None`: it was not yet.
+    #[must_use]
+    pub fn latest(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let first = self.after(UnixMillis(self.start.0.saturating_sub(1))).filter(|first| *first <= now)?;
+        let step = match self.every {
+            Recurrence::Once => return Some(first),
+            Recurrence::Interval { days, hours, minutes } => {
+                i64::from(days) * DAY + i64::from(hours) * HOUR + i64::from(minutes) * MINUTE
+            }
+            Recurrence::Weekly { weeks, .. } => i64::from(weeks.max(1)) * 7 * DAY,
+            Recurrence::MonthlyByDate { months, .. } | Recurrence::MonthlyByWeekday { months, .. } => {
+                // Far enough back that one lies in between, though months are left out that have no such day.
+                let months = i64::from(months.max(1));
+                let mut behind = 32 * DAY * months;
+                let mut from = first;
+                while behind <= now.since(first) {
+                    if let Some(due) = self.after(now.plus(-behind)).filter(|due| *due <= now) {
+                        from = due;
+                        break;
+                    }
+                    behind *= 2;
+                }
+                while let Some(due) = self.after(from).filter(|due| *due <= now) {
+                    from = due;
+                }
+                return Some(from);
+            }
+        };
+        (step > 0).then(|| first.plus(now.since(first) / step * step))
+    }
+
     /// Month by month from the start on, in steps; none of the days is looked for longer than some years.
     fn monthly(&self, now: UnixMillis, months: u8, day_in: impl Fn(i64, i64) -> Option<i64>) -> Option<UnixMillis> {
         let month_of = |millis: i64| {
@@ -141,6 +172,12 @@ impl ScheduleToken {
 #[must_use]
 pub fn next(tokens: &[ScheduleToken], now: UnixMillis) -> Option<UnixMillis> {
     tokens.iter().filter_map(|token| token.after(now)).min()
+}
+
+/// The last moment until `now` at which one of the tokens was due.
+#[must_use]
+pub fn latest(tokens: &[ScheduleToken], now: UnixMillis) -> Option<UnixMillis> {
+    tokens.iter().filter_map(|token| token.latest(now)).max()
 }
 
 /// 0 is Sunday; the first of January 1970 was a Thursday.
@@ -231,6 +268,31 @@ mod tests {
         let late = token(at(2026, 1, 1, 2), late);
         assert_eq!(late.after(at(2026, 10, 1, 0)), Some(at(2026, 10, 2, 2)));
         assert_eq!(late.after(at(2026, 10, 2, 2)), Some(at(2026, 10, 30, 2)));
+    }
+
+    #[test]
+    fn the_last_time_is_the_one_after_which_none_came() {
+        let start = at(2026, 1, 31, 3);
+        let every = [
+            Recurrence::Once,
+            Recurrence::Interval { days: 0, hours: 7, minutes: 30 },
+            Recurrence::Weekly { day: 3, weeks: 2 },
+            Recurrence::MonthlyByDate { day: 31, months: 1 },
+            Recurrence::MonthlyByDate { day: 0, months: 12 },
+            Recurrence::MonthlyByWeekday { day: 3, week: 2, months: 1, offset: 1 },
+        ];
+        for token in every.map(|every| token(start, every)) {
+            assert_eq!(token.latest(start.plus(-1)), None);
+            for days in [0, 1, 40, 366, 3_000] {
+                let now = start.plus(days * DAY);
+                let Some(last) = token.latest(now) else {
+                    assert!(token.after(start.plus(-1)).is_none_or(|first| first > now));
+                    continue;
+                };
+                assert_eq!(token.after(last.plus(-1)), Some(last), "{token:?}");
+                assert!(last <= now && token.after(last).is_none_or(|next| next > now), "{token:?} {days}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Status messages: what happened on a client, as Configuration Manager has them (component, id, severity, typed values).
 
 use crate::{
-    id::{DeploymentId, Hash},
+    id::{DeploymentId, Hash, Name},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -269,6 +269,8 @@ pub enum FailureReason {
     NotApproved,
     /// The script policy of this client lets nothing of it run; `output` says why.
     ScriptPolicy,
+    /// The values that its deployment gives are not those that its authors declared; `output` says which.
+    ParameterInvalid,
 }
 
 impl FailureReason {
@@ -299,6 +301,7 @@ impl FailureReason {
         Self::UpdateRefused,
         Self::NotApproved,
         Self::ScriptPolicy,
+        Self::ParameterInvalid,
     ];
 
     /// The stable text.
@@ -330,6 +333,7 @@ impl FailureReason {
             Self::UpdateRefused => "update_refused",
             Self::NotApproved => "not_approved",
             Self::ScriptPolicy => "script_policy",
+            Self::ParameterInvalid => "parameter_invalid",
         }
     }
 }
@@ -459,6 +463,9 @@ pub struct DeploymentReport {
     /// It had succeeded, and a later look found that it was undone: it is done again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
+    /// Of an application with several deployment types: the one that was chosen for this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_type: Option<Name>,
 }
 
 /// A command that runs for a deployment.

@@ -8,7 +8,7 @@ use crate::{
     script,
 };
 use muster_model::{
-    application::{Command, Detection},
+    application::{Application, Command, Detection},
     id::Hash,
     settings::ScriptPolicy,
     status::FailureReason,
@@ -74,10 +74,11 @@ pub(super) fn detection_refused(
         // A file of the application is looked at when it lies in its place; here it is taken for a script.
         command.program.starts_with("content/") || script::is_script(Path::new(&command.program), &command.arguments)
     };
-    let runs = |hash: Hash| match &deployment.object(hash)?.detection {
-        Detection::Command { command } => Some(is_script(command)),
-        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } => None,
+    let asks = |application: &Application| match &application.detection {
+        Detection::Command { command } => is_script(command),
+        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } | Detection::Program => false,
     };
-    let (_, why) = refused.iter().find(|(hash, _)| runs(*hash).unwrap_or(false))?;
+    let runs = |hash: Hash| deployment.types_of(hash).iter().any(asks);
+    let (_, why) = refused.iter().find(|(hash, _)| runs(*hash))?;
     Some((FailureReason::ScriptPolicy, why.clone()))
 }

@@ -1,8 +1,11 @@
 //! One deployment in one round: whether anything is to be done, and then as far as it goes.
 
 use super::{
-    AGAIN, Next, Round, again, approve, detect, install,
+    AGAIN, Next, Round, again, approve,
+    choose::{self, Choice},
+    detect, install,
     plan::{self, Done},
+    program,
     require::{Verdict, requirements},
     rival, servicing,
     step::{Came, Step, Wait, Work, command, work},
@@ -22,7 +25,7 @@ use muster_model::{
 };
 
 /// Whether a deployment that stands somewhere is looked at now.
-enum Look {
+pub(super) enum Look {
     /// It is.
     Now,
     /// Not before that, or not at all.
@@ -43,7 +46,7 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
         return step.fail(FailureReason::NotSigned, None, String::new()).map(|()| None);
     };
     let application = application.value();
-    if application.platform != Platform::Linux {
+    if application.platforms().all(|platform| platform != Platform::Linux) {
         let output = "The application is for another operating system.".to_owned();
         return step.fail(FailureReason::CannotStart, None, output).map(|()| None);
     }
@@ -56,11 +59,14 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
             false => step.fail(reason, None, why).map(|()| None),
         };
     }
+    if let Err(error) = application.given(&deployment.policy().options.parameters) {
+        return step.fail(FailureReason::ParameterInvalid, None, format!("{error}.")).map(|()| None);
+    }
     if !deployment.policy().purpose.is_required() && step.intent.is_none() {
-        return offer(round, &mut step, deployment, application).await;
+        return offer(round, &mut step, deployment).await;
     }
     if !step.is_pressing()
-        && let Some(next) = time(round, &mut step, deployment, application)?
+        && let Some(next) = time(round, &mut step, deployment)?
     {
         return Ok(Some(next));
     }
@@ -68,7 +74,7 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
         return Ok(Some(next));
     }
     agent.facts.looked(id);
-    start(round, &mut step, deployment, application).await
+    start(round, &mut step, deployment).await
 }
 
 /// By a policy past its expiry nothing is begun, and no detection rule is asked.
@@ -97,6 +103,9 @@ pub(crate) const fn may_pass(reason: FailureReason) -> bool {
 /// By what is known of it.
 fn look(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>) -> Result<Look, StoreError> {
     let (agent, now) = (round.agent, round.agent.clock.now());
+    if let Some(look) = program::look(deployment, step, now) {
+        return Ok(look);
+    }
     let before = &step.progress;
     let asked = step.intent.is_some();
     Ok(match (before.state, before.reason) {
@@ -183,12 +192,7 @@ fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reaso
 }
 
 /// Waits for the deadline, and for a window, as long as none of both is there.
-fn time(
-    round: &Round<'_>,
-    step: &mut Step<'_>,
-    deployment: &Deployment,
-    application: &Application,
-) -> Result<Next, StoreError> {
+fn time(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) -> Result<Next, StoreError> {
     let (agent, policy) = (round.agent, round.policy);
     let now = agent.clock.now();
     // What a user wants has no deadline.
@@ -199,7 +203,11 @@ fn time(
         return Ok(None);
     }
     let held = agent.facts.held(step.progress.deployment, now).unwrap_or(0);
-    let seconds = application.max_run_seconds.max(held);
+    // Which deployment type it is may not be known yet: then the longest has to fit.
+    let types = deployment.types();
+    let own = step.progress.own_type.and_then(|place| types.get(place)).map(|one| one.max_run_seconds);
+    let longest = || types.iter().map(|one| one.max_run_seconds).max().unwrap_or(0);
+    let seconds = own.unwrap_or_else(longest).max(held);
     let known = |wait: Wait| {
         let progress = &step.progress;
         // An earlier agent kept no reason.
@@ -250,12 +258,7 @@ fn before_its_time(step: &Step<'_>, policy: &Policy, deployment: &Deployment, se
 }
 
 /// Offers an application to the users of the machine: nothing begins by itself.
-async fn offer(
-    round: &Round<'_>,
-    step: &mut Step<'_>,
-    deployment: &Deployment,
-    application: &Application,
-) -> Result<Next, StoreError> {
+async fn offer(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) -> Result<Next, StoreError> {
     let agent = round.agent;
     let (now, available) = (agent.clock.now(), deployment.policy().available);
     if now < available {
@@ -271,7 +274,14 @@ async fn offer(
     }
     agent.facts.looked(step.progress.deployment);
     let was_there = step.progress.state == DeploymentState::Succeeded;
-    if !detect::needs_content(&application.detection) {
+    let application = match chosen(step, deployment, Verb::Install).await {
+        Ok((_, application)) => application,
+        Err(choice) => return none(step, choice),
+    };
+    if was_there && application.is_program() {
+        return step.as_it_was().map(|()| None);
+    }
+    if !application.is_program() && !detect::needs_content(&application.detection) {
         match install::detected(step, application).await {
             Ok(true) if was_there => return step.as_it_was().map(|()| None),
             Ok(true) => return step.succeed(String::new(), false).map(|()| None),
@@ -296,17 +306,55 @@ fn verb(step: &Step<'_>, deployment: &Deployment) -> Verb {
     })
 }
 
-/// From detection to detection. Content comes also while no window is open; the installation waits for one.
-async fn start(
-    round: &Round<'_>,
+/// The deployment type that is for this device, with its place; kept and said from now on.
+async fn chosen<'a>(
     step: &mut Step<'_>,
-    deployment: &Deployment,
-    application: &Application,
-) -> Result<Next, StoreError> {
-    let own = work(application, deployment.policy().application, verb(step, deployment), true);
+    deployment: &'a Deployment,
+    verb: Verb,
+) -> Result<(usize, &'a Application), Choice<'a>> {
+    let types = deployment.types();
+    let choice = match verb {
+        Verb::Install => choose::to_install(step.agent, types).await,
+        Verb::Uninstall | Verb::Repair => choose::that_is_there(step, types, verb).await,
+    };
+    let several = types.len() > 1;
+    match choice {
+        Choice::One(place, application) => {
+            step.progress.own_type = several.then_some(place);
+            Ok((place, application))
+        }
+        other => {
+            step.progress.own_type = None;
+            Err(other)
+        }
+    }
+}
+
+/// What is said where no type is for this device.
+fn none(step: &mut Step<'_>, choice: Choice<'_>) -> Result<Next, StoreError> {
+    match choice {
+        Choice::Unknown(reason, text) => step.fail(reason, None, text).map(|()| None),
+        Choice::None(text) => step.not_for_this(&text).map(|()| None),
+        Choice::One(..) => Ok(None),
+    }
+}
+
+/// From detection to detection. Content comes also while no window is open; the installation waits for one.
+async fn start(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) -> Result<Next, StoreError> {
+    let verb = verb(step, deployment);
+    let (place, application) = match chosen(step, deployment, verb).await {
+        Ok(chosen) => chosen,
+        Err(choice) => return none(step, choice),
+    };
+    let own = Work { place, ..work(application, deployment.policy().application, verb, true) };
     if command(application, own.runs.verb).is_none() {
         let output = format!("There is no {} command.", own.runs.verb.as_str());
         return step.fail(FailureReason::NoCommand, None, output).map(|()| None);
+    }
+    if application.is_program()
+        && let Some(next) = program::before(step, deployment, &own)?
+    {
+        return Ok(next);
     }
     if let Some(next) = before(round, step, deployment, &own).await? {
         return Ok(next);
@@ -347,7 +395,9 @@ async fn before(
     let (agent, application) = (round.agent, own.application);
     let had_succeeded = step.progress.state == DeploymentState::Succeeded && step.intent.is_none();
     let asked_repair = own.runs.verb == Verb::Repair;
-    if !detect::needs_content(&application.detection) {
+    if application.is_program() {
+        // What is asked of it was asked.
+    } else if !detect::needs_content(&application.detection) {
         match install::detected(step, application).await {
             Ok(there) if asked_repair && there => {}
             Ok(_) if asked_repair => {

@@ -35,7 +35,7 @@ pub fn needs_content(rule: &Detection) -> bool {
         Detection::Command { command } => {
             command.program.starts_with("content/") || command.arguments.iter().any(|a| a.starts_with("content/"))
         }
-        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } => false,
+        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } | Detection::Program => false,
     }
 }
 
@@ -72,6 +72,7 @@ pub(super) async fn detect_below(
         Detection::Command { command } => run(command, directory, mark, inside).await,
         // The system's tool is asked, which this has no part in.
         Detection::Updates { .. } => Err(DetectionFailed("updates are not looked for here".into())),
+        Detection::Program => Err(DetectionFailed("a program leaves nothing that could be looked for".into())),
     }
 }
 
@@ -141,7 +142,16 @@ async fn run(
             .command(&program, arguments, directory.path())
             .map_err(|error| DetectionFailed(format!("the detection command cannot be started: {error}")))?;
     }
-    let job = Job { program, arguments, directory: directory.path(), user: None, mark, limit: LIMIT, stdin: None };
+    let job = Job {
+        program,
+        arguments,
+        directory: directory.path(),
+        user: None,
+        mark,
+        limit: LIMIT,
+        stdin: None,
+        environment: Vec::new(),
+    };
     match process::run(job, None).await {
         // As `env` says that there is no such program.
         Ending::Exit(Some(NO_PROGRAM)) if inside.is_some() => Ok(false),

@@ -21,14 +21,16 @@ use crate::{
     updates,
 };
 use muster_model::{
-    application::{Application, FileName, ReturnMeaning},
+    application::{Application, Command, FileName, Given, ParameterValues, ReturnMeaning},
     id::DeploymentId,
     secret::SECRET_BYTES,
     status::{DeploymentState, FailureReason, Runs, Verb, WaitReason},
     time::{MINUTE, SECOND},
 };
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Seek, Write},
+    path::{Path, PathBuf},
     time::Duration,
 };
 use zeroize::Zeroizing;
@@ -150,6 +152,13 @@ pub(super) async fn run(
         let text = format!("There is no {} command.", work.runs.verb.as_str());
         return finish(step, work, &names, failed(FailureReason::NoCommand, None, text)).await;
     };
+    let given = match work.application.given(if work.own { &step.values } else { &NOTHING }) {
+        Ok(given) => given,
+        Err(error) => {
+            let came = failed(FailureReason::ParameterInvalid, None, format!("{error}."));
+            return finish(step, work, &names, came).await;
+        }
+    };
     let limit = Duration::from_secs(u64::from(work.application.max_run_seconds));
     // What the system's tool would do is asked and judged before it is told to do it.
     let plan = match work.application.updates() {
@@ -161,8 +170,13 @@ pub(super) async fn run(
     };
     let (mut program, mut arguments) = match &plan {
         Some(plan) => (plan.program.clone(), plan.arguments.clone()),
-        None => arguments(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path)),
+        None => with_values(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path), &given),
     };
+    if script::is_script(&program, &arguments) && !command.values_follow_code() {
+        let text =
+            "A value stands where the program would read code: its authors must give it behind the code.".to_owned();
+        return finish(step, work, &names, failed(FailureReason::ParameterInvalid, None, text)).await;
+    }
     // Here, where the files lie as they would be run.
     let refused = step.scripts_refused.iter().find(|(hash, _)| *hash == work.runs.application);
     if let Some((_, why)) = refused.filter(|_| script::is_script(&program, &arguments)) {
@@ -178,8 +192,20 @@ pub(super) async fn run(
             Err(error) => return cannot_start(step, work, &names, &error).await,
         };
     }
-    let job =
-        Job { program, arguments, directory: directory.path(), user: None, mark: &mark, limit, stdin: Some(lock) };
+    if let Err(error) = hand_over(&lock, &given.input) {
+        return cannot_start(step, work, &names, &error).await;
+    }
+    let environment = given.environment;
+    let job = Job {
+        program,
+        arguments,
+        directory: directory.path(),
+        user: None,
+        mark: &mark,
+        limit,
+        stdin: Some(lock),
+        environment,
+    };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
     let cut = tail.was_cut();
     let output = secret::redact(tail.into_text(), cut, agent.limits.output_bytes, &secrets);
@@ -201,6 +227,26 @@ pub(super) async fn run(
         agent.updates.wanted.notify_one();
     }
     finish(step, work, &names, came).await
+}
+
+/// Values go to nothing that comes along.
+static NOTHING: ParameterValues = ParameterValues::new();
+
+/// Program and arguments with the values in their places. What stands in a value is not looked at again.
+fn with_values(command: &Command, directory: &Path, secrets: Option<&Path>, given: &Given) -> (PathBuf, Vec<String>) {
+    let (program, placed) = arguments(command, directory, secrets);
+    let each = command.arguments.iter().zip(placed).map(|(signed, placed)| {
+        let valued = given.argument(signed);
+        if valued == *signed { placed } else { valued }
+    });
+    (program, each.collect())
+}
+
+/// What the command reads: the locked file is its standard input.
+fn hand_over(mut lock: &File, input: &str) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.write_all(input.as_bytes())?;
+    lock.rewind()
 }
 
 /// Nothing was told to the system's tool: what is in its way may pass.
@@ -228,6 +274,9 @@ fn failed(reason: FailureReason, code: Option<i32>, output: String) -> Came {
 async fn exited(step: &Step<'_>, work: &Work<'_>, code: i32, output: String, directory: &PrivateDirectory) -> Came {
     if matches!(meaning(work, code), ReturnMeaning::Failure | ReturnMeaning::Retry) {
         return failed(FailureReason::ExitCode, Some(code), output);
+    }
+    if work.application.is_program() {
+        return Came::Done { code: Some(code), output };
     }
     let id = step.progress.deployment;
     match detect_in(step, work, directory).await {
@@ -320,9 +369,11 @@ async fn cannot_start(
 }
 
 /// The end: kept and reported, then cleaned. In the other order a kill would leave a report that never comes. With a full
-/// disk it waits for space: what happened must not be told otherwise for want of it.
+/// disk it waits for space: what happened must not be told otherwise for want of it. What fills the disk may be what the command itself left
+/// in its directory, which nobody needs any more; so that goes first.
 async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came) -> Result<(bool, Next), StoreError> {
     let (tries, until) = (step.progress.tries, step.progress.until);
+    let mut was_cleared = false;
     let ended = loop {
         match step.ended(work, &came) {
             Ok(ended) => break ended,
@@ -330,6 +381,11 @@ async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came)
                 tracing::error!(%error, "the end of an installation cannot be kept yet");
                 // What was counted for nothing is not counted.
                 (step.progress.tries, step.progress.until) = (tries, until);
+                if !std::mem::replace(&mut was_cleared, true)
+                    && step.agent.runs.remove_directory(&names.directory).is_ok()
+                {
+                    continue;
+                }
                 tokio::time::sleep(FULL).await;
             }
             Err(error) => return Err(error),
@@ -380,8 +436,12 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
     });
     // An earlier agent kept no command: there was only one.
     let runs = progress.runs.unwrap_or(Runs { application: progress.application, verb: Verb::Install });
-    let application = deployment.and_then(|deployment| deployment.object(runs.application));
+    let types = deployment.map(|deployment| deployment.types_of(runs.application)).unwrap_or_default();
+    let place = progress.runs_type.unwrap_or(0);
+    let application = types.get(place);
     let found = match application {
+        // How it ended, nobody can be asked.
+        Some(application) if application.is_program() => None,
         Some(application) => match agent.runs.directory(&names.directory) {
             Ok(directory) => match application.updates() {
                 Some(group) => updates::is_complete(agent, progress.deployment, group).await.ok(),
@@ -412,7 +472,7 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
         names.clean(agent);
         return Ok(());
     };
-    let work = Work { application, runs, own, room_for: None };
+    let work = Work { application, runs, place, own, room_for: None };
     let came = match found {
         Some(there) if there == work.wants_there() => Came::Done { code: None, output },
         _ => failed(FailureReason::Interrupted, None, output),

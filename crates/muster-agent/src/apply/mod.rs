@@ -5,11 +5,14 @@
 
 mod again;
 mod approve;
+pub(crate) mod choose;
 mod consider;
 pub mod detect;
 pub(crate) mod facts;
 mod install;
+pub mod notices;
 mod plan;
+mod program;
 mod require;
 mod rival;
 mod servicing;
@@ -135,7 +138,7 @@ impl Round<'_> {
 fn in_order(policy: &Policy) -> Vec<&Deployment> {
     let mut deployments: Vec<_> = policy.deployments().iter().collect();
     if !policy.windows().is_empty() {
-        deployments.sort_by_key(|deployment| deployment.application().map(|a| a.value().max_run_seconds));
+        deployments.sort_by_key(|deployment| deployment.application().map(|a| a.value().longest_run_seconds()));
     }
     deployments
 }

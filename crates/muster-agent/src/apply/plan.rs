@@ -2,17 +2,20 @@
 //! replaced. Only what the signed application itself says counts; what else comes along is not touched.
 
 use super::{
+    choose::{self, Choice},
     detect::{self, DetectionFailed},
-    install,
-    require::{Verdict, requirements},
-    rival,
+    install, rival,
     step::{Step, Work, work},
 };
-use crate::policy::{Deployment, Related};
+use crate::{
+    policy::{Deployment, Related},
+    store::StoreError,
+};
 use muster_model::{
     application::{Application, DependencyGroup, Platform},
     id::{ApplicationId, Hash},
     limits::DEPENDENCY_DEPTH,
+    program::Outcome,
     status::{FailureReason, Verb},
 };
 use std::collections::HashSet;
@@ -22,15 +25,20 @@ pub(super) type Obstacle = (FailureReason, String);
 
 /// What was done already, so that a detection rule that lies makes no circle.
 #[derive(Debug, Default)]
-pub(super) struct Done(HashSet<(Hash, Verb)>);
+pub(super) struct Done(HashSet<(Hash, usize, Verb)>);
 
 impl Done {
     pub(super) fn note(&mut self, work: &Work<'_>) {
-        self.0.insert((work.runs.application, work.runs.verb));
+        self.0.insert((work.runs.application, work.place, work.runs.verb));
     }
 
-    fn has(&self, related: &Related, verb: Verb) -> bool {
-        self.0.contains(&(related.hash(), verb))
+    /// Whether it was installed, as whichever of its types.
+    fn installed(&self, related: &Related) -> bool {
+        (0..related.types().len()).any(|place| self.0.contains(&(related.hash(), place, Verb::Install)))
+    }
+
+    fn removed(&self, related: &Related, place: usize) -> bool {
+        self.0.contains(&(related.hash(), place, Verb::Uninstall))
     }
 }
 
@@ -44,19 +52,21 @@ pub(super) async fn next<'a>(
 ) -> Result<Option<Work<'a>>, Obstacle> {
     let plan = Plan { step, deployment, there, done };
     let path = vec![application.id];
-    if let Some(related) = plan.missing(application, &path).await? {
-        let needed = related.application();
+    if let Some((related, place, needed)) = plan.missing(application, &path).await? {
         return match plan.replaced(needed).await? {
             Some(old) => Ok(Some(removal(old, needed))),
-            None => Ok(Some(work(needed, related.hash(), Verb::Install, false))),
+            None => Ok(Some(Work { place, ..work(needed, related.hash(), Verb::Install, false) })),
         };
     }
     let old = plan.replaced(application).await?;
     Ok(old.map(|old| removal(old, application)))
 }
 
-fn removal<'a>(old: &'a Related, by: &'a Application) -> Work<'a> {
-    Work { room_for: Some(by), ..work(old.application(), old.hash(), Verb::Uninstall, false) }
+/// An object that comes along, with the place of one of its deployment types.
+type OneType<'a> = (&'a Related, usize, &'a Application);
+
+fn removal<'a>((old, place, one): OneType<'a>, by: &'a Application) -> Work<'a> {
+    Work { room_for: Some(by), place, ..work(one, old.hash(), Verb::Uninstall, false) }
 }
 
 /// Whether every application that it needs came along, signed: what was missing may be there after the trust bundle changed.
@@ -78,7 +88,8 @@ fn whole(deployment: &Deployment, of: &Application, seen: &mut HashSet<(Applicat
 fn choices<'a>(deployment: &'a Deployment, group: &DependencyGroup) -> Vec<&'a Related> {
     let best = |dependency: &muster_model::application::Dependency| {
         let fits = |related: &&Related| {
-            dependency.is_met_by(related.application()) && related.application().platform == Platform::Linux
+            let is_here = related.application().platforms().any(|platform| platform == Platform::Linux);
+            dependency.is_met_by(related.application()) && is_here
         };
         let order = |a: &&Related, b: &&Related| {
             muster_model::version::compare("", &a.application().version, &b.application().version)
@@ -96,17 +107,32 @@ struct Plan<'s, 'a> {
 }
 
 impl<'a> Plan<'_, 'a> {
+    /// Whether it is there, as whichever of its types.
     async fn is_there(&self, related: &Related) -> Result<bool, Obstacle> {
+        for application in related.types() {
+            if application.platform == Platform::Linux && self.is_type_there(related, application).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_type_there(&self, related: &Related, application: &Application) -> Result<bool, Obstacle> {
+        if application.is_program() {
+            // What ran once with success is done.
+            let last = self.step.agent.store.program_last(related.hash());
+            let failed = |error: StoreError| (FailureReason::DetectionFailed, error.to_string());
+            return last.map(|run| run.is_some_and(|run| run.outcome == Outcome::Succeeded)).map_err(failed);
+        }
         // Where the rule needs files it is asked when they are there, right before anything runs.
-        if detect::needs_content(&related.application().detection) {
+        if detect::needs_content(&application.detection) {
             return Ok(false);
         }
         let failed = |error: DetectionFailed| {
-            let application = related.application();
             let text = format!("{} {}: {}", application.name, application.version, error.0);
             (FailureReason::DetectionFailed, text)
         };
-        install::detected(self.step, related.application()).await.map_err(failed)
+        install::detected(self.step, application).await.map_err(failed)
     }
 
     /// Whether another deployment brought a newer version that does as well: it is not turned into an older one.
@@ -116,7 +142,7 @@ impl<'a> Plan<'_, 'a> {
     }
 
     /// The first dependency that has to be installed, those of dependencies first.
-    async fn missing(&self, of: &Application, path: &[ApplicationId]) -> Result<Option<&'a Related>, Obstacle> {
+    async fn missing(&self, of: &Application, path: &[ApplicationId]) -> Result<Option<OneType<'a>>, Obstacle> {
         for group in &of.dependencies {
             let choices = choices(self.deployment, group);
             if choices.is_empty() {
@@ -125,14 +151,14 @@ impl<'a> Plan<'_, 'a> {
             }
             let mut met = false;
             for choice in &choices {
-                let known = self.done.has(choice, Verb::Install) || self.is_newer_there(group, choice.application());
+                let known = self.done.installed(choice) || self.is_newer_there(group, choice.application());
                 met = met || known || self.is_there(choice).await?;
             }
             if met {
                 continue;
             }
             let chosen = self.chosen(of, &choices).await?;
-            let needed = chosen.application();
+            let needed = chosen.2;
             if path.contains(&needed.id) || path.len() > DEPENDENCY_DEPTH {
                 let text = format!("{} {} depends on itself, or too deeply.", needed.name, needed.version);
                 return Err((FailureReason::DependencyMissing, text));
@@ -147,14 +173,13 @@ impl<'a> Plan<'_, 'a> {
     }
 
     /// The first that is for this machine.
-    async fn chosen(&self, of: &Application, choices: &[&'a Related]) -> Result<&'a Related, Obstacle> {
+    async fn chosen(&self, of: &Application, choices: &[&'a Related]) -> Result<OneType<'a>, Obstacle> {
         let mut why = String::new();
         for choice in choices {
-            match requirements(self.step.agent, choice.application()).await {
-                Verdict::Met => return Ok(choice),
-                Verdict::NotMet(text) | Verdict::Invalid(text) => {
-                    why = format!("{} {}: {text}", choice.application().name, choice.application().version);
-                }
+            let (name, version) = (&choice.application().name, &choice.application().version);
+            match choose::for_this(self.step.agent, choice.types()).await {
+                Choice::One(place, application) => return Ok((choice, place, application)),
+                Choice::None(text) | Choice::Unknown(_, text) => why = format!("{name} {version}: {text}"),
             }
         }
         let text = format!("What {} {} depends on is not for this device. {why}", of.name, of.version);
@@ -162,18 +187,19 @@ impl<'a> Plan<'_, 'a> {
     }
 
     /// The first application that this one replaces and that has to be removed before.
-    async fn replaced(&self, by: &Application) -> Result<Option<&'a Related>, Obstacle> {
+    async fn replaced(&self, by: &Application) -> Result<Option<OneType<'a>>, Obstacle> {
         for old in by.supersedes.iter().filter(|old| old.uninstall) {
             let versions =
                 self.deployment.related().iter().filter(|related| related.application().id == old.application);
-            for version in versions {
-                let application = version.application();
+            let types = versions.flat_map(|version| version.types().iter().enumerate().map(move |one| (version, one)));
+            let types: Vec<_> = types.collect();
+            for (version, (place, application)) in types {
                 let removable = application.uninstall.is_some() && application.platform == Platform::Linux;
-                if !removable || self.done.has(version, Verb::Uninstall) {
+                if !removable || self.done.removed(version, place) {
                     continue;
                 }
-                if detect::needs_content(&application.detection) || self.is_there(version).await? {
-                    return Ok(Some(version));
+                if detect::needs_content(&application.detection) || self.is_type_there(version, application).await? {
+                    return Ok(Some((version, place, application)));
                 }
             }
         }

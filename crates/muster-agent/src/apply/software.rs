@@ -170,7 +170,8 @@ fn offered<'a>(agent: &Agent, deployment: &'a Deployment) -> Option<&'a muster_m
     let policy = deployment.policy();
     let is_time = agent.clock.now() >= policy.available;
     let application = deployment.application()?.value();
-    (policy.action.is_install() && is_time && application.platform == Platform::Linux).then_some(application)
+    let is_here = application.platforms().any(|platform| platform == Platform::Linux);
+    (policy.action.is_install() && is_time && is_here).then_some(application)
 }
 
 fn progress(agent: &Agent, deployment: &Deployment) -> Result<Progress, StoreError> {
@@ -190,7 +191,12 @@ fn may(
     user: u32,
 ) -> Result<Result<(), Declined>, StoreError> {
     let Some(application) = offered(agent, deployment) else { return Ok(Err(Declined::NotOffered)) };
-    if command(application, verb).is_none() || deployment.policy().purpose.is_required() {
+    // Where it is not known yet which deployment type it will be, one that can is enough.
+    let types = match progress.own_type {
+        Some(place) => deployment.types().get(place..=place).unwrap_or_default(),
+        None => deployment.types(),
+    };
+    if types.iter().all(|one| command(one, verb).is_none()) || deployment.policy().purpose.is_required() {
         return Ok(Err(Declined::NotAllowed));
     }
     let works = matches!(progress.state, DeploymentState::Installing | DeploymentState::Downloading)
@@ -200,7 +206,8 @@ fn may(
         return Ok(Err(Declined::Busy));
     }
     let is_there = progress.state == DeploymentState::Succeeded;
-    if is_there == (verb == Verb::Install) {
+    // What runs and leaves nothing may run again.
+    if is_there == (verb == Verb::Install) && !application.is_program() {
         return Ok(Err(Declined::Nothing));
     }
     // The agent's own user, which is root, can do all of it without the agent.

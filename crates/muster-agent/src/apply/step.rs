@@ -1,6 +1,6 @@
 //! One deployment on its way: how a step is kept and reported, and what the end of a command makes of it.
 
-use super::{ATTEMPTS, AWAY, Next, scripts_refused, servicing};
+use super::{ATTEMPTS, AWAY, Next, program, scripts_refused, servicing};
 use crate::{
     agent::Agent,
     content::ContentError,
@@ -10,13 +10,15 @@ use crate::{
         StoreError,
         deployments::{Kept, Progress},
         intents::Intent,
+        programs::Run,
     },
 };
 use muster_model::{
-    application::{Application, Retries, ReturnMeaning},
-    id::Hash,
+    application::{Application, ParameterValues, Retries, ReturnMeaning},
+    id::{Hash, Name},
     policy::Purpose,
     problem::Code,
+    program::Outcome,
     status::{
         Component, DeploymentReport, DeploymentState, FailureReason, MessageId, Runs, Severity, Verb, WaitReason,
     },
@@ -55,6 +57,8 @@ impl Wait {
 pub(super) struct Work<'a> {
     pub(super) application: &'a Application,
     pub(super) runs: Runs,
+    /// The place of its deployment type.
+    pub(super) place: usize,
     /// Whether it is the deployment's own application, and not one that comes along.
     pub(super) own: bool,
     /// What is installed in its place right afterwards.
@@ -98,6 +102,14 @@ pub(super) struct Step<'a> {
     pub(super) scripts_refused: Vec<(Hash, String)>,
     /// A command that this user began installed it. `None`: that does not change.
     installed: Option<Option<u32>>,
+    /// What its deployment types are called, where it has several.
+    type_names: Vec<Name>,
+    /// Values that its deployment gives.
+    pub(super) values: ParameterValues,
+    /// For which time a program of it would run now.
+    due: UnixMillis,
+    /// A program that begins or ends with the next step.
+    program: Option<(Hash, Run)>,
 }
 
 impl<'a> Step<'a> {
@@ -140,6 +152,10 @@ impl<'a> Step<'a> {
             inside: None,
             scripts_refused,
             installed: None,
+            type_names: deployment.map(type_names).unwrap_or_default(),
+            values: deployment.map(|of| of.policy().options.parameters.clone()).unwrap_or_default(),
+            due: deployment.map_or(UnixMillis(0), |of| program::due(of, agent.clock.now())),
+            program: None,
         })
     }
 
@@ -170,6 +186,7 @@ impl<'a> Step<'a> {
             runs: None,
             restart: false,
             undone: self.undone,
+            deployment_type: self.progress.own_type.and_then(|place| self.type_names.get(place).cloned()),
         };
         fill(&mut report);
         (progress.reason, progress.waits) = (report.reason, report.waits);
@@ -187,7 +204,8 @@ impl<'a> Step<'a> {
         let offered = progress.waits == Some(WaitReason::User);
         // What is offered is not there; who comes to it next may be its administrator.
         let installed = if offered { Some(None) } else { self.installed };
-        let kept = Kept { progress, report, ends_intent: state.is_end() || offered, installed, restart };
+        let program = self.program;
+        let kept = Kept { progress, report, ends_intent: state.is_end() || offered, installed, restart, program };
         self.agent.store.step(&kept)?;
         if kept.restart.is_some() {
             self.agent.restarts.answered.notify_one();
@@ -197,6 +215,7 @@ impl<'a> Step<'a> {
             self.intent = None;
         }
         self.installed = None;
+        self.program = None;
         self.progress = kept.progress;
         Ok(())
     }
@@ -265,12 +284,28 @@ impl<'a> Step<'a> {
         let run = i64::from(work.application.max_run_seconds) * SECOND;
         self.progress.until = self.agent.clock.now().plus(run);
         self.progress.runs = Some(work.runs);
+        self.progress.runs_type = (work.place > 0).then_some(work.place);
+        if work.application.is_program() {
+            let started = self.agent.clock.now();
+            let run = Run { due: self.due, started, outcome: Outcome::Unknown, code: None };
+            self.program = Some((work.runs.application, run));
+        }
         let usual = work.own && work.runs.verb == Verb::Install;
         self.take(DeploymentState::Installing, |report| report.runs = (!usual).then_some(work.runs))
     }
 
     /// What the end of a command makes of the deployment. `true`: it goes on with the next command.
     pub(super) fn ended(&mut self, work: &Work<'_>, came: &Came) -> Result<(bool, Next), StoreError> {
+        if work.application.is_program() && self.progress.state == DeploymentState::Installing {
+            let (outcome, code) = match came {
+                Came::Done { code, .. } => (Outcome::Succeeded, *code),
+                Came::Failed { reason: FailureReason::Interrupted, .. } => (Outcome::Unknown, None),
+                Came::Failed { code, .. } => (Outcome::Failed, *code),
+            };
+            // Its beginning was kept with this state.
+            let run = Run { due: self.due, started: self.progress.changed, outcome, code };
+            self.program = Some((work.runs.application, run));
+        }
         match came {
             Came::Done { code, output } => self.done(work, *code, output.clone()).map(|goes_on| (goes_on, None)),
             Came::Failed { reason, code, output } => {
@@ -327,7 +362,9 @@ impl<'a> Step<'a> {
         }
         let again =
             work.application.retries.or_else(|| (meaning == Some(ReturnMeaning::Retry)).then_some(Retries::USUAL));
-        if let Some(again) = again.filter(|again| may_retry(reason) && self.progress.tries < again.count) {
+        // What may have run is left to the rule of its deployment.
+        let is_lost = work.application.is_program() && reason == FailureReason::Interrupted;
+        if let Some(again) = again.filter(|again| !is_lost && may_retry(reason) && self.progress.tries < again.count) {
             self.progress.tries += 1;
             let starts = now.plus(i64::from(again.wait_seconds) * SECOND);
             self.progress.until = starts;
@@ -406,6 +443,14 @@ impl<'a> Step<'a> {
     }
 }
 
+/// What the deployment types of its application are called, where it has several.
+fn type_names(deployment: &Deployment) -> Vec<Name> {
+    match deployment.types() {
+        [_] => Vec::new(),
+        types => types.iter().filter_map(|one| one.type_name.clone()).collect(),
+    }
+}
+
 /// The command of a verb, where authors signed one.
 pub(super) const fn command(application: &Application, verb: Verb) -> Option<&muster_model::application::Command> {
     match verb {
@@ -435,5 +480,5 @@ const fn may_retry(reason: FailureReason) -> bool {
 
 /// The command of an application for a deployment.
 pub(super) const fn work(application: &Application, object: Hash, verb: Verb, own: bool) -> Work<'_> {
-    Work { application, runs: Runs { application: object, verb }, own, room_for: None }
+    Work { application, runs: Runs { application: object, verb }, place: 0, own, room_for: None }
 }

@@ -155,7 +155,16 @@ async fn out(
     };
     let mut tail = Tail::new(DISCOVERED_BYTES);
     let directory = workplace.directory.path();
-    let job = Job { program: path, arguments, directory, user: workplace.user(), mark, limit, stdin };
+    let job = Job {
+        program: path,
+        arguments,
+        directory,
+        user: workplace.user(),
+        mark,
+        limit,
+        stdin,
+        environment: Vec::new(),
+    };
     let bad = |reason, detail: String| Err(Problem::new(reason, detail));
     match process::run(job, Some((output, &mut tail))).await {
         Ending::Exit(Some(code)) if codes.contains(&code) => {}

@@ -56,8 +56,9 @@ impl Pins {
             let rests = kept.as_ref().is_some_and(|p| !is_over && rests(p, now));
             let is_later = !is_over && (told.available.max(told.deadline) > now || rests);
             let pinned = if is_later { &mut pins.later } else { &mut pins.now };
-            let along = deployment.related().iter().flat_map(|related| &related.application().content);
-            pinned.extend(application.content.iter().chain(along).map(|file| file.hash));
+            // Of all deployment types: those of others than the one that it takes are not here.
+            let along = deployment.related().iter().flat_map(|related| related.application().files());
+            pinned.extend(application.files().chain(along).map(|file| file.hash));
         }
         pins
     }

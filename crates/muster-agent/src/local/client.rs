@@ -2,7 +2,10 @@
 
 use super::{Answer, Request};
 use crate::{
-    apply::software::{Declined, Software},
+    apply::{
+        notices::Told,
+        software::{Declined, Software},
+    },
     restart::notice::Notice,
 };
 use muster_model::{
@@ -74,6 +77,19 @@ pub fn notice(socket: &Path) -> Result<Notice, AskError> {
     match ask(socket, &Request::Notice {})? {
         Answer::Notice { notice } => Ok(notice),
         _ => Err(AskError::Answer),
+    }
+}
+
+/// What users are told of deployments. An agent that knows of no such thing tells nothing.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn told(socket: &Path) -> Result<Vec<Told>, AskError> {
+    match ask(socket, &Request::Told {}) {
+        Ok(Answer::Told { told }) => Ok(told),
+        Ok(_) => Err(AskError::Answer),
+        Err(AskError::Declined(Declined::Malformed | Declined::NotOffered)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

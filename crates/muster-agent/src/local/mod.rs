@@ -4,11 +4,14 @@
 mod client;
 mod server;
 
-pub use client::{AskError, begin, list, notice, restart_now, snooze};
+pub use client::{AskError, begin, list, notice, restart_now, snooze, told};
 pub(crate) use server::run;
 
 use crate::{
-    apply::software::{Declined, Software},
+    apply::{
+        notices::Told,
+        software::{Declined, Software},
+    },
     restart::notice::Notice,
 };
 use muster_model::{id::DeploymentId, status::Verb};
@@ -22,6 +25,8 @@ pub enum Request {
     List {},
     /// The restart that comes.
     Notice {},
+    /// What is told of deployments that say so.
+    Told {},
     /// Put its notice away.
     Snooze {},
     /// Restart now.
@@ -48,6 +53,11 @@ pub enum Answer {
     Notice {
         /// What is shown.
         notice: Notice,
+    },
+    /// What is told of deployments.
+    Told {
+        /// Each of them.
+        told: Vec<Told>,
     },
     /// The answer to a notice was taken.
     Taken,

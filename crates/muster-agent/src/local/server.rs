@@ -3,7 +3,10 @@
 use super::{Answer, Request};
 use crate::{
     agent::Agent,
-    apply::software::{self, Declined},
+    apply::{
+        notices,
+        software::{self, Declined},
+    },
     os::local_socket,
     policy::Policy,
     restart::notice,
@@ -164,11 +167,12 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
         Request::Notice {} => return Ok(Answer::Notice { notice: notice::show(agent) }),
         Request::Snooze {} => return taken(notice::snooze(agent, place.user)),
         Request::RestartNow {} => return taken(notice::restart_now(agent, place.user)),
-        Request::List {} | Request::Begin { .. } => {}
+        Request::List {} | Request::Told {} | Request::Begin { .. } => {}
     }
     let Some(policy) = policy else { return declined(Declined::NotOffered) };
     match request {
         Request::List {} => Ok(Answer::List { software: software::list(agent, policy, place.user)? }),
+        Request::Told {} => Ok(Answer::Told { told: notices::list(agent, policy)? }),
         Request::Begin { verb, deployment } => {
             let intent = Intent { verb, user: place.user, since: agent.clock.now() };
             match software::begin(agent, policy, deployment, intent)? {

@@ -32,6 +32,7 @@ pub(super) async fn restart(agent: &Agent, program: &[String], boot: &str, begun
         mark: "restart",
         limit: LIMIT,
         stdin: None,
+        environment: Vec::new(),
     };
     let reason = match process::run(job, None).await {
         Ending::Exit(Some(0)) => return,

@@ -65,7 +65,9 @@ fn ready<'a>(agent: &Agent, deployment: &'a Deployment) -> Option<(&'a Applicati
     let is_here = deployment.policy().action.is_install()
         && progress.state == DeploymentState::Succeeded
         && progress.application == deployment.policy().application;
-    (is_here && application.platform == Platform::Linux).then_some((application, collector))
+    // Its files are those of the deployment type that was installed.
+    let installed = deployment.types().get(progress.own_type.unwrap_or(0))?;
+    (is_here && installed.platform == Platform::Linux).then_some((installed, collector))
 }
 
 async fn run(
@@ -96,7 +98,7 @@ async fn run(
     let mark = format!("{place} {}", agent.runs.path().display());
     // One that was running when the agent ended is not waited for.
     process::end_everything(&mark, None);
-    let text = out(agent, (policy, deployment), collector, &workplace, &mut output, &mark).await;
+    let text = out(agent, (policy, deployment), (application, collector), &workplace, &mut output, &mark).await;
     // What it left running could change what the next one of its user says.
     process::end_everything(&mark, None);
     let cleaned = workplace.remove(&agent.runs).and_then(|()| agent.runs.remove(&pipe));
@@ -119,15 +121,14 @@ fn user(agent: &Agent, privilege: Privilege) -> io::Result<Option<Account>> {
 async fn out(
     agent: &Agent,
     (policy, deployment): (&Policy, &Deployment),
-    collector: &Collector,
+    (application, collector): (&Application, &Collector),
     workplace: &Workplace,
     output: &mut Output,
     mark: &str,
 ) -> Result<String, String> {
     let directory = &workplace.directory;
     // Each file is checked once more as it is taken out, and what runs is that copy.
-    let own = deployment.application().map(muster_trust::Verified::value);
-    for file in own.iter().flat_map(|application| &application.content) {
+    for file in &application.content {
         content::take_out(&agent.cache, file, directory, agent.clock.now())
             .await
             .map_err(|error| format!("The collector's content is not there: {error}."))?;
@@ -141,7 +142,16 @@ async fn out(
         return Err(why);
     }
     let limit = Duration::from_secs(u64::from(collector.max_run_seconds));
-    let job = Job { program, arguments, directory: directory.path(), user: workplace.user(), mark, limit, stdin: None };
+    let job = Job {
+        program,
+        arguments,
+        directory: directory.path(),
+        user: workplace.user(),
+        mark,
+        limit,
+        stdin: None,
+        environment: Vec::new(),
+    };
     match process::run(job, Some((output, &mut tail))).await {
         Ending::Exit(Some(code)) if collector.command.success_codes.contains(&code) => {}
         Ending::Exit(Some(code)) => return Err(format!("The collector ended with code {code}.")),

@@ -3,6 +3,7 @@
 
 use crate::{
     agent::Agent,
+    apply::choose,
     clock::random,
     content::{self, ContentError},
     policy::{Deployment, Policy},
@@ -56,7 +57,8 @@ fn coming<'a>(agent: &Agent, policy: &'a Policy) -> Vec<(&'a Deployment, UnixMil
     let now = agent.clock.now();
     let wants = |deployment: &&Deployment| {
         let application = deployment.application().map(|application| application.value());
-        let fits = application.is_some_and(|a| a.platform == Platform::Linux && !a.content.is_empty());
+        let fits =
+            application.is_some_and(|a| a.platforms().any(|one| one == Platform::Linux) && a.files().next().is_some());
         // What is offered may never be wanted, and what is removed seldom needs its files.
         let told = deployment.policy();
         fits && told.purpose.is_required()
@@ -116,8 +118,12 @@ fn delay(left: i64, random: u32) -> Duration {
 
 /// Whether it is to be tried again.
 async fn fetch(agent: &Agent, policy: &Policy, deployment: &Deployment) -> bool {
-    let Some(application) = deployment.application() else { return false };
-    let error = match content::fetch_ahead(agent, policy, &application.value().content).await {
+    // Of several deployment types the files of the one that this device would take now.
+    let Some(application) = choose::ahead(agent, deployment).await else { return false };
+    if application.content.is_empty() {
+        return false;
+    }
+    let error = match content::fetch_ahead(agent, policy, &application.content).await {
         Ok(()) => {
             tracing::info!(deployment = %deployment.policy().deployment, "content is here before its time");
             return false;

@@ -15,3 +15,11 @@ CREATE TABLE IF NOT EXISTS asked (
 CREATE TABLE IF NOT EXISTS installed (id TEXT PRIMARY KEY, user INTEGER NOT NULL) STRICT;
 -- The last attempt of a deployment that the site asked for and that was begun.
 CREATE TABLE IF NOT EXISTS attempt (id TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+-- Of applications with several deployment types: the place of the one that is taken, and of the one whose command runs or ran last.
+CREATE TABLE IF NOT EXISTS deployment_type (id TEXT PRIMARY KEY, own INTEGER, runs INTEGER) STRICT;
+-- The last run of each program for each deployment. It stays when the deployment is gone: what ran once is known to have run.
+-- due: for which time it ran. outcome: how it ended; `unknown` from its beginning on. `wanted`: an administrator asked for another one.
+CREATE TABLE IF NOT EXISTS program_run (
+  application TEXT NOT NULL, deployment TEXT NOT NULL, due INTEGER NOT NULL, started INTEGER NOT NULL, outcome TEXT NOT NULL, code INTEGER,
+  PRIMARY KEY (application, deployment)
+) STRICT;

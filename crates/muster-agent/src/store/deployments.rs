@@ -3,6 +3,7 @@
 use super::{
     Store, StoreError, intents,
     outbox::push,
+    programs::{self, Run},
     restarts::{self, RestartPending},
 };
 use muster_model::{
@@ -40,6 +41,10 @@ pub struct Progress {
     pub boot: Option<String>,
     /// With `requirements_not_met` and `failed`: what was said.
     pub said: String,
+    /// Of an application with several deployment types: the place of the one that this device takes.
+    pub own_type: Option<usize>,
+    /// The same of the object whose command runs, or ran last.
+    pub runs_type: Option<usize>,
 }
 
 impl Progress {
@@ -59,6 +64,8 @@ impl Progress {
             waits: None,
             boot: None,
             said: String::new(),
+            own_type: None,
+            runs_type: None,
         }
     }
 
@@ -92,23 +99,26 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Progress>> {
             waits: WaitReason::ALL.iter().copied().find(|w| Some(w.as_str()) == waits.as_deref()),
             boot: maybe(11).ok()?,
             said: maybe(12).ok()?.unwrap_or_default(),
+            own_type: row.get(14).ok()?,
+            runs_type: row.get(15).ok()?,
         })
     })();
     Ok(progress)
 }
 
 const SELECT: &str = "SELECT d.id, d.application, d.state, d.reason, d.changed, d.until, d.attempts, \
-     r.application, r.verb, r.tries, r.waits, r.boot, r.said, r.id FROM deployment d LEFT JOIN deployment_run r ON r.id = d.id";
+     r.application, r.verb, r.tries, r.waits, r.boot, r.said, r.id, t.own, t.runs FROM deployment d \
+     LEFT JOIN deployment_run r ON r.id = d.id LEFT JOIN deployment_type t ON t.id = d.id";
 /// In a file that no agent of this version has opened yet.
 const SELECT_EARLIER: &str = "SELECT id, application, state, reason, changed, until, attempts, \
-     NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deployment d";
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM deployment d";
 
 /// Every deployment that the agent knows of.
 ///
 /// # Errors
 /// See [`StoreError`].
 pub fn all(connection: &Connection) -> Result<Vec<Progress>, StoreError> {
-    let sql = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'deployment_run'";
+    let sql = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'deployment_type'";
     let is_there: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     let select = if is_there > 0 { SELECT } else { SELECT_EARLIER };
     let mut statement = connection.prepare(&format!("{select} ORDER BY d.changed, d.id"))?;
@@ -145,6 +155,15 @@ fn keep(tx: &Transaction<'_>, progress: &Progress) -> Result<(), StoreError> {
             progress.said,
         ],
     )?;
+    let id = progress.deployment.to_string();
+    match (progress.own_type, progress.runs_type) {
+        (None, None) => tx.execute("DELETE FROM deployment_type WHERE id = ?1", [id])?,
+        (own, runs) => tx.execute(
+            "INSERT INTO deployment_type (id, own, runs) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (id) DO UPDATE SET own = ?2, runs = ?3",
+            params![id, own, runs],
+        )?,
+    };
     Ok(())
 }
 
@@ -161,6 +180,8 @@ pub struct Kept {
     pub installed: Option<Option<u32>>,
     /// It needs a restart; the run of the system in which that is so.
     pub restart: Option<String>,
+    /// A program began or ended.
+    pub program: Option<(Hash, Run)>,
 }
 
 impl Store {
@@ -194,6 +215,9 @@ impl Store {
             }
             if let Some(user) = step.installed {
                 intents::note_installed(tx, progress.deployment, user)?;
+            }
+            if let Some((program, run)) = &step.program {
+                programs::note(tx, *program, progress.deployment, run)?;
             }
             if let Some(boot) = &step.restart {
                 let (deployment, application) = (progress.deployment, progress.application);
@@ -234,7 +258,7 @@ impl Store {
                 "INSERT INTO attempt (id, number) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET number = ?2",
                 params![progress.deployment.to_string(), number],
             )?;
-            Ok(())
+            programs::want(tx, progress.application, progress.deployment)
         })
     }
 
@@ -253,6 +277,7 @@ impl Store {
                 tx.execute("DELETE FROM deployment WHERE id = ?1", [&id])?;
                 tx.execute("DELETE FROM deployment_run WHERE id = ?1", [&id])?;
                 tx.execute("DELETE FROM attempt WHERE id = ?1", [&id])?;
+                tx.execute("DELETE FROM deployment_type WHERE id = ?1", [&id])?;
             }
             intents::keep_only(tx, assigned)
         })

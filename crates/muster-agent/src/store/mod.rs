@@ -5,6 +5,7 @@ pub mod compliance;
 pub mod deployments;
 pub mod intents;
 pub mod outbox;
+pub mod programs;
 pub mod restarts;
 pub mod sections;
 

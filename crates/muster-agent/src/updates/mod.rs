@@ -92,7 +92,16 @@ async fn call(
     let mark = format!("{pipe} {}", agent.runs.path().display());
     process::end_everything(&mark, None);
     let mut tail = Tail::new(UPDATE_BYTES);
-    let job = Job { program, arguments, directory: agent.runs.path(), user: None, mark: &mark, limit, stdin: None };
+    let job = Job {
+        program,
+        arguments,
+        directory: agent.runs.path(),
+        user: None,
+        mark: &mark,
+        limit,
+        stdin: None,
+        environment: Vec::new(),
+    };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
     if let Err(error) = agent.runs.remove(&pipe) {
         tracing::warn!(%error, "the pipe of the tool for updates could not be removed");

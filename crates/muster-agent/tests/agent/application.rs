@@ -47,6 +47,8 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         volatile: false,
         software_update: false,
         attempt: 0,
+        options: muster_model::program::DeploymentOptions::default(),
+        needs: Vec::new(),
     }
 }
 
@@ -81,6 +83,9 @@ pub(crate) fn app(machine: &Machine, number: u128, name: &str) -> Application {
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 30,
     }
 }

@@ -205,3 +205,63 @@ async fn as_user(machine: &Machine, user: u32, socket: &Path) -> String {
     }
     panic!("no answer for {user}");
 }
+
+#[tokio::test]
+async fn users_are_told_of_what_says_so_before_while_and_after_it_is_done() {
+    use muster_agent::{apply::notices::Stage, local};
+    use muster_model::program::DeploymentOptions;
+    let (site, machine) = enrolled().await;
+    let options = DeploymentOptions { notices: true, ..DeploymentOptions::default() };
+    let gate = machine.place("gate");
+    let slow = |number, name: &str, code: u8| {
+        let mut application = app(&machine, number, name);
+        application.install.arguments[1] = format!(
+            "touch $0.runs; while [ ! -e {} ]; do sleep 0.05; done; touch $0.{code}; exit {code}",
+            gate.display()
+        );
+        application
+    };
+    let (works, quiet) = (slow(1, "works", 0), app(&machine, 2, "quiet"));
+    let mut works = works;
+    works.install.arguments[1].insert_str(0, "touch $0; ");
+    let fails = slow(3, "fails", 3);
+    let later = DeploymentPolicy { deadline: crate::actor::now().plus(HOUR), options: options.clone(), ..policy(4) };
+    let told = |number| DeploymentPolicy { options: options.clone(), ..policy(number) };
+    site.assign_all(&[
+        (later, &app(&machine, 4, "later"), &[]),
+        (policy(2), &quiet, &[]),
+        (told(1), &works, &[]),
+        (told(3), &fails, &[]),
+    ]);
+    let (running, socket) = machine.run_for_users();
+    let now = async || {
+        let socket = socket.clone();
+        let told = tokio::task::spawn_blocking(move || local::told(&socket)).await.unwrap().unwrap();
+        let mut told: Vec<_> = told.into_iter().map(|one| (one.name, one.stage, one.reason)).collect();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        told
+    };
+    crate::actor::machine::wait_for_file(&machine.place("works.runs")).await;
+    let expected = [("fails", Stage::Coming), ("later", Stage::Coming), ("works", Stage::Underway)];
+    assert_eq!(now().await, expected.map(|(name, stage)| (name.to_owned(), stage, None)));
+    std::fs::write(&gate, "").unwrap();
+    site.wait_end(policy(3).deployment).await;
+    site.wait_end(policy(1).deployment).await;
+    let why = Some(muster_model::status::FailureReason::ExitCode);
+    let ended = [("fails", Stage::Failed, why), ("later", Stage::Coming, None), ("works", Stage::Succeeded, None)];
+    assert_eq!(now().await, ended.map(|(name, stage, reason)| (name.to_owned(), stage, reason)));
+    // The helper without privileges says the same in words.
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_muster-agent"))
+        .arg("--socket")
+        .arg(&socket)
+        .args(["notify", "--once"])
+        .output();
+    let text = String::from_utf8(output.await.unwrap().stdout).unwrap();
+    for line in
+        ["works 1.0 was installed.", "fails 1.0 could not be installed (exit_code).", "later 1.0 will be installed at "]
+    {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("quiet"), "{text}");
+    running.stop().await;
+}

@@ -62,6 +62,8 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
         attempt: 0,
+        options: muster_model::program::DeploymentOptions::default(),
+        needs: Vec::new(),
     }
 }
 

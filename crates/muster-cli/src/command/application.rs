@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use muster_model::{
     api::ApplicationInfo,
-    application::{Application, Command, Dependency, Detection, Privilege, ReturnMeaning},
+    application::{
+        Application, Command, Dependency, Detection, Parameter, ParameterKind, ParameterWay, Privilege, ReturnMeaning,
+    },
     id::{ApplicationId, Hash},
     update::UpdateGroup,
 };
@@ -194,6 +196,7 @@ pub(super) fn described(application: &Application) -> String {
         Detection::File { path, hash: Some(hash) } => ("Is there when", format!("{path} has the SHA-256 {hash}")),
         Detection::Command { command } => ("Is there when", format!("{} succeeds", written(command))),
         Detection::Updates { group } => ("Is there when", format!("no update is missing of: {}", updates(group))),
+        Detection::Program => ("Is a program", "its exit code says whether it worked".to_owned()),
     });
     rows.extend(rules(application));
     if let Some(collector) = &application.collector {
@@ -203,10 +206,46 @@ pub(super) fn described(application: &Application) -> String {
     for secret in &application.secrets {
         rows.push(("Secret", format!("{} (sealed for each device with `muster secret seal`)", secret.as_str())));
     }
+    rows.extend(parameters(application));
     for file in &application.content {
         rows.push(("File", format!("{} ({}) {}", file.name.as_str(), output::bytes(file.size), file.hash)));
     }
-    output::pairs(rows)
+    let mut text = output::pairs(rows);
+    // Each of the others as it would be alone, under its own name.
+    for other in application.each_type().iter().skip(1) {
+        let name = other.type_name.as_ref().map(|name| output::clean(name.as_str())).unwrap_or_default();
+        let (secrets, parameters) = (Vec::new(), Vec::new());
+        let shown = Application { secrets, parameters, collector: None, ..other.clone() };
+        text.push_str(&format!(
+            "\nDeployment type {name}, where none before it is for the device:\n{}",
+            described(&shown)
+        ));
+    }
+    text
+}
+
+/// What a deployment may say to its commands.
+fn parameters(application: &Application) -> Vec<(&'static str, String)> {
+    let of = |parameter: &Parameter| {
+        let kind = match &parameter.kind {
+            ParameterKind::String { most_bytes, allowed } if allowed.is_empty() => {
+                format!("text of {most_bytes} bytes")
+            }
+            ParameterKind::String { allowed: values, .. } | ParameterKind::Choice { values } => values.join(" or "),
+            ParameterKind::Integer { least, most } => format!("{least} to {most}"),
+            ParameterKind::Boolean => "true or false".to_owned(),
+            ParameterKind::Secret => "secret".to_owned(),
+        };
+        let way = match parameter.way {
+            ParameterWay::Argument => "an argument".to_owned(),
+            ParameterWay::Environment => parameter.name.variable(),
+            ParameterWay::Input => "standard input".to_owned(),
+        };
+        let default = parameter.default.as_ref().map(|value| format!(", {value} where nothing is said"));
+        let text = format!("{}: {kind}, as {way}{}", parameter.name, default.unwrap_or_default());
+        ("Parameter", output::clean(&text))
+    };
+    application.parameters.iter().map(of).collect()
 }
 
 /// What an application says beside its installation.
@@ -264,12 +303,13 @@ async fn application_add(ctx: &Context, file: &Path, mut places: Vec<PathBuf>) -
     }
     let client = ctx.client().await?;
     let mut missing = Vec::new();
-    for content in &application.content {
+    let mut seen = std::collections::HashSet::new();
+    for content in application.files().filter(|file| seen.insert(file.hash)) {
         if !client.content_show(content).await? {
             missing.push(content.clone());
         }
     }
-    let wanted = Application { content: missing, ..application.clone() };
+    let wanted = Application { content: missing, types: Vec::new(), ..application.clone() };
     let missing = author::find_content(&wanted, &places)?;
     let bars = MultiProgress::new();
     for (content, path) in &missing {
@@ -348,6 +388,9 @@ mod tests {
             retries: None,
             dependencies: Vec::new(),
             supersedes: Vec::new(),
+            type_name: None,
+            types: Vec::new(),
+            parameters: Vec::new(),
             max_run_seconds: 600,
         };
         let text = described(&application);

@@ -5,6 +5,7 @@ use super::{
     ask::confirm,
     deployment_approve::{Approve, approval_of, deployment_approval_withdraw, deployment_approve},
     deployment_control::{self, Control, Phases},
+    deployment_options::{self, Options},
     find,
 };
 use crate::{CliError, Client, output, watch, when};
@@ -106,6 +107,8 @@ pub(super) struct Create {
     /// It is a software update: keep to the windows for updates, where a device has any
     #[arg(long, conflicts_with = "outside_windows")]
     software_update: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 #[derive(Debug, Args)]
@@ -141,7 +144,8 @@ fn parse_purpose(text: &str) -> Result<Purpose, String> {
 
 impl Create {
     async fn request(self, client: &Client, now: UnixMillis) -> Result<DeploymentCreate, CliError> {
-        let application = find::application(client, &self.application).await?.hash;
+        let found = find::application(client, &self.application).await?;
+        let application = found.hash;
         let target = match (self.target.device, self.target.collection) {
             (Some(word), _) => Target::Device { device: find::device(client, &word).await? },
             (None, Some(word)) => Target::Collection { collection: find::collection(client, &word).await? },
@@ -151,18 +155,21 @@ impl Create {
             None | Some(when::Moment::After(0)) => None,
             Some(moment) => Some(moment.at(now)),
         };
+        let (available, deadline) = (at(self.available), at(self.deadline));
+        let from = deadline.or(available).unwrap_or(now);
         Ok(DeploymentCreate {
             name: self.name,
             application,
             target,
             action: self.action,
             purpose: self.purpose,
-            available: at(self.available),
-            deadline: at(self.deadline),
+            available,
+            deadline,
             high_impact: self.high_impact,
             outside_windows: self.outside_windows,
             volatile: self.no_commit,
             software_update: self.software_update,
+            options: self.options.request(&found.application, from)?,
         })
     }
 }
@@ -234,6 +241,20 @@ fn previewed(preview: &DeploymentPreview) -> String {
     }
     text.push_str(&format!(". Each fetches {}.\n", output::bytes(preview.content_size)));
     text.push_str(&foreseen(&preview.forecast));
+    for one in &preview.types {
+        let asks = if one.requirements.is_empty() {
+            String::new()
+        } else {
+            format!(", where {}", one.requirements.join(", "))
+        };
+        text.push_str(&output::clean(&format!(
+            "Deployment type {}: {}, fetches {}{asks}.",
+            one.name,
+            format!("{:?}", one.platform).to_lowercase(),
+            output::bytes(one.content_size)
+        )));
+        text.push('\n');
+    }
     for warning in &preview.warnings {
         text.push_str(&format!("! {}\n", output::clean(warning)));
     }
@@ -334,6 +355,7 @@ async fn deployment_show(
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
         ]);
+        text.push_str(&output::pairs(deployment_options::described(&deployment.options)));
         text.push_str(&deployment_control::standing(ctx.now, &standing, &rivals));
         if let Some(approval) = approval_of(&order, ctx.now) {
             text.push_str(&output::pairs([("Approval", approval)]));
@@ -392,6 +414,7 @@ fn reason(now: UnixMillis, d: &DeviceDeployment) -> String {
         d.waits.map(|waits| format!("{}{starts}", waits.as_str()))
     };
     let restart = || d.restart.then(|| "needs a restart".to_owned());
+    let restart = || restart().or_else(|| d.deployment_type.as_ref().map(|name| format!("as {name}")));
     d.reason.map(|reason| reason.as_str().to_owned()).or_else(waits).or_else(restart).unwrap_or_default()
 }
 
@@ -495,6 +518,7 @@ mod tests {
             outside_windows: false,
             volatile: false,
             software_update: false,
+            options: muster_model::program::DeploymentOptions::default(),
             action: Action::Install,
             purpose: Purpose::Required,
             related: Vec::new(),
@@ -528,6 +552,7 @@ mod tests {
             content_size: 1024,
             forecast: Forecast { devices: 3, free: 3, groups: vec![], later: 0, never: 0, never_devices: vec![] },
             related: Vec::new(),
+            types: Vec::new(),
             warnings: vec!["One of them is off.".to_owned()],
         };
         assert_eq!(

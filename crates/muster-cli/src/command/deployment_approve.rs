@@ -1,6 +1,6 @@
 //! `muster deployment approve`: a second person reads what would run where, and signs that with a key of their own.
 
-use super::{Context, application, ask::confirm, find};
+use super::{Context, application, ask::confirm, deployment_options, find};
 use crate::{CliError, Client, output, when};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use clap::Args;
@@ -84,6 +84,7 @@ fn described(ctx: &Context, read: &Read, deployment: &Deployment, approval: &Dep
         ("Windows", windows.to_owned()),
         ("Approved until", when::both(ctx.now, approval.expires)),
     ]);
+    text.push_str(&output::pairs(deployment_options::described(&policy.options)));
     for (hash, of, signers) in &read.applications {
         let keys: Vec<_> = signers.iter().map(Hash::to_string).collect();
         text.push_str(&format!("\n{}", application::described(of)));

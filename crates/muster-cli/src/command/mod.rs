@@ -20,6 +20,7 @@ mod conflict;
 mod deployment;
 mod deployment_approve;
 mod deployment_control;
+mod deployment_options;
 mod device;
 mod discovery;
 mod enrolment;

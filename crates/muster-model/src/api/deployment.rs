@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::window::Forecast;
 use crate::{
-    application::Application,
+    application::{Application, Platform},
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
     policy::{Action, Purpose},
+    program::DeploymentOptions,
     status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
 };
@@ -110,6 +111,8 @@ api! {
         #[serde(default)] volatile: bool,
         /// It is a software update: it keeps to the windows for updates, where a device has any.
         #[serde(default)] software_update: bool,
+        /// Whether and when a program runs again, values for the application's parameters, and whether users are told.
+        #[serde(default)] options: DeploymentOptions,
     }
 }
 api! {
@@ -125,8 +128,25 @@ api! {
         forecast: Forecast,
         /// Other applications that it takes along.
         related: Vec<RelatedApplication>,
+        /// The application's deployment types, where it has several, in the order in which each device looks at them.
+        types: Vec<TypePreview>,
         /// What to think about: sentences.
         warnings: Vec<String>,
+    }
+}
+api! {
+    /// A deployment type in a preview.
+    struct TypePreview {
+        /// Its name.
+        name: String,
+        /// Which systems it is for.
+        platform: Platform,
+        /// Bytes that a device fetches that takes it.
+        content_size: u64,
+        /// Seconds that its commands may run.
+        max_run_seconds: u32,
+        /// Names of what a device must meet; the device itself looks.
+        requirements: Vec<String>,
     }
 }
 api! {
@@ -160,6 +180,8 @@ api! {
         volatile: bool,
         /// It is a software update: it keeps to the windows for updates, where a device has any.
         software_update: bool,
+        /// Whether and when a program runs again, values for the application's parameters, and whether users are told.
+        options: DeploymentOptions,
         /// Not before.
         available: UnixMillis,
         /// When clients start by themselves.
@@ -203,5 +225,7 @@ api! {
         restart: bool,
         /// It had succeeded, and a later look found that it was undone.
         undone: bool,
+        /// Of an application with several deployment types: the one that the device took.
+        deployment_type: Option<Name>,
     }
 }

@@ -1,10 +1,16 @@
 //! Applications: content, install command, detection rule. Written and signed by an author; the site only distributes them.
 
+mod parameter;
 mod requirement;
 mod rules;
+mod types;
 
+pub use parameter::{
+    Given, Parameter, ParameterError, ParameterKind, ParameterName, ParameterValue, ParameterValues, ParameterWay,
+};
 pub use requirement::{Facts, Requirement};
 pub use rules::{Dependency, DependencyGroup, Retries, ReturnCode, ReturnMeaning, Superseded, USUAL_CODES};
+pub use types::DeploymentType;
 
 use crate::{
     api::ClassAdd,
@@ -66,6 +72,15 @@ pub struct Application {
     /// What it replaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supersedes: Vec<Superseded>,
+    /// With several deployment types: what people call the application's own, which is the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<Name>,
+    /// Other ways in which it is installed, in the order in which a client looks whether one is for it; the first that is, it takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<DeploymentType>,
+    /// What a deployment may say to its commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
     /// Seconds that each of its commands may run; then it is ended with everything that it started. 1 to 86,400.
     pub max_run_seconds: u32,
 }
@@ -186,6 +201,9 @@ pub enum Detection {
         /// The group.
         group: UpdateGroup,
     },
+    /// There is nothing to look for: it is a program that runs, and its exit code says whether that worked. Whether it runs again the
+    /// deployment says.
+    Program,
 }
 
 /// What is wrong with an application.
@@ -234,6 +252,18 @@ pub enum ApplicationError {
     /// A group of updates is not well-formed, or stands with something that it does not go with.
     #[error("{0}")]
     Updates(&'static str),
+    /// Deployment types out of their rules.
+    #[error("{0}")]
+    Types(&'static str),
+    /// A program has what only something that is there can have.
+    #[error("{0}")]
+    Program(&'static str),
+    /// A parameter is not well-formed, or stands where it must not.
+    #[error("{0}")]
+    Parameter(&'static str),
+    /// The default of a parameter is none of its values.
+    #[error("{0}")]
+    Default(ParameterError),
     /// A path in the detection rule is not absolute.
     #[error("the detection rule's path must be absolute, without `..`")]
     DetectionPath,
@@ -255,6 +285,13 @@ impl Application {
     /// # Errors
     /// The first rule that is broken.
     pub fn check_form(&self) -> Result<(), ApplicationError> {
+        self.check_types()?;
+        self.check_parameters()?;
+        self.each_type().iter().try_for_each(Self::check_one_type)
+    }
+
+    fn check_one_type(&self) -> Result<(), ApplicationError> {
+        self.check_program()?;
         if self.version.is_empty() || self.version.len() > 100 || self.version.chars().any(char::is_control) {
             return Err(ApplicationError::Version);
         }
@@ -295,7 +332,7 @@ impl Application {
             Detection::File { path, .. } if !is_absolute(path) => Err(ApplicationError::DetectionPath),
             Detection::File { .. } => Ok(()),
             Detection::Command { command } => command.check(&names, &HashSet::new()),
-            Detection::Updates { .. } => Ok(()),
+            Detection::Updates { .. } | Detection::Program => Ok(()),
         }
     }
 
@@ -326,7 +363,7 @@ impl Application {
 
 impl Application {
     fn check_requirements(&self) -> Result<(), ApplicationError> {
-        for requirement in &self.requirements {
+        for requirement in self.requirements.iter().chain(self.types.iter().flat_map(|kind| &kind.requirements)) {
             requirement
                 .check()
                 .map_err(|error| ApplicationError::Requirement(requirement.name.to_string(), error.message))?;

@@ -27,6 +27,9 @@ fn app(program: &str, arguments: &[&str]) -> Application {
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 1,
     }
 }
@@ -208,4 +211,220 @@ fn a_requirement_that_would_never_end_is_not_begun() {
     let refused = requirement(query).is_met(facts);
     assert!(refused.is_err(), "{refused:?}");
     assert!(since.elapsed().as_secs() < 5);
+}
+
+/// A second way of installing it.
+fn portable() -> DeploymentType {
+    DeploymentType {
+        name: "portable".parse().unwrap(),
+        platform: Platform::Linux,
+        requirements: Vec::new(),
+        content: vec![ContentFile { name: "archive".parse().unwrap(), hash: Hash([1; 32]), size: 9 }],
+        install: command("content/archive", &[]),
+        uninstall: Some(command("/rm", &[])),
+        repair: None,
+        detection: Detection::File { path: "/portable".into(), hash: None },
+        return_codes: Vec::new(),
+        max_run_seconds: 7,
+    }
+}
+
+fn with_types(types: Vec<DeploymentType>) -> Application {
+    Application { type_name: Some("package".parse().unwrap()), types, ..app("content/setup", &[]) }
+}
+
+#[test]
+fn each_deployment_type_is_an_application_of_its_own_and_obeys_the_same_rules() {
+    let several = with_types(vec![portable()]);
+    assert_eq!(several.check(), Ok(()));
+    let each = several.each_type();
+    let names: Vec<_> = each.iter().flat_map(|one| one.type_names().map(|name| name.into_owned())).collect();
+    assert_eq!(names, ["package", "portable"]);
+    assert_eq!((each[1].detection.clone(), each[1].max_run_seconds), (portable().detection, 7));
+    assert_eq!(
+        (each[0].secrets.len(), each[1].secrets.len()),
+        (1, 1),
+        "what a type does not say, the application says"
+    );
+    assert!(several.can_be_removed() && several.uninstall.is_none());
+    assert_eq!((several.fetched_bytes(), several.longest_run_seconds(), several.files().count()), (9, 7, 2));
+    assert_eq!(several.features(), [crate::policy::Feature::Types]);
+    assert!(app("/x", &[]).features().is_empty());
+    // The file of another type is none of its own.
+    let foreign = DeploymentType { install: command("content/setup", &[]), ..portable() };
+    assert!(matches!(with_types(vec![foreign]).check(), Err(ApplicationError::Command(_))));
+    let secret = DeploymentType { install: command("/x", &["secret/other"]), ..portable() };
+    assert!(with_types(vec![secret]).check().is_err());
+    let named = |name: &str| DeploymentType { name: name.parse().unwrap(), ..portable() };
+    let bad = [
+        Application { type_name: None, ..several.clone() },
+        with_types(vec![]),
+        with_types(vec![named("package")]),
+        with_types((0..16).map(|n| named(&format!("type {n}"))).collect()),
+        with_types(vec![DeploymentType { detection: Detection::Program, uninstall: None, ..portable() }]),
+    ];
+    for application in bad {
+        assert!(matches!(application.check(), Err(ApplicationError::Types(_))), "{application:?}");
+    }
+    let query = vec![requirement("select * from SMS_R_User")];
+    let asks = with_types(vec![DeploymentType { requirements: query, ..portable() }]);
+    assert!(matches!(asks.check(), Err(ApplicationError::Requirement(..))));
+    assert_eq!(asks.check_form(), Ok(()), "a client says so itself");
+}
+
+#[test]
+fn a_program_has_nothing_that_could_be_looked_for() {
+    let program = Application { detection: Detection::Program, ..app("/x", &[]) };
+    assert_eq!((program.check(), program.is_program()), (Ok(()), true));
+    assert_eq!(serde_json::to_string(&program.detection).unwrap(), r#"{"kind":"program"}"#);
+    let bad = [
+        Application { uninstall: Some(command("/x", &[])), ..program.clone() },
+        Application { repair: Some(command("/x", &[])), ..program.clone() },
+        Application {
+            supersedes: vec![Superseded { application: ApplicationId(uuid::Uuid::from_u128(2)), uninstall: false }],
+            ..program
+        },
+    ];
+    for application in bad {
+        assert!(matches!(application.check(), Err(ApplicationError::Program(_))), "{application:?}");
+    }
+}
+
+fn parameter(name: &str, kind: ParameterKind) -> Parameter {
+    Parameter { name: name.parse().unwrap(), kind, way: ParameterWay::Argument, default: None }
+}
+
+fn text(most_bytes: u32) -> ParameterKind {
+    ParameterKind::String { most_bytes, allowed: Vec::new() }
+}
+
+fn values(pairs: &[(&str, ParameterValue)]) -> ParameterValues {
+    pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.clone())).collect()
+}
+
+#[test]
+fn values_of_parameters_are_of_their_type_and_stay_one_argument() {
+    let own = Application {
+        parameters: vec![
+            parameter("who", text(20)),
+            Parameter {
+                default: Some(ParameterValue::Integer(80)),
+                ..parameter("port", ParameterKind::Integer { least: 1, most: 99 })
+            },
+            Parameter { way: ParameterWay::Environment, ..parameter("quiet", ParameterKind::Boolean) },
+            Parameter {
+                way: ParameterWay::Input,
+                ..parameter("mode", ParameterKind::Choice { values: vec!["a".into(), "b".into()] })
+            },
+        ],
+        ..app("content/setup", &["--", "parameter/who", "--port=parameter/port", "as parameter/who"])
+    };
+    assert_eq!(own.check(), Ok(()));
+    let who = |text: &str| ParameterValue::Text(text.into());
+    let good =
+        values(&[("who", who("a; rm -rf /\n$(x)")), ("quiet", ParameterValue::Boolean(true)), ("mode", who("b"))]);
+    let given = own.given(&good).unwrap();
+    let placed: Vec<_> = own.install.arguments.iter().map(|argument| given.argument(argument)).collect();
+    assert_eq!(placed, ["--", "a; rm -rf /\n$(x)", "--port=80", "as parameter/who"]);
+    assert_eq!(given.environment, [("MUSTER_VALUE_QUIET".to_owned(), "true".to_owned())]);
+    assert_eq!(given.input, "{\"mode\":\"b\"}\n");
+    let with = |name: &str, value: ParameterValue| {
+        let mut changed = good.clone();
+        changed.insert(name.parse().unwrap(), value);
+        own.given(&changed)
+    };
+    for (name, value) in [
+        ("who", who("a\0b")),
+        ("who", who("-rf")),
+        ("who", who(&"x".repeat(21))),
+        ("who", ParameterValue::Integer(1)),
+        ("port", ParameterValue::Integer(0)),
+        ("port", ParameterValue::Integer(100)),
+        ("port", who("80")),
+        ("quiet", who("true")),
+        ("mode", who("c")),
+    ] {
+        assert!(matches!(with(name, value.clone()), Err(ParameterError::Value(..))), "{name} {value:?}");
+    }
+    assert!(matches!(with("other", who("x")), Err(ParameterError::Unknown(_))));
+    assert!(matches!(own.given(&values(&[])), Err(ParameterError::Missing(_))));
+    // A value is replaced once: what looks like a place in it stays as it is.
+    assert_eq!(
+        own.given(&values(&[
+            ("who", who("parameter/port")),
+            ("quiet", ParameterValue::Boolean(false)),
+            ("mode", who("a"))
+        ]))
+        .unwrap()
+        .argument("parameter/who"),
+        "parameter/port"
+    );
+}
+
+#[test]
+fn parameters_have_bounds_are_no_secrets_and_stand_nowhere_where_code_is_read() {
+    let check =
+        |parameters: Vec<Parameter>, arguments: &[&str]| Application { parameters, ..app("/x", arguments) }.check();
+    let one = |kind: ParameterKind| check(vec![parameter("a", kind)], &[]);
+    assert_eq!(one(text(4_096)), Ok(()));
+    let refused = one(ParameterKind::Secret).unwrap_err().to_string();
+    assert!(refused.contains("a secret is no parameter") && refused.contains("`secrets`"), "{refused}");
+    assert!(one(text(0)).is_err() && one(text(4_097)).is_err());
+    assert!(one(ParameterKind::Integer { least: 2, most: 1 }).is_err());
+    assert!(one(ParameterKind::Choice { values: Vec::new() }).is_err());
+    assert!(one(ParameterKind::Choice { values: vec!["x".into(), "x".into()] }).is_err());
+    assert!(one(ParameterKind::Choice { values: vec!["x\0".into()] }).is_err());
+    assert!(check(vec![parameter("a", text(9)); 2], &[]).is_err());
+    let many = (0..33).map(|n| parameter(&format!("p{n}"), text(1))).collect();
+    assert!(check(many, &[]).is_err());
+    let wrong = Parameter { default: Some(ParameterValue::Integer(1)), ..parameter("a", text(9)) };
+    assert!(matches!(check(vec![wrong], &[]), Err(ApplicationError::Default(_))));
+    let a = || vec![parameter("a", text(9))];
+    assert_eq!(check(a(), &["-x", "parameter/a", "--b=parameter/a"]), Ok(()));
+    assert!(check(a(), &["parameter/b"]).is_err() && check(a(), &["-c", "parameter/a"]).is_err());
+    let environment = Parameter { way: ParameterWay::Environment, ..parameter("a", text(9)) };
+    assert!(check(vec![environment], &["parameter/a"]).is_err());
+    assert_eq!(app("/x", &["parameter/a"]).check(), Ok(()), "without a declaration it is a text, as before");
+    for name in ["", "A", "1a", "a-b", "a b", "a\n", &"x".repeat(41)] {
+        assert!(name.parse::<ParameterName>().is_err(), "{name:?}");
+    }
+    let follows = |arguments: &[&str]| command("/bin/sh", arguments).values_follow_code();
+    assert!(
+        follows(&["content/setup", "parameter/a"]) && follows(&["-c", "echo $0", "parameter/a"]) && follows(&["-x"])
+    );
+    assert!(!follows(&["parameter/a"]) && !follows(&["sh", "parameter/a"]) && !follows(&["-c", "-x", "parameter/a"]));
+}
+
+#[test]
+fn a_client_that_does_not_know_a_word_of_an_application_believes_none_of_it() {
+    /// Every name that an earlier client knows.
+    const EARLIER: [&str; 17] = [
+        "id",
+        "name",
+        "version",
+        "platform",
+        "content",
+        "install",
+        "uninstall",
+        "repair",
+        "detection",
+        "secrets",
+        "collector",
+        "requirements",
+        "return_codes",
+        "retries",
+        "dependencies",
+        "supersedes",
+        "max_run_seconds",
+    ];
+    let newer = |application: &Application| {
+        let json = serde_json::to_value(application).unwrap();
+        json.as_object().unwrap().keys().any(|name| !EARLIER.contains(&name.as_str()))
+    };
+    assert!(!newer(&app("/x", &[])) && newer(&with_types(vec![portable()])));
+    assert!(newer(&Application { parameters: vec![parameter("a", text(1))], ..app("/x", &[]) }));
+    // And this one does not know what comes after it.
+    let mut later = serde_json::to_value(app("/x", &[])).unwrap();
+    later["something_later"] = true.into();
+    assert!(serde_json::from_value::<Application>(later).is_err());
 }

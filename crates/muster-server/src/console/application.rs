@@ -9,7 +9,7 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{ApplicationInfo, Page, PageQuery},
-    application::{Command, Detection, FileName, Platform, ReturnMeaning},
+    application::{Command, Detection, FileName, Parameter, ParameterKind, Platform, ReturnMeaning},
     id::Hash,
     time::UnixMillis,
 };
@@ -70,6 +70,25 @@ pub(crate) const fn meaning(meaning: &ReturnMeaning) -> &'static str {
         ReturnMeaning::RestartFirst => "a restart comes first",
         ReturnMeaning::Retry => "it is tried again",
         ReturnMeaning::Failure => "failure",
+    }
+}
+
+/// What a parameter takes, in words.
+pub(crate) fn parameter(parameter: &Parameter) -> String {
+    let kind = match &parameter.kind {
+        ParameterKind::String { most_bytes, allowed } if allowed.is_empty() => {
+            format!("a text of at most {most_bytes} bytes")
+        }
+        ParameterKind::String { allowed: values, .. } | ParameterKind::Choice { values } => {
+            format!("one of {}", values.join(", "))
+        }
+        ParameterKind::Integer { least, most } => format!("a whole number from {least} to {most}"),
+        ParameterKind::Boolean => "true or false".to_owned(),
+        ParameterKind::Secret => "a secret".to_owned(),
+    };
+    match &parameter.default {
+        Some(value) => format!("{kind}; {value} where nothing is said"),
+        None => format!("{kind}; each deployment gives it"),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     chart::Bar,
     confirm::ConfirmPage,
+    deployment_options::OptionsForm,
     format,
     paging::{Paging, query},
     shell::{Done, Shell},
@@ -18,6 +19,7 @@ use muster_model::{
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
     policy::{Action, Purpose},
+    program::DeploymentOptions,
     status::DeploymentState,
     time::UnixMillis,
     window::WallTime,
@@ -161,6 +163,8 @@ pub(crate) struct DeploymentForm {
     pub(crate) offer: bool,
     /// Whether it goes out in phases.
     pub(crate) phased: bool,
+    /// Programs, values and notices.
+    pub(crate) options: OptionsForm,
 }
 
 /// What the preview found.
@@ -263,6 +267,7 @@ pub(crate) fn failure(row: &DeviceDeployment) -> Option<String> {
         }
         Reason::NotApproved => "No second key approved it, or the approval has ended: `muster deployment approve`.".to_owned(),
         Reason::ScriptPolicy => "The script policy of the device lets nothing of it run.".to_owned(),
+        Reason::ParameterInvalid => "The values of the deployment are not those that its authors declared.".to_owned(),
     };
     Some(sentence)
 }
@@ -359,6 +364,14 @@ pub(crate) struct FormFields {
     purpose: String,
     #[serde(default)]
     phased: String,
+    #[serde(default)]
+    rerun: String,
+    #[serde(default)]
+    every_hours: String,
+    #[serde(default)]
+    parameters: String,
+    #[serde(default)]
+    notices: String,
 }
 
 impl FormFields {
@@ -375,6 +388,12 @@ impl FormFields {
             uninstall: self.action == Action::Uninstall.as_str(),
             offer: self.purpose == Purpose::Available.as_str(),
             phased: !self.phased.is_empty(),
+            options: OptionsForm {
+                rerun: self.rerun,
+                every_hours: self.every_hours,
+                parameters: self.parameters,
+                notices: !self.notices.is_empty(),
+            },
         })
     }
 }
@@ -400,6 +419,7 @@ impl DeploymentForm {
             outside_windows: self.outside_windows,
             volatile: self.volatile,
             software_update: false,
+            options: DeploymentOptions::default(),
             available: moment(&self.available)?,
             deadline: moment(&self.deadline)?,
         })
@@ -439,10 +459,27 @@ pub(crate) async fn deployment_new(visit: Visit, Wanted(fields): Wanted<FormFiel
     form_page(visit, form, None, None).await
 }
 
+/// What the form asks for, its values read as the application declares them.
+async fn asked(visit: &Visit, form: &DeploymentForm) -> Result<Result<DeploymentCreate, String>, PageRefusal> {
+    let mut create = match form.create() {
+        Ok(create) => create,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    if form.options == OptionsForm::default() {
+        return Ok(Ok(create));
+    }
+    let info = visit.ask(muster_site::application_show(&visit.ctx, visit.site(), create.application).await)?;
+    let from = create.deadline.or(create.available).unwrap_or(visit.ctx.now);
+    Ok(form.options.options(&info.application, from).map(|options| {
+        create.options = options;
+        create
+    }))
+}
+
 /// `POST /deployments/preview`
 pub(crate) async fn deployment_preview(visit: Visit, Fields(fields): Fields<FormFields>) -> Answer {
     let form = fields.form(&visit)?;
-    let create = match form.create() {
+    let create = match asked(&visit, &form).await? {
         Ok(create) => create,
         Err(problem) => return form_page(visit, form, None, Some(problem)).await,
     };
@@ -471,7 +508,7 @@ pub(crate) async fn deployment_preview(visit: Visit, Fields(fields): Fields<Form
 /// `POST /deployments`
 pub(crate) async fn deployment_create(visit: Visit, Fields(fields): Fields<FormFields>) -> Answer {
     let form = fields.form(&visit)?;
-    let create = match form.create() {
+    let create = match asked(&visit, &form).await? {
         Ok(create) => create,
         Err(problem) => return form_page(visit, form, None, Some(problem)).await,
     };

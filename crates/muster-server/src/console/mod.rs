@@ -16,6 +16,7 @@ mod conflict;
 mod dashboard;
 mod deployment;
 mod deployment_control;
+mod deployment_options;
 mod device;
 mod discovery;
 mod enrolment;

@@ -457,6 +457,7 @@ impl Flavour {
             outside_windows: at == 1,
             volatile: at == 1,
             software_update: at == 0,
+            options: muster_model::program::DeploymentOptions::default(),
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: if at == 0 { self.related() } else { Vec::new() },
@@ -492,6 +493,7 @@ impl Flavour {
                 starts: (*state == DeploymentState::Waiting).then(|| ago(-7 * HOUR)),
                 restart: *state == DeploymentState::Succeeded,
                 undone: false,
+                deployment_type: None,
             }
         };
         DeploymentState::ALL.iter().rev().zip(names).enumerate().map(row).collect()

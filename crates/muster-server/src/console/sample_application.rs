@@ -2,7 +2,7 @@
 
 use super::sample::{Flavour, ago, hash, uuid};
 use muster_model::{
-    api::{ApplicationInfo, ClassAdd, RelatedApplication, Relation},
+    api::{ApplicationInfo, ClassAdd, RelatedApplication, Relation, TypePreview},
     application::{
         Application, Collector, Command, ContentFile, Dependency, DependencyGroup, Detection, Platform, Privilege,
         Requirement, Retries, ReturnCode, ReturnMeaning, Superseded,
@@ -90,6 +90,9 @@ impl Flavour {
                     max_run_seconds: 30,
                     privilege: if self == Self::Hostile { Privilege::Root } else { Privilege::None },
                 }),
+                type_name: None,
+                types: Vec::new(),
+                parameters: Vec::new(),
                 max_run_seconds: 900,
             },
             authors: vec![hash(150), hash(151)],
@@ -110,6 +113,17 @@ impl Flavour {
             exclude: vec![self.text("linux-*")],
             allow_new: false,
             allow_removals: false,
+        }
+    }
+
+    /// A deployment type in a preview.
+    pub(super) fn type_preview(self) -> TypePreview {
+        TypePreview {
+            name: self.text("portable"),
+            platform: Platform::Linux,
+            content_size: 9_000_000,
+            max_run_seconds: 600,
+            requirements: vec![self.text("At least 4 GB")],
         }
     }
 

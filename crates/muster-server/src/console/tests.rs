@@ -11,6 +11,7 @@ use super::{
     conflict::ConflictsPage,
     dashboard::DashboardPage,
     deployment::{DeploymentForm, DeploymentNewPage, DeploymentPage, DeploymentsPage, Preview},
+    deployment_options::OptionsForm,
     device::{DevicePage, DevicesPage, Tab},
     discovery::{DirectoryFields, DiscoveryPage},
     enrolment::EnrolmentsPage,
@@ -183,6 +184,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         uninstall: false,
         offer: true,
         phased: false,
+        options: OptionsForm { parameters: f.text("port=80"), notices: true, ..OptionsForm::default() },
     };
     let new = |preview, problem| DeploymentNewPage {
         shell: shell(),
@@ -200,6 +202,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             content_size: 14_250_112,
             forecast: sample_collection::forecast(f),
             related: f.related(),
+            types: vec![f.type_preview()],
             warnings: vec![f.text("The deadline is in the past: clients start as soon as they know.")],
         },
         name: f.text("nginx for all"),

@@ -47,6 +47,9 @@ async fn deployed(world: &World, device: &TestDevice) -> Vec<String> {
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 60,
     };
     let object = envelope::sign_json(&[&world.author()], &application).unwrap();

@@ -191,6 +191,9 @@ fn application() -> Application {
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 60,
     }
 }

@@ -35,7 +35,7 @@ pub async fn application_create(ctx: &Ctx, site: &Site, object: &[u8]) -> Result
         version: application.version.clone(),
         object: object.to_vec(),
         authors,
-        content_size: application.content.iter().map(|file| file.size).sum(),
+        content_size: application.fetched_bytes(),
         created: ctx.now,
     };
     transaction!(site.store, "application_create", |tx| { insert(ctx, tx, &row, &application).await })?;
@@ -76,9 +76,9 @@ fn verify(site: &Site, object: &[u8]) -> Result<Verified<Application>, SiteError
 }
 
 async fn insert(ctx: &Ctx, tx: &mut Tx, row: &ApplicationRow, application: &Application) -> Result<(), SiteError> {
-    let hashes: Vec<Hash> = application.content.iter().map(|file| file.hash).collect();
+    let hashes: Vec<Hash> = application.files().map(|file| file.hash).collect();
     let sizes = content_row::sizes(tx, &hashes).await?;
-    for file in &application.content {
+    for file in application.files() {
         match sizes.get(&file.hash) {
             None => {
                 let detail =

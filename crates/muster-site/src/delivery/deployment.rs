@@ -10,10 +10,12 @@ use muster_model::{
         Collection, CollectionKind, Deployment, DeploymentCreate, DeviceDeployment, Page, PageQuery, Phase,
         RelatedApplication, Target,
     },
-    application::Application,
+    application::{Application, ParameterName, ParameterValues},
     id::{CollectionId, DeploymentId, DeviceId, Hash, Name},
-    policy::{Action, BodyKind, DeploymentPolicy},
+    limits::PROGRAM_SCHEDULES,
+    policy::{Action, BodyKind, DeploymentPolicy, Feature},
     problem::Code,
+    program::DeploymentOptions,
     status::DeploymentState,
     time::{DAY, UnixMillis},
 };
@@ -28,7 +30,7 @@ use muster_store::{
     },
     transaction,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How far away a deployment's times may be.
 const HORIZON: i64 = 10 * 365 * DAY;
@@ -53,7 +55,7 @@ pub(super) async fn check_action(
     create: &DeploymentCreate,
     application: &Application,
 ) -> Result<(), SiteError> {
-    if create.action == Action::Uninstall && application.uninstall.is_none() {
+    if create.action == Action::Uninstall && !application.can_be_removed() {
         let detail = format!(
             "{} {} cannot be uninstalled: its authors signed no uninstall command.",
             application.name, application.version
@@ -79,6 +81,48 @@ pub(super) async fn check_action(
     }
 }
 
+/// Refuses what a deployment says beyond its application, target and times, where the application does not go with it.
+pub(super) fn check_options(
+    create: &DeploymentCreate,
+    application: &Application,
+    related: &Related,
+) -> Result<(), SiteError> {
+    let options = &create.options;
+    let malformed = |detail: String| Err(SiteError::refused(Code::Malformed, detail));
+    if !options.is_sound() {
+        return malformed(format!("A deployment has at most {PROGRAM_SCHEDULES} schedules, each in its ranges."));
+    }
+    let runs_again = !options.rerun.is_never() || !options.schedule.is_empty();
+    if runs_again && !application.is_program() {
+        return malformed(format!(
+            "{} is no program: its detection rule decides whether it is installed again, and neither `rerun` nor `schedule` does.",
+            application.name
+        ));
+    }
+    if !options.schedule.is_empty() && !create.purpose.is_required() {
+        return malformed("What is offered to users has no schedule: they begin it.".to_owned());
+    }
+    if let Err(error) = application.given(&options.parameters) {
+        return malformed(format!("Values for {} {}: {error}.", application.name, application.version));
+    }
+    for dependency in related.dependencies() {
+        if let Err(error) = dependency.given(&ParameterValues::new()) {
+            let detail = format!(
+                "{} {} comes along as a dependency, and {error}: values go to the deployment's own application alone.",
+                dependency.name, dependency.version
+            );
+            return Err(SiteError::refused(Code::Conflict, detail));
+        }
+    }
+    Ok(())
+}
+
+/// What clients must know to carry it out.
+fn needs(application: &Application, related: &Related) -> Vec<Feature> {
+    let all: BTreeSet<_> = related.applications().chain([application]).flat_map(Application::features).collect();
+    all.into_iter().collect()
+}
+
 /// Deploys an application. Devices that become active later get it too when it is for All Systems.
 ///
 /// # Errors
@@ -102,6 +146,7 @@ pub(super) async fn create_with(
     let wanted = application::info(&application)?.application;
     check_action(&mut reader, create, &wanted).await?;
     let related = related(site, &mut reader, create, &application, &wanted).await?;
+    check_options(create, &wanted, &related)?;
     drop(reader);
     // A group of updates keeps to the windows for updates, whatever else was said.
     let software_update = create.software_update || wanted.updates().is_some();
@@ -118,6 +163,8 @@ pub(super) async fn create_with(
         volatile: create.volatile,
         software_update,
         attempt: 0,
+        options: create.options.clone(),
+        needs: needs(&wanted, &related),
     };
     let body = serde_json::to_vec(&policy).map_err(|error| SiteError::Fault(error.to_string()))?;
     let row = DeploymentRow {
@@ -130,6 +177,7 @@ pub(super) async fn create_with(
         outside_windows: create.outside_windows,
         volatile: create.volatile,
         software_update,
+        options: create.options.clone(),
         action: create.action,
         purpose: create.purpose,
         available,
@@ -280,13 +328,28 @@ async fn insert(ctx: &Ctx, site: &Site, tx: &mut Tx, made: &Made<'_>) -> Result<
         count => format!(", with {count} other application(s)"),
     };
     let phased = if phases.is_empty() { String::new() } else { format!(", in {} phases", phases.len()) };
+    let told = said_options(&create.options);
     let held = if waits { "; it waits for the approval of a second key" } else { "" };
     let detail = format!(
-        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{phased}{held}.",
+        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{told}{phased}{held}.",
         row.name, row.application
     );
     audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;
     Ok(devices)
+}
+
+/// What the audit says of a deployment's options: of parameters which have values, and not the values.
+fn said_options(options: &DeploymentOptions) -> String {
+    let mut said = String::new();
+    if !options.rerun.is_never() || !options.schedule.is_empty() {
+        let schedules = options.schedule.len();
+        said += &format!(", to be run again ({}, {schedules} schedule(s))", options.rerun.as_str());
+    }
+    if !options.parameters.is_empty() {
+        let names: Vec<_> = options.parameters.keys().map(ParameterName::as_str).collect();
+        said += &format!(", with values for {}", names.join(", "));
+    }
+    said + if options.notices { ", with notices to users" } else { "" }
 }
 
 /// One page of all deployments, the newest first, with their totals.
@@ -382,6 +445,7 @@ fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>, related: Vec<Relat
         outside_windows: row.outside_windows,
         volatile: row.volatile,
         software_update: row.software_update,
+        options: row.options,
         action: row.action,
         purpose: row.purpose,
         related,

@@ -205,7 +205,7 @@ pub(crate) async fn foreseen(
         return Ok(unheld(waiting.map(|(_, devices)| devices).sum()));
     }
     let application = stored::get(reader, row.application).await?.ok_or_else(SiteError::not_found)?;
-    let seconds = super::application::info(&application)?.application.max_run_seconds;
+    let seconds = super::application::info(&application)?.application.longest_run_seconds();
     let devices = deployment::open(reader, id).await?;
     let plan = Plan { from: row.deadline.max(row.available).max(now), seconds, software_update: row.software_update };
     let forecast = forecast(reader, site.store.dialect(), &plan, &devices).await?;

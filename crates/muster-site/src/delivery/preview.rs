@@ -2,15 +2,16 @@
 
 use super::{
     application,
-    deployment::{check_action, check_collection, find, high_impact, related, times},
+    deployment::{check_action, check_collection, check_options, find, high_impact, related, times},
     forecast::{Plan, forecast, unheld},
     secret,
 };
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
-    api::{DeploymentCreate, DeploymentPreview, Forecast, Relation, Target},
+    api::{DeploymentCreate, DeploymentPreview, Forecast, Relation, Target, TypePreview},
     application::Application,
     policy::Action,
+    program::Rerun,
 };
 use muster_store::{
     Connection,
@@ -33,6 +34,7 @@ pub async fn deployment_preview(
     let wanted = application::info(&application)?.application;
     check_action(&mut reader, create, &wanted).await?;
     let related = related(site, &mut reader, create, &application, &wanted).await?;
+    check_options(create, &wanted, &related)?;
     if let Target::Collection { collection } = create.target {
         let high_impact = high_impact(create, &application)? || related.has_secrets();
         check_collection(&mut reader, collection, high_impact).await?;
@@ -44,6 +46,7 @@ pub async fn deployment_preview(
     }
     warnings.extend(related.sentences());
     warnings.extend(consequences(&mut reader, create, &wanted).await?);
+    warnings.extend(options(create, &wanted));
     warnings.extend(super::deployment_approval::foreseen(site, devices));
     let required = create.purpose.is_required();
     if deadline <= ctx.now && devices > 0 && required {
@@ -97,7 +100,52 @@ pub async fn deployment_preview(
         }
     }
     let content_size = application.content_size + related.entries.iter().map(|entry| entry.content_size).sum::<u64>();
-    Ok(DeploymentPreview { devices, examples, content_size, forecast, related: related.shown(), warnings })
+    let (related, types) = (related.shown(), types(&wanted));
+    Ok(DeploymentPreview { devices, examples, content_size, forecast, related, types, warnings })
+}
+
+/// The ways in which it is installed, where there are several.
+fn types(application: &Application) -> Vec<TypePreview> {
+    if application.types.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<_> = application.type_names().map(std::borrow::Cow::into_owned).collect();
+    let of = |(name, one): (String, Application)| TypePreview {
+        name,
+        platform: one.platform,
+        content_size: one.fetched_bytes(),
+        max_run_seconds: one.max_run_seconds,
+        requirements: one.requirements.iter().map(|requirement| requirement.name.to_string()).collect(),
+    };
+    names.into_iter().zip(application.each_type()).map(of).collect()
+}
+
+/// What is said of programs, types and notices.
+fn options(create: &DeploymentCreate, application: &Application) -> Vec<String> {
+    let mut said = Vec::new();
+    if !application.types.is_empty() {
+        let names: Vec<_> = application.type_names().collect();
+        said.push(format!(
+            "Each device takes the first deployment type that is for it, and fetches the files of that one alone: {}.",
+            names.join(", ")
+        ));
+    }
+    if application.is_program() {
+        let again = match (create.options.rerun, create.options.schedule.is_empty()) {
+            (Rerun::Never, _) => "A device on which it ran before does not run it again, however that ended",
+            (Rerun::Always, true) => "It runs once more where it ran before",
+            (Rerun::Always, false) => "It runs at its deadline and whenever its schedule says so",
+            (Rerun::IfFailed, true) => "It runs once more where it did not succeed before",
+            (Rerun::IfFailed, false) => "It runs again by its schedule until it has succeeded",
+            (Rerun::IfSucceeded, true) => "It runs once more where it succeeded before",
+            (Rerun::IfSucceeded, false) => "It runs again by its schedule until it has failed",
+        };
+        said.push(format!("It is a program: its exit code alone says whether it worked. {again}."));
+    }
+    if create.options.notices {
+        said.push("Users of a device are told before, while and after something is done.".to_owned());
+    }
+    said
 }
 
 /// On which devices it would never start.

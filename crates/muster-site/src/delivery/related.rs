@@ -60,10 +60,21 @@ impl Related {
     /// both do.
     pub(super) fn seconds(&self, root: &Application) -> u32 {
         let of = |entry: &Entry| match entry.shown.relation {
-            Relation::Dependency => entry.application.max_run_seconds,
-            Relation::Superseded => entry.application.max_run_seconds.saturating_add(root.max_run_seconds),
+            Relation::Dependency => entry.application.longest_run_seconds(),
+            Relation::Superseded => entry.application.longest_run_seconds().saturating_add(root.longest_run_seconds()),
         };
-        self.entries.iter().map(of).fold(root.max_run_seconds, u32::max)
+        self.entries.iter().map(of).fold(root.longest_run_seconds(), u32::max)
+    }
+
+    /// Everything that comes along.
+    pub(super) fn applications(&self) -> impl Iterator<Item = &Application> {
+        self.entries.iter().map(|entry| &entry.application)
+    }
+
+    /// What is installed first.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = &Application> {
+        let those = self.entries.iter().filter(|entry| entry.shown.relation == Relation::Dependency);
+        those.map(|entry| &entry.application)
     }
 
     /// As it is stored with the deployment.
@@ -176,7 +187,11 @@ impl Resolver<'_> {
         of: &Application,
     ) -> Result<Option<(ApplicationRow, Application)>, SiteError> {
         let versions = self.versions(dependency.application).await?;
-        let fits = |application: &Application| application.platform == of.platform && dependency.is_met_by(application);
+        // Of which type it will be the client finds out; that it can be any is asked here.
+        let fits = |application: &Application| {
+            let together = application.platforms().any(|one| of.platforms().any(|other| one == other));
+            together && dependency.is_met_by(application)
+        };
         Ok(versions.into_iter().find(|(_, application)| fits(application)))
     }
 
@@ -295,7 +310,7 @@ impl Resolver<'_> {
                 self.related.warnings.push(format!("{} replaces {name}, and is installed over it.", application.name));
                 continue;
             }
-            let mut removable = versions.into_iter().filter(|(_, old)| old.uninstall.is_some()).peekable();
+            let mut removable = versions.into_iter().filter(|(_, old)| old.can_be_removed()).peekable();
             if removable.peek().is_none() {
                 let detail = format!(
                     "{} replaces {name} and uninstalls it first, and the authors of {name} signed no uninstall command.",

@@ -23,6 +23,7 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
         starts: report.starts.filter(|_| report.state == DeploymentState::Waiting),
         restart: report.restart && report.state == DeploymentState::Succeeded,
         undone: report.undone,
+        deployment_type: report.deployment_type.clone(),
     }
 }
 
@@ -57,6 +58,9 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
     if step.state == DeploymentState::RequirementsNotMet {
         let named: String = step.output.lines().next().unwrap_or_default().chars().take(200).collect();
         text = format!("{text}: {}", named.trim_end_matches('.'));
+    }
+    if let Some(name) = step.deployment_type.as_ref().filter(|_| step.state == DeploymentState::Installing) {
+        text = format!("{text} as {name}");
     }
     if step.undone {
         text = format!("{text} (what it had done was undone on the device)");
@@ -107,5 +111,6 @@ const fn reason_words(reason: FailureReason) -> &'static str {
             "no second key approved it, as the trust bundle demands, or the approval has ended"
         }
         FailureReason::ScriptPolicy => "the script policy of the device lets nothing of it run",
+        FailureReason::ParameterInvalid => "the values of its deployment are not those that its authors declared",
     }
 }

@@ -39,6 +39,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         outside_windows: false,
         volatile: false,
         software_update: false,
+        options: muster_model::program::DeploymentOptions::default(),
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     }
@@ -149,6 +150,7 @@ async fn totals_are_the_sum_of_the_devices() {
                 runs: None,
                 restart: false,
                 undone: false,
+                deployment_type: None,
             })
         };
         let mut outbox = Outbox::new(Channel::Status);

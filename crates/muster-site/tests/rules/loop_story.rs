@@ -40,6 +40,9 @@ pub(crate) fn application(content: &[u8]) -> Application {
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 60,
     }
 }
@@ -66,6 +69,7 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
         outside_windows: false,
         volatile: false,
         software_update: false,
+        options: muster_model::program::DeploymentOptions::default(),
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     };
@@ -125,6 +129,7 @@ async fn from_an_application_to_what_happened() {
                 runs: None,
                 restart: false,
                 undone: false,
+                deployment_type: None,
             }));
         }
         let answer = outbox.send(&test, &device).await.unwrap();

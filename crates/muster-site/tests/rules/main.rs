@@ -21,6 +21,7 @@ mod conflict;
 mod content;
 mod deployment;
 mod deployment_approval;
+mod deployment_options;
 mod device;
 mod discovery;
 mod enrolment;

@@ -42,6 +42,7 @@ fn create(application: muster_model::id::Hash, target: Target) -> DeploymentCrea
         outside_windows: false,
         volatile: false,
         software_update: false,
+        options: muster_model::program::DeploymentOptions::default(),
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     }
@@ -76,6 +77,7 @@ impl Speaker {
             runs: None,
             restart: false,
             undone: false,
+            deployment_type: None,
         }));
         self.outbox.send(test, &self.device).await.unwrap();
     }

@@ -56,6 +56,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         outside_windows: false,
         volatile: false,
         software_update: false,
+        options: muster_model::program::DeploymentOptions::default(),
     }
 }
 

@@ -380,6 +380,7 @@ async fn a_forecast_knows_who_may_be_updated_in_general_windows() {
             outside_windows: false,
             volatile: false,
             software_update: true,
+            options: muster_model::program::DeploymentOptions::default(),
             action: Action::Install,
             purpose: Purpose::Required,
         };

@@ -106,7 +106,7 @@ pub async fn retry(
 ) -> Result<Vec<(DeviceId, u32)>, StoreError> {
     let statement = "UPDATE deployment_device SET attempt = attempt + 1, state = 'targeted', reason = NULL, \
          exit_code = NULL, output = '', changed = CAST($2 AS BIGINT), waits = NULL, starts = NULL, restart = 0, \
-         undone = 0 WHERE deployment = $1 AND withdrawn IS NULL AND attempt < CAST($5 AS BIGINT) \
+         undone = 0, deployment_type = NULL WHERE deployment = $1 AND withdrawn IS NULL AND attempt < CAST($5 AS BIGINT) \
          AND (state = 'failed' OR (state = 'requirements_not_met' AND $3 <> '')) AND ($3 = '' OR device = $3) \
          AND (CAST($4 AS BIGINT) < 0 OR phase = CAST($4 AS BIGINT)) \
          AND EXISTS (SELECT 1 FROM device d WHERE d.id = deployment_device.device AND d.state = 'active') \

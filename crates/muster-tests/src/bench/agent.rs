@@ -244,6 +244,9 @@ async fn deploy(
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 60,
     };
     let added = client.application_create(author::sign(&application, &profile.author_key()?)?).await?;
@@ -257,6 +260,7 @@ async fn deploy(
         outside_windows: false,
         volatile: false,
         software_update: false,
+        options: muster_model::program::DeploymentOptions::default(),
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     };

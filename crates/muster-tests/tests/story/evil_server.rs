@@ -76,6 +76,9 @@ impl Owner {
             retries: None,
             dependencies: Vec::new(),
             supersedes: Vec::new(),
+            type_name: None,
+            types: Vec::new(),
+            parameters: Vec::new(),
             max_run_seconds: 30,
         }
     }
@@ -97,6 +100,8 @@ impl Owner {
             purpose: muster_model::policy::Purpose::Required,
             related: Vec::new(),
             attempt: 0,
+            options: muster_model::program::DeploymentOptions::default(),
+            needs: Vec::new(),
         };
         let body = serde_json::to_vec(&policy).unwrap();
         let (size, body_hash) = (i64::try_from(body.len()).unwrap(), sha256(&body));

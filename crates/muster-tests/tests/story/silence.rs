@@ -76,6 +76,7 @@ async fn talk(site: &Site) {
             runs: None,
             restart: false,
             undone: false,
+            deployment_type: None,
         };
         let claims = DeviceClaims {
             host_name: text(),

@@ -85,6 +85,9 @@ fn application() -> Application {
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 600,
     }
 }
@@ -120,6 +123,7 @@ fn batches() -> [Batch; 2] {
         runs: None,
         restart: false,
         undone: false,
+        deployment_type: None,
     };
     let fact = |name: &str, value: &str| (name.to_owned(), Fact::List(vec![value.to_owned()]));
     let discovery =
@@ -177,6 +181,8 @@ fn wire() -> Vec<Seed> {
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
         attempt: 0,
+        options: muster_model::program::DeploymentOptions::default(),
+        needs: Vec::new(),
     };
     let request = EnrolRequest {
         secret: "A".repeat(43),

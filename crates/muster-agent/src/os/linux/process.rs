@@ -24,7 +24,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// The variable by which everything that a command started is found again.
 const MARK: &str = "MUSTER_RUN";
 /// Bytes of one process's environment that are searched for the mark.
-const ENVIRON_BYTES: u64 = 128 << 10;
+const ENVIRON_BYTES: u64 = 256 << 10;
 
 /// A command to run.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Job<'a> {
     pub limit: Duration,
     /// Its standard input: the locked file. `None`: nothing.
     pub stdin: Option<File>,
+    /// What its environment has beside the usual.
+    pub environment: Vec<(String, String)>,
 }
 
 /// How a command ended.
@@ -217,6 +219,7 @@ fn spawn(job: Job<'_>, output: Option<&Output>) -> io::Result<Child> {
         .env("LANG", "C.UTF-8")
         .env("HOME", job.directory)
         .env("DEBIAN_FRONTEND", "noninteractive")
+        .envs(job.environment)
         .env(MARK, job.mark);
     if let Some((user, home)) = job.user {
         // Whoever sets a user as root and names no groups has none afterwards.
@@ -335,6 +338,7 @@ mod tests {
             mark,
             limit,
             stdin: place.directory.lock("lock").unwrap(),
+            environment: Vec::new(),
         };
         let ending = run(job, Some((&mut output, &mut tail))).await;
         (ending, tail.into_text())
@@ -394,6 +398,7 @@ mod tests {
             mark: "x",
             limit: Duration::from_secs(1),
             stdin: None,
+            environment: Vec::new(),
         };
         assert!(matches!(run(job, None).await, Ending::NotStarted(_)));
     }

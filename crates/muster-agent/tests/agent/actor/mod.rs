@@ -464,6 +464,8 @@ impl Site {
             purpose: muster_model::policy::Purpose::Required,
             related: Vec::new(),
             attempt: 0,
+            options: muster_model::program::DeploymentOptions::default(),
+            needs: Vec::new(),
         };
         let policy = self.body(BodyKind::Deployment, serde_json::to_vec(&policy).unwrap());
         (deployment, vec![policy, application])
@@ -493,6 +495,9 @@ pub(crate) fn application(script: ContentFile, detected: &std::path::Path, max_r
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds,
     }
 }

@@ -38,6 +38,9 @@ fn described(place: &Place, content: ContentFile, id: ApplicationId) -> Result<A
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: 60,
     })
 }
