@@ -1,6 +1,7 @@
 //! Files of baselines: opened below a root without following links, so that nobody who may write on the way chooses what is read or
 //! written; and replaced whole or not at all.
 
+use crate::os::open_in_root;
 use muster_model::{
     baseline::FileRead,
     compliance::ComplianceReason,
@@ -104,7 +105,7 @@ pub(super) struct Seen {
 /// Opens a path below a root; nothing leads out of it.
 fn open(root: &Path, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd, Errno> {
     let place = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let mut resolve = ResolveFlags::NO_MAGICLINKS;
     if links == Links::Refused {
         resolve |= ResolveFlags::NO_SYMLINKS;
     }
@@ -112,7 +113,7 @@ fn open(root: &Path, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd,
     let below = if below.is_empty() { "." } else { below };
     // The kernel takes no other flag beside this one.
     let more = if flags.contains(OFlags::PATH) { OFlags::CLOEXEC } else { OFlags::CLOEXEC | OFlags::NOCTTY };
-    rustix::fs::openat2(&place, below, flags | more, Mode::empty(), resolve)
+    open_in_root(&place, below, flags | more, resolve)
 }
 
 /// Whether the kernel says that there is nothing.

@@ -13,6 +13,7 @@ pub use linux::{
     claims::serial_number,
     contents,
     directory::{DirectoryError, PrivateDirectory, open_foreign},
+    files::open_in_root,
     is_root,
     local_socket::{local_socket, own_user},
     memory::give_memory_back,

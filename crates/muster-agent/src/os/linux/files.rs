@@ -1,10 +1,13 @@
 //! Reading files below a root, with limits. A symbolic link cannot lead out of a root that is not `/`.
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, Stat};
+use rustix::{
+    fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, Stat},
+    io::Errno,
+};
 use std::{
     fs::File,
     io::{self, Read, Seek},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +19,27 @@ pub const TEXT_BYTES: u64 = 256 << 10;
 pub const TABLE_BYTES: u64 = 8 << 20;
 /// Entries of one directory that are looked at.
 pub const DIRECTORY_ENTRIES: usize = 50_000;
+
+/// How often a path is looked up anew below a root before that counts as failed.
+const ROOT_TRIES: usize = 64;
+
+/// Opens a path as if `root` were the root of the machine; no name and no link leads out of it.
+///
+/// Where the path goes up (`..`), the kernel cannot say that it stayed below the root if anything anywhere on the machine was renamed or
+/// mounted meanwhile, and says "try again": that says nothing of the path, and is tried again.
+///
+/// # Errors
+/// When the path cannot be opened, or the machine renames without a pause.
+pub fn open_in_root(root: impl AsFd, path: &str, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+    let resolve = resolve | ResolveFlags::IN_ROOT;
+    for _ in 1..ROOT_TRIES {
+        match rustix::fs::openat2(root.as_fd(), path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+    rustix::fs::openat2(root.as_fd(), path, flags, Mode::empty(), resolve)
+}
 
 /// A file tree: the machine's own, or a recorded one.
 #[derive(Debug)]
@@ -40,7 +64,7 @@ impl Files {
         let flags = flags | OFlags::CLOEXEC;
         Ok(match &self.root {
             None => rustix::fs::openat(CWD, path, flags, Mode::empty())?,
-            Some(root) => rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?,
+            Some(root) => open_in_root(root, path, flags, ResolveFlags::empty())?,
         })
     }
 
@@ -178,5 +202,51 @@ pub fn unread(what: &str, path: &str, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => format!("{what}: {path} may only be read by root; run the agent as root."),
         io::ErrorKind::NotFound => format!("{what}: {path} is not there."),
         _ => format!("{what}: {path} could not be read ({error})."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        os::unix::fs::symlink,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    /// Renames, elsewhere on the machine, while `work` runs.
+    fn while_something_is_renamed(work: impl FnOnce()) {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (one, other, stop) = (elsewhere.path().join("one"), elsewhere.path().join("other"), AtomicBool::new(false));
+        std::fs::write(&one, "").unwrap();
+        std::thread::scope(|scope| {
+            let renames = scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::fs::rename(&one, &other).unwrap();
+                    std::fs::rename(&other, &one).unwrap();
+                }
+            });
+            // A failed assertion must not leave the other thread running for ever.
+            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            stop.store(true, Ordering::Relaxed);
+            renames.join().unwrap();
+            if let Err(panic) = worked {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    #[test]
+    fn a_rename_elsewhere_on_the_machine_keeps_no_file_from_being_read() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(temp.path().join("a/b/c/d")).unwrap();
+        std::fs::write(temp.path().join("a/file"), "read").unwrap();
+        // The kernel gives up where the way goes upwards.
+        symlink("../../../b/c/d/../../../b/../file", temp.path().join("a/b/c/d/link")).unwrap();
+        let files = Files::open(temp.path()).unwrap();
+        while_something_is_renamed(|| {
+            for _ in 0..5_000 {
+                assert_eq!(files.bytes("/a/b/c/d/link", LINE_BYTES).unwrap(), b"read");
+            }
+        });
     }
 }
