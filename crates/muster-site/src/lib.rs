@@ -35,7 +35,9 @@ pub use delivery::{
     deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
     deployment_approval::{deployment_approval_withdraw, deployment_approve, deployment_order},
     forecast::deployment_forecast,
-    phase::{deployment_create_phased, deployment_phase_begin, deployment_rivals, deployment_standing, phase_work},
+    phase::{
+        PhaseWork, deployment_create_phased, deployment_phase_begin, deployment_rivals, deployment_standing, phase_work,
+    },
     policy::{Current, assignment_confirmed, assignment_show, body_show},
     preview::deployment_preview,
     secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},

@@ -4,7 +4,7 @@ use crate::{
     Site, SiteError,
     delivery::{
         baseline_deployment::compliance_purge,
-        phase::phase_work,
+        phase::{PhaseWork, phase_work},
         policy::{policy_pending, policy_renew, policy_restore, policy_work},
     },
     identity::{
@@ -26,16 +26,42 @@ use crate::{
         deployment_event::event_purge,
     },
 };
-use muster_model::time::{DAY, MINUTE, SECOND, UnixMillis};
+use muster_model::time::{DAY, MINUTE, UnixMillis};
 use muster_store::{db::session, transaction};
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 /// How long the worker rests at most. What is urgent wakes it earlier.
 const REST: Duration = Duration::from_secs(2);
-/// How often phases of deployments are looked at (milliseconds).
-const PHASES: i64 = 10 * SECOND;
 /// How often is asked meanwhile whether another process revoked something: a block must hold everywhere within a second.
 const HEAR: Duration = Duration::from_millis(250);
+
+async fn hear(site: &Site) {
+    if let Err(error) = revocation_hear(site).await {
+        tracing::warn!(%error, "What other processes revoked could not be read; it is tried again.");
+    }
+}
+
+/// Does some work, and listens meanwhile to what other processes revoke, however long the work takes.
+async fn attended<T, H: Future<Output = ()>>(work: impl Future<Output = T>, hear: impl Fn() -> H) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(HEAR) => {}
+        }
+        // The work goes on meanwhile: it may have what the other one waits for.
+        let mut heard = pin!(hear());
+        tokio::select! {
+            biased;
+            done = &mut work => {
+                heard.await;
+                return done;
+            }
+            () = &mut heard => {}
+        }
+    }
+}
 
 /// The background worker of one process. Several on one database do not disturb each other.
 #[derive(Debug)]
@@ -47,8 +73,8 @@ pub struct Worker {
     purge: Option<Purge>,
     /// How far the removal of rows that nobody has is, while it goes on.
     sweep: Option<Sweep>,
-    /// When phases of deployments were looked at.
-    phased: Option<UnixMillis>,
+    /// When phases of which deployments were looked at.
+    phases: PhaseWork,
     /// How far the look for what needs somebody is.
     alerts: AlertWork,
     /// Why the trust bundle in the database was not taken.
@@ -68,7 +94,7 @@ impl Worker {
             swept,
             purge: None,
             sweep: None,
-            phased: None,
+            phases: PhaseWork::default(),
             alerts: AlertWork::default(),
             refused: None,
             updates: UpdateWork::default(),
@@ -79,7 +105,8 @@ impl Worker {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         loop {
-            let rest = match self.step().await {
+            let site = self.site.clone();
+            let rest = match attended(self.step(), || hear(&site)).await {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => REST,
                 Err(error) => {
@@ -102,9 +129,7 @@ impl Worker {
             let piece = rest.min(HEAR);
             tokio::time::sleep(piece).await;
             rest -= piece;
-            if let Err(error) = revocation_hear(&self.site).await {
-                tracing::warn!(%error, "What other processes revoked could not be read; it is tried again.");
-            }
+            hear(&self.site).await;
         }
     }
 
@@ -145,11 +170,8 @@ impl Worker {
             policy_work(&self.site, now).await?;
             return Ok(true);
         }
-        if self.phased.is_none_or(|last| !(0..PHASES).contains(&now.since(last))) {
-            self.phased = Some(now);
-            if phase_work(&self.site, now).await? {
-                return Ok(true);
-            }
+        if phase_work(&self.site, &mut self.phases, now).await? {
+            return Ok(true);
         }
         // What cannot be looked at keeps nobody from the rest of the work.
         match alert_work(&self.site, &mut self.alerts, now).await {
@@ -198,5 +220,18 @@ impl Worker {
         update_work(&self.site, &mut self.updates, now).await?;
         let mut titles = self.site.memory.titles.lock().await;
         Ok(title_work(&self.site, &mut titles, now).await? || signed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::Notify;
+
+    #[tokio::test]
+    async fn a_long_step_does_not_keep_a_revocation_from_being_heard() {
+        let heard = Notify::new();
+        // A step that lasts until something was heard.
+        attended(heard.notified(), || async { heard.notify_one() }).await;
     }
 }

@@ -121,6 +121,7 @@ async fn retry(ctx: &Ctx, tx: &mut Tx, id: DeploymentId, wanted: DeploymentRetry
     }
     let attempts: BTreeSet<u32> = again.iter().map(|(_, attempt)| *attempt).collect();
     put_attempts(ctx, tx, id, &attempts).await?;
+    deployment_phase::forgive_less(tx, id).await?;
     let devices: Vec<DeviceId> = again.iter().map(|(device, _)| *device).collect();
     deployment_event::retried(tx, id, &devices, ctx.now).await?;
     assignment::ask(tx, &devices, ctx.now).await?;

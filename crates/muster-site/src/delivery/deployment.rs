@@ -7,7 +7,7 @@ use super::{
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Collection, CollectionKind, Deployment, DeploymentCreate, DeviceDeployment, Page, PageQuery, Phase,
+        Collection, CollectionKind, Deployment, DeploymentCreate, DeviceDeployment, Page, PageQuery, Phase, PhaseReach,
         RelatedApplication, Target,
     },
     application::{Application, ParameterName, ParameterValues},
@@ -303,9 +303,12 @@ async fn insert(ctx: &Ctx, site: &Site, tx: &mut Tx, made: &Made<'_>) -> Result<
     if let Target::Device { device } = row.target {
         active_target(tx, device).await?;
     }
-    if let Target::Collection { collection } = row.target {
-        // First, so that nobody takes its protection away meanwhile.
+    let by_collection = |phase: &Phase| matches!(phase.reach, PhaseReach::Collection { .. });
+    if matches!(row.target, Target::Collection { .. }) || phases.iter().any(by_collection) {
+        // First, so that nobody takes its protection away meanwhile, or deletes it.
         collection::lock(tx).await?;
+    }
+    if let Target::Collection { collection } = row.target {
         check_collection(tx, collection, row.high_impact).await?;
     }
     // Again, so that of two at the same moment the second one sees the first.

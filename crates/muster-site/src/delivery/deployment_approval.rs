@@ -20,7 +20,7 @@ use muster_store::{
         assignment::{self, Wanted},
         deployment::{self, DeploymentRow},
         deployment_approval::{self, ApprovedRow, ReachRow},
-        policy_body,
+        deployment_phase, policy_body,
     },
     transaction,
 };
@@ -245,6 +245,7 @@ async fn take(ctx: &Ctx, site: &Site, tx: &mut Tx, id: DeploymentId, signed: &[u
         ));
     }
     let before = deployment_approval::get(tx.conn(), id).await?;
+    let held = before.as_ref().is_some_and(|before| before.held);
     let withdrawn = before.as_ref().and_then(|before| before.withdrawn);
     let replaced = before.and_then(|before| before.approved).is_some_and(|known| value.issued < known.issued);
     if replaced || withdrawn.is_some_and(|withdrawn| value.issued <= withdrawn) {
@@ -271,6 +272,9 @@ async fn take(ctx: &Ctx, site: &Site, tx: &mut Tx, id: DeploymentId, signed: &[u
     };
     let reach = ReachRow { deployment: id, reach: value.devices, held: false, approved: Some(approved), withdrawn };
     deployment_approval::put(tx, &reach).await?;
+    if held {
+        deployment_phase::begin_anew(tx, id, ctx.now).await?;
+    }
     deployment_approval::target(tx, id, ctx.now).await?;
     assignment::ask_targeted(tx, id, ctx.now).await?;
     let detail = format!(

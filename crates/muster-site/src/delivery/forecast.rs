@@ -200,13 +200,15 @@ pub(crate) async fn foreseen(
         return Ok(unheld(0));
     }
     if row.outside_windows || !row.purpose.is_required() || !window::any(reader).await? {
-        let totals = deployment::totals(reader, site.store.dialect(), &[id]).await?.remove(&id);
-        let waiting = totals.unwrap_or_default().into_iter().filter(|(state, _)| deployment::OPEN.contains(&&**state));
-        return Ok(unheld(waiting.map(|(_, devices)| devices).sum()));
+        return Ok(unheld(deployment::count_open(reader, id).await?));
+    }
+    let devices = deployment::open(reader, id).await?;
+    if devices.is_empty() {
+        // Whoever looks needs no windows and members of all devices for it.
+        return Ok(unheld(0));
     }
     let application = stored::get(reader, row.application).await?.ok_or_else(SiteError::not_found)?;
     let seconds = super::application::info(&application)?.application.longest_run_seconds();
-    let devices = deployment::open(reader, id).await?;
     let plan = Plan { from: row.deadline.max(row.available).max(now), seconds, software_update: row.software_update };
     let forecast = forecast(reader, site.store.dialect(), &plan, &devices).await?;
     site.memory.forecasts.put(id, now, &forecast);

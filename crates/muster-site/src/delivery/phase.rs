@@ -12,7 +12,7 @@ use muster_model::{
     },
     id::{DeploymentId, DeviceId},
     problem::Code,
-    time::UnixMillis,
+    time::{SECOND, UnixMillis},
 };
 use muster_store::{
     Connection, Tx,
@@ -22,7 +22,7 @@ use muster_store::{
     },
     transaction,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Deploys an application in phases.
 ///
@@ -151,20 +151,57 @@ async fn look(
     Ok((rows, counts, decision))
 }
 
-/// Looks at every deployment with phases: begins what follows, and stops what fails. Whether anything was done. Several servers may
-/// do this at once: each phase begins once.
+/// How long a deployment with phases rests between two looks, and for each of its devices besides (milliseconds).
+const REST: i64 = 10 * SECOND;
+/// See [`REST`].
+const DEVICE_REST: u64 = 1;
+/// After so many devices a step is over.
+const STEP_DEVICES: u64 = 50_000;
+
+/// When deployments with phases are looked at again: the more devices, the later.
+#[derive(Debug, Default)]
+pub struct PhaseWork {
+    next: Option<UnixMillis>,
+    due: HashMap<DeploymentId, (UnixMillis, i64)>,
+}
+
+/// Looks at deployments with phases whose time it is: begins what follows, and stops what fails. Whether anything was done, or there is
+/// more to look at. Several servers may do this at once: each phase begins once.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn phase_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
-    let mut due = Vec::new();
+pub async fn phase_work(site: &Site, work: &mut PhaseWork, now: UnixMillis) -> Result<bool, SiteError> {
+    if work.next.is_some_and(|last| (0..REST).contains(&now.since(last))) {
+        return Ok(false);
+    }
     let mut reader = site.store.reader().await?;
-    for id in stored::live(&mut reader).await? {
-        if look(&mut reader, id, now).await?.2 != Decision::Wait {
+    let live = stored::live(&mut reader).await?;
+    let known: HashSet<DeploymentId> = live.iter().copied().collect();
+    work.due.retain(|id, _| known.contains(id));
+    let (mut due, mut devices, mut more) = (Vec::new(), 0, false);
+    for id in live {
+        if work.due.get(&id).is_some_and(|(last, rest)| (0..*rest).contains(&now.since(*last))) {
+            continue;
+        }
+        if devices >= STEP_DEVICES {
+            more = true;
+            break;
+        }
+        let (_, counts, decision) = look(&mut reader, id, now).await?;
+        let of: u64 = counts.values().flat_map(BTreeMap::values).sum();
+        devices += of;
+        work.due.insert(id, (now, REST + i64::try_from(of * DEVICE_REST).unwrap_or(i64::MAX / 2)));
+        if decision != Decision::Wait {
             due.push(id);
         }
     }
     drop(reader);
+    work.next = Some(now).filter(|_| !more);
+    Ok(end(site, due, now).await? || more)
+}
+
+/// Does what follows for these deployments; whether anything was done.
+async fn end(site: &Site, due: Vec<DeploymentId>, now: UnixMillis) -> Result<bool, SiteError> {
     let mut any = false;
     for id in due {
         any |= transaction!(site.store, "phase_work", |tx| { act(tx, id, now).await })?;

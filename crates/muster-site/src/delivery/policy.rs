@@ -24,7 +24,7 @@ use muster_store::{
     transaction,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -257,12 +257,14 @@ pub(super) async fn compile(
     let unknown = window::unknown(tx, now, &new).await?;
     let wanted_of_all = assignment::wanted(tx, &active, now).await?;
     let forged = deployment_approval::forged(site, tx, now, &wanted_of_all).await?;
+    let mut told = HashSet::new();
     for wanted in wanted_of_all {
         if forged.contains(&wanted.deployment) {
             continue;
         }
         if let Some(bodies) = bodies.get_mut(&wanted.device).filter(|_| !unknown.contains(&wanted.device)) {
             add(bodies, &wanted);
+            told.insert((wanted.device, wanted.deployment));
         }
     }
     for (device, wanted) in baseline_deployment::wanted(tx, &active, DEVICE_BASELINES).await? {
@@ -270,8 +272,8 @@ pub(super) async fn compile(
             bodies.extend(wanted);
         }
     }
-    for (device, hash, size) in deployment_related::wanted(tx, &active).await? {
-        if let Some(bodies) = bodies.get_mut(&device).filter(|_| !unknown.contains(&device)) {
+    for (device, deployment, hash, size) in deployment_related::wanted(tx, &active).await? {
+        if let Some(bodies) = bodies.get_mut(&device).filter(|_| told.contains(&(device, deployment))) {
             add_application(bodies, hash, size);
         }
     }

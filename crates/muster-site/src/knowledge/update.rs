@@ -17,6 +17,8 @@ use std::collections::HashMap;
 
 /// How often they are counted at most.
 const EVERY: i64 = MINUTE;
+/// For so many devices that miss an update, each of them counted, the site rests a millisecond.
+const PAIRS: u64 = 10;
 /// How long an update is kept that no device misses any more.
 const KEPT: i64 = 90 * DAY;
 
@@ -36,6 +38,8 @@ pub async fn update_list(ctx: &Ctx, site: &Site, query: &UpdateQuery) -> Result<
 #[derive(Debug, Default)]
 pub struct UpdateWork {
     last: Option<UnixMillis>,
+    /// How long it rests.
+    rest: i64,
     change: Option<i64>,
     counted: Option<UnixMillis>,
 }
@@ -45,10 +49,11 @@ pub struct UpdateWork {
 /// # Errors
 /// When the store fails.
 pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) -> Result<(), SiteError> {
-    if work.last.is_some_and(|last| (0..EVERY).contains(&now.since(last))) {
+    if work.last.is_some_and(|last| (0..work.rest).contains(&now.since(last))) {
         return Ok(());
     }
     work.last = Some(now);
+    work.rest = work.rest.max(EVERY);
     let mut reader = site.store.reader().await?;
     let change = software_title::latest(&mut reader).await?;
     // Devices retire and are blocked without any change of an inventory.
@@ -59,6 +64,7 @@ pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) ->
     let counted = software_update::counted(&mut reader, site.store.dialect()).await?;
     let stored = software_update::stored(&mut reader).await?;
     drop(reader);
+    work.rest = rest(&counted);
     let changed = changed(counted, &stored);
     if !changed.is_empty() {
         transaction!(site.store, "update_work", |tx| {
@@ -69,6 +75,12 @@ pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) ->
     }
     (work.change, work.counted) = (Some(change), Some(now));
     Ok(())
+}
+
+/// How long it takes until they are counted anew: the more there is to count, the longer.
+fn rest(counted: &[Counted]) -> i64 {
+    let pairs: u64 = counted.iter().map(|row| row.devices).sum();
+    i64::try_from(pairs / PAIRS).unwrap_or(i64::MAX).max(EVERY)
 }
 
 /// What has to be written: what is new or counts otherwise, and what nobody misses any more.
@@ -106,6 +118,12 @@ mod tests {
             devices,
             superseded_by: None,
         }
+    }
+
+    #[test]
+    fn the_more_there_is_to_count_the_longer_it_rests() {
+        assert_eq!(rest(&[row("1", 600_000)]), MINUTE);
+        assert_eq!(rest(&[row("1", 1_000_000), row("2", 2_000_000)]), 5 * MINUTE);
     }
 
     #[test]

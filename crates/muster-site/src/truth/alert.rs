@@ -25,6 +25,8 @@ const STALE: i64 = 30 * MINUTE;
 /// For each device of a deployment so many milliseconds pass before it is counted anew, whatever changed: of a hundred thousand, whose
 /// collections change all the time, five minutes.
 const DEVICE_REST: i64 = 3;
+/// After the first deployment of so many devices that was counted, a step is over.
+const LARGE: i64 = 5_000;
 /// Deployments of one step.
 const PIECE: u32 = 50;
 /// So long after the deadline a device that is not done is late.
@@ -45,10 +47,26 @@ pub struct AlertWork {
 
 #[derive(Debug, Clone, Default)]
 struct Counted {
-    print: [i64; 4],
+    print: [i64; 5],
     at: UnixMillis,
     never: (u64, Vec<DeviceId>),
     late: (u64, u64, Vec<DeviceId>),
+}
+
+/// What is to be said of one deployment.
+#[derive(Default)]
+struct Needs {
+    raised: Vec<Raised>,
+    /// Kinds that this look did not count anew: another server may know better, so that those alerts stay as they are.
+    kept: bool,
+    /// What was counted, to be known at the next look.
+    counted: Option<Counted>,
+}
+
+impl Needs {
+    fn leaves(&self, kind: AlertKind) -> bool {
+        self.kept && matches!(kind, AlertKind::NeverFits | AlertKind::DeadlineMissed)
+    }
 }
 
 /// Looks at a piece of what may need somebody. Whether there is more to look at now.
@@ -67,23 +85,34 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     let mut reader = site.store.reader().await?;
     let live = alert::all_live(&mut reader).await?;
     let watched = alert::watched(&mut reader, &after, PIECE).await?;
-    let mut wanted = Vec::new();
-    for one in &watched {
-        wanted.extend(needs(site, &mut reader, work, one, now).await?);
+    let mut more = watched.len() == usize::try_from(PIECE).unwrap_or(usize::MAX);
+    let mut looked: HashMap<String, Needs> = HashMap::new();
+    let mut last = None;
+    for (at, one) in watched.iter().enumerate() {
+        let needs = needs(site, &mut reader, work.counted.get(&one.id), one, now).await?;
+        let is_large = needs.counted.as_ref().is_some_and(|counted| counted.print[3] >= LARGE);
+        looked.insert(one.id.to_string(), needs);
         work.present.insert(one.id.to_string());
+        last = Some(one.id);
+        // What is urgent comes between two that take long.
+        if is_large && at + 1 < watched.len() {
+            more = true;
+            break;
+        }
     }
     drop(reader);
-    let more = watched.len() == usize::try_from(PIECE).unwrap_or(usize::MAX);
-    let looked: HashSet<String> = watched.iter().map(|one| one.id.to_string()).collect();
-    let is_wanted = |alert: &&Alert| wanted.iter().any(|raised: &Raised| is_same(raised, alert));
+    let wanted = || looked.values().flat_map(|needs| &needs.raised);
     // At the end of a look also those of deployments that are over. Every kind is about a deployment so far.
-    let is_gone = |alert: &&Alert| looked.contains(&alert.subject) || (!more && !work.present.contains(&alert.subject));
-    let over: Vec<&Alert> = live.iter().filter(is_gone).filter(|alert| !is_wanted(alert)).collect();
+    let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
+        Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
+        None => !more && !work.present.contains(&alert.subject),
+    };
+    let over: Vec<&Alert> = live.iter().filter(is_over).collect();
     let known = |raised: &&Raised| {
         let same = live.iter().find(|alert| is_same(raised, alert));
         same.is_some_and(|alert| alert.text == raised.text && alert.devices == raised.devices)
     };
-    let new: Vec<&Raised> = wanted.iter().filter(|raised| !known(raised)).collect();
+    let new: Vec<&Raised> = wanted().filter(|raised| !known(raised)).collect();
     if !(over.is_empty() && new.is_empty()) {
         transaction!(site.store, "alert_work", |tx| {
             for raised in &new {
@@ -96,7 +125,16 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
         })?;
         site.bus.publish(Notice::Changed(Noun::Deployment));
     }
-    work.after = watched.last().filter(|_| more).map(|last| last.id.to_string());
+    // Only now: what could not be written is counted again.
+    for one in &watched {
+        let Some(needs) = looked.remove(&one.id.to_string()) else { continue };
+        match needs.counted {
+            Some(counted) => drop(work.counted.insert(one.id, counted)),
+            None if !needs.kept => drop(work.counted.remove(&one.id)),
+            None => {}
+        }
+    }
+    work.after = last.filter(|_| more).map(|last| last.to_string());
     if work.after.is_none() {
         work.rested = Some(now);
         work.counted.retain(|id, _| work.present.contains(&id.to_string()));
@@ -112,10 +150,10 @@ fn is_same(raised: &Raised, alert: &Alert) -> bool {
 async fn needs(
     site: &Site,
     conn: &mut Connection,
-    work: &mut AlertWork,
+    before: Option<&Counted>,
     of: &Watched,
     now: UnixMillis,
-) -> Result<Vec<Raised>, SiteError> {
+) -> Result<Needs, SiteError> {
     let raised = |kind, severity, text, devices, named| Raised {
         id: AlertId(site.sources.id()),
         kind,
@@ -125,21 +163,23 @@ async fn needs(
         devices,
         named,
     };
-    let mut needs = Vec::new();
+    let mut needs = Needs::default();
     if let Some(why) = &of.stopped {
-        let (failed, _, named) = alert::standing(conn, of.id, true, most()).await?;
+        let (failed, _, named) = alert::standing(conn, of.id, true, UnixMillis(i64::MAX), most()).await?;
         let text = format!("The site paused the deployment {}. {why}", of.name);
-        needs.push(raised(AlertKind::PhaseStopped, Severity::Error, text, failed, named));
+        needs.raised.push(raised(AlertKind::PhaseStopped, Severity::Error, text, failed, named));
     }
     if !of.required {
-        work.counted.remove(&of.id);
         return Ok(needs);
     }
-    let counted = count(site, conn, work.counted.remove(&of.id), of, now).await?;
+    let Some(counted) = count(site, conn, before, of, now).await? else {
+        needs.kept = true;
+        return Ok(needs);
+    };
     let (never, named) = &counted.never;
     if *never > 0 {
         let text = format!("The deployment {} fits no maintenance window of {never} device(s).", of.name);
-        needs.push(raised(AlertKind::NeverFits, Severity::Warning, text, *never, named.clone()));
+        needs.raised.push(raised(AlertKind::NeverFits, Severity::Warning, text, *never, named.clone()));
     }
     let (open, all, late) = &counted.late;
     if open * 100 > LATE_PERCENT * all {
@@ -147,9 +187,9 @@ async fn needs(
             "More than a day after the deadline of the deployment {}, {open} of {all} device(s) are not done with it.",
             of.name
         );
-        needs.push(raised(AlertKind::DeadlineMissed, Severity::Warning, text, *open, late.clone()));
+        needs.raised.push(raised(AlertKind::DeadlineMissed, Severity::Warning, text, *open, late.clone()));
     }
-    work.counted.insert(of.id, counted);
+    needs.counted = Some(counted);
     Ok(needs)
 }
 
@@ -157,22 +197,22 @@ fn most() -> u32 {
     u32::try_from(ALERT_DEVICES).unwrap_or(u32::MAX)
 }
 
-/// Counts anew only where something changed that matters, or after a while: windows come and go with time, too.
+/// Counts anew only where something changed that matters, or after a while: windows come and go with time, too. `None`: what was counted
+/// before is fresh.
 async fn count(
     site: &Site,
     conn: &mut Connection,
-    before: Option<Counted>,
+    before: Option<&Counted>,
     of: &Watched,
     now: UnixMillis,
-) -> Result<Counted, SiteError> {
+) -> Result<Option<Counted>, SiteError> {
     let print = alert::fingerprint(conn, of.id).await?;
     let rest = |counted: &Counted| match counted.print == print {
         true => STALE,
         false => counted.print[3].saturating_mul(DEVICE_REST),
     };
-    let is_fresh = |counted: &Counted| (0..rest(counted)).contains(&now.since(counted.at));
-    if let Some(counted) = before.filter(is_fresh) {
-        return Ok(counted);
+    if before.is_some_and(|counted| (0..rest(counted)).contains(&now.since(counted.at))) {
+        return Ok(None);
     }
     let mut counted = Counted { print, at: now, ..Counted::default() };
     if of.held {
@@ -181,9 +221,10 @@ async fn count(
         counted.never = (forecast.never, named);
     }
     if now.since(of.deadline) > LATE {
-        counted.late = alert::standing(conn, of.id, false, most()).await?;
+        // A phase that began after the deadline has a day as well.
+        counted.late = alert::standing(conn, of.id, false, now.plus(-LATE), most()).await?;
     }
-    Ok(counted)
+    Ok(Some(counted))
 }
 
 /// One page of alerts, the latest first: those that are so now, or all.

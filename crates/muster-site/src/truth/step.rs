@@ -27,6 +27,18 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
     }
 }
 
+/// Whether a deployment has begun on a device, or is through: a pause does not hold it any more.
+pub(crate) const fn is_begun(state: DeploymentState, waits: Option<WaitReason>) -> bool {
+    match state {
+        DeploymentState::Targeted | DeploymentState::Downloading => false,
+        DeploymentState::Waiting => matches!(waits, Some(WaitReason::Restart | WaitReason::Retry)),
+        DeploymentState::Installing
+        | DeploymentState::Succeeded
+        | DeploymentState::Failed
+        | DeploymentState::RequirementsNotMet => true,
+    }
+}
+
 /// The line of a step.
 pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> TimelineRow {
     let what = match step.state {

@@ -23,14 +23,14 @@ async fn work(test: &TestSite) {
 }
 
 /// A second author, and the rule.
-async fn ruled(test: &TestSite, above: u64) -> PrivateKey {
+pub(crate) async fn ruled(test: &TestSite, above: u64) -> PrivateKey {
     let second = PrivateKey::generate().unwrap();
     let author = Change::Author(NamedKey::new("second", second.public()));
     change(test, vec![author, Change::ApprovalAbove(Some(above))]).await;
     second
 }
 
-fn says(test: &TestSite, order: &DeploymentOrder, of: &Deployment, devices: u64) -> DeploymentApproval {
+pub(crate) fn says(test: &TestSite, order: &DeploymentOrder, of: &Deployment, devices: u64) -> DeploymentApproval {
     DeploymentApproval {
         site: test.site.code,
         deployment: of.id,
@@ -42,7 +42,7 @@ fn says(test: &TestSite, order: &DeploymentOrder, of: &Deployment, devices: u64)
     }
 }
 
-async fn approve(
+pub(crate) async fn approve(
     test: &TestSite,
     of: &Deployment,
     key: &dyn Signer,

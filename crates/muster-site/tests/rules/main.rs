@@ -19,6 +19,7 @@ mod collection_time;
 mod collection_transfer;
 mod conflict;
 mod content;
+mod control;
 mod deployment;
 mod deployment_approval;
 mod deployment_options;

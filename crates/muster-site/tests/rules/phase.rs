@@ -17,21 +17,21 @@ use muster_model::{
     report::{Body, Channel},
     schedule::Recurrence,
     status::{DeploymentReport, DeploymentState as State, FailureReason},
-    time::{DAY, HOUR, MINUTE},
+    time::{DAY, HOUR, MINUTE, UnixMillis},
     window::{MaintenanceWindow, WallTime, WindowKind},
 };
 use muster_site::{
-    AlertWork, Site, Worker, alert_acknowledge, alert_devices, alert_list, alert_show, alert_work, assignment_show,
-    audit_list, body_show, collection_rule_add, collection_rule_remove, collection_show, collection_window_add,
-    collection_window_delete, deployment_cancel, deployment_create, deployment_create_phased, deployment_devices,
-    deployment_history, deployment_pause, deployment_phase_begin, deployment_resume, deployment_retry, deployment_show,
-    deployment_standing, device_block, phase_work,
+    AlertWork, PhaseWork, Site, SiteError, Worker, alert_acknowledge, alert_devices, alert_list, alert_show,
+    alert_work, assignment_show, audit_list, body_show, collection_rule_add, collection_rule_remove, collection_show,
+    collection_window_add, collection_window_delete, deployment_cancel, deployment_create, deployment_create_phased,
+    deployment_devices, deployment_history, deployment_pause, deployment_phase_begin, deployment_resume,
+    deployment_retry, deployment_show, deployment_standing, device_block, phase_work,
     testing::{TestDevice, TestSite},
 };
 
 const PAGE: PageQuery = PageQuery { offset: 0, limit: 500 };
 
-fn create(application: muster_model::id::Hash, target: Target) -> DeploymentCreate {
+pub(crate) fn create(application: muster_model::id::Hash, target: Target) -> DeploymentCreate {
     DeploymentCreate {
         name: None,
         application,
@@ -48,23 +48,23 @@ fn create(application: muster_model::id::Hash, target: Target) -> DeploymentCrea
     }
 }
 
-async fn work(test: &TestSite) {
+pub(crate) async fn work(test: &TestSite) {
     let mut worker = Worker::new(test.site.clone());
     while worker.step().await.unwrap() {}
 }
 
 /// A device with what it has to say.
-struct Speaker {
-    device: TestDevice,
-    outbox: Outbox,
+pub(crate) struct Speaker {
+    pub(crate) device: TestDevice,
+    pub(crate) outbox: Outbox,
 }
 
 impl Speaker {
-    async fn new(test: &TestSite, name: &str) -> Self {
+    pub(crate) async fn new(test: &TestSite, name: &str) -> Self {
         Self { device: test.enrol(name).await, outbox: Outbox::new(Channel::Status) }
     }
 
-    async fn says(&mut self, test: &TestSite, deployment: &Deployment, state: State) {
+    pub(crate) async fn says(&mut self, test: &TestSite, deployment: &Deployment, state: State) {
         self.outbox.push(Body::Deployment(DeploymentReport {
             deployment: deployment.id,
             application: deployment.application,
@@ -83,7 +83,7 @@ impl Speaker {
     }
 
     /// The policies of deployments that it has.
-    async fn has(&self, test: &TestSite) -> Vec<DeploymentPolicy> {
+    pub(crate) async fn has(&self, test: &TestSite) -> Vec<DeploymentPolicy> {
         let ctx = test.device(&self.device);
         let mut policies = Vec::new();
         for body in assignment_show(&ctx, &test.site).await.unwrap().bodies.iter() {
@@ -177,7 +177,7 @@ async fn a_pause_holds_who_has_not_begun_and_a_retry_is_a_new_attempt() {
     }
 }
 
-fn phase(name: &str, reach: PhaseReach) -> Phase {
+pub(crate) fn phase(name: &str, reach: PhaseReach) -> Phase {
     Phase {
         name: name.parse().unwrap(),
         reach,
@@ -190,7 +190,12 @@ fn phase(name: &str, reach: PhaseReach) -> Phase {
     }
 }
 
-async fn alerts(test: &TestSite, site: &Site) -> Vec<muster_model::api::Alert> {
+/// One look at everything, as a server that has just begun.
+pub(crate) async fn look(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
+    phase_work(site, &mut PhaseWork::default(), now).await
+}
+
+pub(crate) async fn alerts(test: &TestSite, site: &Site) -> Vec<muster_model::api::Alert> {
     let mut work = AlertWork::default();
     while alert_work(site, &mut work, test.now()).await.unwrap() {}
     alert_list(&test.analyst(), site, AlertQuery { limit: 50, ..AlertQuery::default() }).await.unwrap().items
@@ -230,21 +235,21 @@ async fn each_phase_waits_for_the_one_before_and_failures_stop_all() {
         for speaker in &mut all[..2] {
             speaker.says(&test, &made, State::Succeeded).await;
         }
-        assert!(!phase_work(&test.site, test.now()).await.unwrap(), "it has to last an hour");
+        assert!(!look(&test.site, test.now()).await.unwrap(), "it has to last an hour");
         test.sources.pass(HOUR);
         // Two servers at once: it begins once.
         let other = test.reopened().await;
         let now = test.now();
-        let (one, two) = tokio::join!(phase_work(&test.site, now), phase_work(&other, now));
+        let (one, two) = tokio::join!(look(&test.site, now), look(&other, now));
         assert!(one.unwrap() ^ two.unwrap(), "one of them begins it");
         assert_eq!(having(&all).await, [1, 1, 1, 1, 0]);
         // Who is not active does not count.
         all[2].says(&test, &made, State::Failed).await;
         all[3].says(&test, &made, State::Failed).await;
         device_block(&test.full(), &test.site, ids[3], reason("lost"), None).await.unwrap();
-        assert!(!phase_work(&test.site, test.now()).await.unwrap());
+        assert!(!look(&test.site, test.now()).await.unwrap());
         muster_site::device_unblock(&test.full(), &test.site, ids[3], reason("found"), None).await.unwrap();
-        assert!(phase_work(&test.site, test.now()).await.unwrap(), "two failures are one too many");
+        assert!(look(&test.site, test.now()).await.unwrap(), "two failures are one too many");
         let standing = deployment_standing(&test.analyst(), &test.site, made.id).await.unwrap();
         assert_eq!((standing.paused, standing.paused_by.as_deref()), (Some(test.now()), None));
         assert!(standing.reason.unwrap().contains("failed on 2 of 2"));
@@ -254,7 +259,7 @@ async fn each_phase_waits_for_the_one_before_and_failures_stop_all() {
         assert_eq!((open.len(), open[0].kind, open[0].devices), (1, AlertKind::PhaseStopped, 2));
         // It goes on, and is not stopped for the same.
         deployment_resume(&test.full(), &test.site, made.id).await.unwrap();
-        assert!(!phase_work(&test.site, test.now()).await.unwrap());
+        assert!(!look(&test.site, test.now()).await.unwrap());
         assert!(alerts(&test, &test.site).await.is_empty(), "it is so no longer");
         let closed = alert_show(&test.analyst(), &test.site, open[0].id).await.unwrap();
         assert_eq!((closed.state, closed.closed), (AlertState::Closed, Some(test.now())));
@@ -360,7 +365,7 @@ async fn totals_are_the_parts_whatever_happens_in_whatever_order() {
                 2 => drop(deployment_pause(&full, site, made.id, reason("stop")).await),
                 3 => drop(deployment_resume(&full, site, made.id).await),
                 4 => drop(deployment_retry(&full, site, made.id, DeploymentRetry::default()).await),
-                5 => drop(phase_work(site, test.now()).await.unwrap()),
+                5 => drop(look(site, test.now()).await.unwrap()),
                 _ => {
                     let state = State::ALL[usize::try_from(1 + draw(6)).unwrap()];
                     all[who].says(&test, &made, state).await;

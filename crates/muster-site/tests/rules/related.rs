@@ -19,7 +19,7 @@ fn id(number: u128) -> ApplicationId {
     ApplicationId(uuid::Uuid::from_u128(number))
 }
 
-fn app(number: u128, name: &str, version: &str) -> Application {
+pub(crate) fn app(number: u128, name: &str, version: &str) -> Application {
     Application {
         id: id(number),
         name: name.parse().unwrap(),
@@ -34,11 +34,11 @@ fn removable(application: Application) -> Application {
     Application { uninstall: Some(application.install.clone()), ..application }
 }
 
-fn needs(number: u128, version: Option<&str>) -> DependencyGroup {
+pub(crate) fn needs(number: u128, version: Option<&str>) -> DependencyGroup {
     DependencyGroup { any: vec![Dependency { application: id(number), version: version.map(str::to_owned) }] }
 }
 
-async fn add(test: &TestSite, application: &Application) -> Hash {
+pub(crate) async fn add(test: &TestSite, application: &Application) -> Hash {
     let object = envelope::sign_json(&[&test.admin_key], application).unwrap();
     application_create(&test.full(), &test.site, &object).await.unwrap().hash
 }

@@ -237,8 +237,23 @@ pub async fn watched(conn: &mut AnyConnection, after: &str, limit: u32) -> Resul
         .collect()
 }
 
+macro_rules! standing {
+    ($what:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM deployment_device t JOIN deployment p ON p.id = t.deployment JOIN device d ON d.id = t.device \
+             LEFT JOIN deployment_phase f ON f.deployment = t.deployment AND f.phase = t.phase \
+             WHERE t.deployment = $1 AND d.state = 'active' \
+             AND (t.withdrawn IS NULL OR t.state IN ('succeeded', 'failed', 'requirements_not_met')) \
+             AND (p.phase IS NULL OR (t.phase <= p.phase AND f.begun < CAST($2 AS BIGINT))) ",
+            $rest
+        )
+    };
+}
+
 /// Active devices of a deployment that failed, or that did not come to an end: how many they are, of how many, and the first of them.
-/// Devices of phases that did not begin do not count.
+/// Devices of phases that did not begin before that moment do not count.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -246,36 +261,40 @@ pub async fn standing(
     conn: &mut AnyConnection,
     id: DeploymentId,
     failed: bool,
+    begun: UnixMillis,
     limit: u32,
 ) -> Result<(u64, u64, Vec<DeviceId>), StoreError> {
-    let statement = "SELECT COUNT(*) AS devices, COUNT(CASE WHEN t.state = 'failed' THEN 1 END) AS failed, \
-         COUNT(CASE WHEN t.state IN ('targeted', 'waiting', 'downloading', 'installing') THEN 1 END) AS open \
-         FROM deployment_device t JOIN deployment p ON p.id = t.deployment JOIN device d ON d.id = t.device \
-         WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' \
-         AND (p.phase IS NULL OR t.phase <= p.phase)";
-    let row = sqlx::query(statement).bind(id.to_string()).fetch_one(&mut *conn).await?;
+    let statement = standing!(
+        "COUNT(*) AS devices, COUNT(CASE WHEN t.state = 'failed' THEN 1 END) AS failed, \
+         COUNT(CASE WHEN t.state IN ('targeted', 'waiting', 'downloading', 'installing') THEN 1 END) AS open",
+        ""
+    );
+    let row = sqlx::query(statement).bind(id.to_string()).bind(begun.0).fetch_one(&mut *conn).await?;
     let of = column::count(&row, if failed { "failed" } else { "open" })?;
     let all = column::count(&row, "devices")?;
-    let statement = "SELECT t.device FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
-         JOIN device d ON d.id = t.device WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' \
-         AND (p.phase IS NULL OR t.phase <= p.phase) AND ((CAST($2 AS BIGINT) = 1 AND t.state = 'failed') \
-         OR (CAST($2 AS BIGINT) = 0 AND t.state IN ('targeted', 'waiting', 'downloading', 'installing'))) \
-         ORDER BY t.device LIMIT $3";
-    let query = sqlx::query(statement).bind(id.to_string()).bind(i64::from(failed)).bind(i64::from(limit));
-    let rows = query.fetch_all(conn).await?;
+    let statement = standing!(
+        "t.device",
+        "AND ((CAST($3 AS BIGINT) = 1 AND t.state = 'failed') \
+         OR (CAST($3 AS BIGINT) = 0 AND t.state IN ('targeted', 'waiting', 'downloading', 'installing'))) \
+         ORDER BY t.device LIMIT $4"
+    );
+    let query = sqlx::query(statement).bind(id.to_string()).bind(begun.0).bind(i64::from(failed));
+    let rows = query.bind(i64::from(limit)).fetch_all(conn).await?;
     Ok((of, all, rows.iter().map(|row| parsed(row, "device")).collect::<Result<_, _>>()?))
 }
 
-/// What decides whether windows fit: it is another one whenever windows, members of collections, or the devices of a deployment
-/// changed.
+/// What decides whether windows fit: it is another one whenever windows, members of collections, the devices of a deployment, or its
+/// phase changed. How many devices is the fourth.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn fingerprint(conn: &mut AnyConnection, id: DeploymentId) -> Result<[i64; 4], StoreError> {
+pub async fn fingerprint(conn: &mut AnyConnection, id: DeploymentId) -> Result<[i64; 5], StoreError> {
     let statement = "SELECT (SELECT members FROM collection_state WHERE id = 1) AS members, \
          (SELECT COUNT(*) FROM maintenance_window) AS windows, \
          (SELECT COALESCE(MAX(changed), 0) FROM maintenance_window) AS changed, \
-         (SELECT COUNT(*) FROM deployment_device WHERE deployment = $1 AND withdrawn IS NULL) AS devices";
+         (SELECT COUNT(*) FROM deployment_device WHERE deployment = $1 AND withdrawn IS NULL) AS devices, \
+         (SELECT COALESCE(MAX(phase), -1) FROM deployment WHERE id = $1) AS phase";
     let row = sqlx::query(statement).bind(id.to_string()).fetch_one(conn).await?;
-    Ok([row.try_get("members")?, row.try_get("windows")?, row.try_get("changed")?, row.try_get("devices")?])
+    let number = |column: &str| row.try_get::<i64, _>(column);
+    Ok([number("members")?, number("windows")?, number("changed")?, number("devices")?, number("phase")?])
 }

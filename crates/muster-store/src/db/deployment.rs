@@ -400,18 +400,37 @@ pub async fn candidates(conn: &mut AnyConnection, target: Target) -> Result<Vec<
     query.fetch_all(conn).await?.iter().map(candidate).collect()
 }
 
-/// States of a deployment on a device on which it did not begin.
-pub const OPEN: &[&str] = &["targeted", "waiting", "downloading"];
+macro_rules! open {
+    ($what:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM deployment_device t JOIN deployment p ON p.id = t.deployment JOIN device d ON d.id = t.device \
+             WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' \
+             AND p.paused IS NULL AND (p.phase IS NULL OR t.phase <= p.phase) \
+             AND t.state NOT IN ('installing', 'succeeded', 'failed', 'requirements_not_met') ",
+            $rest
+        )
+    };
+}
 
-/// The active devices on which a deployment did not begin yet, by name.
+/// The active devices on which a deployment did not begin yet and may, by name: of a paused one none, and none of a phase that did not
+/// begin.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn open(conn: &mut AnyConnection, id: DeploymentId) -> Result<Vec<Candidate>, StoreError> {
-    let statement = "SELECT d.id, d.resource_id, d.name FROM deployment_device t JOIN device d ON d.id = t.device \
-         WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' \
-         AND t.state NOT IN ('installing', 'succeeded', 'failed', 'requirements_not_met') ORDER BY d.name, d.id";
+    let statement = open!("d.id, d.resource_id, d.name", "ORDER BY d.name, d.id");
     sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?.iter().map(candidate).collect()
+}
+
+/// How many [`open`] has.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_open(conn: &mut AnyConnection, id: DeploymentId) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar(open!("COUNT(*)", "")).bind(id.to_string()).fetch_one(conn).await?;
+    Ok(column::unsigned(count))
 }
 
 fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
@@ -487,25 +506,42 @@ pub async fn of_device(conn: &mut AnyConnection, device: DeviceId) -> Result<Vec
     rows.iter().map(device_deployment).collect()
 }
 
-/// What the site knows of the deployments of these devices, deleted ones included: the application that each deploys, where
-/// it stands, its name, and the attempt.
+/// What the site knows of a deployment on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The application that it deploys.
+    pub application: Hash,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// Its name.
+    pub name: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// Whether it is paused.
+    pub paused: bool,
+}
+
+/// What the site knows of the deployments of these devices, deleted ones included.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn known(
-    tx: &mut Tx,
-    devices: &[DeviceId],
-) -> Result<HashMap<(DeviceId, DeploymentId), (Hash, DeploymentState, String, u32)>, StoreError> {
+pub async fn known(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<(DeviceId, DeploymentId), Known>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
-        "SELECT t.device, t.deployment, p.application, t.state, p.name, t.attempt \
+        "SELECT t.device, t.deployment, p.application, t.state, p.name, t.attempt, p.paused \
          FROM deployment_device t JOIN deployment p ON p.id = t.deployment WHERE t.device",
         ""
     ));
     let mut known = HashMap::new();
     for row in sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await? {
         let key = (parsed(&row, "device")?, parsed(&row, "deployment")?);
-        let attempt = u32::try_from(column::count(&row, "attempt")?).unwrap_or(u32::MAX);
-        known.insert(key, (parsed(&row, "application")?, state(&row)?, row.try_get("name")?, attempt));
+        let of = Known {
+            application: parsed(&row, "application")?,
+            state: state(&row)?,
+            name: row.try_get("name")?,
+            attempt: u32::try_from(column::count(&row, "attempt")?).unwrap_or(u32::MAX),
+            paused: row.try_get::<Option<i64>, _>("paused")?.is_some(),
+        };
+        known.insert(key, of);
     }
     Ok(known)
 }

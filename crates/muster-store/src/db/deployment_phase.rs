@@ -6,7 +6,7 @@ use super::{
     column::{self, parsed},
 };
 use muster_model::{
-    api::Phase,
+    api::{Phase, PhaseReach},
     id::{CollectionId, DeploymentId, DeviceId},
     time::UnixMillis,
 };
@@ -67,17 +67,38 @@ pub async fn of_deployment(conn: &mut AnyConnection, id: DeploymentId) -> Result
         .collect()
 }
 
-/// Deployments in force that have phases and are not paused.
+/// Deployments in force that have phases, are not paused, and do not wait for an approval.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn live(conn: &mut AnyConnection) -> Result<Vec<DeploymentId>, StoreError> {
-    let statement =
-        "SELECT id FROM deployment WHERE phase IS NOT NULL AND deleted IS NULL AND paused IS NULL ORDER BY id";
+    let statement = "SELECT p.id FROM deployment p WHERE p.phase IS NOT NULL AND p.deleted IS NULL AND p.paused IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM deployment_approval a WHERE a.deployment = p.id AND a.held = 1) ORDER BY p.id";
     sqlx::query(statement).fetch_all(conn).await?.iter().map(|row| parsed(row, "id")).collect()
 }
 
-/// Active devices of a deployment by phase and state, counted.
+/// Phases of deployments in force that take the members of a collection: the names of the deployment and of the phase.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_collection(
+    conn: &mut AnyConnection,
+    collection: CollectionId,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let statement = "SELECT p.name, f.definition FROM deployment_phase f JOIN deployment p ON p.id = f.deployment \
+         WHERE p.deleted IS NULL ORDER BY p.name, p.id, f.phase";
+    let mut found = Vec::new();
+    for row in sqlx::query(statement).fetch_all(conn).await? {
+        let phase: Phase = column::json(&row, "definition")?;
+        if phase.reach == (PhaseReach::Collection { collection }) {
+            found.push((row.try_get("name")?, phase.name.to_string()));
+        }
+    }
+    Ok(found)
+}
+
+/// Active devices of a deployment by phase and state, counted. One that came to an end counts when it has left the target, too: of a
+/// target that devices leave because it succeeded there nothing would ever succeed.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -86,7 +107,8 @@ pub async fn counts(
     id: DeploymentId,
 ) -> Result<BTreeMap<u32, BTreeMap<String, u64>>, StoreError> {
     let statement = "SELECT t.phase, t.state, COUNT(*) AS devices FROM deployment_device t \
-         JOIN device d ON d.id = t.device WHERE t.deployment = $1 AND t.withdrawn IS NULL AND t.phase IS NOT NULL \
+         JOIN device d ON d.id = t.device WHERE t.deployment = $1 AND t.phase IS NOT NULL \
+         AND (t.withdrawn IS NULL OR t.state IN ('succeeded', 'failed', 'requirements_not_met')) \
          AND d.state = 'active' GROUP BY t.phase, t.state";
     let mut counts: BTreeMap<u32, BTreeMap<String, u64>> = BTreeMap::new();
     for row in sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await? {
@@ -120,16 +142,46 @@ pub async fn begin(
     Ok(true)
 }
 
+macro_rules! forgiven {
+    ($rest:literal) => {
+        concat!(
+            "WITH f AS (SELECT t.phase, COUNT(*) AS devices FROM deployment_device t JOIN device d ON d.id = t.device \
+             WHERE t.deployment = $1 AND t.state = 'failed' AND d.state = 'active' GROUP BY t.phase) \
+             UPDATE deployment_phase SET forgiven = COALESCE((SELECT f.devices FROM f \
+             WHERE f.phase = deployment_phase.phase), 0) WHERE deployment = $1",
+            $rest
+        )
+    };
+}
+
 /// Counts the failures so far no longer, of every phase of a deployment.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn forgive(tx: &mut Tx, id: DeploymentId) -> Result<(), StoreError> {
-    let statement = "UPDATE deployment_phase SET forgiven = (SELECT COUNT(*) FROM deployment_device t \
-         JOIN device d ON d.id = t.device WHERE t.deployment = deployment_phase.deployment \
-         AND t.phase = deployment_phase.phase AND t.withdrawn IS NULL AND t.state = 'failed' AND d.state = 'active') \
-         WHERE deployment = $1";
+    sqlx::query(forgiven!("")).bind(id.to_string()).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Forgives no more failures than are left: of what is tried again, a failure is a new one.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn forgive_less(tx: &mut Tx, id: DeploymentId) -> Result<(), StoreError> {
+    let statement =
+        forgiven!(" AND forgiven > COALESCE((SELECT f.devices FROM f WHERE f.phase = deployment_phase.phase), 0)");
     sqlx::query(statement).bind(id.to_string()).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Has the phase that began last begin now: until now no device could be told of it.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn begin_anew(tx: &mut Tx, id: DeploymentId, now: UnixMillis) -> Result<(), StoreError> {
+    let statement = "UPDATE deployment_phase SET begun = CAST($2 AS BIGINT) WHERE deployment = $1 \
+         AND begun IS NOT NULL AND phase = (SELECT p.phase FROM deployment p WHERE p.id = $1)";
+    sqlx::query(statement).bind(id.to_string()).bind(now.0).execute(tx.conn()).await?;
     Ok(())
 }
 

@@ -64,21 +64,25 @@ pub async fn of_deployments(
     Ok(related)
 }
 
-/// What the deployments of these devices take along: one row per device and signed object, in a fixed order.
+/// What the deployments of these devices take along, in a fixed order; also those that [`super::assignment::wanted`] holds back, so that
+/// whoever asks takes what is of a deployment that a device gets.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, Hash, u64)>, StoreError> {
+pub async fn wanted(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<(DeviceId, DeploymentId, Hash, u64)>, StoreError> {
     let statement = tx.dialect().pick(in_texts!(
-        "SELECT DISTINCT t.device, r.application, r.size FROM deployment_device t \
+        "SELECT t.device, t.deployment, r.application, r.size FROM deployment_device t \
          JOIN deployment d ON d.id = t.deployment JOIN deployment_related r ON r.deployment = d.id WHERE t.device",
         "AND d.deleted IS NULL AND t.withdrawn IS NULL AND (d.phase IS NULL OR t.phase <= d.phase) \
          AND (d.paused IS NULL OR t.state NOT IN ('targeted', 'waiting', 'downloading') \
-         OR t.waits IN ('restart', 'retry')) ORDER BY t.device, r.application"
+         OR t.waits IN ('restart', 'retry')) ORDER BY t.device, r.application, t.deployment"
     ));
     let rows = sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await?;
     rows.iter()
-        .map(|row| Ok((parsed(row, "device")?, parsed(row, "application")?, column::count(row, "size")?)))
+        .map(|row| {
+            let deployment = parsed(row, "deployment")?;
+            Ok((parsed(row, "device")?, deployment, parsed(row, "application")?, column::count(row, "size")?))
+        })
         .collect()
 }
 

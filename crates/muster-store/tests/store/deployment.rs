@@ -118,7 +118,7 @@ async fn a_deployment_comes_back_as_it_was_and_totals_are_counted() {
         drop(reader);
 
         let known = transaction!(store, "t", |tx| { deployment::known(tx, &ids[..1]).await }).unwrap();
-        assert_eq!(known[&(ids[0], all.id)].1, DeploymentState::Succeeded);
+        assert_eq!(known[&(ids[0], all.id)].state, DeploymentState::Succeeded);
         let delete = async || transaction!(store, "t", |tx| { deployment::delete(tx, all.id, UnixMillis(8)).await });
         assert!(delete().await.unwrap());
         assert!(!delete().await.unwrap(), "it was deleted before");

@@ -23,7 +23,7 @@ use muster_store::{
     db::{
         baseline_deployment, client_settings,
         collection::{self, Rule, RuleRow},
-        collection_member, device_change, resource, window,
+        collection_member, deployment_phase, device_change, resource, window,
     },
     transaction,
 };
@@ -309,6 +309,8 @@ pub async fn collection_delete(ctx: &Ctx, site: &Site, id: CollectionId) -> Resu
         }
         let deployments = collection::deployments(tx.conn(), id).await?;
         needs.extend(deployments.iter().map(|(deployment, _)| format!("{} is deployed to it", deployment.name)));
+        let phases = deployment_phase::of_collection(tx.conn(), id).await?;
+        needs.extend(phases.iter().map(|(name, phase)| format!("the phase {phase} of {name} takes its members")));
         let baselines = baseline_deployment::of_collection(tx.conn(), id).await?;
         needs.extend(baselines.iter().map(|(name, _)| format!("the baseline {name} is deployed to it")));
         let windows = window::of_collection(tx.conn(), id).await?;

@@ -327,12 +327,17 @@ impl Plan {
         let mut last: Vec<deployment::Step> = Vec::new();
         let mut all: Vec<(deployment::Step, u32, UnixMillis)> = Vec::new();
         let mut at_of: HashMap<(DeviceId, muster_model::id::DeploymentId), usize> = HashMap::new();
+        let mut again: HashMap<DeviceId, UnixMillis> = HashMap::new();
         for (at, sequence, step, application) in std::mem::take(&mut self.steps) {
             let Some(report) = reports.get(at) else { continue };
             match known.get(&(step.device, step.deployment)) {
-                Some((of, _, name, attempt)) if *of == application => {
-                    all.push((step.clone(), *attempt, report.received));
-                    self.timeline.push(step::line(&step, name, report.received));
+                Some(of) if of.application == application => {
+                    all.push((step.clone(), of.attempt, report.received));
+                    self.timeline.push(step::line(&step, &of.name, report.received));
+                    // It began before it heard of the pause: what was taken out of its policy comes back.
+                    if of.paused && !step::is_begun(of.state, None) && step::is_begun(step.state, step.waits) {
+                        again.insert(step.device, report.received);
+                    }
                     let place = *at_of.entry((step.device, step.deployment)).or_insert(last.len());
                     if place == last.len() {
                         last.push(step);
@@ -350,6 +355,9 @@ impl Plan {
         }
         deployment::report(tx, &last).await?;
         deployment_event::insert(tx, &all).await?;
+        for (device, now) in again {
+            assignment::ask(tx, &[device], now).await?;
+        }
         Ok(())
     }
 
