@@ -359,6 +359,8 @@ pub enum WaitReason {
     Conflict,
     /// Servicing of the write filter that protects the machine: it is not allowed, not possible, or was done too often.
     Servicing,
+    /// Another program that has the system's package manager.
+    PackageManager,
 }
 
 impl WaitReason {
@@ -374,6 +376,7 @@ impl WaitReason {
         Self::Superseded,
         Self::Conflict,
         Self::Servicing,
+        Self::PackageManager,
     ];
 
     /// The stable text.
@@ -390,7 +393,14 @@ impl WaitReason {
             Self::Superseded => "superseded",
             Self::Conflict => "conflict",
             Self::Servicing => "servicing",
+            Self::PackageManager => "package_manager",
         }
+    }
+
+    /// Whether it ends by itself, a little later: at the moment that is kept with it.
+    #[must_use]
+    pub const fn is_retry(self) -> bool {
+        matches!(self, Self::Retry | Self::PackageManager)
     }
 }
 

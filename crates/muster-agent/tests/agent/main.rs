@@ -29,4 +29,5 @@ mod tree;
 mod trust;
 mod trust_kills;
 mod update;
+mod update_bounds;
 mod window;
