@@ -365,6 +365,8 @@ pub enum WaitReason {
     Servicing,
     /// The end of business hours, or its deadline.
     BusinessHours,
+    /// Another program that has the system's package manager.
+    PackageManager,
 }
 
 impl WaitReason {
@@ -381,6 +383,7 @@ impl WaitReason {
         Self::Conflict,
         Self::Servicing,
         Self::BusinessHours,
+        Self::PackageManager,
     ];
 
     /// The stable text.
@@ -398,7 +401,14 @@ impl WaitReason {
             Self::Conflict => "conflict",
             Self::Servicing => "servicing",
             Self::BusinessHours => "business_hours",
+            Self::PackageManager => "package_manager",
         }
+    }
+
+    /// Whether it ends by itself, a little later: at the moment that is kept with it.
+    #[must_use]
+    pub const fn is_retry(self) -> bool {
+        matches!(self, Self::Retry | Self::PackageManager)
     }
 }
 

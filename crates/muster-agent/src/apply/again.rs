@@ -32,6 +32,6 @@ pub(super) fn anew(
 }
 
 fn is_over(progress: &Progress) -> bool {
-    let retries = progress.state == DeploymentState::Waiting && progress.waits == Some(WaitReason::Retry);
+    let retries = progress.state == DeploymentState::Waiting && progress.waits.is_some_and(WaitReason::is_retry);
     retries || matches!(progress.state, DeploymentState::Failed | DeploymentState::RequirementsNotMet)
 }

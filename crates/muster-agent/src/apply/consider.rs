@@ -119,13 +119,13 @@ fn look(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>) -> Resu
             }
         }
         _ if asked => {
-            let retry = before.waits == Some(WaitReason::Retry) && before.state == DeploymentState::Waiting;
+            let retry = before.waits.is_some_and(WaitReason::is_retry) && before.state == DeploymentState::Waiting;
             match retry && now < before.until {
                 true => Look::Later(Some(before.until)),
                 false => Look::Now,
             }
         }
-        (DeploymentState::Waiting, _) if before.waits == Some(WaitReason::Retry) && now < before.until => {
+        (DeploymentState::Waiting, _) if before.waits.is_some_and(WaitReason::is_retry) && now < before.until => {
             Look::Later(Some(before.until))
         }
         (DeploymentState::Failed, Some(reason)) => failed(round, deployment, step, reason),

@@ -164,7 +164,7 @@ pub(super) async fn run(
     let plan = match work.application.updates() {
         Some(group) => match updates::plan(agent, step.progress.deployment, group, limit).await {
             Ok(plan) => Some(plan),
-            Err(refusal) => return refused(step, work, &names, refusal).await,
+            Err(refusal) => return not_now(step, work, &names, refusal).await,
         },
         None => None,
     };
@@ -225,6 +225,12 @@ pub(super) async fn run(
     };
     if work.application.updates().is_some() {
         agent.updates.wanted.notify_one();
+        // Somebody took the tool after the plan was judged: nothing went wrong here, and it is planned anew.
+        if let Came::Failed { output, reason: FailureReason::ExitCode, .. } = &came
+            && let Some(busy) = updates::busy(output)
+        {
+            return not_now(step, work, &names, busy).await;
+        }
     }
     finish(step, work, &names, came).await
 }
@@ -250,7 +256,7 @@ fn hand_over(mut lock: &File, input: &str) -> io::Result<()> {
 }
 
 /// Nothing was told to the system's tool: what is in its way may pass.
-async fn refused(
+async fn not_now(
     step: &mut Step<'_>,
     work: &Work<'_>,
     names: &Names,
@@ -259,7 +265,7 @@ async fn refused(
     let Some(reason) = refusal.reason else {
         tracing::info!(deployment = %step.progress.deployment, reason = refusal.text, "updates wait");
         let starts = step.agent.clock.now().plus(LOCKED);
-        step.wait(Wait { reason: WaitReason::Retry, starts: Some(starts) })?;
+        step.wait(Wait { reason: WaitReason::PackageManager, starts: Some(starts) })?;
         names.clean(step.agent);
         return Ok((false, Some(starts)));
     };

@@ -14,7 +14,7 @@ impl Collected {
         row.text("Tool", tool);
         row.text("State", scan.state.as_str());
         row.text("Reason", scan.reason.as_str());
-        if scan.state.is_complete() {
+        if scan.state.is_known() {
             let there = || scan.updates.iter().filter(|update| update.installed.is_some());
             row.number("Missing", there().count() as u64);
             row.number("MissingSecurity", there().filter(|update| update.security).count() as u64);

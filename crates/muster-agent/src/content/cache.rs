@@ -74,7 +74,8 @@ fn rests(progress: &Progress, now: UnixMillis) -> bool {
     progress.state == DeploymentState::Waiting
         && match progress.waits {
             Some(WaitReason::Window) => !soon,
-            Some(WaitReason::Retry | WaitReason::Restart | WaitReason::Deadline | WaitReason::Clock) | None => false,
+            Some(waits) if waits.is_retry() => false,
+            Some(WaitReason::Restart | WaitReason::Deadline | WaitReason::Clock) | None => false,
             Some(_) => true,
         }
 }

@@ -4,7 +4,10 @@ use super::{ASKS, Ran, Refusal, THINKS, call};
 use crate::agent::Agent;
 use muster_model::{
     status::FailureReason,
-    update::{Change, Missing, apt},
+    update::{
+        Missing,
+        apt::{self, Simulation},
+    },
 };
 use std::{
     path::{Path, PathBuf},
@@ -64,12 +67,19 @@ impl<'a> Apt<'a> {
     /// The tool of the machine whose files lie below `root`, where it has it.
     pub(super) fn of(root: &'a Path) -> Option<Self> {
         let configured = ["sources.list", "sources.list.d"].iter().any(|name| root.join("etc/apt").join(name).exists());
-        (configured && Path::new(PROGRAM).exists()).then_some(Self { root })
+        let tool = Self { root };
+        (configured && tool.program().exists()).then_some(tool)
     }
 
     /// Whether it is another machine's tree: a test's, never one that a policy names.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.root != Path::new("/")
+    }
+
+    /// A test's tree may bring a tool of its own.
+    fn program(&self) -> PathBuf {
+        let own = self.root.join(&PROGRAM[1..]);
+        if self.is_elsewhere() && own.exists() { own } else { PROGRAM.into() }
     }
 
     fn arguments(&self, more: &[String]) -> Vec<String> {
@@ -93,30 +103,27 @@ impl<'a> Apt<'a> {
         more: &[String],
         errors: bool,
         limit: Duration,
-    ) -> Result<Ran, Refusal> {
-        let ran = call(agent, place, PROGRAM.into(), self.arguments(more), errors, limit).await;
-        ran.map_err(|text| Refusal::new(FailureReason::UpdateSource, text))
+    ) -> Result<Ran, String> {
+        call(agent, place, self.program(), self.arguments(more), errors, limit).await
     }
 
     /// What it says that it would do.
-    pub(super) async fn simulate(&self, agent: &Agent, place: &str, more: &[String]) -> Result<Vec<Change>, Refusal> {
+    pub(super) async fn simulate(&self, agent: &Agent, place: &str, more: &[String]) -> Result<Simulation, Refusal> {
         let mut arguments = vec!["--simulate".to_owned()];
         arguments.extend_from_slice(more);
         let refused = |text: String| Refusal::new(FailureReason::UpdateRefused, text);
-        let ran = self.call(agent, place, &arguments, false, THINKS).await?;
-        if ran.cut {
-            return Err(refused("The tool prints more than is read.".to_owned()));
-        }
+        let ran = self.call(agent, place, &arguments, false, THINKS).await.map_err(refused)?;
         if ran.code != Some(0) {
-            let said = self.call(agent, place, &arguments, true, THINKS).await?;
+            let said = self.call(agent, place, &arguments, true, THINKS).await.map_err(refused)?;
             return Err(locked(&said.text).unwrap_or_else(|| refused(end(&said.text))));
         }
-        apt::parse(&ran.text).map_err(|error| refused(error.to_string()))
+        apt::read(&ran.text).map_err(|error| refused(error.to_string()))
     }
 
     /// Asks its sources. One that is not believed, or does not answer, is an error.
     pub(super) async fn refresh(&self, agent: &Agent, place: &str, limit: Duration) -> Result<(), Refusal> {
-        let ran = self.call(agent, place, &["update".to_owned()], true, limit.min(ASKS)).await?;
+        let ran = self.call(agent, place, &["update".to_owned()], true, limit.min(ASKS)).await;
+        let ran = ran.map_err(|text| Refusal::new(FailureReason::UpdateSource, text))?;
         if ran.code == Some(0) && !ran.text.lines().any(|line| line.starts_with("E: ")) {
             return Ok(());
         }
@@ -128,14 +135,17 @@ impl<'a> Apt<'a> {
     pub(super) fn install(&self, wanted: &[&Missing]) -> (PathBuf, Vec<String>) {
         let mut more = vec!["--assume-yes".to_owned()];
         more.extend(targets(wanted));
-        (PROGRAM.into(), self.arguments(&more))
+        (self.program(), self.arguments(&more))
     }
 }
 
 /// Where another program has the tool.
-fn locked(text: &str) -> Option<Refusal> {
+pub(crate) fn locked(text: &str) -> Option<Refusal> {
     let lines = ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"];
-    let line = text.lines().find(|line| line.starts_with("E: ") && lines.iter().any(|lock| line.contains(lock)))?;
+    let of_apt = |line: &str| line.starts_with("E: ") && lines.iter().any(|lock| line.contains(lock));
+    // As dpkg says it itself, where its own lock was taken after apt had the outer one.
+    let of_dpkg = |line: &str| line.starts_with("dpkg: error: ") && line.contains("locked by another process");
+    let line = text.lines().find(|line| of_apt(line) || of_dpkg(line))?;
     Some(Refusal { reason: None, text: line.chars().take(300).collect() })
 }
 

@@ -4,6 +4,7 @@
 mod apt;
 mod scan;
 
+pub(crate) use apt::locked as busy;
 pub use scan::{Scan, ScanState};
 pub(crate) use scan::{kept, run};
 
@@ -73,7 +74,6 @@ pub(crate) struct Plan {
 struct Ran {
     code: Option<i32>,
     text: String,
-    cut: bool,
 }
 
 /// Runs the tool to its end, as the agent's user and without a shell.
@@ -91,7 +91,7 @@ async fn call(
     let mut output = if errors { output } else { output.without_errors() };
     let mark = format!("{pipe} {}", agent.runs.path().display());
     process::end_everything(&mark, None);
-    let mut tail = Tail::new(UPDATE_BYTES);
+    let mut tail = Tail::new(UPDATE_BYTES).or_end();
     let job = Job {
         program,
         arguments,
@@ -108,7 +108,10 @@ async fn call(
     }
     let cut = tail.was_cut();
     match ending {
-        Ending::Exit(code) => Ok(Ran { code, text: tail.into_text(), cut }),
+        Ending::Exit(code) => Ok(Ran { code, text: tail.into_text() }),
+        Ending::TimedOut if cut => {
+            Err(format!("The tool for updates printed more than {UPDATE_BYTES} bytes, and was ended."))
+        }
         Ending::TimedOut => Err(format!("The tool for updates ran for more than {} seconds.", limit.as_secs())),
         Ending::NotStarted(error) => Err(failed(error)),
     }
@@ -135,7 +138,7 @@ async fn refresh(agent: &Agent, apt: &Apt<'_>, place: &str, limit: Duration) -> 
 fn is_fresh(agent: &Agent) -> bool {
     let now = agent.clock.now();
     let refreshed = UnixMillis(agent.updates.refreshed.load(Ordering::Relaxed));
-    let scanned = kept(agent).filter(|scan| scan.state.is_complete()).map(|scan| scan.time);
+    let scanned = kept(agent).filter(|scan| scan.state.is_known()).map(|scan| scan.time);
     [Some(refreshed), scanned].into_iter().flatten().any(|at| (0..DAY).contains(&now.since(at)))
 }
 
@@ -154,7 +157,7 @@ pub(crate) async fn is_complete(agent: &Agent, id: DeploymentId, group: &UpdateG
 }
 
 async fn missing(agent: &Agent, apt: &Apt<'_>, place: &str, group: &UpdateGroup) -> Result<Vec<Missing>, Refusal> {
-    let offered = updates(apt.simulate(agent, place, &apt::offered()).await?);
+    let offered = updates(apt.simulate(agent, place, &apt::offered()).await?.changes);
     let root = agent.collector.root().to_owned();
     let packages = tokio::task::spawn_blocking(move || Machine::open(&root).ok()?.packages(&mut Vec::new()));
     let packages = packages.await.ok().flatten().ok_or_else(|| {
@@ -200,7 +203,7 @@ pub(crate) async fn plan(
         Err(Refusal { reason: None, text }) => return Err(Refusal { reason: None, text }),
         Err(whole) => {
             // Perhaps one of them alone is in the way of all others: those that the tool takes along without anything else are tried.
-            let easy = updates(apt.simulate(agent, &place, &apt::easy()).await?);
+            let easy = updates(apt.simulate(agent, &place, &apt::easy()).await?.changes);
             let is_easy = |missing: &&Missing| {
                 easy.iter().any(|update| {
                     update.package == missing.package && missing.version.as_ref() == Some(&update.candidate)
@@ -228,7 +231,9 @@ async fn judged(
     group: &UpdateGroup,
     wanted: &[&Missing],
 ) -> Result<(), Refusal> {
-    let changes = apt.simulate(agent, place, &apt::targets(wanted)).await?;
+    let simulation = apt.simulate(agent, place, &apt::targets(wanted)).await?;
+    // A line that cannot be read may say anything: then what the tool would do is not known.
+    let changes = simulation.all().map_err(|error| Refusal::new(FailureReason::UpdateRefused, error.to_string()))?;
     if changes.is_empty() {
         return Err(Refusal::new(FailureReason::UpdateRefused, "The tool would do nothing."));
     }

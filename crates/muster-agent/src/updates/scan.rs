@@ -6,7 +6,7 @@ use muster_model::{
     limits::UPDATE_BYTES,
     settings::ClientSettings,
     time::{HOUR, MINUTE, UnixMillis},
-    update::{Update, UpdateTool},
+    update::{Update, UpdateTool, apt::Simulation},
 };
 use serde::{Deserialize, Serialize};
 use std::{future::pending, sync::Arc, time::Duration};
@@ -29,6 +29,8 @@ const LOOK: i64 = 10 * MINUTE;
 pub enum ScanState {
     /// It knows everything.
     Complete,
+    /// It knows everything but what stood in lines that could not be read.
+    Partial,
     /// Another program has the tool.
     Locked,
     /// A source could not be asked, or is not believed.
@@ -43,16 +45,17 @@ impl ScanState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::Partial => "partial",
             Self::Locked => "locked",
             Self::SourceFailed => "source_failed",
             Self::Failed => "failed",
         }
     }
 
-    /// Whether what it found is everything.
+    /// Whether it came to its end, and what it found counts.
     #[must_use]
-    pub const fn is_complete(self) -> bool {
-        matches!(self, Self::Complete)
+    pub const fn is_known(self) -> bool {
+        matches!(self, Self::Complete | Self::Partial)
     }
 }
 
@@ -121,7 +124,7 @@ fn due(
     if wanted {
         return now;
     }
-    let every = if last.state.is_complete() { settings.update_scan } else { AGAIN };
+    let every = if last.state.is_known() { settings.update_scan } else { AGAIN };
     last.time.plus(every).max(not_before)
 }
 
@@ -132,7 +135,12 @@ fn keep(agent: &Agent, scan: &Scan) -> std::io::Result<()> {
 async fn take(agent: &Agent) -> Scan {
     let found = ask(agent).await;
     let (state, reason, updates) = match found {
-        Ok(updates) => (ScanState::Complete, String::new(), updates),
+        Ok(Simulation { changes, unread: 0, .. }) => (ScanState::Complete, String::new(), updates(changes)),
+        Ok(Simulation { changes, unread, first }) => {
+            let reason = format!("{unread} line(s) of the tool's output cannot be read, the first: {first}");
+            tracing::warn!(reason, "a scan for updates passed over lines");
+            (ScanState::Partial, reason, updates(changes))
+        }
         Err(refusal) => {
             use muster_model::status::FailureReason::UpdateSource;
             let state = match refusal.reason {
@@ -148,8 +156,8 @@ async fn take(agent: &Agent) -> Scan {
     Scan { time: agent.clock.now(), tool: UpdateTool::Apt, state, reason, updates }
 }
 
-async fn ask(agent: &Agent) -> Result<Vec<Update>, Refusal> {
+async fn ask(agent: &Agent) -> Result<Simulation, Refusal> {
     let apt = tool(agent).ok_or_else(super::no_tool)?;
     refresh(agent, &apt, "scan", ASKS).await?;
-    Ok(updates(apt.simulate(agent, "scan", &offered()).await?))
+    apt.simulate(agent, "scan", &offered()).await
 }

@@ -35,4 +35,5 @@ mod tree;
 mod trust;
 mod trust_kills;
 mod update;
+mod update_bounds;
 mod window;

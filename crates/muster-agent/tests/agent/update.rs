@@ -35,9 +35,9 @@ fn tool(program: &str, arguments: &[&str], home: Option<&Path>) -> String {
 }
 
 /// A repository, and the machine that has it as its only source.
-struct Repository {
+pub(crate) struct Repository {
     place: PathBuf,
-    tree: PathBuf,
+    pub(crate) tree: PathBuf,
     keys: PathBuf,
     architecture: String,
     packages: String,
@@ -45,7 +45,7 @@ struct Repository {
 
 impl Repository {
     /// `None`: this machine has no apt.
-    fn new(machine: &Machine, installed: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) fn new(machine: &Machine, installed: &[(&str, &str)]) -> Option<Self> {
         let missing =
             ["apt-get", "dpkg-deb", "gpg", "gpgv"].iter().find(|name| !Path::new("/usr/bin").join(name).exists());
         if let Some(name) = missing {
@@ -89,7 +89,7 @@ impl Repository {
     }
 
     /// Adds a package; `more` are further lines of its control file.
-    fn add(&mut self, name: &str, version: &str, more: &str) {
+    pub(crate) fn add(&mut self, name: &str, version: &str, more: &str) {
         let build = self.place.join("build");
         std::fs::create_dir_all(build.join("DEBIAN")).unwrap();
         std::fs::create_dir_all(build.join("opt")).unwrap();
@@ -113,7 +113,7 @@ impl Repository {
     }
 
     /// Writes the index, and signs it. `label`: what the repository calls itself.
-    fn publish(&self, label: &str) {
+    pub(crate) fn publish(&self, label: &str) {
         std::fs::write(self.index(), &self.packages).unwrap();
         let (hash, size) = (muster_trust::sha256(self.packages.as_bytes()), self.packages.len());
         let release = format!(
@@ -130,7 +130,7 @@ impl Repository {
     }
 
     /// The version of a package that is installed.
-    fn version(&self, name: &str) -> Option<String> {
+    pub(crate) fn version(&self, name: &str) -> Option<String> {
         let status = std::fs::read_to_string(self.tree.join("var/lib/dpkg/status")).unwrap();
         let stanza = status.split("\n\n").find(|stanza| stanza.starts_with(&format!("Package: {name}\n")))?;
         let is_there = stanza.contains("Status: install ok installed");
@@ -147,7 +147,7 @@ impl Drop for Repository {
     }
 }
 
-fn group(packages: &[(&str, &str, bool)], criteria: Option<UpdateCriteria>) -> UpdateGroup {
+pub(crate) fn group(packages: &[(&str, &str, bool)], criteria: Option<UpdateCriteria>) -> UpdateGroup {
     let package = |(name, version, exact): &(&str, &str, bool)| UpdatePackage {
         name: (*name).to_owned(),
         version: (*version).to_owned(),
@@ -164,7 +164,7 @@ fn group(packages: &[(&str, &str, bool)], criteria: Option<UpdateCriteria>) -> U
 }
 
 /// The group as what its authors sign.
-fn signed(machine: &Machine, number: u128, group: UpdateGroup) -> Application {
+pub(crate) fn signed(machine: &Machine, number: u128, group: UpdateGroup) -> Application {
     Application {
         install: Command { program: UPDATES.to_owned(), arguments: Vec::new(), success_codes: vec![0] },
         uninstall: None,
@@ -175,11 +175,11 @@ fn signed(machine: &Machine, number: u128, group: UpdateGroup) -> Application {
     }
 }
 
-async fn ends(site: &Site, deployment: &DeploymentPolicy) -> DeploymentReport {
+pub(crate) async fn ends(site: &Site, deployment: &DeploymentPolicy) -> DeploymentReport {
     site.wait_end(deployment.deployment).await.last().unwrap().clone()
 }
 
-fn text(row: &Row, name: &str) -> String {
+pub(crate) fn text(row: &Row, name: &str) -> String {
     match row.get(name) {
         Some(Value::Text(text)) => text.clone(),
         other => format!("{other:?}"),
@@ -187,7 +187,7 @@ fn text(row: &Row, name: &str) -> String {
 }
 
 /// The rows of a class that the client told last.
-async fn rows(site: &Site, class: &str) -> Vec<Row> {
+pub(crate) async fn rows(site: &Site, class: &str) -> Vec<Row> {
     site.wait("a scan", |state| {
         let sections = state.messages.iter().rev().filter_map(|(_, _, message)| match &message.body {
             Body::Inventory(report) => report.sections.iter().find(|section| section.class == class),
@@ -296,7 +296,7 @@ async fn a_source_that_is_not_signed_and_a_tool_that_is_busy_are_said() {
     site.assign_all(&[(busy.clone(), &alpha, &[])]);
     let waits =
         site.wait("it waits", |state| Site::steps(state, busy.deployment).last().and_then(|step| step.waits)).await;
-    assert_eq!(waits, WaitReason::Retry);
+    assert_eq!(waits, WaitReason::PackageManager);
     drop(lock);
     running.stop().await;
 }

@@ -8,7 +8,7 @@
 use super::{Change, Update, is_name, is_version};
 use crate::limits::UPDATE_LINES;
 
-/// A line that cannot be read: then nothing of the rest is believed.
+/// Why an answer is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OddOutput {
     /// A line of another form.
@@ -19,12 +19,41 @@ pub enum OddOutput {
     TooMany,
 }
 
-/// Reads the changes of a simulation.
+/// What a simulation says, and how much of it could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Simulation {
+    /// What the tool would do.
+    pub changes: Vec<Change>,
+    /// Lines of changes that cannot be read.
+    pub unread: usize,
+    /// The first of them.
+    pub first: String,
+}
+
+impl Simulation {
+    /// The changes, where all of them could be read: for whoever has to know that nothing else would happen.
+    ///
+    /// # Errors
+    /// [`OddOutput::Line`].
+    pub fn all(self) -> Result<Vec<Change>, OddOutput> {
+        if self.unread > 0 { Err(OddOutput::Line(self.first)) } else { Ok(self.changes) }
+    }
+}
+
+/// Reads the changes of a simulation, none of which may be odd.
 ///
 /// # Errors
 /// See [`OddOutput`].
 pub fn parse(text: &str) -> Result<Vec<Change>, OddOutput> {
-    let mut changes = Vec::new();
+    read(text)?.all()
+}
+
+/// Reads the changes of a simulation. A line of another form is passed over and counted.
+///
+/// # Errors
+/// [`OddOutput::TooMany`].
+pub fn read(text: &str) -> Result<Simulation, OddOutput> {
+    let mut read = Simulation::default();
     for line in text.lines() {
         let change = if let Some(rest) = line.strip_prefix("Inst ") {
             install(rest)
@@ -33,13 +62,20 @@ pub fn parse(text: &str) -> Result<Vec<Change>, OddOutput> {
         } else {
             continue;
         };
-        let odd = || OddOutput::Line(line.chars().filter(|c| !c.is_control()).take(200).collect());
-        changes.push(change.ok_or_else(odd)?);
-        if changes.len() > UPDATE_LINES {
+        match change {
+            Some(change) => read.changes.push(change),
+            None => {
+                if read.unread == 0 {
+                    read.first = line.chars().filter(|c| !c.is_control()).take(200).collect();
+                }
+                read.unread += 1;
+            }
+        }
+        if read.changes.len() + read.unread > UPDATE_LINES {
             return Err(OddOutput::TooMany);
         }
     }
-    Ok(changes)
+    Ok(read)
 }
 
 /// A name, without the architecture that foreign packages have behind it.

@@ -47,6 +47,17 @@ fn what_apt_prints_is_read() {
 }
 
 #[test]
+fn a_scan_passes_over_a_line_that_cannot_be_read_and_a_judge_does_not() {
+    let text = format!("Inst a* [1] (2 x [amd64])\n{SIMULATION}Remv --purge\n");
+    let read = apt::read(&text).unwrap();
+    assert_eq!((read.changes.len(), read.unread, read.first.as_str()), (5, 2, "Inst a* [1] (2 x [amd64])"));
+    assert_eq!(read.clone().all(), Err(apt::OddOutput::Line(read.first)));
+    assert_eq!(apt::read(SIMULATION).unwrap().all(), apt::parse(SIMULATION));
+    // What cannot be read counts against the limit too.
+    assert_eq!(apt::read(&"Inst ?\n".repeat(UPDATE_LINES_AND_ONE)), Err(apt::OddOutput::TooMany));
+}
+
+#[test]
 fn what_is_odd_is_refused_whole() {
     for line in [
         "Inst -o [1] (2 x [amd64])",

@@ -296,6 +296,7 @@ pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
         Reason::Servicing => {
             "A write filter protects the device, and its servicing is not allowed, not possible, or was done too often."
         }
+        Reason::PackageManager => "Another program has the device's package manager; the client tries again.",
     })
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
             Some(WaitReason::Conflict) => "is not started, because another deployment wants the contrary",
             Some(WaitReason::BusinessHours) => "waits for the end of business hours",
             Some(WaitReason::Servicing) => "waits, because the device's write filter cannot be serviced now",
+            Some(WaitReason::PackageManager) => "waits for the package manager, which another program has",
         },
         DeploymentState::Downloading => "is being downloaded",
         DeploymentState::Installing => "is being installed",

@@ -52,7 +52,7 @@ pub struct Job<'a> {
 pub enum Ending {
     /// By itself, with this code; `None`: by a signal.
     Exit(Option<i32>),
-    /// It ran over its limit and was ended with everything it started.
+    /// It ran over its limit, or printed more than it may ([`Tail::or_end`]), and was ended with everything it started.
     TimedOut,
     /// It could not be started.
     NotStarted(io::Error),
@@ -64,13 +64,22 @@ pub struct Tail {
     bytes: VecDeque<u8>,
     limit: usize,
     cut: bool,
+    /// What prints more is ended.
+    ends: bool,
 }
 
 impl Tail {
     /// Keeps the last `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { bytes: VecDeque::new(), limit, cut: false }
+        Self { bytes: VecDeque::new(), limit, cut: false, ends: false }
+    }
+
+    /// What prints more than the limit is ended as if it ran over its time: for a tool that is asked something, and whose answer is worth
+    /// nothing where its beginning is lost.
+    #[must_use]
+    pub fn or_end(self) -> Self {
+        Self { ends: true, ..self }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -156,13 +165,16 @@ impl Output {
         Ok(File::from(rustix::fs::open(&self.path, flags, Mode::empty())?))
     }
 
-    /// Reads until nobody holds the other end. Dropping the future loses nothing.
-    pub async fn read_to_end(&mut self, tail: &mut Tail) {
+    /// Reads until nobody holds the other end. Dropping the future loses nothing. `true`: it was more than what prints it may print.
+    pub async fn read_to_end(&mut self, tail: &mut Tail) -> bool {
         let mut buffer = [0; 8192];
         loop {
             match self.reader.read(&mut buffer).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => return false,
                 Ok(count) => tail.push(&buffer[..count]),
+            }
+            if tail.ends && tail.cut {
+                return true;
             }
         }
     }
@@ -183,7 +195,12 @@ pub async fn run(job: Job<'_>, mut output: Option<(&mut Output, &mut Tail)>) -> 
             let mut open = true;
             loop {
                 tokio::select! {
-                    () = &mut reading, if open => open = false,
+                    flooded = &mut reading, if open => {
+                        if flooded {
+                            break None;
+                        }
+                        open = false;
+                    }
                     status = child.wait() => {
                         if open {
                             let _ = tokio::time::timeout(DRAIN, &mut reading).await;
