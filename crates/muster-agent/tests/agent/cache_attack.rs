@@ -69,6 +69,7 @@ async fn run_out(cache: &PrivateDirectory, file: &ContentFile, out: &PrivateDire
         mark: "cache-attack",
         limit: Duration::from_secs(60),
         stdin: None,
+        environment: Vec::new(),
     };
     match process::run(job, None).await {
         Ending::Exit(Some(code)) => Ok(code),
