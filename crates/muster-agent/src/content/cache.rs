@@ -73,7 +73,7 @@ fn rests(progress: &Progress, now: UnixMillis) -> bool {
     let soon = progress.until > UnixMillis(0) && progress.until.since(now) <= DAY;
     progress.state == DeploymentState::Waiting
         && match progress.waits {
-            Some(WaitReason::Window) => !soon,
+            Some(WaitReason::Window | WaitReason::BusinessHours) => !soon,
             Some(waits) if waits.is_retry() => false,
             Some(WaitReason::Restart | WaitReason::Deadline | WaitReason::Clock) | None => false,
             Some(_) => true,

@@ -16,8 +16,10 @@ use jiff::tz::TimeZone;
 
 /// How far ahead the end of quiet hours is looked for: past any week.
 const AHEAD: i64 = 9 * DAY;
+/// How far ahead room is looked for: what finds none in so many weeks, which are all alike, finds none.
+const WEEKS: i64 = 5 * 7 * DAY;
 /// How often business hours and windows are put against each other. What has found nothing until then waits for its deadline.
-const LOOKS: usize = 1_000;
+const LOOKS: usize = 400;
 
 /// Business hours on one device.
 #[derive(Debug, Clone, Copy)]
@@ -63,11 +65,11 @@ impl Quiet<'_> {
         if self.later > 0 { own.min(self.change(after.plus(-self.later)).plus(self.later)) } else { own }
     }
 
-    /// The first time, at a moment or later, that is not in business hours and has room for so many milliseconds. `None`: it would begin no
-    /// earlier than `until`.
+    /// The first time, at a moment or later, that is not in business hours and has room for so many milliseconds. `None`: there is none
+    /// in the next weeks, or it would begin no earlier than `until`.
     #[must_use]
     pub fn opens(&self, from: UnixMillis, until: UnixMillis, needed: i64) -> Option<Opening> {
-        let mut at = from;
+        let (mut at, until) = (from, until.min(from.plus(WEEKS)));
         loop {
             while self.is_business(at) && at < until {
                 at = self.changes(at);

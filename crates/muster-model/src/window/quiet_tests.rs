@@ -55,6 +55,12 @@ fn a_deployment_begins_outside_of_business_hours_and_at_its_deadline_at_the_late
     assert_eq!(at(work, &[], "2026-01-07T09:00", "2026-01-07T12:00", 50), "2026-01-07T12:00", "its deadline");
     assert_eq!(at(work, &[], "2026-01-07T12:00", "2026-01-07T12:00", 50), "Free", "past it nothing waits");
     assert_eq!(at("mon-sun 08:00-07:30", &[], "2026-01-07T09:00", "2026-01-09T12:00", 50), "2026-01-09T12:00");
+    let never = Quiet { hours: hours("mon-sun 08:00-07:30"), zone: &zone, later: 0 };
+    let far = UnixMillis(i64::MAX);
+    assert_eq!(never.opens(utc("2026-01-07T09:00"), far, HOUR), None, "and does not look for ever");
+    assert!(
+        matches!(never.chance(&[], Work::Update, utc("2026-01-07T09:00"), far, 3_600), Chance::Later { opens, .. } if opens == far)
+    );
     let lunch = [window("2026-01-01T12:00", DAILY, 120)];
     assert_eq!(at(work, &lunch, "2026-01-07T09:00", "2026-01-08T18:30", 50), "2026-01-09T12:00", "the window after it");
     assert_eq!(at(work, &lunch, "2026-01-07T09:00", "2026-01-12T18:30", 50), "2026-01-10T12:00", "Saturday");
