@@ -164,6 +164,7 @@ impl Flavour {
             content_size: 9_000_000,
             max_run_seconds: 600,
             requirements: vec![self.text("At least 4 GB")],
+            devices: 12,
         }
     }
 

@@ -1,16 +1,17 @@
 //! What a deployment says beyond application, target and times: deployment types, programs that run again, values, notices.
 
 use crate::{
-    client::Outbox,
+    client::{Outbox, full, inventory},
     loop_story::{application, upload},
 };
 use muster_model::{
     api::{DeploymentCreate, PageQuery, Target},
     application::{
         Application, Command, ContentFile, Dependency, DependencyGroup, DeploymentType, Detection, Parameter,
-        ParameterKind, ParameterValue, ParameterWay, Platform,
+        ParameterKind, ParameterValue, ParameterWay, Platform, Requirement,
     },
     id::{ApplicationId, Hash},
+    inventory::{Row, Value},
     policy::{Action, BodyKind, DeploymentPolicy, Feature, Purpose},
     problem::Code,
     program::{DeploymentOptions, Rerun},
@@ -72,6 +73,22 @@ fn kind(name: &str, bytes: &[u8]) -> DeploymentType {
     }
 }
 
+fn memory(least: u64) -> Requirement {
+    let query = format!("select * from SMS_G_System_X86_PC_MEMORY where TotalPhysicalMemory >= {least}");
+    Requirement { name: "Memory".parse().unwrap(), query }
+}
+
+/// A Linux machine with 8 GB.
+fn reported() -> Body {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let row = |pairs: &[(&str, Value)]| -> Row {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    };
+    let system = row(&[("Name", text("Debian GNU/Linux 12")), ("Caption", text("Debian GNU/Linux 12 (bookworm)"))]);
+    let memory = row(&[("Name", text("Memory")), ("TotalPhysicalMemory", Value::Int(8_000_000))]);
+    inventory(vec![full("OPERATING_SYSTEM", &[system]), full("X86_PC_MEMORY", &[memory])])
+}
+
 /// The policy that a device has of the only deployment.
 async fn told(test: &TestSite, device: &muster_site::testing::TestDevice) -> (Hash, DeploymentPolicy) {
     let mut worker = Worker::new(test.site.clone());
@@ -89,7 +106,11 @@ async fn a_preview_knows_each_deployment_type_and_a_device_says_which_it_took() 
         let (small, large): (&'static [u8], &'static [u8]) = (b"small", b"much larger");
         let own = Application {
             type_name: Some("none".parse().unwrap()),
-            types: vec![kind("small", small), kind("large", large)],
+            platform: Platform::Windows,
+            types: vec![
+                DeploymentType { requirements: vec![memory(16_000_000)], ..kind("small", small) },
+                DeploymentType { requirements: vec![memory(4_000_000)], ..kind("large", large) },
+            ],
             ..app(1, "Several")
         };
         let object = envelope::sign_json(&[&test.admin_key], &own).unwrap();
