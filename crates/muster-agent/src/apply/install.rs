@@ -229,7 +229,9 @@ fn ready(
     };
     // Here, where the files lie as they would be run.
     let is_script = script::is_script(&program, &arguments);
-    if is_script && !command.values_follow_code() {
+    // What looks like the place of a value is a text where nothing is declared.
+    let has_values = !work.application.parameters.is_empty();
+    if has_values && (is_script || script::is_launcher(&program)) && !command.values_follow_code() {
         let text = "A value stands where the program would read code: its authors must give it behind the code.";
         return Err(invalid(text.to_owned()));
     }

@@ -5,7 +5,7 @@ use crate::{
     loop_story::{application, upload},
 };
 use muster_model::{
-    api::{DeploymentCreate, PageQuery, Target},
+    api::{DeploymentCreate, DeploymentPreview, PageQuery, Target},
     application::{
         Application, Command, ContentFile, Dependency, DependencyGroup, DeploymentType, Detection, Parameter,
         ParameterKind, ParameterValue, ParameterWay, Platform, Requirement,
@@ -128,6 +128,18 @@ async fn a_preview_knows_each_deployment_type_and_a_device_says_which_it_took() 
             (vec![("none", 0), ("small", 5), ("large", 11)], 11),
             "one is fetched"
         );
+        // Which one the device takes is not known before it reported, and then by its own requirements.
+        let says = |preview: &DeploymentPreview| {
+            let said = preview.warnings.iter().find(|text| text.starts_with("By what the site knows"));
+            said.and_then(|text| text.split_once("take: ")).map(|(_, counts)| counts.to_owned())
+        };
+        assert_eq!(says(&preview).as_deref(), Some("none 0, small 0, large 0; none 0; not known 1."));
+        let mut outbox = Outbox::new(Channel::Inventory);
+        outbox.push(reported());
+        let answer = outbox.send(&test, &device).await.unwrap();
+        assert!(answer.quarantined.is_empty(), "{answer:?}");
+        let preview = deployment_preview(&test.analyst(), &test.site, &wanted).await.unwrap();
+        assert_eq!(says(&preview).as_deref(), Some("none 0, small 0, large 1; none 0; not known 0."));
         let made = deployment_create(&test.full(), &test.site, &wanted).await.unwrap();
         assert_eq!(told(&test, &device).await.1.needs, [Feature::Types], "an earlier client begins nothing");
         let mut outbox = Outbox::new(Channel::Status);
