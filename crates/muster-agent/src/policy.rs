@@ -1,5 +1,10 @@
 //! Policy: what the site wants of this client, believed only after every check, kept only after that, and never taken back.
 
+mod related;
+
+pub use related::Related;
+use related::{each, several};
+
 use crate::{clock::Clock, identity::Identity, os::PrivateDirectory};
 use muster_model::{
     api::Target,
@@ -87,50 +92,6 @@ pub struct Deployment {
     approval: Option<Verified<DeploymentApproval>>,
 }
 
-/// A signed application that comes along with another one.
-#[derive(Debug)]
-pub struct Related {
-    hash: Hash,
-    application: Verified<Application>,
-    types: Vec<Application>,
-}
-
-/// The deployment types of an application that has several.
-fn several(application: &Application) -> Vec<Application> {
-    if application.types.is_empty() { Vec::new() } else { application.each_type() }
-}
-
-/// The deployment types of an application: it is itself the one that it has.
-fn each<'a>(types: &'a [Application], application: &'a Application) -> &'a [Application] {
-    if types.is_empty() { std::slice::from_ref(application) } else { types }
-}
-
-impl Related {
-    /// Digest of the signed object.
-    #[must_use]
-    pub const fn hash(&self) -> Hash {
-        self.hash
-    }
-
-    /// Authors who signed it and are believed.
-    #[must_use]
-    pub fn signers(&self) -> &[Hash] {
-        self.application.signers()
-    }
-
-    /// The application.
-    #[must_use]
-    pub fn application(&self) -> &Application {
-        self.application.value()
-    }
-
-    /// Its deployment types in their order, each as an application of its own.
-    #[must_use]
-    pub fn types(&self) -> &[Application] {
-        each(&self.types, self.application())
-    }
-}
-
 /// A deployment of a baseline with the baseline.
 #[derive(Debug)]
 pub struct BaselineDeployment {
@@ -166,7 +127,7 @@ impl Deployment {
         if self.policy.application == hash {
             return self.types();
         }
-        self.related.iter().find(|related| related.hash == hash).map_or(&[], Related::types)
+        self.related.iter().find(|related| related.hash() == hash).map_or(&[], Related::types)
     }
 
     /// Its own deployment types in their order, each as an application of its own; none: nobody is believed.
@@ -404,13 +365,10 @@ pub fn assemble(
         }
         let mut related = Vec::new();
         for hash in &policy.related {
-            related.extend(of(hash)?.map(|application| {
-                let types = several(application.value());
-                Related { hash: *hash, application, types }
-            }));
+            related.extend(of(hash)?.map(|application| Related::new(*hash, application)));
         }
         let mut authors = application.iter().flat_map(|of| of.signers()).copied().collect::<Vec<_>>();
-        authors.extend(related.iter().flat_map(|of| of.application.signers()));
+        authors.extend(related.iter().flat_map(|of| of.signers()));
         let site = assignment.value().site;
         let order = Order { site, deployment: policy.deployment, hash: order, authors: &authors };
         let mut opened = approvals.iter().filter_map(|signed| deployment_approval::open(signed, bundle, &order).ok());

@@ -111,6 +111,12 @@ fn is_of(list: &[&str], path: &Path) -> bool {
     list.contains(&name.as_str()) || list.iter().any(|known| path.file_name().is_some_and(|name| name == *known))
 }
 
+/// Whether a program starts another one that stands among its arguments.
+#[must_use]
+pub(crate) fn is_launcher(program: &Path) -> bool {
+    is_of(LAUNCHERS, program)
+}
+
 /// The first bytes of a file; `None`: it is no file, or cannot be read.
 fn head(path: &Path) -> Option<[u8; 4]> {
     let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;

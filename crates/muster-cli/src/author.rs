@@ -438,4 +438,38 @@ mod tests {
             assert!(error.contains(says), "{change:?}: {error}");
         }
     }
+
+    #[test]
+    fn a_manifest_has_several_types_and_parameters() {
+        let manifest = format!(
+            "type_name = \"package\"\n{MANIFEST}\n{}",
+            r#"
+            [[types]]
+            name = "portable"
+            platform = "linux"
+            install = { program = "content/run" }
+            detection = { kind = "file", path = "/opt/run", content = "run" }
+            files = [{ path = "src/install.sh", name = "run" }]
+
+            [[parameters]]
+            name = "port"
+            type = { kind = "integer", least = 1, most = 9 }
+            way = "environment"
+            default = 8
+        "#
+        );
+        let (_dir, path) = written(&manifest);
+        let application = Manifest::read(&path).unwrap().application(&path, id()).unwrap();
+        assert_eq!(application.type_names().collect::<Vec<_>>(), ["package", "portable"]);
+        assert_eq!(
+            application.types[0].detection,
+            Detection::File { path: "/opt/run".into(), hash: Some(sha256(b"exit 0\n")) }
+        );
+        assert_eq!(application.types[0].max_run_seconds, 7_200);
+        assert_eq!(application.parameters[0].name.variable(), "MUSTER_VALUE_PORT");
+        let secret = manifest.replace(r#"{ kind = "integer", least = 1, most = 9 }"#, r#"{ kind = "secret" }"#);
+        let (_dir, path) = written(&secret);
+        let refused = Manifest::read(&path).unwrap().application(&path, id()).unwrap_err().to_string();
+        assert!(refused.contains("a secret is no parameter"), "{refused}");
+    }
 }

@@ -324,6 +324,10 @@ pub const REQUIREMENT_BYTES: usize = 8 << 10;
 pub const REQUIREMENT_PAIRS: usize = 40_000;
 /// Deployment types of an application, its own included.
 pub const DEPLOYMENT_TYPES: usize = 16;
+/// Devices of which a preview says which deployment type they would take.
+pub const TYPE_PREVIEW_DEVICES: u32 = 50;
+/// Rows of a class of one device that are looked at for it: as many as a requirement puts together.
+pub const INVENTORY_ROWS_LOOKED_AT: u32 = 40_000;
 /// Parameters of an application.
 pub const PARAMETERS: usize = 32;
 /// Bytes of a parameter's value.

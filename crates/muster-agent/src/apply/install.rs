@@ -148,17 +148,6 @@ pub(super) async fn run(
             return finish(step, work, &names, failed(FailureReason::SecretMissing, None, error.to_string())).await;
         }
     };
-    let Some(command) = command(work.application, work.runs.verb) else {
-        let text = format!("There is no {} command.", work.runs.verb.as_str());
-        return finish(step, work, &names, failed(FailureReason::NoCommand, None, text)).await;
-    };
-    let given = match work.application.given(if work.own { &step.values } else { &NOTHING }) {
-        Ok(given) => given,
-        Err(error) => {
-            let came = failed(FailureReason::ParameterInvalid, None, format!("{error}."));
-            return finish(step, work, &names, came).await;
-        }
-    };
     let limit = Duration::from_secs(u64::from(work.application.max_run_seconds));
     // What the system's tool would do is asked and judged before it is told to do it.
     let plan = match work.application.updates() {
@@ -168,20 +157,13 @@ pub(super) async fn run(
         },
         None => None,
     };
-    let (mut program, mut arguments) = match &plan {
-        Some(plan) => (plan.program.clone(), plan.arguments.clone()),
-        None => with_values(command, directory.path(), in_memory.as_ref().map(PrivateDirectory::path), &given),
+    let in_memory = in_memory.as_ref().map(PrivateDirectory::path);
+    let (mut program, mut arguments, given) = match ready(step, work, plan.as_ref(), directory.path(), in_memory) {
+        Ok(ready) => ready,
+        Err(came) => return finish(step, work, &names, came).await,
     };
-    if script::is_script(&program, &arguments) && !command.values_follow_code() {
-        let text =
-            "A value stands where the program would read code: its authors must give it behind the code.".to_owned();
-        return finish(step, work, &names, failed(FailureReason::ParameterInvalid, None, text)).await;
-    }
-    // Here, where the files lie as they would be run.
-    let refused = step.scripts_refused.iter().find(|(hash, _)| *hash == work.runs.application);
-    if let Some((_, why)) = refused.filter(|_| script::is_script(&program, &arguments)) {
-        let came = failed(FailureReason::ScriptPolicy, None, why.clone());
-        return finish(step, work, &names, came).await;
+    if let Err(error) = hand_over(&lock, &given.input) {
+        return cannot_start(step, work, &names, &error).await;
     }
     step.begin(work)?;
     let mark = mark_of(agent, &step.progress);
@@ -191,9 +173,6 @@ pub(super) async fn run(
             Ok(command) => command,
             Err(error) => return cannot_start(step, work, &names, &error).await,
         };
-    }
-    if let Err(error) = hand_over(&lock, &given.input) {
-        return cannot_start(step, work, &names, &error).await;
     }
     let environment = given.environment;
     let job = Job {
@@ -233,6 +212,40 @@ pub(super) async fn run(
         }
     }
     finish(step, work, &names, came).await
+}
+
+/// What would run, with the values of its deployment; or why it does not.
+fn ready(
+    step: &Step<'_>,
+    work: &Work<'_>,
+    plan: Option<&updates::Plan>,
+    directory: &Path,
+    secrets: Option<&Path>,
+) -> Result<(PathBuf, Vec<String>, Given), Came> {
+    let invalid = |text: String| failed(FailureReason::ParameterInvalid, None, text);
+    let Some(command) = command(work.application, work.runs.verb) else {
+        let text = format!("There is no {} command.", work.runs.verb.as_str());
+        return Err(failed(FailureReason::NoCommand, None, text));
+    };
+    let values = if work.own { &step.values } else { &NOTHING };
+    let given = work.application.given(values).map_err(|error| invalid(format!("{error}.")))?;
+    let (program, arguments) = match plan {
+        Some(plan) => (plan.program.clone(), plan.arguments.clone()),
+        None => with_values(command, directory, secrets, &given),
+    };
+    // Here, where the files lie as they would be run.
+    let is_script = script::is_script(&program, &arguments);
+    // What looks like the place of a value is a text where nothing is declared.
+    let has_values = !work.application.parameters.is_empty();
+    if has_values && (is_script || script::is_launcher(&program)) && !command.values_follow_code() {
+        let text = "A value stands where the program would read code: its authors must give it behind the code.";
+        return Err(invalid(text.to_owned()));
+    }
+    let refused = step.scripts_refused.iter().find(|(hash, _)| *hash == work.runs.application);
+    match refused.filter(|_| is_script) {
+        Some((_, why)) => Err(failed(FailureReason::ScriptPolicy, None, why.clone())),
+        None => Ok((program, arguments, given)),
+    }
 }
 
 /// Values go to nothing that comes along.

@@ -3,7 +3,7 @@
 
 use crate::{
     actor::{
-        Site, application as scripted,
+        application as scripted,
         machine::{Machine, script, skip},
         now,
     },

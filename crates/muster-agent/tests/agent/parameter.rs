@@ -136,11 +136,13 @@ async fn a_value_is_never_what_an_interpreter_runs() {
     let evil = machine.place("evil");
     let file = machine.place("script");
     std::fs::write(&file, format!("touch {}", evil.display())).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let running = machine.run();
     for (number, program, arguments) in [
         (1, "/bin/sh", &["parameter/first"][..]),
         (2, "/bin/sh", &["-x", "parameter/first"]),
         (3, "/usr/bin/env", &["sh", "parameter/first"]),
+        (4, "/usr/bin/timeout", &["9", "parameter/first"]),
     ] {
         let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
         let own = Application {

@@ -83,3 +83,60 @@ pub(super) fn described(options: &DeploymentOptions) -> Vec<(&'static str, Strin
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use muster_model::application::{Parameter, ParameterKind, ParameterValue, ParameterWay};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn asked(words: &[&str]) -> Result<DeploymentOptions, String> {
+        let one = |name: &str, kind| Parameter {
+            name: name.parse().unwrap(),
+            kind,
+            way: ParameterWay::Environment,
+            default: None,
+        };
+        let application = serde_json::json!({
+            "id": "0192f0c1-7a3b-7c4d-8e5f-0123456789ab", "name": "x", "version": "1", "platform": "linux", "content": [],
+            "install": {"program": "/x"}, "detection": {"kind": "program"}, "max_run_seconds": 1,
+        });
+        let mut application: Application = serde_json::from_value(application).unwrap();
+        application.parameters =
+            vec![one("port", ParameterKind::Integer { least: 1, most: 9 }), one("on", ParameterKind::Boolean)];
+        let line = Line::try_parse_from([&["x"], words].concat()).map_err(|error| error.to_string())?;
+        line.options.request(&application, UnixMillis(5)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn words_become_what_the_site_is_asked() {
+        let words =
+            ["--rerun", "if_failed", "--every", "36h", "--parameter", "port=8", "--parameter", "on=true", "--notices"];
+        let options = asked(&words).unwrap();
+        let every = Recurrence::Interval { days: 1, hours: 12, minutes: 0 };
+        assert_eq!((options.rerun, options.notices), (Rerun::IfFailed, true));
+        assert_eq!(options.schedule, [ScheduleToken { start: UnixMillis(5), every }]);
+        let values: Vec<_> = options.parameters.values().cloned().collect();
+        assert_eq!(values, [ParameterValue::Boolean(true), ParameterValue::Integer(8)]);
+        assert_eq!(asked(&[]).unwrap(), DeploymentOptions::default());
+        // What is no value of its type is the site's to refuse, with its reason.
+        assert_eq!(asked(&["--parameter", "port=x"]).unwrap().parameters.len(), 1);
+        let weekly = r#"{"start": 7, "every": {"kind": "weekly", "day": 1, "weeks": 1}}"#;
+        assert_eq!(asked(&["--schedule", weekly]).unwrap().schedule[0].start, UnixMillis(7));
+        for bad in [
+            &["--rerun", "often"][..],
+            &["--every", "90d"],
+            &["--schedule", "{}"],
+            &["--parameter", "port"],
+            &["--parameter", "port=1", "--parameter", "port=2"],
+        ] {
+            assert!(asked(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -147,6 +147,8 @@ api! {
         max_run_seconds: u32,
         /// Names of what a device must meet; the device itself looks.
         requirements: Vec<String>,
+        /// How many of the first 50 devices would take it, by what the site knows of them.
+        devices: u64,
     }
 }
 api! {

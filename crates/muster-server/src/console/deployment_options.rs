@@ -68,3 +68,38 @@ pub(crate) fn rows(options: &DeploymentOptions) -> Vec<(String, String)> {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::application::ParameterValue;
+
+    #[test]
+    fn what_is_typed_becomes_options_or_a_sentence() {
+        let application = serde_json::json!({
+            "id": "0192f0c1-7a3b-7c4d-8e5f-0123456789ab", "name": "x", "version": "1", "platform": "linux", "content": [],
+            "install": {"program": "/x"}, "detection": {"kind": "program"}, "max_run_seconds": 1,
+            "parameters": [{"name": "port", "type": {"kind": "integer", "least": 1, "most": 9}}],
+        });
+        let application: Application = serde_json::from_value(application).unwrap();
+        let form = OptionsForm {
+            rerun: "always".into(),
+            every_hours: "36".into(),
+            parameters: "port=8\r\n\r\n".into(),
+            notices: true,
+        };
+        let options = form.options(&application, UnixMillis(5)).unwrap();
+        assert_eq!((options.rerun, options.schedule[0].start, options.notices), (Rerun::Always, UnixMillis(5), true));
+        assert_eq!(options.parameters.values().next(), Some(&ParameterValue::Integer(8)));
+        assert_eq!(rows(&options).len(), 3);
+        let empty = OptionsForm::default();
+        assert!(empty.options(&application, UnixMillis(5)).unwrap().is_none() && empty.is_rerun(&Rerun::Never));
+        for bad in [
+            OptionsForm { rerun: "often".into(), ..OptionsForm::default() },
+            OptionsForm { every_hours: "745".into(), ..OptionsForm::default() },
+            OptionsForm { parameters: "port".into(), ..OptionsForm::default() },
+        ] {
+            assert!(bad.options(&application, UnixMillis(5)).is_err(), "{bad:?}");
+        }
+    }
+}

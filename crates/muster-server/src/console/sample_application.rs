@@ -1,11 +1,16 @@
 //! Sample applications.
 
-use super::sample::{Flavour, ago, hash, uuid};
+use super::{
+    deployment::DeploymentForm,
+    deployment_options::OptionsForm,
+    sample::{Flavour, ago, hash, uuid},
+};
 use muster_model::{
     api::{ApplicationInfo, ClassAdd, RelatedApplication, Relation, TypePreview},
     application::{
-        Application, Collector, Command, ContentFile, Dependency, DependencyGroup, Detection, Platform, Privilege,
-        Requirement, Retries, ReturnCode, ReturnMeaning, Superseded,
+        Application, Collector, Command, ContentFile, Dependency, DependencyGroup, DeploymentType, Detection,
+        Parameter, ParameterKind, ParameterValue, ParameterWay, Platform, Privilege, Requirement, Retries, ReturnCode,
+        ReturnMeaning, Superseded,
     },
     id::ApplicationId,
     time::DAY,
@@ -90,9 +95,9 @@ impl Flavour {
                     max_run_seconds: 30,
                     privilege: if self == Self::Hostile { Privilege::Root } else { Privilege::None },
                 }),
-                type_name: None,
-                types: Vec::new(),
-                parameters: Vec::new(),
+                type_name: (number == 1).then(|| self.name("package")),
+                types: if number == 1 { vec![self.portable()] } else { Vec::new() },
+                parameters: if number == 1 { vec![self.parameter()] } else { Vec::new() },
                 max_run_seconds: 900,
             },
             authors: vec![hash(150), hash(151)],
@@ -116,6 +121,41 @@ impl Flavour {
         }
     }
 
+    fn portable(self) -> DeploymentType {
+        DeploymentType {
+            name: self.name("portable"),
+            platform: Platform::Linux,
+            requirements: vec![Requirement { name: self.name("4 GB"), query: self.text("select * from SMS_R_System") }],
+            content: Vec::new(),
+            install: Command {
+                program: "/usr/bin/tar".to_owned(),
+                arguments: vec![self.text("-x")],
+                success_codes: vec![0],
+            },
+            uninstall: None,
+            repair: None,
+            detection: Detection::Program,
+            return_codes: Vec::new(),
+            max_run_seconds: 60,
+        }
+    }
+
+    fn parameter(self) -> Parameter {
+        Parameter {
+            name: "mode".parse().unwrap(),
+            kind: ParameterKind::Choice { values: vec![self.text("quick"), self.text("full")] },
+            way: ParameterWay::Input,
+            default: Some(ParameterValue::Text(self.text("quick"))),
+        }
+    }
+
+    /// What stands in a form beside the usual.
+    pub(super) fn rest_of_form(self) -> DeploymentForm {
+        let (rerun, every_hours) = ("if_failed".to_owned(), self.text("24"));
+        let options = OptionsForm { rerun, every_hours, parameters: self.text("port=80"), notices: true };
+        DeploymentForm { options, ..DeploymentForm::default() }
+    }
+
     /// A deployment type in a preview.
     pub(super) fn type_preview(self) -> TypePreview {
         TypePreview {
@@ -124,6 +164,7 @@ impl Flavour {
             content_size: 9_000_000,
             max_run_seconds: 600,
             requirements: vec![self.text("At least 4 GB")],
+            devices: 12,
         }
     }
 

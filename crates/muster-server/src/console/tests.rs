@@ -11,7 +11,6 @@ use super::{
     conflict::ConflictsPage,
     dashboard::DashboardPage,
     deployment::{DeploymentForm, DeploymentNewPage, DeploymentPage, DeploymentsPage, Preview},
-    deployment_options::OptionsForm,
     device::{DevicePage, DevicesPage, Tab},
     discovery::{DirectoryFields, DiscoveryPage},
     enrolment::EnrolmentsPage,
@@ -180,11 +179,8 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         available: String::new(),
         deadline: "2026-11-25T08:00".to_owned(),
         outside_windows: true,
-        volatile: false,
-        uninstall: false,
         offer: true,
-        phased: false,
-        options: OptionsForm { parameters: f.text("port=80"), notices: true, ..OptionsForm::default() },
+        ..f.rest_of_form()
     };
     let new = |preview, problem| DeploymentNewPage {
         shell: shell(),

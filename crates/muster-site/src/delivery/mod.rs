@@ -19,4 +19,5 @@ pub mod preview;
 mod related;
 pub mod secret;
 pub mod settings;
+mod type_preview;
 mod window;

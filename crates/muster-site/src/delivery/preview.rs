@@ -4,11 +4,11 @@ use super::{
     application,
     deployment::{check_action, check_collection, check_options, find, high_impact, related, times},
     forecast::{Plan, forecast, unheld},
-    secret,
+    secret, type_preview,
 };
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
-    api::{DeploymentCreate, DeploymentPreview, Forecast, Relation, Target, TypePreview},
+    api::{DeploymentCreate, DeploymentPreview, Forecast, Relation, Target},
     application::Application,
     policy::Action,
     program::Rerun,
@@ -76,6 +76,8 @@ pub async fn deployment_preview(
             collector.class.name
         ));
     }
+    let (types, took) = type_preview::types(site, &mut reader, &wanted, create.target, ctx.now).await?;
+    warnings.extend(took);
     let plan = Plan {
         from: available.max(deadline).max(ctx.now),
         seconds: related.seconds(&wanted),
@@ -100,24 +102,8 @@ pub async fn deployment_preview(
         }
     }
     let content_size = application.content_size + related.entries.iter().map(|entry| entry.content_size).sum::<u64>();
-    let (related, types) = (related.shown(), types(&wanted));
+    let related = related.shown();
     Ok(DeploymentPreview { devices, examples, content_size, forecast, related, types, warnings })
-}
-
-/// The ways in which it is installed, where there are several.
-fn types(application: &Application) -> Vec<TypePreview> {
-    if application.types.is_empty() {
-        return Vec::new();
-    }
-    let names: Vec<_> = application.type_names().map(std::borrow::Cow::into_owned).collect();
-    let of = |(name, one): (String, Application)| TypePreview {
-        name,
-        platform: one.platform,
-        content_size: one.fetched_bytes(),
-        max_run_seconds: one.max_run_seconds,
-        requirements: one.requirements.iter().map(|requirement| requirement.name.to_string()).collect(),
-    };
-    names.into_iter().zip(application.each_type()).map(of).collect()
 }
 
 /// What is said of programs, types and notices.

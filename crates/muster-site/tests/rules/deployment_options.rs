@@ -1,16 +1,17 @@
 //! What a deployment says beyond application, target and times: deployment types, programs that run again, values, notices.
 
 use crate::{
-    client::Outbox,
+    client::{Outbox, full, inventory},
     loop_story::{application, upload},
 };
 use muster_model::{
-    api::{DeploymentCreate, PageQuery, Target},
+    api::{DeploymentCreate, DeploymentPreview, PageQuery, Target},
     application::{
         Application, Command, ContentFile, Dependency, DependencyGroup, DeploymentType, Detection, Parameter,
-        ParameterKind, ParameterValue, ParameterWay, Platform,
+        ParameterKind, ParameterValue, ParameterWay, Platform, Requirement,
     },
     id::{ApplicationId, Hash},
+    inventory::{Row, Value},
     policy::{Action, BodyKind, DeploymentPolicy, Feature, Purpose},
     problem::Code,
     program::{DeploymentOptions, Rerun},
@@ -72,6 +73,22 @@ fn kind(name: &str, bytes: &[u8]) -> DeploymentType {
     }
 }
 
+fn memory(least: u64) -> Requirement {
+    let query = format!("select * from SMS_G_System_X86_PC_MEMORY where TotalPhysicalMemory >= {least}");
+    Requirement { name: "Memory".parse().unwrap(), query }
+}
+
+/// A Linux machine with 8 GB.
+fn reported() -> Body {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let row = |pairs: &[(&str, Value)]| -> Row {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    };
+    let system = row(&[("Name", text("Debian GNU/Linux 12")), ("Caption", text("Debian GNU/Linux 12 (bookworm)"))]);
+    let memory = row(&[("Name", text("Memory")), ("TotalPhysicalMemory", Value::Int(8_000_000))]);
+    inventory(vec![full("OPERATING_SYSTEM", &[system]), full("X86_PC_MEMORY", &[memory])])
+}
+
 /// The policy that a device has of the only deployment.
 async fn told(test: &TestSite, device: &muster_site::testing::TestDevice) -> (Hash, DeploymentPolicy) {
     let mut worker = Worker::new(test.site.clone());
@@ -89,7 +106,11 @@ async fn a_preview_knows_each_deployment_type_and_a_device_says_which_it_took() 
         let (small, large): (&'static [u8], &'static [u8]) = (b"small", b"much larger");
         let own = Application {
             type_name: Some("none".parse().unwrap()),
-            types: vec![kind("small", small), kind("large", large)],
+            platform: Platform::Windows,
+            types: vec![
+                DeploymentType { requirements: vec![memory(16_000_000)], ..kind("small", small) },
+                DeploymentType { requirements: vec![memory(4_000_000)], ..kind("large", large) },
+            ],
             ..app(1, "Several")
         };
         let object = envelope::sign_json(&[&test.admin_key], &own).unwrap();
@@ -107,6 +128,18 @@ async fn a_preview_knows_each_deployment_type_and_a_device_says_which_it_took() 
             (vec![("none", 0), ("small", 5), ("large", 11)], 11),
             "one is fetched"
         );
+        // Which one the device takes is not known before it reported, and then by its own requirements.
+        let says = |preview: &DeploymentPreview| {
+            let said = preview.warnings.iter().find(|text| text.starts_with("By what the site knows"));
+            said.and_then(|text| text.split_once("take: ")).map(|(_, counts)| counts.to_owned())
+        };
+        assert_eq!(says(&preview).as_deref(), Some("none 0, small 0, large 0; none 0; not known 1."));
+        let mut outbox = Outbox::new(Channel::Inventory);
+        outbox.push(reported());
+        let answer = outbox.send(&test, &device).await.unwrap();
+        assert!(answer.quarantined.is_empty(), "{answer:?}");
+        let preview = deployment_preview(&test.analyst(), &test.site, &wanted).await.unwrap();
+        assert_eq!(says(&preview).as_deref(), Some("none 0, small 0, large 1; none 0; not known 0."));
         let made = deployment_create(&test.full(), &test.site, &wanted).await.unwrap();
         assert_eq!(told(&test, &device).await.1.needs, [Feature::Types], "an earlier client begins nothing");
         let mut outbox = Outbox::new(Channel::Status);

@@ -387,6 +387,19 @@ fn candidate(row: &AnyRow) -> Result<Candidate, StoreError> {
     Ok(Candidate { id: parsed(row, "id")?, resource_id: row.try_get("resource_id")?, name: row.try_get("name")? })
 }
 
+/// The first active devices of a target, by name.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn first(conn: &mut AnyConnection, target: Target, limit: u32) -> Result<Vec<DeviceId>, StoreError> {
+    let statement = "SELECT d.id FROM device d WHERE d.state = 'active' AND ($1 = '' OR d.id = $1) \
+         AND ($2 = '' OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = $2 AND m.resource_id = d.resource_id)) ORDER BY d.name, d.id LIMIT $3";
+    let (device, collection) = columns(target);
+    let query = sqlx::query(statement).bind(device.unwrap_or_default()).bind(collection.unwrap_or_default());
+    query.bind(i64::from(limit)).fetch_all(conn).await?.iter().map(|row| parsed(row, "id")).collect()
+}
+
 /// The active devices of a target, by name.
 ///
 /// # Errors
