@@ -270,7 +270,7 @@ async fn what_puts_things_right_goes_to_protected_collections_only_and_follows_t
         };
         let refused = collection_change(&ctx, site, closed.id, set, None).await.unwrap_err();
         assert_eq!(refused.code(), Code::Conflict, "{refused}");
-        assert_eq!(collection_delete(&ctx, site, closed.id).await.unwrap_err().code(), Code::Conflict);
+        assert_eq!(collection_delete(&ctx, site, closed.id, None).await.unwrap_err().code(), Code::Conflict);
         // Who comes later gets it too; and its totals are of those who have it.
         let rule = muster_model::api::RuleSpec::Direct { device: later.id };
         muster_site::collection_rule_add(&ctx, site, closed.id, &rule).await.unwrap();
