@@ -21,6 +21,7 @@ mod deployment;
 mod deployment_approve;
 mod deployment_control;
 mod device;
+mod device_compliance;
 mod discovery;
 mod enrolment;
 mod find;
