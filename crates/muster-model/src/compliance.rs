@@ -46,14 +46,23 @@ pub enum ComplianceState {
     Remediated,
     /// It could not be found out.
     Error,
+    /// It is not as it should be and is not put right, because another setting that came first wants it otherwise.
+    Conflict,
     /// It is not as it should be.
     NonCompliant,
 }
 
 impl ComplianceState {
     /// Every state; of several settings the last of these that occurs is that of the whole.
-    pub const ALL: &[Self] =
-        &[Self::Unknown, Self::NotApplicable, Self::Compliant, Self::Remediated, Self::Error, Self::NonCompliant];
+    pub const ALL: &[Self] = &[
+        Self::Unknown,
+        Self::NotApplicable,
+        Self::Compliant,
+        Self::Remediated,
+        Self::Error,
+        Self::Conflict,
+        Self::NonCompliant,
+    ];
 
     /// The stable text.
     #[must_use]
@@ -64,6 +73,7 @@ impl ComplianceState {
             Self::Compliant => "compliant",
             Self::Remediated => "remediated",
             Self::Error => "error",
+            Self::Conflict => "conflict",
             Self::NonCompliant => "non_compliant",
         }
     }
@@ -104,6 +114,8 @@ pub enum ComplianceReason {
     TimedOut,
     /// It was to be put right, and is not as it should be after it.
     RemediationFailed,
+    /// Between looking and putting right, the directory was moved, or another one was put in its place: nothing was written.
+    Moved,
     /// Its evaluation was broken off again and again, by what it ran or by the machine; it rests until the next time.
     Interrupted,
 }
@@ -123,6 +135,7 @@ impl ComplianceReason {
         Self::ExitCode,
         Self::TimedOut,
         Self::RemediationFailed,
+        Self::Moved,
         Self::Interrupted,
     ];
 
@@ -142,6 +155,7 @@ impl ComplianceReason {
             Self::ExitCode => "exit_code",
             Self::TimedOut => "timed_out",
             Self::RemediationFailed => "remediation_failed",
+            Self::Moved => "moved",
             Self::Interrupted => "interrupted",
         }
     }

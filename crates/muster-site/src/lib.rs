@@ -23,7 +23,7 @@ pub use ctx::{Caller, Ctx};
 pub use delivery::{
     ahead::assignment_ahead,
     application::{application_create, application_list, application_object, application_show},
-    baseline::{baseline_create, baseline_list, baseline_object, baseline_show},
+    baseline::{baseline_create, baseline_delete, baseline_list, baseline_object, baseline_show},
     baseline_deployment::{
         baseline_deploy, baseline_deployment_delete, baseline_deployment_list, baseline_deployment_show,
         baseline_preview,

@@ -264,31 +264,80 @@ fn json(value: &serde_json::Value) -> Vec<String> {
     }
 }
 
+/// A directory, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(directory: impl AsFd) -> Result<Self, Errno> {
+        let stat = rustix::fs::fstat(directory)?;
+        Ok(Self { device: stat.st_dev, inode: stat.st_ino })
+    }
+}
+
+/// The directory that a file is in; `None`: no way leads there without a link.
+pub(super) fn place(tree: &Tree, path: &str) -> Option<Place> {
+    let (directory, _) = path.rsplit_once('/')?;
+    Place::of(open(tree.root(), directory, OFlags::PATH | OFlags::DIRECTORY, Links::Refused).ok()?).ok()
+}
+
+/// Refuses to go on where a path leads to another directory than before: it was moved, or something was put or mounted in its place.
+fn stays(tree: &Tree, path: &str, before: Option<Place>) -> Result<(), Problem> {
+    match place(tree, path) {
+        Some(now) if Some(now) == before => Ok(()),
+        _ => {
+            let detail = format!("The directory of {path} is another one than when it was looked at.");
+            Err(Problem::new(ComplianceReason::Moved, detail))
+        }
+    }
+}
+
 /// Gives a file its content, its mode, or both. What is not said stays; a new file is root's, and everybody's to read.
 ///
 /// The directory is reached without a link, the new file is made beside the old one under a name that nobody could foresee, and takes its
 /// place. A link under the name itself is replaced and not followed, and of a file that has a second name nothing is changed in place.
 ///
 /// The owner, the access list and the label of the old file stay, where nobody but the directory's own administrator can have made it.
-pub(super) fn put(tree: &Tree, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
+///
+/// `seen` is where the file was when it was looked at: nothing is changed anywhere else.
+pub(super) fn put(
+    tree: &Tree,
+    path: &str,
+    content: Option<&[u8]>,
+    mode: Option<u32>,
+    seen: Option<Place>,
+) -> Result<(), Problem> {
     let failed = |error| Problem::of(path, error);
     let (directory, name) = path.rsplit_once('/').ok_or_else(|| failed(Errno::INVAL))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let directory = open(tree.root(), directory, flags, Links::Refused).map_err(failed)?;
     tree.guard(&directory, path)?;
+    let here = Some(Place::of(&directory).map_err(failed)?);
+    if here != seen {
+        return stays(tree, path, None);
+    }
+    // As late as can be: what is opened leads to the directory even after it was moved elsewhere.
+    let stays = || stays(tree, path, here);
     let before = match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Some(stat).filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile),
         Err(Errno::NOENT) => None,
         Err(error) => return Err(failed(error)),
     };
     match content {
-        Some(content) => replace(&directory, name, content, mode, before.as_ref(), path),
-        None => change(&directory, name, mode.unwrap_or(0o644), path),
+        Some(content) => replace((&directory, name, path), content, mode, before.as_ref(), stays),
+        None => change((&directory, name, path), mode.unwrap_or(0o644), stays),
     }
 }
 
 /// The mode alone, of the very file that was opened.
-fn change(directory: &OwnedFd, name: &str, mode: u32, path: &str) -> Result<(), Problem> {
+fn change(
+    (directory, name, path): (&OwnedFd, &str, &str),
+    mode: u32,
+    stays: impl Fn() -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let failed = |error| Problem::of(path, error);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
@@ -298,17 +347,17 @@ fn change(directory: &OwnedFd, name: &str, mode: u32, path: &str) -> Result<(), 
         let detail = format!("{path} is not a regular file with one name.");
         return Err(Problem::new(ComplianceReason::Unreadable, detail));
     }
+    stays()?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
     rustix::fs::fsync(&file).map_err(failed)
 }
 
 fn replace(
-    directory: &OwnedFd,
-    name: &str,
+    (directory, name, path): (&OwnedFd, &str, &str),
     content: &[u8],
     mode: Option<u32>,
     before: Option<&Stat>,
-    path: &str,
+    stays: impl Fn() -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let failed = |error| Problem::of(path, error);
     let io_failed = |error: io::Error| Problem::io(path, &error);
@@ -334,6 +383,7 @@ fn replace(
         }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
         file.sync_all().map_err(io_failed)?;
+        stays()?;
         rustix::fs::renameat(directory, &beside, directory, name).map_err(failed)
     })();
     if written.is_err() {
@@ -383,210 +433,4 @@ pub(super) fn write_kernel(tree: &Tree, path: &str, content: &[u8]) -> Result<()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-
-    fn read(root: &Path, path: &str, what: &FileRead, links: Links) -> Result<Option<Vec<String>>, Problem> {
-        super::read(&Tree::of(root, []), path, what, links).map(|seen| seen.values)
-    }
-
-    fn put(root: &Path, path: &str, content: Option<&[u8]>, mode: Option<u32>) -> Result<(), Problem> {
-        super::put(&Tree::of(root, []), path, content, mode)
-    }
-
-    #[test]
-    fn the_agents_own_files_are_nobodys_to_read_or_write_and_what_is_not_for_all_is_not_told() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path();
-        for directory in ["state/policy", "etc", "closed"] {
-            std::fs::create_dir_all(root.join(directory)).unwrap();
-        }
-        for (directory, mode) in [("etc", 0o755), ("closed", 0o700)] {
-            std::fs::set_permissions(root.join(directory), std::fs::Permissions::from_mode(mode)).unwrap();
-        }
-        symlink("../state", root.join("etc/way")).unwrap();
-        std::fs::write(root.join("state/agent.json"), "{}").unwrap();
-        let state = root.join("state");
-        let tree = Tree::of(root, [state.as_path()]);
-        let exists = |path, links| super::read(&tree, path, &FileRead::Exists, links);
-        for (path, links) in [("/state/agent.json", Links::Refused), ("/etc/way/agent.json", Links::Followed)] {
-            assert_eq!(exists(path, links).unwrap_err().reason, ComplianceReason::Unreadable, "{path}");
-        }
-        for path in ["/state/agent.json", "/state/policy/new"] {
-            assert!(super::put(&tree, path, Some(b"{\"script_bypass\": true}"), None).is_err(), "{path}");
-        }
-        assert_eq!(std::fs::read(root.join("state/agent.json")).unwrap(), b"{}");
-        assert!(!root.join("state/policy/new").exists());
-
-        for (path, mode, open) in
-            [("/etc/open", 0o644, true), ("/etc/shadow", 0o640, false), ("/closed/open", 0o644, false)]
-        {
-            std::fs::write(root.join(&path[1..]), "x").unwrap();
-            std::fs::set_permissions(root.join(&path[1..]), std::fs::Permissions::from_mode(mode)).unwrap();
-            let seen = super::read(&tree, path, &FileRead::Hash, Links::Refused).unwrap();
-            assert_eq!((seen.values.is_some(), seen.open_to_all), (true, open), "{path}");
-        }
-    }
-
-    #[test]
-    fn what_others_could_have_made_does_not_stay_theirs() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path();
-        for (name, mode) in [("ours", 0o755), ("theirs", 0o777)] {
-            std::fs::create_dir(root.join(name)).unwrap();
-            std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
-            std::fs::write(root.join(name).join("f"), "old").unwrap();
-            std::fs::set_permissions(root.join(name).join("f"), std::fs::Permissions::from_mode(0o666)).unwrap();
-            put(root, &format!("/{name}/f"), Some(b"new"), None).unwrap();
-        }
-        let mode = |path: &str| std::fs::metadata(root.join(path)).unwrap().mode() & 0o777;
-        assert_eq!((mode("ours/f"), mode("theirs/f")), (0o666, 0o644));
-    }
-
-    fn of(text: &str, what: &FileRead) -> Vec<String> {
-        values(text, what, "/x").unwrap()
-    }
-
-    fn key(key: &str, separator: Option<&str>, last: bool) -> FileRead {
-        FileRead::Key { key: key.to_owned(), separator: separator.map(str::to_owned), last }
-    }
-
-    #[test]
-    fn values_are_found_as_programs_find_them() {
-        let text = "# Port 1\nPort 22\nPortable 7\nx=1\n  Port = 2222 \n; Port 3\nPort=9\nEmpty\n";
-        assert_eq!(of(text, &key("Port", None, false)), ["22", "2222", "9"]);
-        assert_eq!(of(text, &key("Port", None, true))[0], "9");
-        assert_eq!(of(text, &key("Port", Some("="), false)), ["2222", "9"]);
-        assert_eq!(of(text, &key("Empty", None, false)), [""]);
-        assert_eq!(of("a: 1\nb: x: y\n", &key("b", Some(":"), false)), ["x: y"]);
-        let line = FileRead::Line { pattern: "Port*2*".to_owned() };
-        assert_eq!(of(text, &line), ["Port 22", "Port = 2222"]);
-        let ini = |section: &str| FileRead::Ini { section: section.to_owned(), key: "k".to_owned() };
-        let text = "k = 0\n[a]\nk=1\n[ b ]\nkk=7\nk = 2 = 3\n";
-        assert_eq!((of(text, &ini("")), of(text, &ini("b"))), (vec!["0".to_owned()], vec!["2 = 3".to_owned()]));
-        let json = |pointer: &str| FileRead::Json { pointer: pointer.to_owned() };
-        let text = r#"{"a": {"b": [1, "x", null, true]}, "c": "y"}"#;
-        assert_eq!(
-            (of(text, &json("/a/b")), of(text, &json("/c"))),
-            (["1", "x", "true"].map(str::to_owned).to_vec(), vec!["y".to_owned()])
-        );
-        assert!(of(text, &json("/none")).is_empty());
-        assert_eq!(values("{", &json(""), "/x").unwrap_err().reason, ComplianceReason::NotText);
-    }
-
-    #[test]
-    fn what_is_read_is_below_the_root_and_behind_no_link() {
-        let temp = tempfile::tempdir().unwrap();
-        let (root, outside) = (temp.path().join("root"), temp.path().join("secret"));
-        std::fs::create_dir_all(root.join("etc/d")).unwrap();
-        std::fs::write(&outside, "key = outside\n").unwrap();
-        std::fs::write(root.join("etc/conf"), "key = inside\n").unwrap();
-        symlink(&outside, root.join("etc/link")).unwrap();
-        symlink("../../secret", root.join("etc/up")).unwrap();
-        symlink("conf", root.join("etc/good")).unwrap();
-        let get = |path: &str, links| read(&root, path, &key("key", None, false), links);
-        assert_eq!(get("/etc/conf", Links::Refused), Ok(Some(vec!["inside".to_owned()])));
-        assert_eq!(get("/etc/good", Links::Followed), Ok(Some(vec!["inside".to_owned()])));
-        for path in ["/etc/link", "/etc/up", "/etc/good"] {
-            assert_eq!(get(path, Links::Refused).unwrap_err().reason, ComplianceReason::SymbolicLink, "{path}");
-        }
-        for path in ["/etc/link", "/etc/up"] {
-            assert_eq!(get(path, Links::Followed), Ok(None), "{path} leads to nothing inside of the root");
-        }
-        assert_eq!(get("/etc/none", Links::Refused), Ok(None));
-        assert_eq!(get("/etc/conf/below", Links::Refused), Ok(None));
-        assert_eq!(get("/etc/d", Links::Refused).unwrap_err().reason, ComplianceReason::Unreadable);
-        std::fs::write(root.join("etc/raw"), [0xff, 0xfe]).unwrap();
-        assert_eq!(get("/etc/raw", Links::Refused).unwrap_err().reason, ComplianceReason::NotText);
-        std::fs::write(root.join("etc/large"), vec![b'x'; 1 + usize::try_from(BASELINE_READ_BYTES).unwrap()]).unwrap();
-        assert_eq!(get("/etc/large", Links::Refused).unwrap_err().reason, ComplianceReason::TooLarge);
-        // A pipe, whose opening would wait for ever.
-        rustix::fs::mknodat(rustix::fs::CWD, root.join("etc/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert_eq!(get("/etc/pipe", Links::Refused).unwrap_err().reason, ComplianceReason::Unreadable);
-        // What `stat` and `sha256sum` of this machine say.
-        std::fs::set_permissions(root.join("etc/conf"), std::fs::Permissions::from_mode(0o640)).unwrap();
-        let judged = |program: &str, arguments: &[&str]| {
-            let done = std::process::Command::new(program).args(arguments).arg(root.join("etc/conf")).output().unwrap();
-            String::from_utf8(done.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
-        };
-        let say = |what| read(&root, "/etc/conf", &what, Links::Refused).unwrap().unwrap().remove(0);
-        assert_eq!(say(FileRead::Mode), format!("0{}", judged("stat", &["-c", "%a"])));
-        assert_eq!(say(FileRead::Owner), judged("stat", &["-c", "%u"]));
-        assert_eq!(say(FileRead::Group), judged("stat", &["-c", "%g"]));
-        assert_eq!(say(FileRead::Hash), judged("sha256sum", &[]));
-    }
-
-    #[test]
-    fn what_is_written_lands_in_its_place_and_nowhere_else() {
-        let temp = tempfile::tempdir().unwrap();
-        let (root, outside) = (temp.path().join("root"), temp.path().join("outside"));
-        std::fs::create_dir_all(root.join("etc")).unwrap();
-        std::fs::create_dir_all(&outside).unwrap();
-        std::fs::write(outside.join("victim"), "untouched").unwrap();
-        std::fs::set_permissions(outside.join("victim"), std::fs::Permissions::from_mode(0o600)).unwrap();
-        let untouched = || {
-            let victim = outside.join("victim");
-            assert_eq!(std::fs::read(&victim).unwrap(), b"untouched");
-            assert_eq!(std::fs::metadata(&victim).unwrap().mode() & 0o7777, 0o600);
-            assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
-        };
-        put(&root, "/etc/new", Some(b"one"), Some(0o640)).unwrap();
-        assert_eq!(std::fs::metadata(root.join("etc/new")).unwrap().mode() & 0o7777, 0o640);
-        put(&root, "/etc/new", Some(b"two"), None).unwrap();
-        assert_eq!(std::fs::read(root.join("etc/new")).unwrap(), b"two");
-        assert_eq!(std::fs::metadata(root.join("etc/new")).unwrap().mode() & 0o7777, 0o640, "as it was");
-        put(&root, "/etc/new", None, Some(0o600)).unwrap();
-        assert_eq!(std::fs::metadata(root.join("etc/new")).unwrap().mode() & 0o7777, 0o600);
-
-        // The name is a link: it is replaced, and not followed; its mode is nobody's to change.
-        symlink(outside.join("victim"), root.join("etc/link")).unwrap();
-        assert_eq!(put(&root, "/etc/link", None, Some(0o666)).unwrap_err().reason, ComplianceReason::SymbolicLink);
-        put(&root, "/etc/link", Some(b"ours"), Some(0o644)).unwrap();
-        assert!(std::fs::symlink_metadata(root.join("etc/link")).unwrap().is_file());
-        untouched();
-        // A directory on the way is a link.
-        symlink(&outside, root.join("etc/d")).unwrap();
-        for content in [Some(&b"ours"[..]), None] {
-            assert_eq!(
-                put(&root, "/etc/d/victim", content, Some(0o666)).unwrap_err().reason,
-                ComplianceReason::SymbolicLink
-            );
-        }
-        untouched();
-        // A second name of a file that is somebody else's: a new file takes the name, and the old one stays what it was.
-        std::fs::hard_link(outside.join("victim"), root.join("etc/hard")).unwrap();
-        assert_eq!(put(&root, "/etc/hard", None, Some(0o666)).unwrap_err().reason, ComplianceReason::Unreadable);
-        put(&root, "/etc/hard", Some(b"ours"), None).unwrap();
-        untouched();
-        assert_eq!(put(&root, "/none/new", Some(b"x"), None).unwrap_err().reason, ComplianceReason::Unreadable);
-        let left = std::fs::read_dir(root.join("etc")).unwrap();
-        assert!(
-            left.flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with(".muster")),
-            "nothing is left"
-        );
-    }
-
-    #[test]
-    fn a_directory_that_is_exchanged_for_a_link_meanwhile_leads_nowhere() {
-        let temp = tempfile::tempdir().unwrap();
-        let (root, outside) = (temp.path().join("root"), temp.path().join("outside"));
-        std::fs::create_dir_all(root.join("d")).unwrap();
-        std::fs::create_dir_all(&outside).unwrap();
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (racing, away, ended) = (root.clone(), outside.clone(), stop.clone());
-        let racer = std::thread::spawn(move || {
-            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                let _ = std::fs::rename(racing.join("d"), racing.join("kept"));
-                let _ = symlink(&away, racing.join("d"));
-                let _ = std::fs::remove_file(racing.join("d"));
-                let _ = std::fs::rename(racing.join("kept"), racing.join("d"));
-            }
-        });
-        let written = (0..1_000).filter(|_| put(&root, "/d/f", Some(b"x"), None).is_ok()).count();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        racer.join().unwrap();
-        assert!(written > 0, "the race was never won by the writer");
-        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
-    }
-}
+mod tests;

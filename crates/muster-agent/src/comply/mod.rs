@@ -4,6 +4,7 @@
 //! One setting at a time, and each evaluation is bounded in time. What was found is kept together with its report in one transaction when
 //! the last setting was looked at; a kill before that leaves the baseline due, and it is evaluated again from the start.
 
+mod conflict;
 mod discover;
 mod file;
 mod program;
@@ -29,6 +30,7 @@ use muster_model::{
 use muster_trust::{TrustBundle, Verified};
 use setting::Evaluation;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -83,11 +85,14 @@ async fn round(agent: &Agent, policy: &Policy, newer: &watch::Receiver<Option<Ar
         return Some(agent.clock.now().plus(SOON));
     }
     let mut next: Option<UnixMillis> = None;
+    let rivals = conflict::rivals(agent, policy);
+    let none = BTreeMap::new();
     for deployment in policy.baselines() {
         if newer.has_changed().unwrap_or(false) {
             return Some(agent.clock.now());
         }
-        let wanted = consider(agent, policy, newer, deployment).await.unwrap_or_else(|error| {
+        let rivals = rivals.get(&deployment.policy().deployment).unwrap_or(&none);
+        let wanted = consider(agent, policy, newer, (deployment, rivals)).await.unwrap_or_else(|error| {
             tracing::warn!(deployment = %deployment.policy().deployment, %error, "a baseline waits");
             agent.clock.now().plus(MINUTE)
         });
@@ -101,12 +106,12 @@ async fn consider(
     agent: &Agent,
     policy: &Policy,
     newer: &watch::Receiver<Option<Arc<Policy>>>,
-    deployment: &BaselineDeployment,
+    (deployment, rivals): (&BaselineDeployment, &BTreeMap<usize, String>),
 ) -> Result<UnixMillis, StoreError> {
     let (of, now) = (deployment.policy(), agent.clock.now());
     let every = of.every.unwrap_or(policy.settings().compliance_evaluation).clamp(*EVERY.start(), *EVERY.end());
     let bundle = agent.site.trust();
-    let basis = basis(agent, policy, deployment, bundle.bundle());
+    let basis = basis(agent, policy, (deployment, rivals), bundle.bundle());
     let mut before = agent.store.compliance(of.deployment)?;
     if let Some(changed) = before.as_mut().filter(|before| before.basis != basis) {
         // What the site was told stays told. Not all devices begin at once because something changed for all of them.
@@ -150,6 +155,7 @@ async fn consider(
                 agent,
                 policy,
                 deployment: of,
+                rivals,
                 may_run,
                 deadline: Instant::now() + Duration::from_secs(seconds.into()),
                 limit: Duration::from_secs(policy.settings().compliance_script_seconds.clamp(1, 600).into()),
@@ -185,7 +191,12 @@ fn due(before: Option<&Progress>, last: Option<UnixMillis>, every: i64, now: Uni
 
 /// What an evaluation rests on: where any of it is another one, it is evaluated before its time. Not the number of a trust bundle, which
 /// is renewed for all devices at once and names the same authors.
-fn basis(agent: &Agent, policy: &Policy, deployment: &BaselineDeployment, bundle: &TrustBundle) -> Hash {
+fn basis(
+    agent: &Agent,
+    policy: &Policy,
+    (deployment, rivals): (&BaselineDeployment, &BTreeMap<usize, String>),
+    bundle: &TrustBundle,
+) -> Hash {
     let of = deployment.policy();
     let scripts = script_policy(agent, policy);
     let mut signers: Vec<String> = Vec::new();
@@ -195,7 +206,10 @@ fn basis(agent: &Agent, policy: &Policy, deployment: &BaselineDeployment, bundle
     signers.sort();
     let refused = may_run(scripts, signers.len(), bundle).err().map(ComplianceReason::as_str);
     let enough = signers.len() >= bundle.author_threshold();
-    let text = serde_json::to_string(&(of.baseline, of.remediate, signers, refused, enough)).unwrap_or_default();
+    let mut text = serde_json::to_string(&(of.baseline, of.remediate, signers, refused, enough)).unwrap_or_default();
+    if !rivals.is_empty() {
+        text += &serde_json::to_string(rivals).unwrap_or_default();
+    }
     muster_trust::sha256(text.as_bytes())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     discover::kernel_path,
-    file::{self, Problem, Tree},
+    file::{self, Place, Problem, Tree},
     program::{self, Program},
     setting::{ground, tree},
 };
@@ -23,12 +23,12 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// How long one look into files, or one change of them, may take.
 const FILES: Duration = Duration::from_secs(60);
 
-/// Puts a setting right. It does no harm when it is done again.
+/// Puts a setting right. It does no harm when it is done again. `seen`: where its file was when it was looked at.
 pub(super) async fn remedy(
     agent: &Agent,
     deployment: DeploymentId,
-    discovery: &Discovery,
-    remediation: &Remediation,
+    (discovery, remediation): (&Discovery, &Remediation),
+    seen: Option<Place>,
     limit: Duration,
 ) -> Result<(), Problem> {
     let late = || Problem::new(ComplianceReason::TimedOut, "The time for it was over.");
@@ -39,7 +39,8 @@ pub(super) async fn remedy(
             let path = path.clone();
             let content = content.clone();
             let mode = mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok());
-            blocking(agent, limit, move || file::put(&tree, &path, content.as_deref().map(str::as_bytes), mode)).await
+            blocking(agent, limit, move || file::put(&tree, &path, content.as_deref().map(str::as_bytes), mode, seen))
+                .await
         }
         (Remediation::Sysctl { value }, Discovery::Sysctl { name }) => {
             let (name, value) = (name.clone(), value.clone());
@@ -102,9 +103,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// Now, and at every start of the system. The kernel is asked first: a value that it does not take is not kept for the next start.
 fn sysctl(tree: &Tree, name: &str, value: &str) -> Result<(), Problem> {
     let line = format!("{name} = {}\n", value.trim());
-    file::write_kernel(tree, &kernel_path(name), value.trim().as_bytes())?;
     // Behind `99-sysctl.conf`, which is what an administrator wrote into `/etc/sysctl.conf`.
-    file::put(tree, &format!("/etc/sysctl.d/99-zz-muster-{name}.conf"), Some(line.as_bytes()), Some(0o644))
+    let kept = format!("/etc/sysctl.d/99-zz-muster-{name}.conf");
+    let seen = file::place(tree, &kept);
+    file::write_kernel(tree, &kernel_path(name), value.trim().as_bytes())?;
+    file::put(tree, &kept, Some(line.as_bytes()), Some(0o644), seen)
 }
 
 #[cfg(test)]

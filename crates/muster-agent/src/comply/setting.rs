@@ -2,7 +2,7 @@
 
 use super::{
     discover::{Facts, Found},
-    file::{Problem, Tree},
+    file::{self, Place, Problem, Tree},
     gate,
     program::{self, Ground, Program},
     remedy::{blocking, remedy},
@@ -15,6 +15,7 @@ use muster_model::{
     limits::{COMPLIANCE_DETAIL_BYTES, COMPLIANCE_VALUE_BYTES, DISCOVERED_VALUES},
 };
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,6 +26,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) agent: &'a Agent,
     pub(super) policy: &'a Policy,
     pub(super) deployment: &'a BaselinePolicy,
+    /// Settings, by their numbers, that an earlier one wants otherwise, and which that is.
+    pub(super) rivals: &'a BTreeMap<usize, String>,
     /// Whether programs are run, and else why not.
     pub(super) may_run: Result<(), ComplianceReason>,
     /// When it has to be over.
@@ -56,14 +59,18 @@ impl Evaluation<'_> {
     pub(super) async fn all(&self, baseline: &Baseline) -> Option<Vec<SettingResult>> {
         let mut facts = Facts::new(tree(self.agent));
         let mut results = Vec::new();
-        for (_, setting) in baseline.settings() {
+        for (number, (_, setting)) in baseline.settings().enumerate() {
             if self.is_over() {
                 return None;
             }
-            let mut result = self.one(setting, &mut facts).await;
+            let rival = self.rivals.get(&number).map(String::as_str);
+            let mut result = self.one(setting, rival, &mut facts).await;
             if setting.private {
-                // What a program or a file said may stand in the sentence.
-                (result.value, result.detail) = (None, String::new());
+                result.value = None;
+                if result.state != ComplianceState::Conflict {
+                    // What a program or a file said may stand in the sentence.
+                    result.detail = String::new();
+                }
             }
             results.push(result);
         }
@@ -74,19 +81,29 @@ impl Evaluation<'_> {
         self.newer.has_changed().unwrap_or(true)
     }
 
-    async fn one(&self, setting: &Setting, facts: &mut Arc<Facts>) -> SettingResult {
+    async fn one(&self, setting: &Setting, rival: Option<&str>, facts: &mut Arc<Facts>) -> SettingResult {
         if matches!(setting.discovery, Discovery::Registry { .. }) {
             return plain(ComplianceState::NotApplicable);
         }
+        let wanted = setting.remediation.as_ref().filter(|_| self.deployment.remediate);
+        let place = match wanted.filter(|_| rival.is_none()) {
+            Some(remediation) => self.place(setting, remediation).await,
+            None => None,
+        };
         let (found, verdict) = match self.look(setting, facts).await {
             Ok(seen) => seen,
             Err(problem) => return error(&problem),
         };
-        let wanted = setting.remediation.as_ref().filter(|_| self.deployment.remediate);
+        if let Some(rival) = rival.filter(|_| verdict != Verdict::Compliant) {
+            // Both would put it right in turn, for ever.
+            let detail = bounded(&format!("{rival} came first and wants it otherwise."), COMPLIANCE_DETAIL_BYTES);
+            let state = ComplianceState::Conflict;
+            return SettingResult { state, reason: None, detail, ..judged(setting, &found, verdict) };
+        }
         let Some(remediation) = wanted.filter(|_| verdict != Verdict::Compliant) else {
             return judged(setting, &found, verdict);
         };
-        if let Err(problem) = self.put_right(setting, remediation).await {
+        if let Err(problem) = self.put_right(setting, remediation, place).await {
             // Not in a window any more: as it is, until the next time.
             let mut result = judged(setting, &found, verdict);
             if let Some(problem) = problem {
@@ -111,8 +128,22 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Where the file of a setting is before it is looked at, if it is put right by writing.
+    async fn place(&self, setting: &Setting, remediation: &Remediation) -> Option<Place> {
+        let (Discovery::File { path, .. }, Remediation::File { .. }) = (&setting.discovery, remediation) else {
+            return None;
+        };
+        let (tree, path) = (tree(self.agent), path.clone());
+        blocking(self.agent, self.left()?, move || Ok(file::place(&tree, &path))).await.ok().flatten()
+    }
+
     /// `Err(None)`: not now.
-    async fn put_right(&self, setting: &Setting, remediation: &Remediation) -> Result<(), Option<Problem>> {
+    async fn put_right(
+        &self,
+        setting: &Setting,
+        remediation: &Remediation,
+        place: Option<Place>,
+    ) -> Result<(), Option<Problem>> {
         if remediation.can_run() {
             let how = "What puts it right could make the machine run something.";
             self.may_run.map_err(|reason| Some(Problem::new(reason, how)))?;
@@ -124,7 +155,8 @@ impl Evaluation<'_> {
         if self.is_over() || gate(agent, self.policy, self.deployment.outside_windows, seconds).is_err() {
             return Err(None);
         }
-        remedy(agent, self.deployment.deployment, &setting.discovery, remediation, limit).await.map_err(Some)?;
+        let what = (&setting.discovery, remediation);
+        remedy(agent, self.deployment.deployment, what, place, limit).await.map_err(Some)?;
         tracing::info!(deployment = %self.deployment.deployment, setting = %setting.name, "a setting was put right");
         Ok(())
     }

@@ -9,11 +9,14 @@ use muster_model::{
     status::WaitReason,
     time::UnixMillis,
 };
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Before the deployment's id.
 const KEY: &str = "compliance:";
+/// Over how long clients spread what all of them tell again.
+const AGAIN: Duration = Duration::from_secs(600);
 /// Before the baseline's hash.
 const LAST: &str = "compliance-last:";
 
@@ -153,4 +156,28 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// The site does not have what it was told of a deployment, or of all of them: it is told again, and not by all devices in the same
+/// moment.
+pub(super) fn forget_told(
+    tx: &Transaction<'_>,
+    only: Option<DeploymentId>,
+    from: UnixMillis,
+) -> Result<(), StoreError> {
+    let spread = i64::try_from(crate::clock::spread(AGAIN, crate::clock::random()).as_millis()).unwrap_or_default();
+    let like = only.map_or_else(|| format!("{KEY}%"), |deployment| format!("{KEY}{deployment}"));
+    let known: Vec<(String, String)> = {
+        let mut statement = tx.prepare_cached("SELECT key, value FROM meta WHERE key LIKE ?1")?;
+        let rows = statement.query_map([like], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    for (key, text) in known {
+        // What cannot be read is evaluated as a new one anyway.
+        let Ok(progress) = serde_json::from_str::<Progress>(&text) else { continue };
+        let due = progress.evaluated.map(|_| from.plus(spread));
+        let again = Progress { told: None, digest: None, waits: None, failed: None, due, ..progress };
+        set_value(tx, &key, &serde_json::to_string(&again).map_err(|_| StoreError::Damaged)?)?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 
 use super::{Store, StoreError, set_value, value};
 use muster_model::{
+    compliance::ComplianceOutcome,
     id::{Hash, SiteCode},
     report::{Batch, Body, Channel, Message, ReportAnswer},
     status::{Component, MessageId, Severity, StatusMessage},
@@ -253,6 +254,9 @@ impl Store {
         }
         let channel = sent.channel.as_str();
         self.run(|tx, size, _| {
+            if answer.quarantined.iter().any(|refused| refused.class.is_none()) && sent.channel == Channel::Status {
+                unknown_results(tx, answer)?;
+            }
             let sql = "DELETE FROM message WHERE channel = ?1 AND sequence <= ?2 RETURNING length(body)";
             let gone: Vec<u64> = tx
                 .prepare_cached(sql)?
@@ -307,6 +311,10 @@ impl Store {
             if expected == sent.first {
                 return Ok(());
             }
+            if sent.channel == Channel::Status {
+                // The site was restored from a backup, or this client from an older state.
+                super::compliance::forget_told(tx, None, now)?;
+            }
             let (from, to) =
                 if expected < sent.first { (expected, (sent.first - 1).to_string()) } else { (expected, "?".into()) };
             let values = [("channel", channel), ("from", &from.to_string()), ("to", to.as_str())];
@@ -348,6 +356,22 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// The site says that it does not have the results that were said to be unchanged: they are told again.
+fn unknown_results(tx: &Transaction<'_>, answer: &ReportAnswer) -> Result<(), StoreError> {
+    let sql = "SELECT body FROM message WHERE channel = ?1 AND sequence = ?2";
+    for refused in &answer.quarantined {
+        let values = params![Channel::Status.as_str(), refused.sequence];
+        let text: Option<String> = tx.query_row(sql, values, |row| row.get(0)).optional()?;
+        let message = text.and_then(|text| serde_json::from_str::<Message>(&text).ok());
+        if let Some(Message { time, body: Body::Compliance(report) }) = message
+            && matches!(report.outcome, ComplianceOutcome::Unchanged { .. })
+        {
+            super::compliance::forget_told(tx, Some(report.deployment), time)?;
+        }
+    }
+    Ok(())
 }
 
 fn channel_state(tx: &Transaction<'_>, channel: Channel) -> Result<(u64, Hash, bool, usize), StoreError> {

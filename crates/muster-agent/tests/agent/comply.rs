@@ -404,3 +404,40 @@ async fn a_closed_window_keeps_a_baseline_waiting() {
     assert_eq!(states(&results(&site, &held(1, true)).await), [State::Remediated]);
     running.stop().await;
 }
+
+// Without this, each evaluation of the one would undo what the other one did.
+#[tokio::test]
+async fn two_baselines_that_want_a_setting_otherwise_do_not_fight() {
+    let (site, machine) = enrolled().await;
+    write(&machine, "/etc/motd", "x = 0\n");
+    let wanting = |name: &str, value: &str| {
+        let content = Some(format!("x = {value}\n"));
+        let mut of = baseline(vec![
+            setting("x", key("/etc/motd", "x"), value, Some(Remediation::File { content, mode: None })),
+            setting("package", Discovery::Package { name: "base".to_owned() }, "1", None),
+        ]);
+        (of.name, of.items[0].settings[0].private) = (name.parse().unwrap(), value == "2");
+        of
+    };
+    let body = |object: &Baseline, number, remediate| {
+        let object = site.body(BodyKind::Baseline, envelope::sign_json(&[&site.keys.author], object).unwrap());
+        let policy = BaselinePolicy { baseline: object.hash, ..held(number, remediate) };
+        [site.body(BodyKind::BaselineDeployment, serde_json::to_vec(&policy).unwrap()), object]
+    };
+    let (first, second) = (wanting("First", "1"), wanting("Second", "2"));
+    publish(&site, [body(&first, 1, true), body(&second, 2, true)].concat());
+    let running = machine.run();
+    let (winner, loser) = (results(&site, &held(1, true)).await, results(&site, &held(2, true)).await);
+    assert_eq!(states(&winner)[0], State::Remediated);
+    assert_eq!(states(&loser), [State::Conflict, states(&winner)[1]]);
+    assert_eq!((loser[0].reason, loser[0].value.as_deref()), (None, None), "it is private");
+    assert_eq!(loser[0].detail, "First 1 (x) came first and wants it otherwise.");
+    assert_eq!(read(&machine, "/etc/motd"), "x = 1\n");
+
+    // One that only looks claims nothing, and one that no author signed neither: the other one is evaluated again, and has it.
+    publish(&site, [body(&first, 3, false), body(&second, 4, true)].concat());
+    let found = results(&site, &held(4, true)).await;
+    assert_eq!(states(&found)[0], State::Remediated);
+    assert_eq!(read(&machine, "/etc/motd"), "x = 2\n");
+    running.stop().await;
+}

@@ -3,15 +3,20 @@
 use crate::actor::{Site, machine::Machine};
 use muster_agent::store::{
     Store, StoreError,
+    compliance::Progress,
     outbox::{Bounds, Outgoing, status},
 };
 use muster_model::{
-    id::{Hash, SiteCode},
-    report::{Batch, Body, Channel, Message, ReportAnswer},
+    compliance::{ComplianceOutcome, ComplianceReport},
+    id::{DeploymentId, Hash, SiteCode},
+    report::{Batch, Body, Channel, Message, Quarantined, ReportAnswer},
     status::{Component, MessageId, Severity},
     time::UnixMillis,
 };
-use muster_trust::sequence::{self, SequenceError};
+use muster_trust::{
+    chain,
+    sequence::{self, SequenceError},
+};
 use proptest::prelude::*;
 
 fn site_code() -> SiteCode {
@@ -363,4 +368,38 @@ async fn inventory_is_full_once_then_only_what_changed_and_full_again_when_asked
     let running = machine.run();
     assert_eq!(wait(3).await[2], ("full", 2));
     running.stop().await;
+}
+
+// proves that a site that was restored from an older backup hears of compliance anew.
+#[test]
+fn what_the_site_lost_of_compliance_is_told_again() {
+    let machine = Machine::new();
+    let store = Store::open(&machine.directory(), false).unwrap();
+    let digest = Hash([7; 32]);
+    let moment = UnixMillis(5);
+    let told =
+        Progress { evaluated: Some(moment), told: Some(moment), digest: Some(digest), ..Progress::new(Hash::ZERO) };
+    let [one, other] = [1, 2].map(|number| DeploymentId(uuid::Uuid::from_u128(number)));
+    for deployment in [one, other] {
+        let outcome = ComplianceOutcome::Unchanged { digest };
+        let report = ComplianceReport { deployment, baseline: Hash::ZERO, outcome };
+        store.keep_evaluation(&told, moment, report).unwrap();
+    }
+    let sent = store.batch(site_code(), Channel::Status, UnixMillis(6)).unwrap().unwrap();
+    let batch: Batch = serde_json::from_slice(&sent.json).unwrap();
+    let head = batch.messages.iter().fold(batch.previous, |head, message| chain(head, message.get().as_bytes()));
+    let refused = Quarantined { sequence: 1, class: None, reason: "It does not have these results.".to_owned() };
+    let answer = ReportAnswer { acknowledged: 2, head, resync: Vec::new(), quarantined: vec![refused] };
+    store.answered(&sent, &answer).unwrap();
+    let again = |deployment| {
+        let now = store.compliance(deployment).unwrap().unwrap();
+        assert_eq!(now.evaluated, Some(moment), "not as if it never was");
+        (now.told.is_none() && now.digest.is_none() && now.due > Some(moment), now == told)
+    };
+    assert_eq!((again(one), again(other)), ((true, false), (false, true)), "the one that it does not have");
+    // The site was set back: it may lack anything.
+    store.push(&message(1, Severity::Error)).unwrap();
+    let sent = store.batch(site_code(), Channel::Status, UnixMillis(7)).unwrap().unwrap();
+    store.go_on_at(&sent, 1, UnixMillis(7)).unwrap();
+    assert_eq!(again(other), (true, false));
 }

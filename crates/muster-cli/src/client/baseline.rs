@@ -55,6 +55,14 @@ impl Client {
         self.get(&format!("/baseline-deployments{}", query(page))).await
     }
 
+    /// `DELETE /baselines/{hash}`.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict`: a deployment of it is in force.
+    pub async fn baseline_delete(&self, hash: Hash) -> Result<(), ClientError> {
+        self.delete(&format!("/baselines/{hash}")).await.map(drop)
+    }
+
     /// `POST /baseline-deployments/preview`: what [`Client::baseline_deploy`] would do.
     ///
     /// # Errors

@@ -88,9 +88,9 @@ impl Client {
     /// `DELETE /collections/{id}`.
     ///
     /// # Errors
-    /// `not_found`; `conflict`: something depends on it.
-    pub async fn collection_delete(&self, id: CollectionId) -> Result<(), ClientError> {
-        self.delete(&format!("/collections/{id}")).await.map(drop)
+    /// `not_found`, `changed`; `conflict`: something depends on it.
+    pub async fn collection_delete(&self, id: CollectionId, revision: Option<u64>) -> Result<(), ClientError> {
+        self.delete_seen(&format!("/collections/{id}"), revision).await
     }
 
     /// `GET /collections/{id}/members`.

@@ -206,6 +206,15 @@ impl Client {
         self.send(Method::POST, path, content, None).await
     }
 
+    /// Deletes what was shown, and not what somebody made of it meanwhile.
+    async fn delete_seen(&self, path: &str, revision: Option<u64>) -> Result<(), ClientError> {
+        let mut builder = self.request(Method::DELETE, path);
+        if let Some(revision) = revision {
+            builder = builder.header(header::IF_MATCH, format!("\"{revision}\""));
+        }
+        self.call(self.build(builder, body::empty())?).await.map(drop)
+    }
+
     async fn delete(&self, path: &str) -> Result<Bytes, ClientError> {
         let request = self.build(self.request(Method::DELETE, path), body::empty())?;
         Ok(self.call(request).await?.body)
@@ -295,5 +304,39 @@ mod tests {
         let problem =
             client.refusal(StatusCode::FORBIDDEN, b"{\"code\":\"from_the_future\",\"detail\":\"Not on Sundays.\"}");
         assert!(problem.to_string().contains("Not on Sundays."), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_or_moved_is_what_was_shown() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let profile = Profile {
+            site: "ABC".parse().unwrap(),
+            address: format!("http://{}", listener.local_addr().unwrap()),
+            root: muster_model::id::Hash([0; 32]),
+            key: "k".to_owned(),
+            author_key: None,
+            passphrase_file: None,
+        };
+        let answer = move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut head, mut buffer) = (Vec::new(), [0; 4_096]);
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                let count = stream.read(&mut buffer).unwrap();
+                head.extend_from_slice(&buffer[..count]);
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&head).to_lowercase()
+        };
+        let server = std::thread::spawn(move || [answer(), answer(), answer()]);
+        let client = Client::new(&profile).unwrap();
+        let settings = muster_model::id::SettingsId(uuid::Uuid::from_u128(7));
+        client.collection_delete(muster_model::id::CollectionId::ALL_SYSTEMS, Some(7)).await.unwrap();
+        client.settings_delete(settings, Some(7)).await.unwrap();
+        // The answer has nothing that it could read.
+        client.settings_move(settings, 1, Some(7)).await.unwrap_err();
+        for request in server.join().unwrap() {
+            assert!(request.contains("if-match: \"7\"\r\n"), "{request}");
+        }
     }
 }

@@ -52,17 +52,23 @@ impl Client {
     /// `DELETE /settings/{id}`.
     ///
     /// # Errors
-    /// `not_found`, `conflict`.
-    pub async fn settings_delete(&self, id: SettingsId) -> Result<(), ClientError> {
-        self.delete(&format!("/settings/{id}")).await.map(drop)
+    /// `not_found`, `conflict`, `changed`.
+    pub async fn settings_delete(&self, id: SettingsId, revision: Option<u64>) -> Result<(), ClientError> {
+        self.delete_seen(&format!("/settings/{id}"), revision).await
     }
 
     /// `POST /settings/{id}/move`.
     ///
     /// # Errors
-    /// `not_found`, `malformed`, `conflict`.
-    pub async fn settings_move(&self, id: SettingsId, priority: u32) -> Result<SettingsObject, ClientError> {
-        self.post(&format!("/settings/{id}/move"), &SettingsMove { priority }).await
+    /// `not_found`, `malformed`, `conflict`, `changed`.
+    pub async fn settings_move(
+        &self,
+        id: SettingsId,
+        priority: u32,
+        revision: Option<u64>,
+    ) -> Result<SettingsObject, ClientError> {
+        let tag = revision.map(|revision| format!("\"{revision}\""));
+        self.send(Method::POST, &format!("/settings/{id}/move"), &SettingsMove { priority }, tag.as_deref()).await
     }
 
     /// `GET /settings/{id}/versions`: the newest ones.

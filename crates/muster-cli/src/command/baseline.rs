@@ -50,10 +50,15 @@ pub(super) enum Verb {
     Deployments(Part),
     /// Show how devices stand to a deployed baseline
     Compliance(Compliance),
-    /// Delete a deployment of a baseline: clients no longer evaluate it
-    Delete {
+    /// End a deployment of a baseline: clients no longer evaluate it
+    Undeploy {
         /// Id or name of the deployment
         deployment: String,
+    },
+    /// Delete a baseline that no deployment in force names
+    Delete {
+        /// Hash, the beginning of it, the name, or name and version
+        baseline: String,
     },
 }
 
@@ -111,7 +116,7 @@ struct To {
 pub(super) struct Compliance {
     /// Id or name of the deployment
     deployment: String,
-    /// Only what is in this state: unknown, not_applicable, compliant, remediated, error, non_compliant
+    /// Only what is in this state: unknown, not_applicable, compliant, remediated, error, conflict, non_compliant
     #[arg(long, value_parser = parse_state, value_name = "STATE")]
     state: Option<ComplianceState>,
     /// The settings of one device: id or host name
@@ -120,6 +125,9 @@ pub(super) struct Compliance {
     /// The devices of one setting, by its number
     #[arg(long, value_name = "NUMBER")]
     setting: Option<u32>,
+    /// Only settings that are not as they should be
+    #[arg(long)]
+    differs: bool,
     #[command(flatten)]
     part: Part,
 }
@@ -218,7 +226,15 @@ impl Verb {
             }
             Self::Deployments(part) => baseline_deployments(ctx, part).await,
             Self::Compliance(wanted) => baseline_compliance(ctx, wanted).await,
-            Self::Delete { deployment } => {
+            Self::Delete { baseline } => {
+                let client = ctx.client().await?;
+                let info = find::baseline(&client, &baseline).await?;
+                let what = format!("{} {} ({})", info.baseline.name, info.baseline.version, info.hash);
+                confirm(ctx, &format!("{what} goes. It is refused while a deployment of it is in force."))?;
+                client.baseline_delete(info.hash).await?;
+                ctx.out.value(&info, |info| format!("{} {} is deleted.", info.baseline.name, info.baseline.version))
+            }
+            Self::Undeploy { deployment } => {
                 let client = ctx.client().await?;
                 let id = find::baseline_deployment(&client, &deployment).await?;
                 let seen = client.baseline_deployment_show(id).await?;
@@ -469,7 +485,7 @@ async fn baseline_compliance(ctx: &Context, wanted: Compliance) -> Result<(), Cl
     let client = ctx.client().await?;
     let id = find::baseline_deployment(&client, &wanted.deployment).await?;
     let page = wanted.part.query();
-    if wanted.device.is_some() || wanted.setting.is_some() {
+    if wanted.device.is_some() || wanted.setting.is_some() || wanted.differs {
         let device = match &wanted.device {
             Some(word) => Some(find::device(&client, word).await?),
             None => None,
@@ -477,16 +493,14 @@ async fn baseline_compliance(ctx: &Context, wanted: Compliance) -> Result<(), Cl
         let query = ResultQuery {
             device,
             setting: wanted.setting,
+            differs: wanted.differs,
             state: wanted.state,
             offset: page.offset,
             limit: page.limit,
         };
         let results = client.compliance_results(id, &query).await?;
         return ctx.out.value(&results, |results| {
-            let table = output::table(
-                ["DEVICE", "#", "SETTING", "STATE", "SEVERITY", "VALUE", "WHY", "SINCE"],
-                results.items.iter().map(|row| result_row(ctx, row)),
-            );
+            let table = output::table(RESULT_HEAD, results.items.iter().map(|row| result_row(ctx, row)));
             output::listed(&table, results.items.len(), results.total, results.offset, "No results.")
         });
     }
@@ -541,7 +555,11 @@ fn head(ctx: &Context, deployment: &BaselineDeployment) -> String {
     ])
 }
 
-fn result_row(ctx: &Context, row: &SettingCompliance) -> [String; 8] {
+/// Above rows of [`result_row`].
+pub(super) const RESULT_HEAD: [&str; 9] =
+    ["DEVICE", "#", "SETTING", "STATE", "SEVERITY", "EXPECTED", "FOUND", "WHY", "SINCE"];
+
+pub(super) fn result_row(ctx: &Context, row: &SettingCompliance) -> [String; 9] {
     let reason = row.reason.map(|reason| reason.as_str()).unwrap_or_default();
     let why = [reason, row.detail.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
     [
@@ -550,6 +568,7 @@ fn result_row(ctx: &Context, row: &SettingCompliance) -> [String; 8] {
         format!("{} / {}", row.item, row.name),
         row.state.as_str().to_owned(),
         row.severity.as_str().to_owned(),
+        row.expected.clone(),
         row.value.as_deref().unwrap_or_default().replace('\n', ", "),
         why,
         when::human(ctx.now, row.changed),

@@ -200,7 +200,7 @@ impl Verb {
                 let id = find::collection(&client, &collection).await?;
                 let seen = client.collection_show(id).await?.collection;
                 confirm(ctx, &format!("{} ({id}) with {} members goes; the devices stay.", seen.name, seen.members))?;
-                client.collection_delete(id).await?;
+                client.collection_delete(id, Some(seen.revision)).await?;
                 ctx.out.value(&seen, |seen| format!("{} is deleted.", seen.name))
             }
             Self::Rule(verb) => verb.run(ctx, &client).await,

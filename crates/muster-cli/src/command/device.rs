@@ -42,6 +42,11 @@ pub(super) enum Verb {
         /// Device id or host name
         device: String,
     },
+    /// The baselines that a device is held against, and what is not as they say
+    Compliance {
+        /// Device id or host name
+        device: String,
+    },
     /// Lock a device out at once; it can be unblocked
     Block(Block),
     /// Let a blocked device in again
@@ -118,6 +123,7 @@ impl Verb {
                 let id = find::device(&client, &device).await?;
                 ctx.out.value(&client.device_settings(id).await?, |settings| super::settings::of_device(settings))
             }
+            Self::Compliance { device } => super::device_compliance::device_compliance(ctx, &device).await,
             Self::Block(block) => block.run(ctx).await,
             Self::Unblock(change) => change.run(ctx, Kind::Unblock).await,
             Self::Retire(change) => change.run(ctx, Kind::Retire).await,

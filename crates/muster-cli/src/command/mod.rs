@@ -22,6 +22,7 @@ mod deployment_approve;
 mod deployment_control;
 mod deployment_options;
 mod device;
+mod device_compliance;
 mod discovery;
 mod enrolment;
 mod find;

@@ -189,7 +189,9 @@ impl Verb {
                 let ask = SettingsAsk { id: Some(object.id), priority: Some(priority), set: None };
                 let preview = client.settings_preview(&ask).await?;
                 confirm(ctx, &format!("{} gets priority {priority}.\n{}", object.name, previewed(&preview)))?;
-                ctx.out.value(&client.settings_move(object.id, priority).await?, |object| shown(ctx, object))
+                ctx.out.value(&client.settings_move(object.id, priority, Some(object.version)).await?, |object| {
+                    shown(ctx, object)
+                })
             }
             Self::History { settings } => {
                 let id = match settings.parse::<SettingsId>() {
@@ -205,7 +207,7 @@ impl Verb {
                 let ask = SettingsAsk { id: Some(object.id), priority: None, set: None };
                 let preview = client.settings_preview(&ask).await?;
                 confirm(ctx, &format!("The settings {} go.\n{}", object.name, previewed(&preview)))?;
-                client.settings_delete(object.id).await?;
+                client.settings_delete(object.id, Some(object.version)).await?;
                 ctx.out.value(&object, |object| format!("{} is deleted.", object.name))
             }
         }

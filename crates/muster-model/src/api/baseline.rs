@@ -158,6 +158,8 @@ api! {
         severity: SettingSeverity,
         /// How it stands.
         state: ComplianceState,
+        /// What has to hold, in words.
+        expected: String,
         /// What the client found; none where nothing is there, or where the setting is private.
         value: Option<String>,
         /// Why it could not be found out, or was not put right.
@@ -194,6 +196,9 @@ pub struct ResultQuery {
     /// Only this setting, by its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<u32>,
+    /// Only those that are not as they should be: `non_compliant`, `conflict` and `error`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub differs: bool,
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<ComplianceState>,

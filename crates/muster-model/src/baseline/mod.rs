@@ -2,11 +2,14 @@
 //! authors, as applications are; the site only distributes them.
 
 mod check;
+mod conflict;
 mod judge;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use check::BaselineError;
+pub use conflict::{Claim, Claims};
 pub use judge::{Verdict, compare_values};
 
 use crate::{

@@ -158,6 +158,69 @@ fn a_program_of_any_kind_wants_what_scripts_want() {
     assert!(looks(Privilege::Root).looks_as_root() && !looks(Privilege::None).looks_as_root());
 }
 
+/// Two settings that are put right, and whether the second one is refused because the first one is there.
+fn conflict(discoveries: [Discovery; 2], rules: [Rule; 2], remedies: [Remediation; 2]) -> bool {
+    let [discovery, other] = discoveries;
+    let [rule, another] = rules;
+    let [remedy, last] = remedies;
+    let make = |discovery: Discovery, rule: Rule, remedy: Remediation| {
+        baseline(|setting| {
+            setting.discovery = discovery.clone();
+            setting.rules = vec![rule.clone()];
+            setting.remediation = Some(remedy.clone());
+        })
+    };
+    let (first, second) = (make(discovery, rule, remedy), make(other, another, last));
+    let claim = |of: &'static Baseline| Claim { baseline: of, setting: &of.items[0].settings[0] };
+    let (first, second): (&Baseline, &Baseline) = (Box::leak(Box::new(first)), Box::leak(Box::new(second)));
+    let mut claims = Claims::default();
+    assert!(claims.take(claim(first)).is_none());
+    let rival = claims.take(claim(second));
+    // The same in the other order, but for who is refused; and again the same answer.
+    let mut turned = Claims::default();
+    assert!(turned.take(claim(second)).is_none());
+    assert_eq!(turned.take(claim(first)).is_some(), rival.is_some());
+    assert_eq!(claims.rival(claim(second).setting).is_some(), rival.is_some());
+    assert!(rival.is_none_or(|rival| rival == claim(first)));
+    rival.is_some()
+}
+
+#[test]
+fn two_that_want_the_same_setting_otherwise_are_found() {
+    let file = |path: &str, read| Discovery::File { path: text(path), read, follow_links: false };
+    let mode = || file("/etc/x", FileRead::Mode);
+    let put = |content: Option<&str>, mode: Option<&str>| Remediation::File {
+        content: content.map(text),
+        mode: mode.map(text),
+    };
+    let is = |value: &str| Rule::Equals { value: text(value) };
+    let any = || [is("1"), is("2")];
+    let sysctl = |name: &str| Discovery::Sysctl { name: text(name) };
+    let set = |value: &str| Remediation::Sysctl { value: text(value) };
+    let service = |name: &str| Discovery::Service { name: text(name), property: ServiceProperty::State };
+    let systemd = |enabled, running| Remediation::Service { enabled, running };
+    let hash = file("/etc/x", FileRead::Hash);
+    assert!(conflict([mode(), hash.clone()], any(), [put(Some("a"), None), put(Some("b"), None)]), "whatever is read");
+    assert!(conflict([mode(), mode()], any(), [put(None, Some("0600")), put(Some("a"), Some("0644"))]));
+    assert!(!conflict([mode(), hash], any(), [put(None, Some("0600")), put(Some("a"), None)]), "one each");
+    assert!(!conflict([mode(), mode()], any(), [put(Some("a"), None), put(Some("a"), None)]), "the same");
+    let elsewhere = file("/etc/y", FileRead::Mode);
+    assert!(!conflict([mode(), elsewhere], any(), [put(Some("a"), None), put(Some("b"), None)]));
+    assert!(conflict([sysctl("a.b"), sysctl("a.b")], any(), [set("1"), set("2")]));
+    assert!(!conflict([sysctl("a.b"), sysctl("a.b")], any(), [set("1"), set(" 1 ")]));
+    let names = || [service("ssh"), service("ssh.service")];
+    assert!(conflict(names(), any(), [systemd(None, Some(true)), systemd(Some(true), Some(false))]));
+    assert!(!conflict(names(), any(), [systemd(None, Some(true)), systemd(Some(false), None)]));
+    // Of programs only the rules are known.
+    let run = || Remediation::Script { script: script(0) };
+    let looks = || [mode(), mode()];
+    let both = || [run(), run()];
+    assert!(conflict(looks(), any(), both()));
+    assert!(conflict(looks(), [is("a"), Rule::Exists { exists: false }], both()));
+    assert!(!conflict(looks(), [is("ab"), Rule::Matches { pattern: text("a*") }], both()));
+    assert!(!conflict([mode(), file("/etc/x", FileRead::Owner)], any(), both()));
+}
+
 proptest! {
     #[test]
     fn values_stand_in_an_order(a in ".{0,12}", b in ".{0,12}", kind in 0..6_usize) {

@@ -16,7 +16,7 @@ use muster_model::{
         ComplianceQuery, Device, DeviceCompliance, DeviceQuery, DeviceState, Page, PageQuery, ResultQuery,
         SettingCompliance, SettingTotals, Target,
     },
-    baseline::{Discovery, FileRead, Remediation, Rule, Script, ServiceProperty, SettingSeverity},
+    baseline::{Discovery, FileRead, Remediation, Script, ServiceProperty, SettingSeverity},
     compliance::{ComplianceReason, ComplianceState},
     id::{CollectionId, DeploymentId, DeviceId, Hash},
     time::{DAY, HOUR},
@@ -156,7 +156,14 @@ impl ResultsPage {
             let device = wanted.device.map(|device| device.to_string()).unwrap_or_default();
             let setting = wanted.setting.map(|setting| setting.to_string()).unwrap_or_default();
             let state = wanted.state.map_or("", ComplianceState::as_str);
-            let pairs = [("device", device.as_str()), ("setting", &setting), ("state", state), ("offset", &offset)];
+            let differs = if wanted.differs { "true" } else { "" };
+            let pairs = [
+                ("device", device.as_str()),
+                ("setting", &setting),
+                ("differs", differs),
+                ("state", state),
+                ("offset", &offset),
+            ];
             format!("/baseline-deployments/{}/results{}", deployment.id, query(&pairs))
         };
         let paging = Paging::new(&page, wanted.limit, address);
@@ -297,22 +304,6 @@ fn visible(text: &str) -> String {
     text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
 }
 
-/// What has to hold.
-pub(crate) fn rule(rule: &Rule) -> String {
-    match rule {
-        Rule::Exists { exists: true } => "is there".to_owned(),
-        Rule::Exists { exists: false } => "is not there".to_owned(),
-        Rule::Equals { value } => format!("is {value}"),
-        Rule::Not { value } => format!("is not {value}"),
-        Rule::OneOf { values } => format!("is one of {}", values.join(", ")),
-        Rule::Contains { value } => format!("has {value}"),
-        Rule::Between { least, most } => format!("is from {least} to {most}"),
-        Rule::Greater { than } => format!("is more than {than}"),
-        Rule::Less { than } => format!("is less than {than}"),
-        Rule::Matches { pattern } => format!("is like {pattern}"),
-    }
-}
-
 /// How a setting is put right.
 pub(crate) const fn put_right(remediation: &Remediation) -> &'static str {
     match remediation {
@@ -339,6 +330,9 @@ pub(crate) const fn why(reason: &ComplianceReason) -> &'static str {
         ComplianceReason::ExitCode => "The program ended with a code that means failure.",
         ComplianceReason::TimedOut => "It took too long and was ended.",
         ComplianceReason::RemediationFailed => "It was to be put right, and is not as it should be.",
+        ComplianceReason::Moved => {
+            "Its directory was moved or replaced between looking and writing; nothing was written."
+        }
         ComplianceReason::Interrupted => "Its evaluation was broken off three times; it rests until the next time.",
     }
 }
@@ -358,6 +352,33 @@ pub(crate) async fn baseline_show(visit: Visit, Named(hash): Named<Hash>) -> Ans
     visit.page(&BaselinePage { shell: visit.shell("baselines").await?, info })
 }
 
+/// `GET /baselines/{hash}/delete`
+pub(crate) async fn baseline_delete_confirm(visit: Visit, Named(hash): Named<Hash>) -> Answer {
+    let info = visit.ask(muster_site::baseline_show(&visit.ctx, visit.site(), hash).await)?;
+    visit.page(&ConfirmPage {
+        shell: visit.shell("baselines").await?,
+        title: "Delete baseline".to_owned(),
+        object: format!("{} {}", info.baseline.name, info.baseline.version),
+        consequences: vec![
+            "It cannot be deployed any more; its authors' signed file can be added again.".to_owned(),
+            "What was put right on devices stays.".to_owned(),
+            "It is refused while a deployment of it is in force.".to_owned(),
+        ],
+        reason: false,
+        action: format!("/baselines/{hash}/delete"),
+        button: "Delete baseline".to_owned(),
+        danger: true,
+        back: format!("/baselines/{hash}"),
+        hidden: vec![],
+    })
+}
+
+/// `POST /baselines/{hash}/delete`
+pub(crate) async fn baseline_delete(visit: Visit, Named(hash): Named<Hash>) -> Answer {
+    visit.ask(muster_site::baseline_delete(&visit.ctx, visit.site(), hash).await)?;
+    Ok(go_done("/baselines", Done::BaselineDeleted))
+}
+
 /// What of a deployment the address asks for.
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct ResultWanted {
@@ -367,6 +388,8 @@ pub(crate) struct ResultWanted {
     device: String,
     #[serde(default)]
     setting: String,
+    #[serde(default)]
+    differs: String,
 }
 
 fn state(visit: &Visit, text: &str) -> Result<Option<ComplianceState>, PageRefusal> {
@@ -406,6 +429,7 @@ pub(crate) async fn result_list(
     let query = ResultQuery {
         device: chosen(&visit, &wanted.device)?,
         setting: chosen(&visit, &wanted.setting)?,
+        differs: !wanted.differs.is_empty(),
         state: state(&visit, &wanted.state)?,
         offset: rows.offset,
         limit: rows.limit,

@@ -50,9 +50,10 @@ impl Bar {
 
     /// The bar for the totals of a baseline: hundredths are of those that comply.
     pub(crate) fn compliance(totals: &BTreeMap<String, u64>) -> Self {
-        use ComplianceState::{Compliant, Error, NonCompliant, NotApplicable, Remediated, Unknown};
-        let order = [Compliant, Remediated, NonCompliant, Error, NotApplicable, Unknown].map(ComplianceState::as_str);
-        Self::of(totals, &order, &order[..2], &order[2..5])
+        use ComplianceState::{Compliant, Conflict, Error, NonCompliant, NotApplicable, Remediated, Unknown};
+        let order = [Compliant, Remediated, NonCompliant, Conflict, Error, NotApplicable, Unknown];
+        let order = order.map(ComplianceState::as_str);
+        Self::of(totals, &order, &order[..2], &order[2..6])
     }
 
     /// `order` are the states from left to right; `good` those that count in hundredths, `ended` those that are no better and over.

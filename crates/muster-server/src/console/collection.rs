@@ -6,7 +6,7 @@ use super::{
     paging::{Paging, query},
     picture::Picture,
     shell::{Done, Shell},
-    visit::{Answer, Fields, Named, PageRefusal, Rows, Visit, Wanted, go_done},
+    visit::{Answer, Fields, Named, PageRefusal, ReasonFields, Rows, Visit, Wanted, go_done},
     window::WindowFields,
 };
 use askama::Template;
@@ -403,12 +403,17 @@ pub(crate) async fn delete_confirm(visit: Visit, Named(id): Named<CollectionId>)
         button: "Delete collection".to_owned(),
         danger: true,
         back: format!("/collections/{id}"),
-        hidden: vec![],
+        hidden: vec![("revision".to_owned(), collection.revision.to_string())],
     })
 }
 
 /// `POST /collections/{id}/delete`
-pub(crate) async fn collection_delete(visit: Visit, Named(id): Named<CollectionId>) -> Answer {
-    visit.ask(muster_site::collection_delete(&visit.ctx, visit.site(), id).await)?;
+pub(crate) async fn collection_delete(
+    visit: Visit,
+    Named(id): Named<CollectionId>,
+    Fields(fields): Fields<ReasonFields>,
+) -> Answer {
+    let revision = fields.revision.parse().ok();
+    visit.ask(muster_site::collection_delete(&visit.ctx, visit.site(), id, revision).await)?;
     Ok(go_done("/collections", Done::CollectionDeleted))
 }

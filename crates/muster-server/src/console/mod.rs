@@ -203,6 +203,8 @@ fn routes_of_software() -> Vec<Route> {
         get("/applications/{hash}", See, application::application_show),
         get("/baselines", See, baseline::baseline_list),
         get("/baselines/{hash}", See, baseline::baseline_show),
+        get("/baselines/{hash}/delete", Change, baseline::baseline_delete_confirm),
+        post("/baselines/{hash}/delete", Change, baseline::baseline_delete),
         get("/baseline-deployments/new", Change, baseline::deployment_new),
         post("/baseline-deployments/preview", Change, baseline::deployment_preview),
         post("/baseline-deployments", Change, baseline::baseline_deploy),

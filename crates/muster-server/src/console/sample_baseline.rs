@@ -162,6 +162,7 @@ fn results(f: Flavour) -> Vec<SettingCompliance> {
         name: f.text("Root"),
         severity: SettingSeverity::Critical,
         state: *state,
+        expected: f.text("is no"),
         value: (at % 2 == 0).then(|| f.text("yes")),
         reason: (*state == ComplianceState::Error).then_some(ComplianceReason::ExitCode),
         detail: if *state == ComplianceState::Error { f.text("It ended with code 1.") } else { String::new() },

@@ -228,6 +228,8 @@ pub(crate) async fn settings_update(
 pub(crate) struct MoveFields {
     #[serde(default)]
     priority: String,
+    #[serde(default)]
+    revision: String,
 }
 
 /// `POST /settings/{id}/move`
@@ -237,7 +239,8 @@ pub(crate) async fn settings_move(
     Fields(fields): Fields<MoveFields>,
 ) -> Answer {
     let priority = fields.priority.trim().parse().unwrap_or(0);
-    match muster_site::settings_move(&visit.ctx, visit.site(), id, priority, None).await {
+    let revision = fields.revision.parse().ok();
+    match muster_site::settings_move(&visit.ctx, visit.site(), id, priority, revision).await {
         Ok(_) => Ok(go_done("/settings", Done::SettingsSaved)),
         Err(error) if is_of_form(&error) => {
             let page = page(&visit, id, None, None, Some(error.problem().detail)).await?;

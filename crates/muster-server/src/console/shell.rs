@@ -46,6 +46,7 @@ pub(crate) enum Done {
     Retired,
     Deployed,
     DeploymentDeleted,
+    BaselineDeleted,
     DeploymentPaused,
     DeploymentResumed,
     DeploymentCancelled,
@@ -75,7 +76,7 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 33] = [
+    const ALL: [(Self, &str, &str); 34] = [
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (
@@ -91,6 +92,7 @@ impl Done {
             "deployment-deleted",
             "The deployment was deleted. Devices that did not start will not start.",
         ),
+        (Self::BaselineDeleted, "baseline-deleted", "The baseline was deleted. Its signed file can be added again."),
         (
             Self::DeploymentPaused,
             "deployment-paused",

@@ -12,7 +12,11 @@ use muster_model::{
 };
 use muster_store::{
     Tx,
-    db::baseline::{self, BaselineRow},
+    bus::{Notice, Noun},
+    db::{
+        baseline::{self, BaselineRow},
+        baseline_deployment,
+    },
     transaction,
 };
 use muster_trust::{Verified, envelope, envelope::EnvelopeError};
@@ -95,6 +99,35 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, row: &BaselineRow) -> Result<(), SiteErr
     audit::append(tx, ctx, "baseline_create", format!("baseline {}", row.hash), detail).await
 }
 
+/// Deletes a baseline that no deployment in force names. Devices keep what was put right.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, `not_found`; `conflict`: devices are held against it.
+pub async fn baseline_delete(ctx: &Ctx, site: &Site, hash: Hash) -> Result<(), SiteError> {
+    authz::change(ctx)?;
+    transaction!(site.store, "baseline_delete", |tx| { delete(ctx, tx, hash).await })?;
+    site.bus.publish(Notice::Changed(Noun::Deployment));
+    Ok(())
+}
+
+async fn delete(ctx: &Ctx, tx: &mut Tx, hash: Hash) -> Result<(), SiteError> {
+    let row = baseline::get(tx.conn(), hash).await?.ok_or_else(SiteError::not_found)?;
+    // First, so that nobody deploys it meanwhile.
+    if !baseline::delete(tx, hash, ctx.now).await? {
+        return Err(SiteError::not_found());
+    }
+    let deployed = baseline_deployment::count_of(tx.conn(), hash).await?;
+    if deployed > 0 {
+        let detail = format!(
+            "Devices are held against {} {} by {deployed} deployment(s); delete these first.",
+            row.name, row.version
+        );
+        return Err(SiteError::refused(Code::Conflict, detail));
+    }
+    let detail = format!("Baseline {} {} was deleted.", row.name, row.version);
+    audit::append(tx, ctx, "baseline_delete", format!("baseline {hash}"), detail).await
+}
+
 /// One page of all baselines, by name.
 ///
 /// # Errors
@@ -127,7 +160,7 @@ pub async fn baseline_object(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Vec<u
 }
 
 /// A stored baseline.
-pub(super) fn info(row: &BaselineRow) -> Result<BaselineInfo, SiteError> {
+pub(crate) fn info(row: &BaselineRow) -> Result<BaselineInfo, SiteError> {
     // It was verified when it was added, and its hash is its name.
     let value = envelope::unverified_payload(&row.object)
         .ok()

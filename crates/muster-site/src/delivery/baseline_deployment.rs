@@ -7,7 +7,7 @@ use super::{
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{BaselineDeploy, BaselineDeployment, BaselinePreview, Page, PageQuery, Target},
-    baseline::{Discovery, Remediation},
+    baseline::{Baseline, Claim, Claims, Discovery, Remediation},
     compliance::{BaselinePolicy, ComplianceState, EVERY},
     id::{DeploymentId, Hash, Name},
     policy::BodyKind,
@@ -20,7 +20,7 @@ use muster_store::{
     db::{
         baseline::{self as stored, BaselineRow},
         baseline_deployment::{self, BaselineDeploymentRow, Shown},
-        collection, compliance, deployment, policy_body, window,
+        collection, compliance_total, deployment, policy_body, window,
     },
     transaction,
 };
@@ -55,6 +55,7 @@ pub async fn baseline_preview(ctx: &Ctx, site: &Site, create: &BaselineDeploy) -
     }
     let (devices, examples) = deployment::preview(&mut reader, create.target).await?;
     let same = baseline_deployment::count_of(&mut reader, create.baseline).await?;
+    let conflicts = if create.remediate { conflicts(&mut reader, create.target, &value).await? } else { Vec::new() };
     let windows = window::any(&mut reader).await?;
     drop(reader);
     let remediates = row.outline.iter().filter(|setting| setting.remediates).count() as u64;
@@ -85,10 +86,53 @@ pub async fn baseline_preview(ctx: &Ctx, site: &Site, create: &BaselineDeploy) -
     if create.outside_windows && windows && devices > 0 {
         warnings.push("It does not wait for maintenance windows.".to_owned());
     }
+    warnings.extend(conflicts);
     if same > 0 {
         warnings.push(format!("{same} deployment(s) of this same baseline are in force already."));
     }
     Ok(BaselinePreview { devices, examples, settings: row.outline.len() as u64, remediates, warnings })
+}
+
+/// What would not be put right, because an earlier deployment to one of the same devices wants it otherwise, or the baseline itself.
+async fn conflicts(conn: &mut Connection, target: Target, value: &Baseline) -> Result<Vec<String>, SiteError> {
+    /// Deployments that are compared at most, the oldest first, as devices do.
+    const MOST: u32 = 100;
+    let mut found = Vec::new();
+    for earlier in baseline_deployment::righting(conn, MOST).await? {
+        let Some(row) = stored::get(conn, earlier.row.baseline).await? else { continue };
+        let other = baseline::info(&row)?.baseline;
+        let mut claims = Claims::default();
+        for (_, setting) in other.settings().filter(|(_, setting)| setting.remediation.is_some()) {
+            claims.take(Claim { baseline: &other, setting });
+        }
+        let names: Vec<&str> = value
+            .settings()
+            .filter(|(_, setting)| claims.rival(setting).is_some())
+            .map(|(_, setting)| setting.name.as_str())
+            .collect();
+        if other.platform == value.platform
+            && !names.is_empty()
+            && baseline_deployment::overlaps(conn, earlier.row.id, target).await?
+        {
+            found.push(refused_to(&format!("{} came first and wants", earlier.row.name), &names));
+        }
+    }
+    let mut claims = Claims::default();
+    let own = value.settings().filter(|(_, setting)| setting.remediation.is_some());
+    let own: Vec<&str> = own
+        .filter(|(_, setting)| claims.take(Claim { baseline: value, setting }).is_some())
+        .map(|(_, setting)| setting.name.as_str())
+        .collect();
+    if !own.is_empty() {
+        found.push(refused_to("Earlier settings of the baseline itself want", &own));
+    }
+    Ok(found)
+}
+
+fn refused_to(who: &str, names: &[&str]) -> String {
+    let shown = names.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > 10 { format!(" and {} more", names.len() - 10) } else { String::new() };
+    format!("{who} it otherwise: {shown}{more}. Devices say `conflict` for what they cannot put right for both.")
 }
 
 /// Deploys a baseline. Devices that become active later get it too when it is for All Systems.
@@ -149,6 +193,9 @@ fn name_of(create: &BaselineDeploy, of: &BaselineRow) -> Result<Name, SiteError>
 }
 
 async fn insert(ctx: &Ctx, tx: &mut Tx, row: &BaselineDeploymentRow, body: &[u8]) -> Result<u64, SiteError> {
+    if !stored::hold(tx, row.baseline).await? {
+        return Err(SiteError::refused(Code::NotFound, "The baseline was deleted meanwhile."));
+    }
     policy_body::insert(tx, row.policy, BodyKind::BaselineDeployment, body, ctx.now).await?;
     if let Target::Device { device } = row.target {
         active_target(tx, device).await?;
@@ -183,7 +230,7 @@ pub async fn baseline_deployment_list(
     let mut reader = site.store.reader().await?;
     let (shown, total) = baseline_deployment::list(&mut reader, page.offset, page.limit).await?;
     let ids: Vec<DeploymentId> = shown.iter().map(|shown| shown.row.id).collect();
-    let mut totals = compliance::totals(&mut reader, site.store.dialect(), &ids).await?;
+    let mut totals = compliance_total::totals(&mut reader, site.store.dialect(), &ids).await?;
     let with_totals = |shown: Shown| {
         let totals = totals.remove(&shown.row.id).unwrap_or_default();
         shown_as(shown, totals)
@@ -203,7 +250,7 @@ pub async fn baseline_deployment_show(
     authz::see(ctx)?;
     let mut reader = site.store.reader().await?;
     let shown = baseline_deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
-    let totals = compliance::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
+    let totals = compliance_total::totals(&mut reader, site.store.dialect(), &[id]).await?.remove(&id);
     Ok(shown_as(shown, totals.unwrap_or_default()))
 }
 

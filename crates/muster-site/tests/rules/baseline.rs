@@ -22,7 +22,7 @@ use muster_model::{
     time::{HOUR, UnixMillis},
 };
 use muster_site::{
-    Worker, assignment_show, audit_list, baseline_create, baseline_deploy, baseline_deployment_delete,
+    Worker, assignment_show, audit_list, baseline_create, baseline_delete, baseline_deploy, baseline_deployment_delete,
     baseline_deployment_show, baseline_list, baseline_object, baseline_preview, baseline_show, body_show,
     collection_change, collection_create, collection_delete, compliance_devices, compliance_results,
     compliance_settings, device_compliance, device_timeline, quarantine_list,
@@ -59,7 +59,7 @@ fn baseline() -> Baseline {
     }
 }
 
-fn deploy_of(baseline: Hash, target: Target) -> BaselineDeploy {
+pub(crate) fn deploy_of(baseline: Hash, target: Target) -> BaselineDeploy {
     BaselineDeploy {
         name: None,
         baseline,
@@ -71,25 +71,25 @@ fn deploy_of(baseline: Hash, target: Target) -> BaselineDeploy {
     }
 }
 
-async fn added(test: &TestSite) -> Hash {
+pub(crate) async fn added(test: &TestSite) -> Hash {
     let object = envelope::sign_json(&[&test.admin_key], &baseline()).unwrap();
     baseline_create(&test.full(), &test.site, &object).await.unwrap().hash
 }
 
-async fn compiled(test: &TestSite) {
+pub(crate) async fn compiled(test: &TestSite) {
     let mut worker = Worker::new(test.site.clone());
     while worker.step().await.unwrap() {}
 }
 
-fn result(state: State, value: Option<&str>) -> SettingResult {
+pub(crate) fn result(state: State, value: Option<&str>) -> SettingResult {
     SettingResult { state, value: value.map(str::to_owned), reason: None, detail: String::new() }
 }
 
-fn said(of: &BaselineDeployment, outcome: ComplianceOutcome) -> Body {
+pub(crate) fn said(of: &BaselineDeployment, outcome: ComplianceOutcome) -> Body {
     Body::Compliance(ComplianceReport { deployment: of.id, baseline: of.baseline, outcome })
 }
 
-fn evaluated(of: &BaselineDeployment, results: Vec<SettingResult>) -> (Body, Hash) {
+pub(crate) fn evaluated(of: &BaselineDeployment, results: Vec<SettingResult>) -> (Body, Hash) {
     let digest = sha256(&serde_json::to_vec(&results).unwrap());
     (said(of, ComplianceOutcome::Evaluated { digest, results }), digest)
 }
@@ -204,6 +204,9 @@ async fn from_a_baseline_to_what_devices_say_of_it() {
         assert_eq!(values, [("two", Some("0777")), ("three", None)], "of a private setting no value is kept");
         let one = ResultQuery { setting: Some(0), device: Some(device.id), limit: 50, ..ResultQuery::default() };
         assert_eq!(compliance_results(&ctx, site, of.id, &one).await.unwrap().total, 1);
+        assert_eq!(found.items[0].expected, "is 0644");
+        let differs = ResultQuery { device: Some(device.id), differs: true, limit: 50, ..ResultQuery::default() };
+        assert_eq!(compliance_results(&ctx, site, of.id, &differs).await.unwrap().total, 2);
         let mine = device_compliance(&test.analyst(), site, device.id).await.unwrap();
         assert_eq!((mine[0].state, mine[0].severity), (State::NonCompliant, Some(SettingSeverity::Critical)));
         assert!(device_compliance(&ctx, site, other.id).await.unwrap().is_empty());
@@ -270,7 +273,7 @@ async fn what_puts_things_right_goes_to_protected_collections_only_and_follows_t
         };
         let refused = collection_change(&ctx, site, closed.id, set, None).await.unwrap_err();
         assert_eq!(refused.code(), Code::Conflict, "{refused}");
-        assert_eq!(collection_delete(&ctx, site, closed.id).await.unwrap_err().code(), Code::Conflict);
+        assert_eq!(collection_delete(&ctx, site, closed.id, None).await.unwrap_err().code(), Code::Conflict);
         // Who comes later gets it too; and its totals are of those who have it.
         let rule = muster_model::api::RuleSpec::Direct { device: later.id };
         muster_site::collection_rule_add(&ctx, site, closed.id, &rule).await.unwrap();
@@ -286,5 +289,98 @@ async fn what_puts_things_right_goes_to_protected_collections_only_and_follows_t
         let wrong = deploy_of(Hash([1; 32]), Target::AllSystems);
         assert_eq!(baseline_deploy(&ctx, site, &wrong).await.unwrap_err().code(), Code::NotFound);
         assert_eq!(baseline_deploy(&test.analyst(), site, &to(closed.id)).await.unwrap_err().code(), Code::Forbidden);
+    }
+}
+
+#[tokio::test]
+async fn a_baseline_goes_where_nothing_is_held_against_it_and_can_come_back() {
+    for test in TestSite::all().await {
+        let (ctx, site) = (test.full(), &test.site);
+        test.enrol("alpha").await;
+        let hash = added(&test).await;
+        for (ctx, code) in [(test.analyst(), Code::Forbidden), (test.anonymous(), Code::Unauthenticated)] {
+            assert_eq!(baseline_delete(&ctx, site, hash).await.unwrap_err().code(), code);
+        }
+        assert_eq!(baseline_delete(&ctx, site, Hash([1; 32])).await.unwrap_err().code(), Code::NotFound);
+        let of = baseline_deploy(&ctx, site, &deploy_of(hash, Target::AllSystems)).await.unwrap();
+        let refused = baseline_delete(&ctx, site, hash).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Conflict);
+        assert!(refused.problem().detail.contains("1 deployment"), "{refused}");
+        assert!(baseline_show(&ctx, site, hash).await.is_ok());
+        baseline_deployment_delete(&ctx, site, of.id).await.unwrap();
+        baseline_delete(&ctx, site, hash).await.unwrap();
+        assert_eq!(baseline_delete(&ctx, site, hash).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(baseline_show(&ctx, site, hash).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(baseline_list(&ctx, site, PAGE).await.unwrap().total, 0);
+        let again = baseline_deploy(&ctx, site, &deploy_of(hash, Target::AllSystems)).await.unwrap_err();
+        assert_eq!(again.code(), Code::NotFound);
+        let shown = baseline_deployment_show(&ctx, site, of.id).await.unwrap();
+        assert_eq!(shown.baseline_name, "Files", "the history stays");
+        let done = audit_list(&ctx, site, PAGE).await.unwrap().items;
+        assert!(done.iter().any(|entry| entry.action == "baseline_delete"));
+        // The same object again is the same baseline.
+        assert_eq!(added(&test).await, hash);
+        assert_eq!(baseline_list(&ctx, site, PAGE).await.unwrap().total, 1);
+        baseline_deploy(&ctx, site, &deploy_of(hash, Target::AllSystems)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_deployment_wants_otherwise_is_said_before_saving() {
+    for test in TestSite::all().await {
+        let (ctx, site) = (test.full(), &test.site);
+        let (alpha, beta) = (test.enrol("alpha").await, test.enrol("beta").await);
+        let other = |mode: &str| {
+            let mut of = baseline();
+            of.name = "Others".parse().unwrap();
+            for setting in &mut of.items[0].settings {
+                setting.remediation = Some(Remediation::File { content: None, mode: Some(mode.to_owned()) });
+            }
+            envelope::sign_json(&[&test.admin_key], &of).unwrap()
+        };
+        let to = |baseline, device: &TestDevice, remediate| BaselineDeploy {
+            remediate,
+            ..deploy_of(baseline, Target::Device { device: device.id })
+        };
+        let first = added(&test).await;
+        baseline_deploy(&ctx, site, &to(first, &alpha, true)).await.unwrap();
+        let otherwise = baseline_create(&ctx, site, &other("0600")).await.unwrap().hash;
+        let same = baseline_create(&ctx, site, &other("0644")).await.unwrap().hash;
+        let told = async |wanted: &BaselineDeploy| {
+            let preview = baseline_preview(&ctx, site, wanted).await.unwrap();
+            preview.warnings.into_iter().filter(|warning| warning.contains("otherwise")).collect::<Vec<_>>()
+        };
+        let warnings = told(&to(otherwise, &alpha, true)).await;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("Files 1 came first and wants it otherwise: one, two, three."), "{warnings:?}");
+        let all = BaselineDeploy { target: Target::AllSystems, ..to(otherwise, &alpha, true) };
+        assert_eq!(told(&all).await.len(), 1, "it is one of them");
+        for wanted in [to(otherwise, &beta, true), to(otherwise, &alpha, false), to(same, &alpha, true)] {
+            assert!(told(&wanted).await.is_empty(), "another device, only looked at, the same");
+        }
+    }
+}
+
+// A conflict names the rival even of a private setting, and is an alert as what does not comply is.
+#[tokio::test]
+async fn a_conflict_is_kept_with_the_name_of_the_rival() {
+    for test in TestSite::all().await {
+        let (ctx, site) = (test.full(), &test.site);
+        let device = test.enrol("alpha").await;
+        let hash = added(&test).await;
+        let of = baseline_deploy(&ctx, site, &deploy_of(hash, Target::AllSystems)).await.unwrap();
+        let rival = |value: Option<&str>| SettingResult {
+            detail: "Others 1 (x) came first and wants it otherwise.".to_owned(),
+            ..result(State::Conflict, value)
+        };
+        let results = vec![result(State::Error, None), rival(Some("0600")), rival(Some("secret"))];
+        let mut outbox = Outbox::new(Channel::Status);
+        assert_eq!(tell(&test, &device, &mut outbox, evaluated(&of, results).0).await, 0);
+        let shown = baseline_deployment_show(&ctx, site, of.id).await.unwrap();
+        assert_eq!((shown.totals, shown.alerting), ([("conflict".to_owned(), 1)].into(), 1));
+        let wanted = ResultQuery { state: Some(State::Conflict), limit: 50, ..ResultQuery::default() };
+        let found = compliance_results(&ctx, site, of.id, &wanted).await.unwrap().items;
+        let said: Vec<_> = found.iter().map(|row| (row.value.as_deref(), row.detail.starts_with("Others 1"))).collect();
+        assert_eq!(said, [(Some("0600"), true), (None, true)]);
     }
 }

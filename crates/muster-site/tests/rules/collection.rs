@@ -161,13 +161,17 @@ async fn circles_are_refused_with_the_way_round_and_built_in_ones_are_not_touche
                 collection_change(&full, &test.site, id, set(ALL), None).await.unwrap_err().code(),
                 Code::Conflict
             );
-            assert_eq!(collection_delete(&full, &test.site, id).await.unwrap_err().code(), Code::Conflict);
+            assert_eq!(collection_delete(&full, &test.site, id, None).await.unwrap_err().code(), Code::Conflict);
         }
         // Deleting says what is in the way, and an id is never given again.
-        let (denied, what) = code(&collection_delete(&full, &test.site, b).await.unwrap_err());
+        let (denied, what) = code(&collection_delete(&full, &test.site, b, None).await.unwrap_err());
         assert!(denied == Code::Conflict && what.contains("C (") && what.contains("is limited by it"), "{what}");
-        collection_delete(&full, &test.site, c).await.unwrap();
-        collection_delete(&full, &test.site, b).await.unwrap();
+        // Only what was shown goes.
+        let seen = collection_show(&full, &test.site, c).await.unwrap().collection.revision;
+        let changed = collection_delete(&full, &test.site, c, Some(seen + 1)).await.unwrap_err();
+        assert_eq!(changed.code(), Code::Changed);
+        collection_delete(&full, &test.site, c, Some(seen)).await.unwrap();
+        collection_delete(&full, &test.site, b, None).await.unwrap();
         let again = make(&test, "B", a, vec![]).await;
         assert!(again != b && again != c);
     }
@@ -204,7 +208,7 @@ async fn deletion_during_evaluation_and_a_restart_lose_nothing() {
             let (one, two, deleted) = tokio::join!(
                 collection_work(&test.site, full.now),
                 collection_work(&test.site, full.now),
-                collection_delete(&full, &test.site, id),
+                collection_delete(&full, &test.site, id, None),
             );
             one.unwrap();
             two.unwrap();
@@ -331,7 +335,7 @@ async fn only_full_administrators_change_collections_and_everything_is_recorded(
         let denied = [
             collection_create(&analyst, &test.site, &wish("C", ALL, vec![])).await.unwrap_err().code(),
             collection_change(&analyst, &test.site, id, set("C"), None).await.unwrap_err().code(),
-            collection_delete(&analyst, &test.site, id).await.unwrap_err().code(),
+            collection_delete(&analyst, &test.site, id, None).await.unwrap_err().code(),
             collection_rule_add(&analyst, &test.site, id, &include).await.unwrap_err().code(),
             collection_rule_remove(&analyst, &test.site, id, 1).await.unwrap_err().code(),
         ];
@@ -349,7 +353,7 @@ async fn only_full_administrators_change_collections_and_everything_is_recorded(
         let elsewhere = collection_rule_remove(&full, &test.site, other, rule).await.unwrap_err();
         assert_eq!(elsewhere.code(), Code::NotFound, "a rule of another collection");
         collection_rule_remove(&full, &test.site, id, rule).await.unwrap();
-        collection_delete(&full, &test.site, id).await.unwrap();
+        collection_delete(&full, &test.site, id, None).await.unwrap();
         let log = audit_list(&full, &test.site, PageQuery::default()).await.unwrap().items;
         for action in [
             "collection_create",
@@ -414,10 +418,10 @@ async fn what_is_deployed_to_a_collection_follows_its_members() {
         work(&test).await;
         assert_eq!((deployed(&test, &a).await, deployed(&test, &b).await), (1, 1));
 
-        let (denied, why) = code(&collection_delete(&test.full(), &test.site, id).await.unwrap_err());
+        let (denied, why) = code(&collection_delete(&test.full(), &test.site, id, None).await.unwrap_err());
         assert!(denied == Code::Conflict && why.contains("is deployed to it"), "{why}");
         deployment_delete(&test.full(), &test.site, made.id).await.unwrap();
-        collection_delete(&test.full(), &test.site, id).await.unwrap();
+        collection_delete(&test.full(), &test.site, id, None).await.unwrap();
         work(&test).await;
         assert_eq!(deployed(&test, &a).await, 0);
     }

@@ -17,6 +17,7 @@ mod collection_failure;
 mod collection_random;
 mod collection_time;
 mod collection_transfer;
+mod compliance;
 mod conflict;
 mod content;
 mod control;

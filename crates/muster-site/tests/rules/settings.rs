@@ -6,8 +6,8 @@ use crate::{
 };
 use muster_model::{
     api::{
-        CollectionKind, CollectionSet, DeploymentCreate, DeviceSetting, PageQuery, SettingsAsk, SettingsObject,
-        SettingsSet, Target,
+        CollectionCreate, CollectionKind, CollectionSet, DeploymentCreate, DeviceSetting, PageQuery, RuleSpec,
+        SettingsAsk, SettingsObject, SettingsSet, Target,
     },
     id::{CollectionId, SettingsId},
     limits,
@@ -277,12 +277,12 @@ async fn dangerous_values_are_only_for_collections_that_somebody_chose() {
         };
         let opened = collection_change(full, site, protected, open, None).await.unwrap_err();
         assert!(opened.problem().detail.contains("The client settings Danger"), "{opened:?}");
-        let gone = collection_delete(full, site, protected).await.unwrap_err();
+        let gone = collection_delete(full, site, protected, None).await.unwrap_err();
         assert!(gone.problem().detail.contains("the client settings Danger"), "{gone:?}");
         settings_delete(full, site, made.id, None).await.unwrap();
         work(&test).await;
         assert_eq!(told(&test, &device).await.0.script_policy, ScriptPolicy::AllSigned);
-        collection_delete(full, site, protected).await.unwrap();
+        collection_delete(full, site, protected, None).await.unwrap();
     }
 }
 
@@ -388,5 +388,43 @@ async fn a_forecast_knows_who_may_be_updated_in_general_windows() {
         let groups: Vec<_> =
             groups.iter().map(|group| (group.starts, group.devices, group.examples[0].as_str())).collect();
         assert_eq!(groups, [(noon.plus(2 * HOUR), 1, "a"), (noon.plus(9 * HOUR), 1, "b")]);
+    }
+}
+
+// proves S19: nobody brings a dangerous setting to everybody under the name of a collection that was chosen.
+#[tokio::test]
+async fn a_collection_with_dangerous_settings_does_not_include_everybody() {
+    for test in TestSite::all().await {
+        let device = test.enrol("a").await;
+        let (full, site) = (&test.full(), &test.site);
+        let protected = async |name: &str| {
+            let wanted = CollectionCreate { protected: true, ..wish(name, ALL, direct(&[device.id])) };
+            collection_create(full, site, &wanted).await.unwrap().collection.id
+        };
+        let (chosen, between) = (protected("Chosen").await, protected("Between").await);
+        let danger = |to: CollectionId| set("Danger", &[("script_policy", json!("bypass"))], &[to]);
+        create(&test, &danger(chosen)).await;
+        let include = async |of: CollectionId, source: CollectionId| {
+            collection_rule_add(full, site, of, &RuleSpec::Include { collection: source }).await
+        };
+        let refused = include(chosen, ALL).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Conflict);
+        assert!(refused.problem().detail.contains("Danger"), "{refused}");
+        // Nor by way of another one, whichever of both comes last.
+        include(chosen, between).await.unwrap();
+        let refused = include(between, ALL).await.unwrap_err();
+        assert!(refused.problem().detail.contains("by way of Between"), "{refused}");
+        let wide = protected("Wide").await;
+        include(wide, ALL).await.unwrap();
+        let refused = include(between, wide).await.unwrap_err();
+        assert!(refused.problem().detail.contains("by way of Wide"), "{refused}");
+        // Nor where the settings come last.
+        let refused = settings_create(full, site, &SettingsSet { name: "Late".parse().unwrap(), ..danger(wide) }).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Conflict);
+        let harmless = set("Harmless", &[("policy_poll", json!(MINUTE))], &[wide]);
+        settings_create(full, site, &harmless).await.unwrap();
+        // What is not protected is no part of what is.
+        let open = make(&test, "Open", ALL, direct(&[device.id])).await;
+        assert_eq!(include(chosen, open).await.unwrap_err().code(), Code::Conflict);
     }
 }

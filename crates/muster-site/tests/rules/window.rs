@@ -155,7 +155,7 @@ async fn windows_that_cannot_be_are_refused_and_change_nothing() {
             assert_eq!(absent.code(), Code::NotFound);
         }
         // A collection does not go while windows hang on it: its members would be free at once.
-        let kept = collection_delete(&test.full(), &test.site, own).await.unwrap_err();
+        let kept = collection_delete(&test.full(), &test.site, own, None).await.unwrap_err();
         assert!(kept.problem().detail.contains("maintenance window Night"), "{kept:?}");
         assert_eq!(collection_window_list(&test.analyst(), &test.site, own).await.unwrap(), [night]);
         assert_eq!(audit_list(&test.full(), &test.site, PAGE).await.unwrap().total, before + 1, "the other collection");

@@ -51,14 +51,15 @@ fn from_row(row: &AnyRow) -> Result<BaselineRow, StoreError> {
     })
 }
 
-/// Adds a baseline.
+/// Adds a baseline, or brings back the same one that was deleted.
 ///
 /// # Errors
-/// [`StoreError::Exists`] when this object is there already.
+/// When the database cannot be written; [`StoreError::Exists`] when this object is there already.
 pub async fn insert(tx: &mut Tx, row: &BaselineRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO baseline (hash, id, name, version, object, authors, outline, created) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    sqlx::query(statement)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (hash) DO UPDATE SET deleted = NULL, \
+         authors = excluded.authors, created = excluded.created WHERE baseline.deleted IS NOT NULL";
+    let done = sqlx::query(statement)
         .bind(row.hash.to_string())
         .bind(row.id.to_string())
         .bind(row.name.clone())
@@ -69,7 +70,32 @@ pub async fn insert(tx: &mut Tx, row: &BaselineRow) -> Result<(), StoreError> {
         .bind(row.created.0)
         .execute(tx.conn())
         .await?;
-    Ok(())
+    if done.rows_affected() == 0 { Err(StoreError::Exists) } else { Ok(()) }
+}
+
+/// Deletes a baseline; where it ever had a deployment, the row stays for its history. `false`: it was deleted before, or is not there.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn delete(tx: &mut Tx, hash: Hash, now: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "UPDATE baseline SET deleted = $2 WHERE hash = $1 AND deleted IS NULL";
+    let done = sqlx::query(statement).bind(hash.to_string()).bind(now.0).execute(tx.conn()).await?.rows_affected() > 0;
+    let unused = "DELETE FROM baseline WHERE hash = $1 AND deleted IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM baseline_deployment p WHERE p.baseline = baseline.hash)";
+    sqlx::query(unused).bind(hash.to_string()).execute(tx.conn()).await?;
+    Ok(done)
+}
+
+/// Whether a baseline is there; nobody deletes it before this transaction ends.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn hold(tx: &mut Tx, hash: Hash) -> Result<bool, StoreError> {
+    let statement = tx.dialect().pick([
+        "SELECT hash FROM baseline WHERE hash = $1 AND deleted IS NULL",
+        "SELECT hash FROM baseline WHERE hash = $1 AND deleted IS NULL FOR SHARE",
+    ]);
+    Ok(sqlx::query(statement).bind(hash.to_string()).fetch_optional(tx.conn()).await?.is_some())
 }
 
 /// The baseline with this object.
@@ -77,7 +103,8 @@ pub async fn insert(tx: &mut Tx, row: &BaselineRow) -> Result<(), StoreError> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn get(conn: &mut AnyConnection, hash: Hash) -> Result<Option<BaselineRow>, StoreError> {
-    let row = sqlx::query(select!("WHERE hash = $1")).bind(hash.to_string()).fetch_optional(conn).await?;
+    let row =
+        sqlx::query(select!("WHERE hash = $1 AND deleted IS NULL")).bind(hash.to_string()).fetch_optional(conn).await?;
     row.as_ref().map(from_row).transpose()
 }
 
@@ -86,7 +113,7 @@ pub async fn get(conn: &mut AnyConnection, hash: Hash) -> Result<Option<Baseline
 /// # Errors
 /// When the database cannot be read.
 pub async fn count(conn: &mut AnyConnection) -> Result<u64, StoreError> {
-    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM baseline").fetch_one(conn).await?;
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM baseline WHERE deleted IS NULL").fetch_one(conn).await?;
     Ok(column::unsigned(count))
 }
 
@@ -96,7 +123,7 @@ pub async fn count(conn: &mut AnyConnection) -> Result<u64, StoreError> {
 /// When the database cannot be read.
 pub async fn list(conn: &mut AnyConnection, offset: u64, limit: u32) -> Result<(Vec<BaselineRow>, u64), StoreError> {
     let total = count(&mut *conn).await?;
-    let rows = sqlx::query(select!("ORDER BY name, created DESC, hash LIMIT $1 OFFSET $2"))
+    let rows = sqlx::query(select!("WHERE deleted IS NULL ORDER BY name, created DESC, hash LIMIT $1 OFFSET $2"))
         .bind(i64::from(limit))
         .bind(column::signed(offset))
         .fetch_all(conn)

@@ -5,11 +5,13 @@ use super::{
     assignment::COMPILE,
     bulk::{in_texts, json_texts},
     column::{self, parsed, parsed_opt},
+    compliance::Stand,
+    compliance_total,
 };
 use muster_model::{
     api::Target,
     baseline::SettingSeverity,
-    compliance::SettingOutline,
+    compliance::{ComplianceState, SettingOutline},
     id::{BaselineId, CollectionId, DeploymentId, DeviceId, Hash, Name},
     policy::{BodyKind, BodyRef},
     time::UnixMillis,
@@ -161,7 +163,40 @@ pub async fn target(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> R
          WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) \
          ON CONFLICT (deployment, device) DO NOTHING";
     let query = sqlx::query(statement).bind(deployment.to_string()).bind(now.0);
-    Ok(query.execute(tx.conn()).await?.rows_affected())
+    let devices = query.execute(tx.conn()).await?.rows_affected();
+    let mut change = compliance_total::Change::default();
+    change.device(deployment, ComplianceState::Unknown, false, column::signed(devices));
+    compliance_total::add(tx, &change).await?;
+    Ok(devices)
+}
+
+/// Deployments to whose targets one of these devices came, or which one of them left.
+async fn moved(tx: &mut Tx, devices: &[DeviceId]) -> Result<Vec<DeploymentId>, StoreError> {
+    let came = tx.dialect().pick(in_texts!(
+        "SELECT DISTINCT p.id FROM baseline_deployment p, device d \
+         WHERE p.target_device IS NULL AND p.deleted IS NULL \
+         AND (p.target_collection IS NULL OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id)) \
+         AND NOT EXISTS (SELECT 1 FROM compliance_device t \
+         WHERE t.deployment = p.id AND t.device = d.id AND t.withdrawn IS NULL) AND d.id",
+        ""
+    ));
+    let left = tx.dialect().pick(in_texts!(
+        "SELECT DISTINCT t.deployment AS id FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment \
+         JOIN device d ON d.id = t.device WHERE t.withdrawn IS NULL AND p.deleted IS NULL \
+         AND p.target_collection IS NOT NULL AND NOT EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = p.target_collection AND m.resource_id = d.resource_id) AND t.device",
+        ""
+    ));
+    let mut moved = Vec::new();
+    for statement in [came, left] {
+        for row in sqlx::query(statement).bind(json_texts(devices)).fetch_all(tx.conn()).await? {
+            moved.push(parsed(&row, "id")?);
+        }
+    }
+    moved.sort_unstable();
+    moved.dedup();
+    Ok(moved)
 }
 
 /// As [`super::deployment::target_new`], for baselines; `devices` are active ones here too.
@@ -169,6 +204,12 @@ pub async fn target(tx: &mut Tx, deployment: DeploymentId, now: UnixMillis) -> R
 /// # Errors
 /// When the database cannot be written.
 pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> Result<u64, StoreError> {
+    let moved = moved(tx, devices).await?;
+    if moved.is_empty() {
+        return Ok(0);
+    }
+    compliance_total::lock(tx, &moved).await?;
+    compliance_total::tally(tx, &moved, devices, -1).await?;
     let statement = tx.dialect().pick(in_texts!(
         "INSERT INTO compliance_device (deployment, device, state, changed) \
          SELECT p.id, d.id, 'unknown', CAST($2 AS BIGINT) FROM baseline_deployment p, device d \
@@ -181,15 +222,26 @@ pub async fn target_new(tx: &mut Tx, devices: &[DeviceId], now: UnixMillis) -> R
     ));
     let withdraw = tx.dialect().pick(in_texts!(
         "UPDATE compliance_device SET withdrawn = CAST($2 AS BIGINT) WHERE withdrawn IS NULL \
-         AND EXISTS (SELECT 1 FROM baseline_deployment p WHERE p.id = compliance_device.deployment \
+         AND EXISTS (SELECT 1 FROM baseline_deployment p WHERE p.id = compliance_device.deployment AND p.deleted IS NULL \
          AND p.target_collection IS NOT NULL AND NOT EXISTS (SELECT 1 FROM collection_member m \
          JOIN device d ON d.resource_id = m.resource_id WHERE m.collection = p.target_collection \
          AND d.id = compliance_device.device)) AND device",
         ""
     ));
-    sqlx::query(withdraw).bind(json_texts(devices)).bind(now.0).execute(tx.conn()).await?;
+    // Who comes back has said nothing yet.
+    let forget = tx.dialect().pick(in_texts!(
+        "DELETE FROM compliance_setting WHERE EXISTS (SELECT 1 FROM compliance_device t \
+         WHERE t.deployment = compliance_setting.deployment AND t.device = compliance_setting.device \
+         AND t.withdrawn = CAST($2 AS BIGINT)) AND device",
+        ""
+    ));
+    for statement in [withdraw, forget] {
+        sqlx::query(statement).bind(json_texts(devices)).bind(now.0).execute(tx.conn()).await?;
+    }
     let query = sqlx::query(statement).bind(json_texts(devices)).bind(now.0);
-    Ok(query.execute(tx.conn()).await?.rows_affected())
+    let new = query.execute(tx.conn()).await?.rows_affected();
+    compliance_total::tally(tx, &moved, devices, 1).await?;
+    Ok(new)
 }
 
 macro_rules! select {
@@ -235,6 +287,29 @@ pub async fn count_of(conn: &mut AnyConnection, baseline: Hash) -> Result<u64, S
     let statement = "SELECT COUNT(*) FROM baseline_deployment WHERE baseline = $1 AND deleted IS NULL";
     let count: i64 = sqlx::query_scalar(statement).bind(baseline.to_string()).fetch_one(conn).await?;
     Ok(column::unsigned(count))
+}
+
+/// Deployments in force that put things right, the oldest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn righting(conn: &mut AnyConnection, most: u32) -> Result<Vec<Shown>, StoreError> {
+    let statement = select!("WHERE p.deleted IS NULL AND p.remediate <> 0 ORDER BY p.created, p.id LIMIT $1");
+    sqlx::query(statement).bind(i64::from(most)).fetch_all(conn).await?.iter().map(shown).collect()
+}
+
+/// Whether a deployment goes to one of the active devices of a target.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn overlaps(conn: &mut AnyConnection, deployment: DeploymentId, target: Target) -> Result<bool, StoreError> {
+    let statement = "SELECT 1 AS found FROM compliance_device t JOIN device d ON d.id = t.device \
+         WHERE t.deployment = $1 AND t.withdrawn IS NULL AND d.state = 'active' AND ($2 = '' OR d.id = $2) \
+         AND ($3 = '' OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = $3 AND m.resource_id = d.resource_id)) LIMIT 1";
+    let (device, collection) = columns(target);
+    let query = sqlx::query(statement).bind(deployment.to_string()).bind(device.unwrap_or_default());
+    Ok(query.bind(collection.unwrap_or_default()).fetch_optional(conn).await?.is_some())
 }
 
 /// Deletes a deployment: clients no longer evaluate it, its history stays. `false`: it was deleted before, or is not there.
@@ -312,10 +387,10 @@ pub struct Known {
     pub outline: Arc<Vec<SettingOutline>>,
     /// From which severity on it is an alert.
     pub alert_from: Option<SettingSeverity>,
+    /// Whether the device is counted: it did not leave the target.
+    pub counted: bool,
     /// How the device stands.
-    pub state: muster_model::compliance::ComplianceState,
-    /// The digest of the results that it told last.
-    pub digest: Option<Hash>,
+    pub stand: Stand,
 }
 
 /// Outlines of baselines by the hash of their objects: they never change, and every report of a device needs one.
@@ -334,11 +409,11 @@ pub async fn known(
     since: UnixMillis,
 ) -> Result<HashMap<(DeviceId, DeploymentId), Known>, StoreError> {
     let statement = tx.dialect().pick([
-        "SELECT t.device, t.deployment, p.baseline, p.name, p.alert_from, t.state, t.digest \
+        "SELECT t.*, p.baseline, p.name, p.alert_from \
          FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment \
          WHERE t.device IN (SELECT value FROM json_each($1)) AND t.deployment IN (SELECT value FROM json_each($2)) \
          AND (p.deleted IS NULL OR p.deleted > $3)",
-        "SELECT t.device, t.deployment, p.baseline, p.name, p.alert_from, t.state, t.digest \
+        "SELECT t.*, p.baseline, p.name, p.alert_from \
          FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment \
          WHERE t.device IN (SELECT jsonb_array_elements_text(CAST($1 AS jsonb))) \
          AND t.deployment IN (SELECT jsonb_array_elements_text(CAST($2 AS jsonb))) \
@@ -354,8 +429,8 @@ pub async fn known(
             name: row.try_get("name")?,
             outline,
             alert_from: severity(row.try_get("alert_from")?),
-            state: super::compliance::state(&row)?,
-            digest: parsed_opt(&row, "digest")?,
+            counted: row.try_get::<Option<i64>, _>("withdrawn")?.is_none(),
+            stand: super::compliance::stand(&row)?,
         };
         known.insert((parsed(&row, "device")?, parsed(&row, "deployment")?), of);
     }
@@ -383,6 +458,7 @@ async fn outline_of(tx: &mut Tx, baseline: Hash) -> Result<Arc<Vec<SettingOutlin
 /// # Errors
 /// When the database cannot be written.
 pub async fn purge_results(tx: &mut Tx, until: UnixMillis, most: u32) -> Result<u64, StoreError> {
+    compliance_total::forget_settings(tx, until.0).await?;
     let statement = "DELETE FROM compliance_setting WHERE (deployment, device, setting) IN (\
          SELECT s.deployment, s.device, s.setting FROM compliance_setting s \
          JOIN baseline_deployment p ON p.id = s.deployment WHERE p.deleted <= $1 LIMIT $2)";

@@ -1,10 +1,10 @@
 //! How devices stand to the baselines that are deployed to them, as they said last.
 
 use super::{
-    Dialect, StoreError, Tx,
+    StoreError, Tx,
     baseline_deployment::{number, severity},
-    bulk::{Bulk, in_texts, json_texts},
-    column::{self, parsed},
+    bulk::Bulk,
+    column::{self, parsed, parsed_opt},
 };
 use muster_model::{
     api::{DeviceCompliance, ResultQuery},
@@ -15,7 +15,6 @@ use muster_model::{
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
-use std::collections::{BTreeMap, HashMap};
 
 /// How a device stands, as it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +31,10 @@ pub struct Stand {
     pub reason: Option<ComplianceReason>,
     /// The digest of the results.
     pub digest: Option<Hash>,
-    /// When, by the client's clock.
-    pub evaluated: UnixMillis,
+    /// What the next evaluation waits for, and until when.
+    pub waits: Option<(WaitReason, Option<UnixMillis>)>,
+    /// When it was evaluated, by the client's clock.
+    pub evaluated: Option<UnixMillis>,
     /// Since when it stands so.
     pub changed: UnixMillis,
 }
@@ -68,12 +69,30 @@ fn waits(row: &AnyRow) -> Result<Option<WaitReason>, StoreError> {
     Ok(text.and_then(|text| WaitReason::ALL.iter().copied().find(|reason| reason.as_str() == text)))
 }
 
+/// How a device stands, from a row of `compliance_device`.
+pub(super) fn stand(row: &AnyRow) -> Result<Stand, StoreError> {
+    let time = |name: &str| row.try_get::<Option<i64>, _>(name).map(|time| time.map(UnixMillis));
+    let starts = time("starts")?;
+    Ok(Stand {
+        deployment: parsed(row, "deployment")?,
+        device: parsed(row, "device")?,
+        state: state(row)?,
+        severity: severity(row.try_get("severity")?),
+        reason: reason(row)?,
+        digest: parsed_opt(row, "digest")?,
+        waits: waits(row)?.map(|reason| (reason, starts)),
+        evaluated: time("evaluated")?,
+        changed: column::time(row, "changed")?,
+    })
+}
+
 static STAND: Bulk = Bulk::new(
-    "INSERT INTO compliance_device (deployment, device, state, severity, reason, digest, evaluated, changed)",
-    8,
-    "ON CONFLICT (deployment, device) DO UPDATE SET changed = CASE WHEN compliance_device.state = excluded.state \
-     THEN compliance_device.changed ELSE excluded.changed END, state = excluded.state, severity = excluded.severity, \
-     reason = excluded.reason, digest = excluded.digest, evaluated = excluded.evaluated, waits = NULL, starts = NULL",
+    "INSERT INTO compliance_device \
+     (deployment, device, state, severity, reason, digest, waits, starts, evaluated, changed)",
+    10,
+    "ON CONFLICT (deployment, device) DO UPDATE SET state = excluded.state, severity = excluded.severity, \
+     reason = excluded.reason, digest = excluded.digest, waits = excluded.waits, starts = excluded.starts, \
+     evaluated = excluded.evaluated, changed = excluded.changed",
 );
 
 /// Notes how devices stand, at most once for each deployment and device, for pairs that are known.
@@ -90,7 +109,9 @@ pub async fn put(tx: &mut Tx, stands: &[Stand]) -> Result<(), StoreError> {
                 .bind(stand.severity.map(number))
                 .bind(stand.reason.map(ComplianceReason::as_str))
                 .bind(stand.digest.map(|digest| digest.to_string()))
-                .bind(stand.evaluated.0)
+                .bind(stand.waits.map(|(reason, _)| reason.as_str()))
+                .bind(stand.waits.and_then(|(_, starts)| starts).map(|starts| starts.0))
+                .bind(stand.evaluated.map(|evaluated| evaluated.0))
                 .bind(stand.changed.0)
         })
         .await?;
@@ -106,24 +127,23 @@ static RESULT: Bulk = Bulk::new(
      OR COALESCE(compliance_setting.reason, '') <> COALESCE(excluded.reason, '') OR compliance_setting.detail <> excluded.detail",
 );
 
-/// Notes the results of all settings of a device. A row that stays as it is is not written.
+/// A deployment and a device.
+pub type Pair = (DeploymentId, DeviceId);
+
+/// A result of a setting, by its number, and since when.
+pub type Found<'a> = (Pair, u32, &'a SettingResult, UnixMillis);
+
+/// Notes results, each setting of a pair once. A row that stays as it is is not written.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn put_results(
-    tx: &mut Tx,
-    deployment: DeploymentId,
-    device: DeviceId,
-    results: &[SettingResult],
-    changed: UnixMillis,
-) -> Result<(), StoreError> {
-    let rows: Vec<(i64, &SettingResult)> = (0..).zip(results).collect();
+pub async fn put_results(tx: &mut Tx, results: &[Found<'_>]) -> Result<(), StoreError> {
     RESULT
-        .run(tx, &rows, |query, (number, result)| {
+        .run(tx, results, |query, ((deployment, device), number, result, changed)| {
             query
                 .bind(deployment.to_string())
                 .bind(device.to_string())
-                .bind(*number)
+                .bind(i64::from(*number))
                 .bind(result.state.as_str())
                 .bind(result.value.clone())
                 .bind(result.reason.map(ComplianceReason::as_str))
@@ -134,98 +154,51 @@ pub async fn put_results(
     Ok(())
 }
 
-/// Forgets the results of a device, of which nothing holds any more.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn clear_results(tx: &mut Tx, deployment: DeploymentId, device: DeviceId) -> Result<(), StoreError> {
-    let query = sqlx::query("DELETE FROM compliance_setting WHERE deployment = $1 AND device = $2");
-    query.bind(deployment.to_string()).bind(device.to_string()).execute(tx.conn()).await?;
-    Ok(())
+/// A JSON array of pairs.
+fn json_pairs(pairs: &[Pair]) -> String {
+    let texts: Vec<[String; 2]> =
+        pairs.iter().map(|(deployment, device)| [deployment.to_string(), device.to_string()]).collect();
+    column::to_json(&texts)
 }
 
-/// Notes that a device evaluated and found what it told before.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn confirm(
-    tx: &mut Tx,
-    deployment: DeploymentId,
-    device: DeviceId,
-    evaluated: UnixMillis,
-) -> Result<(), StoreError> {
-    let statement = "UPDATE compliance_device SET evaluated = $3, waits = NULL, starts = NULL \
-         WHERE deployment = $1 AND device = $2";
-    let query = sqlx::query(statement).bind(deployment.to_string()).bind(device.to_string());
-    query.bind(evaluated.0).execute(tx.conn()).await?;
-    Ok(())
-}
-
-/// Notes what a device waits for.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn wait(
-    tx: &mut Tx,
-    deployment: DeploymentId,
-    device: DeviceId,
-    reason: WaitReason,
-    starts: Option<UnixMillis>,
-) -> Result<(), StoreError> {
-    // What can never be evaluated is not known any more.
-    let statement = if reason == WaitReason::NeverFits {
-        "UPDATE compliance_device SET waits = $3, starts = $4, state = 'unknown', severity = NULL, digest = NULL \
-         WHERE deployment = $1 AND device = $2"
-    } else {
-        "UPDATE compliance_device SET waits = $3, starts = $4 WHERE deployment = $1 AND device = $2"
-    };
-    let query = sqlx::query(statement).bind(deployment.to_string()).bind(device.to_string());
-    query.bind(reason.as_str()).bind(starts.map(|starts| starts.0)).execute(tx.conn()).await?;
-    Ok(())
-}
-
-/// Devices by state, counted, of each of these deployments; and how many of them are alerts.
+/// How settings of these devices stand: pair, number and state.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn totals(
-    conn: &mut AnyConnection,
-    dialect: Dialect,
-    deployments: &[DeploymentId],
-) -> Result<HashMap<DeploymentId, (BTreeMap<String, u64>, u64)>, StoreError> {
-    let statement = dialect.pick(in_texts!(
-        "SELECT t.deployment, t.state, COUNT(*) AS devices, \
-         CAST(SUM(CASE WHEN t.severity >= p.alert_from THEN 1 ELSE 0 END) AS BIGINT) AS alerts \
-         FROM compliance_device t JOIN baseline_deployment p ON p.id = t.deployment \
-         WHERE t.withdrawn IS NULL AND t.deployment",
-        "GROUP BY t.deployment, t.state"
-    ));
-    let mut totals: HashMap<DeploymentId, (BTreeMap<String, u64>, u64)> = HashMap::new();
-    for row in sqlx::query(statement).bind(json_texts(deployments)).fetch_all(conn).await? {
-        let of = totals.entry(parsed(&row, "deployment")?).or_default();
-        of.0.insert(row.try_get("state")?, column::count(&row, "devices")?);
-        of.1 += column::count(&row, "alerts")?;
+pub async fn setting_states(tx: &mut Tx, pairs: &[Pair]) -> Result<Vec<(Pair, u32, ComplianceState)>, StoreError> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(totals)
-}
-
-/// Devices by setting and state, counted, of a deployment. Those that said nothing are in none.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn setting_totals(
-    conn: &mut AnyConnection,
-    deployment: DeploymentId,
-) -> Result<HashMap<u32, BTreeMap<String, u64>>, StoreError> {
-    let statement = "SELECT s.setting, s.state, COUNT(*) AS devices FROM compliance_setting s \
-         JOIN compliance_device t ON t.deployment = s.deployment AND t.device = s.device \
-         WHERE s.deployment = $1 AND t.withdrawn IS NULL GROUP BY s.setting, s.state";
-    let mut totals: HashMap<u32, BTreeMap<String, u64>> = HashMap::new();
-    for row in sqlx::query(statement).bind(deployment.to_string()).fetch_all(conn).await? {
+    let statement = tx.dialect().pick([
+        "SELECT s.deployment, s.device, s.setting, s.state FROM json_each($1) j CROSS JOIN compliance_setting s \
+         ON s.deployment = json_extract(j.value, '$[0]') AND s.device = json_extract(j.value, '$[1]')",
+        "SELECT s.deployment, s.device, s.setting, s.state FROM jsonb_array_elements(CAST($1 AS jsonb)) j \
+         JOIN compliance_setting s ON s.deployment = j ->> 0 AND s.device = j ->> 1",
+    ]);
+    let rows = sqlx::query(statement).bind(json_pairs(pairs)).fetch_all(tx.conn()).await?;
+    let found = |row: &AnyRow| {
         let setting = u32::try_from(row.try_get::<i64, _>("setting")?).unwrap_or_default();
-        totals.entry(setting).or_default().insert(row.try_get("state")?, column::count(&row, "devices")?);
+        Ok(((parsed(row, "deployment")?, parsed(row, "device")?), setting, state(row)?))
+    };
+    rows.iter().map(found).collect()
+}
+
+/// Forgets the results of these devices, of which nothing holds any more.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn clear_results(tx: &mut Tx, pairs: &[Pair]) -> Result<(), StoreError> {
+    if pairs.is_empty() {
+        return Ok(());
     }
-    Ok(totals)
+    let statement = tx.dialect().pick([
+        "DELETE FROM compliance_setting WHERE (deployment, device) IN \
+         (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each($1))",
+        "DELETE FROM compliance_setting WHERE (deployment, device) IN \
+         (SELECT j ->> 0, j ->> 1 FROM jsonb_array_elements(CAST($1 AS jsonb)) j)",
+    ]);
+    sqlx::query(statement).bind(json_pairs(pairs)).execute(tx.conn()).await?;
+    Ok(())
 }
 
 fn device_compliance(row: &AnyRow) -> Result<DeviceCompliance, StoreError> {
@@ -313,7 +286,8 @@ pub async fn results(
                 $what,
                 " FROM compliance_setting s JOIN compliance_device t ON t.deployment = s.deployment AND t.device = s.device \
                  JOIN device d ON d.id = s.device WHERE s.deployment = $1 AND t.withdrawn IS NULL \
-                 AND ($2 = '' OR s.device = $2) AND ($3 < 0 OR s.setting = $3) AND ($4 = '' OR s.state = $4) ",
+                 AND ($2 = '' OR s.device = $2) AND ($3 < 0 OR s.setting = $3) AND ($4 = '' OR s.state = $4) \
+                 AND ($5 = 0 OR s.state IN ('error', 'conflict', 'non_compliant')) ",
                 $rest
             )
         };
@@ -326,16 +300,18 @@ pub async fn results(
         .bind(device.clone())
         .bind(setting)
         .bind(state_of)
+        .bind(i64::from(wanted.differs))
         .fetch_one(&mut *conn)
         .await?;
     let rows = sqlx::query(of!(
         "s.device, d.name AS device_name, s.setting, s.state, s.value, s.reason, s.detail, s.changed",
-        "ORDER BY s.setting, d.name, s.device LIMIT $5 OFFSET $6"
+        "ORDER BY s.setting, d.name, s.device LIMIT $6 OFFSET $7"
     ))
     .bind(deployment.to_string())
     .bind(device)
     .bind(setting)
     .bind(state_of)
+    .bind(i64::from(wanted.differs))
     .bind(i64::from(limit))
     .bind(column::signed(wanted.offset))
     .fetch_all(conn)

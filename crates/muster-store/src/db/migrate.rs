@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (37, include_str!("../../migrations/0037_deployment_approval.sql")),
     (38, include_str!("../../migrations/0038_phase.sql")),
     (41, include_str!("../../migrations/0041_deployment_options.sql")),
+    (42, include_str!("../../migrations/0042_compliance_total.sql")),
 ];
 
 /// Which migrations a database has.

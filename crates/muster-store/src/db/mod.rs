@@ -21,6 +21,7 @@ pub mod collection_member;
 pub mod collection_turn;
 mod column;
 pub mod compliance;
+pub mod compliance_total;
 pub mod conflict;
 pub mod content_row;
 pub mod copy;

@@ -65,7 +65,7 @@ async fn drift_is_seen_and_put_right() {
         site.log("agent")
     );
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "greeting = hello\n");
-    site.muster(&["baseline", "delete", "Looking", "--yes"]).await;
+    site.muster(&["baseline", "undeploy", "Looking", "--yes"]).await;
     let listed = site.muster(&["baseline", "deployments"]).await;
     assert!(listed.out.contains("deleted") && listed.out.contains("1 remediated"), "{listed:?}");
     agent.kill().await.unwrap();

@@ -34,6 +34,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/baselines/{hash}", Access::See, show)
             .about("baseline_show", "One configuration baseline, by the hash of its signed object.")
             .gives::<BaselineInfo>(),
+        Route::delete("/api/v1/baselines/{hash}", Access::Change, remove)
+            .about("baseline_delete", "Delete a configuration baseline that no deployment in force names.")
+            .status(204),
         Route::get("/api/v1/baselines/{hash}/object", Access::See, object)
             .about("baseline_object", "The signed object itself, for whoever verifies what its authors signed.")
             .gives_bytes(COSE),
@@ -94,6 +97,11 @@ async fn create(State(app): State<AppState>, Asking(ctx): Asking, request: Reque
 
 async fn show(State(app): State<AppState>, Asking(ctx): Asking, Part(hash): Part<Hash>) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::baseline_show(&ctx, &app.site, hash).await?))
+}
+
+async fn remove(State(app): State<AppState>, Asking(ctx): Asking, Part(hash): Part<Hash>) -> Result<Response, Refusal> {
+    muster_site::baseline_delete(&ctx, &app.site, hash).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 async fn object(State(app): State<AppState>, Asking(ctx): Asking, Part(hash): Part<Hash>) -> Result<Response, Refusal> {

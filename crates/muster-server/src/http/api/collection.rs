@@ -58,7 +58,7 @@ pub(super) fn routes() -> Vec<Route> {
             .takes::<CollectionSet>()
             .gives::<CollectionDetail>(),
         Route::delete("/api/v1/collections/{id}", Access::Change, delete)
-            .about("collection_delete", "Remove a collection on which nothing depends.")
+            .about("collection_delete", "Remove a collection on which nothing depends. If-Match: only if unchanged.")
             .status(204),
         Route::get("/api/v1/collections/{id}/members", Access::See, members)
             .about("collection_members", "The members of a collection, by name.")
@@ -173,8 +173,9 @@ async fn delete(
     State(app): State<AppState>,
     Asking(ctx): Asking,
     Part(id): Part<CollectionId>,
+    IfMatch(revision): IfMatch,
 ) -> Result<Response, Refusal> {
-    muster_site::collection_delete(&ctx, &app.site, id).await?;
+    muster_site::collection_delete(&ctx, &app.site, id, revision).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

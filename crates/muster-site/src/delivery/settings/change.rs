@@ -101,10 +101,19 @@ fn named(targets: &[Target]) -> String {
 }
 
 /// Writes an object with its version and asks for the policy of whom it is for.
-async fn write(tx: &mut Tx, ctx: &Ctx, row: &SettingsRow, targets: &[Target]) -> Result<(), SiteError> {
+async fn write(
+    tx: &mut Tx,
+    (ctx, site): (&Ctx, &Site),
+    row: &SettingsRow,
+    targets: &[Target],
+) -> Result<(), SiteError> {
     client_settings::put(tx, row).await?;
     let collections: Vec<_> = targets.iter().map(|target| target.collection).collect();
     client_settings::set_collections(tx, row.id, &collections).await?;
+    if row.values.check(Reach::Everyone).is_err() {
+        // A collection that everybody is in brings them to everybody, under whatever name.
+        crate::knowledge::collection::check_all(tx, site).await?;
+    }
     client_settings::keep(tx, row, &of(targets, row.id)).await?;
     ask(tx, ctx, row.id, &collections).await
 }
@@ -157,7 +166,7 @@ pub async fn settings_create(ctx: &Ctx, site: &Site, set: &SettingsSet) -> Resul
             changed: ctx.now,
             changed_by: admin.name.to_string(),
         };
-        write(tx, ctx, &row, &its).await?;
+        write(tx, (ctx, site), &row, &its).await?;
         let detail = format!(
             "Client settings {}, priority {}, for {}: {}.",
             row.name,
@@ -212,7 +221,7 @@ pub async fn settings_update(
             changed_by: admin.name.to_string(),
             ..before.clone()
         };
-        write(tx, ctx, &row, &its).await?;
+        write(tx, (ctx, site), &row, &its).await?;
         was_for.retain(|collection| !now_for.contains(collection));
         ask(tx, ctx, id, &was_for).await?;
         let detail = format!(
@@ -271,7 +280,7 @@ pub async fn settings_move(
         };
         custom.insert(place - 1, row.clone());
         renumber(tx, &custom).await?;
-        write(tx, ctx, &row, &its).await?;
+        write(tx, (ctx, site), &row, &its).await?;
         let detail = format!("Client settings {} had priority {was}; they have {priority}.", row.name);
         audit::append(tx, ctx, "settings_move", format!("settings {id}"), detail).await?;
         Ok((row, its))

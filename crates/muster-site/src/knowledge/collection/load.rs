@@ -9,10 +9,12 @@ use muster_model::{
     api::{Collection, CollectionRelation},
     id::CollectionId,
     problem::Code,
+    settings::Reach,
 };
 use muster_store::{
     Connection, StoreError,
     db::{
+        client_settings,
         collection::{self, Rule, RuleRow},
         collection_member,
         device_change::ANY,
@@ -38,12 +40,19 @@ pub(super) fn set(resources: impl IntoIterator<Item = i64>) -> Result<RoaringBit
 pub(super) struct Stored {
     pub(super) collections: BTreeMap<CollectionId, Collection>,
     pub(super) rules: Vec<RuleRow>,
+    /// Client settings that are not for everybody, by the collections that they are for.
+    restricted: BTreeMap<CollectionId, String>,
 }
 
 impl Stored {
     pub(super) async fn read(conn: &mut Connection) -> Result<Self, SiteError> {
         let collections = collection::all(conn).await?.into_iter().map(|row| (row.id, row)).collect();
-        Ok(Self { collections, rules: collection::all_rules(conn).await? })
+        let rows = client_settings::all(conn).await?;
+        let of = |id| rows.iter().find(|row| row.id == id).filter(|row| row.values.check(Reach::Everyone).is_err());
+        let targets = client_settings::targets(conn).await?.into_iter();
+        let restricted = targets.filter_map(|target| Some((target.collection, of(target.settings)?.name.to_string())));
+        let restricted = restricted.collect();
+        Ok(Self { collections, rules: collection::all_rules(conn).await?, restricted })
     }
 
     /// The nodes of the graph. A query that cannot be asked any more is one: its collection says so when it is evaluated.
@@ -87,8 +96,8 @@ impl Stored {
     /// The graph, where it is one that may be.
     ///
     /// # Errors
-    /// `conflict`: a circle, with the way round; collections of two kinds; or a protected collection that would take members by
-    /// what devices say of themselves.
+    /// `conflict`: a circle, with the way round; collections of two kinds; a protected collection that would take members by
+    /// what devices say of themselves; or one that would bring settings to everybody that are not for everybody.
     pub(super) fn sound(&self, site: &Site) -> Result<Graph, SiteError> {
         let nodes = self.nodes(site)?;
         for (id, node) in &nodes {
@@ -99,6 +108,9 @@ impl Stored {
             if row.protected {
                 self.check_queries(site, row)?;
             }
+        }
+        for (id, settings) in &self.restricted {
+            self.check_reach(&nodes, *id, settings)?;
         }
         self.ordered(nodes)
     }
@@ -140,6 +152,31 @@ impl Stored {
                 "{} is protected and {} ({relation}) is not: devices could come in by what they say of themselves.",
                 row.name, other.name
             )));
+        }
+        Ok(())
+    }
+
+    /// Whether nobody comes into a collection because he is in one of those that everybody is in, however many are between them.
+    fn check_reach(
+        &self,
+        nodes: &BTreeMap<CollectionId, Node>,
+        id: CollectionId,
+        settings: &str,
+    ) -> Result<(), SiteError> {
+        let (mut seen, mut next) = (BTreeSet::from([id]), vec![id]);
+        while let Some(at) = next.pop() {
+            for source in nodes.get(&at).into_iter().flat_map(|node| &node.includes) {
+                if self.collections.get(source).is_some_and(|row| row.built_in) {
+                    let (own, all) = (self.called(id), self.called(*source));
+                    let way = if at == id { String::new() } else { format!(" by way of {}", self.called(at)) };
+                    return Err(refused(format!(
+                        "{own} has the client settings {settings}, which are dangerous for everybody, and cannot include {all}{way}."
+                    )));
+                }
+                if seen.insert(*source) {
+                    next.push(*source);
+                }
+            }
         }
         Ok(())
     }

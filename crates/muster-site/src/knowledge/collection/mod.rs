@@ -28,3 +28,11 @@ pub use window::{
     collection_window_add, collection_window_delete, collection_window_list, collection_window_update, device_windows,
 };
 pub use worker::CollectionWorker;
+
+use crate::{Site, SiteError};
+use muster_store::Tx;
+
+/// Whether all collections are as they may be, with the settings that they bring.
+pub(crate) async fn check_all(tx: &mut Tx, site: &Site) -> Result<(), SiteError> {
+    load::Stored::read(tx).await?.sound(site).map(drop)
+}

@@ -287,12 +287,17 @@ pub async fn collection_change(
 /// Removes a collection on which nothing depends.
 ///
 /// # Errors
-/// `unauthenticated`, `forbidden`, `not_found`; `conflict`: it is a built-in one, or something depends on it: what.
-pub async fn collection_delete(ctx: &Ctx, site: &Site, id: CollectionId) -> Result<(), SiteError> {
+/// `unauthenticated`, `forbidden`, `not_found`, `changed`; `conflict`: it is a built-in one, or something depends on it: what.
+pub async fn collection_delete(
+    ctx: &Ctx,
+    site: &Site,
+    id: CollectionId,
+    revision: Option<u64>,
+) -> Result<(), SiteError> {
     authz::change(ctx)?;
     transaction!(site.store, "collection_delete", |tx| {
         collection::lock(tx).await?;
-        let row = own(tx, id, None).await?;
+        let row = own(tx, id, revision).await?;
         let mut needs: Vec<String> = Vec::new();
         let stored = Stored::read(tx).await?;
         for (dependent, node) in stored.nodes(site)? {
