@@ -1,6 +1,7 @@
-//! `muster-agent notify`: shows a user of this machine the restart that comes. It needs no privilege and no state directory.
+//! `muster-agent notify`: shows a user of this machine the restart that comes, and installations that can be put off. It needs no privilege and no state directory.
 
 use crate::{
+    apply::defer::Upcoming,
     local::{self, AskError},
     restart::notice::{Notice, Stage},
 };
@@ -60,13 +61,43 @@ fn sentence(notice: &Notice) -> String {
     }
 }
 
+/// An installation that comes.
+fn comes(one: &Upcoming) -> String {
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+    let what = if one.removes { "is removed" } else { "is installed" };
+    let off = match one.left {
+        0 => "It cannot be put off any more.".to_owned(),
+        left => format!(
+            "It can be put off {left} more time(s), {} minutes each, until {}: muster-agent notify --defer {}",
+            one.minutes,
+            clock(one.last),
+            one.deployment
+        ),
+    };
+    format!("{} {} {what} at {}. {off}", clean(&one.name), clean(&one.version), clock(one.starts))
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    notice: Notice,
+    /// Installations that come and that users may put off.
+    upcoming: Vec<Upcoming>,
+}
+
 /// Shows it once.
 ///
 /// # Errors
 /// See [`NotifyError`].
 pub fn once(socket: &Path, json: bool) -> Result<(), NotifyError> {
     let notice = local::notice(socket)?;
-    let text = if json { serde_json::to_string_pretty(&notice).map_err(io::Error::other)? } else { sentence(&notice) };
+    let upcoming = local::upcoming(socket)?;
+    let text = if json {
+        serde_json::to_string_pretty(&Shown { notice, upcoming }).map_err(io::Error::other)?
+    } else {
+        std::iter::once(sentence(&notice)).chain(upcoming.iter().map(comes)).collect::<Vec<_>>().join("\n")
+    };
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
@@ -77,7 +108,13 @@ pub fn once(socket: &Path, json: bool) -> Result<(), NotifyError> {
 #[expect(clippy::disallowed_methods, reason = "a command of its own, which has nothing to do but to wait")]
 pub fn follow(socket: &Path) -> Result<(), NotifyError> {
     let mut shown = String::new();
+    let mut told: Vec<String> = Vec::new();
     loop {
+        let upcoming: Vec<String> = local::upcoming(socket)?.iter().map(comes).collect();
+        for text in upcoming.iter().filter(|text| !told.contains(text)) {
+            writeln!(io::stdout(), "{text}")?;
+        }
+        told = upcoming;
         let notice = local::notice(socket)?;
         let text = sentence(&notice);
         let is_quiet = notice.put_away || (shown.is_empty() && notice.reasons.is_empty());
@@ -96,6 +133,21 @@ pub fn follow(socket: &Path) -> Result<(), NotifyError> {
 pub fn snooze(socket: &Path) -> Result<(), NotifyError> {
     local::snooze(socket)?;
     Ok(writeln!(io::stdout(), "The notice is put away.")?)
+}
+
+/// Puts an installation off, by its name or deployment.
+///
+/// # Errors
+/// See [`NotifyError`].
+pub fn defer(socket: &Path, word: &str) -> Result<(), NotifyError> {
+    let (one, until) = local::defer(socket, word)?;
+    let name: String = one.name.chars().filter(|c| !c.is_control()).collect();
+    Ok(writeln!(
+        io::stdout(),
+        "{name} is put off until {}; {} time(s) are left.",
+        clock(until),
+        one.left.saturating_sub(1)
+    )?)
 }
 
 /// Has the machine restarted.

@@ -129,6 +129,8 @@ messages! {
     ContentFetched = "content_fetched", "Content {hash} of {size} bytes came; {moved} bytes were moved, and {reused} were here.";
     /// A user of the machine had software of an offer installed, repaired or removed; `user` is the name and number of the account there.
     UserBegan = "user_began", "{user} had {verb} of {name} begun (deployment {deployment}).";
+    /// A user put an installation off.
+    UserDeferred = "user_deferred", "{user} put {name} off until {until}, {count} of {times} times (deployment {deployment}).";
     /// A step of a servicing begins.
     ServicingStep = "servicing_step", "Servicing of the write filter: {step}.";
     /// A servicing came to its end, and the machine is protected again.
@@ -361,6 +363,8 @@ pub enum WaitReason {
     Servicing,
     /// Another program that has the system's package manager.
     PackageManager,
+    /// Users of the machine, who put it off or have time to answer.
+    Deferred,
 }
 
 impl WaitReason {
@@ -377,6 +381,7 @@ impl WaitReason {
         Self::Conflict,
         Self::Servicing,
         Self::PackageManager,
+        Self::Deferred,
     ];
 
     /// The stable text.
@@ -394,6 +399,7 @@ impl WaitReason {
             Self::Conflict => "conflict",
             Self::Servicing => "servicing",
             Self::PackageManager => "package_manager",
+            Self::Deferred => "deferred",
         }
     }
 
@@ -465,6 +471,14 @@ pub struct DeploymentReport {
     /// It had succeeded, and a later look found that it was undone: it is done again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
+    /// How often users of the machine put it off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deferred: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A command that runs for a deployment.

@@ -1,7 +1,7 @@
 //! One deployment in one round: whether anything is to be done, and then as far as it goes.
 
 use super::{
-    AGAIN, Next, Round, again, approve, detect, install,
+    AGAIN, Next, Round, again, approve, defer, detect, install,
     plan::{self, Done},
     require::{Verdict, requirements},
     rival, servicing,
@@ -191,6 +191,12 @@ fn time(
     // What is looked at again is as it was, most of the time: it waits when there is something to do.
     if step.progress.state.is_end() && now >= starts {
         return Ok(None);
+    }
+    if step.intent.is_none()
+        && let Some(until) = defer::until(agent, policy, deployment)?
+    {
+        step.wait_once(Wait { reason: WaitReason::Deferred, starts: Some(until) })?;
+        return Ok(Some(until));
     }
     let held = agent.facts.held(step.progress.deployment, now).unwrap_or(0);
     let seconds = application.max_run_seconds.max(held);
@@ -414,6 +420,13 @@ async fn run(
     // What is left of a window is asked for last: a download may have taken long, and the policy may be another one by now.
     if round.is_over() {
         return Ok((false, Some(agent.clock.now())));
+    }
+    // Somebody may have put it off while something was fetched.
+    if step.intent.is_none()
+        && let Some(until) = defer::until(agent, policy, deployment)?
+    {
+        step.wait_once(Wait { reason: WaitReason::Deferred, starts: Some(until) })?;
+        return Ok((false, Some(until)));
     }
     // A user who begins something knows what time it is; who began it long ago does not.
     let now = agent.clock.now();

@@ -6,6 +6,7 @@
 mod again;
 mod approve;
 mod consider;
+pub mod defer;
 pub mod detect;
 pub(crate) mod facts;
 mod install;

@@ -4,14 +4,17 @@
 mod client;
 mod server;
 
-pub use client::{AskError, begin, list, notice, restart_now, snooze};
+pub use client::{AskError, begin, defer, list, notice, restart_now, snooze, upcoming};
 pub(crate) use server::run;
 
 use crate::{
-    apply::software::{Declined, Software},
+    apply::{
+        defer::Upcoming,
+        software::{Declined, Software},
+    },
     restart::notice::Notice,
 };
-use muster_model::{id::DeploymentId, status::Verb};
+use muster_model::{id::DeploymentId, status::Verb, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// What a user asks: one line of JSON.
@@ -26,6 +29,13 @@ pub enum Request {
     Snooze {},
     /// Restart now.
     RestartNow {},
+    /// What comes and can be put off.
+    Upcoming {},
+    /// Put it off.
+    Defer {
+        /// Which.
+        deployment: DeploymentId,
+    },
     /// Have it begun.
     Begin {
         /// Which command.
@@ -48,6 +58,16 @@ pub enum Answer {
     Notice {
         /// What is shown.
         notice: Notice,
+    },
+    /// What comes and can be put off.
+    Upcoming {
+        /// The installations.
+        upcoming: Vec<Upcoming>,
+    },
+    /// It is put off.
+    Deferred {
+        /// Until when.
+        until: UnixMillis,
     },
     /// The answer to a notice was taken.
     Taken,

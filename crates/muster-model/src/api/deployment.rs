@@ -6,7 +6,7 @@ use super::window::Forecast;
 use crate::{
     application::Application,
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
-    policy::{Action, Purpose},
+    policy::{Action, Deferral, Purpose},
     status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
 };
@@ -110,6 +110,8 @@ api! {
         #[serde(default)] volatile: bool,
         /// It is a software update: it keeps to the windows for updates, where a device has any.
         #[serde(default)] software_update: bool,
+        /// Users may put it off, so often and so long. Default: they may not.
+        #[serde(default)] deferral: Option<Deferral>,
     }
 }
 api! {
@@ -160,6 +162,8 @@ api! {
         volatile: bool,
         /// It is a software update: it keeps to the windows for updates, where a device has any.
         software_update: bool,
+        /// Users may put it off, so often and so long.
+        deferral: Option<Deferral>,
         /// Not before.
         available: UnixMillis,
         /// When clients start by themselves.
@@ -203,5 +207,7 @@ api! {
         restart: bool,
         /// It had succeeded, and a later look found that it was undone.
         undone: bool,
+        /// How often users of the device put it off.
+        deferred: u32,
     }
 }

@@ -451,6 +451,11 @@ impl Flavour {
             outside_windows: at == 1,
             volatile: at == 1,
             software_update: at == 0,
+            deferral: (at == 0).then_some(muster_model::policy::Deferral {
+                times: 3,
+                minutes: 240,
+                grace_minutes: 2_880,
+            }),
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: if at == 0 { self.related() } else { Vec::new() },
@@ -486,6 +491,7 @@ impl Flavour {
                 starts: (*state == DeploymentState::Waiting).then(|| ago(-7 * HOUR)),
                 restart: *state == DeploymentState::Succeeded,
                 undone: false,
+                deferred: 0,
             }
         };
         DeploymentState::ALL.iter().rev().zip(names).enumerate().map(row).collect()

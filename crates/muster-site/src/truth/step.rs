@@ -23,6 +23,7 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
         starts: report.starts.filter(|_| report.state == DeploymentState::Waiting),
         restart: report.restart && report.state == DeploymentState::Succeeded,
         undone: report.undone,
+        deferred: report.deferred,
     }
 }
 
@@ -41,6 +42,10 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
             Some(WaitReason::Superseded) => "is not started, because what replaces it is there",
             Some(WaitReason::Conflict) => "is not started, because another deployment wants the contrary",
             Some(WaitReason::Servicing) => "waits, because the device's write filter cannot be serviced now",
+            Some(WaitReason::Deferred) if step.deferred == 0 => {
+                "waits, so that users of the device have time to answer"
+            }
+            Some(WaitReason::Deferred) => "is put off by users of the device",
             Some(WaitReason::PackageManager) => "waits for the package manager, which another program has",
         },
         DeploymentState::Downloading => "is being downloaded",
@@ -57,6 +62,9 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
     if step.state == DeploymentState::RequirementsNotMet {
         let named: String = step.output.lines().next().unwrap_or_default().chars().take(200).collect();
         text = format!("{text}: {}", named.trim_end_matches('.'));
+    }
+    if step.state == DeploymentState::Waiting && step.deferred > 0 {
+        text = format!("{text} (put off {} time(s))", step.deferred);
     }
     if step.undone {
         text = format!("{text} (what it had done was undone on the device)");

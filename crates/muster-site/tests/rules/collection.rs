@@ -391,6 +391,7 @@ async fn what_is_deployed_to_a_collection_follows_its_members() {
             outside_windows: false,
             volatile: false,
             software_update: false,
+            deferral: None,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
         };
@@ -441,6 +442,7 @@ async fn high_impact_goes_to_no_collection_that_a_device_can_talk_its_way_into()
             outside_windows: false,
             volatile: false,
             software_update: false,
+            deferral: None,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
         };

@@ -39,6 +39,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         outside_windows: false,
         volatile: false,
         software_update: false,
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     }
@@ -149,6 +150,7 @@ async fn totals_are_the_sum_of_the_devices() {
                 runs: None,
                 restart: false,
                 undone: false,
+                deferred: 0,
             })
         };
         let mut outbox = Outbox::new(Channel::Status);

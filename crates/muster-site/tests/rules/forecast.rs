@@ -70,6 +70,7 @@ async fn what_never_fits_is_said_before_and_after() {
             outside_windows: false,
             volatile: false,
             software_update: false,
+            deferral: None,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
         };
@@ -123,6 +124,7 @@ async fn what_never_fits_is_said_before_and_after() {
             runs: None,
             restart: false,
             undone: false,
+            deferred: 0,
         }));
         outbox.send(&test, &devices[0]).await.unwrap();
         assert_eq!(forecast().await.devices, 3, "what has begun waits for no window");

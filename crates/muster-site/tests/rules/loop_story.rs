@@ -66,6 +66,7 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
         outside_windows: false,
         volatile: false,
         software_update: false,
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     };
@@ -125,6 +126,7 @@ async fn from_an_application_to_what_happened() {
                 runs: None,
                 restart: false,
                 undone: false,
+                deferred: 0,
             }));
         }
         let answer = outbox.send(&test, &device).await.unwrap();

@@ -42,6 +42,7 @@ fn create(application: muster_model::id::Hash, target: Target) -> DeploymentCrea
         outside_windows: false,
         volatile: false,
         software_update: false,
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     }
@@ -76,6 +77,7 @@ impl Speaker {
             runs: None,
             restart: false,
             undone: false,
+            deferred: 0,
         }));
         self.outbox.send(test, &self.device).await.unwrap();
     }

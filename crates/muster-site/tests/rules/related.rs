@@ -56,6 +56,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         outside_windows: false,
         volatile: false,
         software_update: false,
+        deferral: None,
     }
 }
 

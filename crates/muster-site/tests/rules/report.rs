@@ -258,6 +258,7 @@ fn step(deployment: DeploymentId, application: Hash, state: DeploymentState) -> 
         runs: None,
         restart: false,
         undone: false,
+        deferred: 0,
     })
 }
 

@@ -379,6 +379,7 @@ async fn a_forecast_knows_who_may_be_updated_in_general_windows() {
             outside_windows: false,
             volatile: false,
             software_update: true,
+            deferral: None,
             action: Action::Install,
             purpose: Purpose::Required,
         };

@@ -257,6 +257,7 @@ async fn deploy(
         outside_windows: false,
         volatile: false,
         software_update: false,
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     };

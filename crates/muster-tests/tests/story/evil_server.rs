@@ -96,6 +96,7 @@ impl Owner {
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: Vec::new(),
+            deferral: None,
             attempt: 0,
         };
         let body = serde_json::to_vec(&policy).unwrap();

@@ -76,6 +76,7 @@ async fn talk(site: &Site) {
             runs: None,
             restart: false,
             undone: false,
+            deferred: 0,
         };
         let claims = DeviceClaims {
             host_name: text(),

@@ -120,6 +120,7 @@ fn batches() -> [Batch; 2] {
         runs: None,
         restart: false,
         undone: false,
+        deferred: 0,
     };
     let fact = |name: &str, value: &str| (name.to_owned(), Fact::List(vec![value.to_owned()]));
     let discovery =
@@ -176,6 +177,7 @@ fn wire() -> Vec<Seed> {
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
+        deferral: None,
         attempt: 0,
     };
     let request = EnrolRequest {

@@ -463,6 +463,7 @@ impl Site {
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: Vec::new(),
+            deferral: None,
             attempt: 0,
         };
         let policy = self.body(BodyKind::Deployment, serde_json::to_vec(&policy).unwrap());

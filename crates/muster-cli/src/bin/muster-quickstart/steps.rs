@@ -194,6 +194,7 @@ async fn deployment(client: &Client, device: DeviceId, application: Hash) -> Res
                 outside_windows: false,
                 volatile: false,
                 software_update: false,
+                deferral: None,
                 action: muster_model::policy::Action::Install,
                 purpose: muster_model::policy::Purpose::Required,
             };
