@@ -80,7 +80,7 @@ enum Command {
     /// Software that is offered to the users of this machine. Needs no privilege.
     #[command(subcommand)]
     Software(SoftwareCommand),
-    /// The restart of this machine that comes: shown until it is ended. Needs no privilege.
+    /// The restart of this machine that comes, and installations that can be put off: shown until it is ended. Needs no privilege.
     Notify(Notify),
     /// Whom this machine believes.
     #[command(subcommand)]
@@ -136,6 +136,9 @@ struct Notify {
     /// Have the machine restarted now.
     #[arg(long, conflicts_with_all = ["once", "json", "snooze"])]
     restart_now: bool,
+    /// Put an installation off: its name or deployment.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["once", "json", "snooze", "restart_now"])]
+    defer: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -240,6 +243,7 @@ fn ask(socket: &Path, command: SoftwareCommand) -> Result<(), software::Software
 
 fn show(socket: &Path, how: &Notify) -> Result<(), notify::NotifyError> {
     match how {
+        Notify { defer: Some(word), .. } => notify::defer(socket, word),
         Notify { snooze: true, .. } => notify::snooze(socket),
         Notify { restart_now: true, .. } => notify::restart_now(socket),
         Notify { once: false, json: false, .. } => notify::follow(socket),

@@ -1,7 +1,10 @@
-//! `muster-agent notify`: shows a user of this machine the restart that comes, and what is installed. It needs no privilege and no state directory.
+//! `muster-agent notify`: shows a user of this machine the restart that comes, what is installed, and what can be put off. It needs no privilege and no state directory.
 
 use crate::{
-    apply::notices::{self, Told},
+    apply::{
+        defer::Upcoming,
+        notices::{self, Told},
+    },
     local::{self, AskError},
     restart::notice::{Notice, Stage},
 };
@@ -81,12 +84,31 @@ fn said(told: &Told) -> String {
     }
 }
 
-/// Both, as they are shown with `--json`: what is told of software stands beside the restart.
+/// An installation that comes.
+fn comes(one: &Upcoming) -> String {
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+    let what = if one.removes { "is removed" } else { "is installed" };
+    let off = match one.left {
+        0 => "It cannot be put off any more.".to_owned(),
+        left => format!(
+            "It can be put off {left} more time(s), {} minutes each, until {}: muster-agent notify --defer {}",
+            one.minutes,
+            clock(one.last),
+            one.deployment
+        ),
+    };
+    format!("{} {} {what} at {}. {off}", clean(&one.name), clean(&one.version), clock(one.starts))
+}
+
+/// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Both<'a> {
+struct Shown {
     #[serde(flatten)]
-    notice: &'a Notice,
-    software: &'a [Told],
+    notice: Notice,
+    /// What is told of software stands beside the restart.
+    software: Vec<Told>,
+    /// Installations that come and that users may put off.
+    upcoming: Vec<Upcoming>,
 }
 
 /// Shows it once.
@@ -94,10 +116,12 @@ struct Both<'a> {
 /// # Errors
 /// See [`NotifyError`].
 pub fn once(socket: &Path, json: bool) -> Result<(), NotifyError> {
-    let (notice, told) = (local::notice(socket)?, local::told(socket)?);
-    let text = match json {
-        true => serde_json::to_string_pretty(&Both { notice: &notice, software: &told }).map_err(io::Error::other)?,
-        false => std::iter::once(sentence(&notice)).chain(told.iter().map(said)).collect::<Vec<_>>().join("\n"),
+    let (notice, software, upcoming) = (local::notice(socket)?, local::told(socket)?, local::upcoming(socket)?);
+    let text = if json {
+        serde_json::to_string_pretty(&Shown { notice, software, upcoming }).map_err(io::Error::other)?
+    } else {
+        let told = software.iter().map(said).chain(upcoming.iter().map(comes));
+        std::iter::once(sentence(&notice)).chain(told).collect::<Vec<_>>().join("\n")
     };
     Ok(writeln!(io::stdout(), "{text}")?)
 }
@@ -110,7 +134,8 @@ pub fn once(socket: &Path, json: bool) -> Result<(), NotifyError> {
 pub fn follow(socket: &Path) -> Result<(), NotifyError> {
     let (mut shown, mut told) = (String::new(), Vec::new());
     loop {
-        let now: Vec<String> = local::told(socket)?.iter().map(said).collect();
+        let (software, upcoming) = (local::told(socket)?, local::upcoming(socket)?);
+        let now: Vec<String> = software.iter().map(said).chain(upcoming.iter().map(comes)).collect();
         for text in now.iter().filter(|text| !told.contains(*text)) {
             writeln!(io::stdout(), "{text}")?;
         }
@@ -133,6 +158,21 @@ pub fn follow(socket: &Path) -> Result<(), NotifyError> {
 pub fn snooze(socket: &Path) -> Result<(), NotifyError> {
     local::snooze(socket)?;
     Ok(writeln!(io::stdout(), "The notice is put away.")?)
+}
+
+/// Puts an installation off, by its name or deployment.
+///
+/// # Errors
+/// See [`NotifyError`].
+pub fn defer(socket: &Path, word: &str) -> Result<(), NotifyError> {
+    let (one, until) = local::defer(socket, word)?;
+    let name: String = one.name.chars().filter(|c| !c.is_control()).collect();
+    Ok(writeln!(
+        io::stdout(),
+        "{name} is put off until {}; {} time(s) are left.",
+        clock(until),
+        one.left.saturating_sub(1)
+    )?)
 }
 
 /// Has the machine restarted.

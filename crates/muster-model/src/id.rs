@@ -117,6 +117,10 @@ uuid_id!(
     SavedQueryId, "a query id"
 );
 uuid_id!(
+    /// A rule that proposes updates.
+    UpdateRuleId, "an update rule id"
+);
+uuid_id!(
     /// A boundary group.
     BoundaryGroupId, "a boundary group id"
 );

@@ -256,10 +256,18 @@ pub const COMPLIANCE_DETAIL_BYTES: usize = 256;
 pub const BASELINES: u64 = 2_000;
 /// See [`BASELINES`].
 pub const DEVICE_BASELINES: usize = 100;
+/// How often users may put a deployment off at most, for how many minutes at a time, and how many minutes after the deadline.
+pub const DEFERRAL_TIMES: u32 = 100;
+/// See [`DEFERRAL_TIMES`].
+pub const DEFERRAL_MINUTES: u32 = 7 * 24 * 60;
+/// See [`DEFERRAL_TIMES`].
+pub const DEFERRAL_GRACE_MINUTES: u32 = 90 * 24 * 60;
 /// Packages that one group of updates names, and patterns in it.
 pub const UPDATE_PACKAGES: usize = 1_000;
 /// See [`UPDATE_PACKAGES`].
 pub const UPDATE_PATTERNS: usize = 200;
+/// Rules that propose groups of updates, of a site.
+pub const UPDATE_RULES: u64 = 100;
 /// Packages that the system's tool may name in one answer.
 pub const UPDATE_LINES: usize = 10_000;
 /// Bytes that the system's tool may print when it is asked for updates.

@@ -4,7 +4,7 @@ use crate::{
     id::{DeploymentId, DeviceId, EnrolmentId, Hash, SiteCode},
     limits,
     program::DeploymentOptions,
-    time::{DAY, UnixMillis},
+    time::{DAY, MINUTE, UnixMillis},
     window::{MaintenanceWindow, WindowKind},
 };
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,9 @@ pub struct DeploymentPolicy {
     /// It is a software update: it keeps to the windows for updates, where the client has any.
     #[serde(default, skip_serializing_if = "is_false")]
     pub software_update: bool,
+    /// Users may put it off, so often and so long. Absent: they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferral: Option<Deferral>,
     /// How often an administrator asked that it be tried again. A client that failed with a lower one begins anew.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
@@ -163,6 +166,57 @@ pub enum Feature {
     Programs,
     /// Parameters.
     Parameters,
+}
+
+/// How often, and until when, users of a machine may put a required deployment off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Deferral {
+    /// How often.
+    pub times: u32,
+    /// For how many minutes at a time.
+    pub minutes: u32,
+    /// How many minutes after the deadline it begins at the latest, whatever users say.
+    pub grace_minutes: u32,
+}
+
+impl Deferral {
+    /// Whether its numbers are ones that a site signs.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        1 <= self.times
+            && self.times <= limits::DEFERRAL_TIMES
+            && 1 <= self.minutes
+            && self.minutes <= limits::DEFERRAL_MINUTES
+            && 1 <= self.grace_minutes
+            && self.grace_minutes <= limits::DEFERRAL_GRACE_MINUTES
+    }
+
+    /// As a client takes it: nobody lets an installation be put off for ever.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self {
+            times: self.times.min(limits::DEFERRAL_TIMES),
+            minutes: self.minutes.min(limits::DEFERRAL_MINUTES),
+            grace_minutes: self.grace_minutes.min(limits::DEFERRAL_GRACE_MINUTES),
+        }
+    }
+
+    /// When it begins at the latest, where it would begin at `starts`.
+    #[must_use]
+    pub fn last(self, starts: UnixMillis) -> UnixMillis {
+        starts.plus(i64::from(self.grace_minutes) * MINUTE)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn sentence(self) -> String {
+        format!(
+            "users may put it off {} time(s), {} minute(s) each, until {} minute(s) after the deadline",
+            self.times, self.minutes, self.grace_minutes
+        )
+    }
 }
 
 /// What a deployment does.

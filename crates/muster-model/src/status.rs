@@ -129,6 +129,8 @@ messages! {
     ContentFetched = "content_fetched", "Content {hash} of {size} bytes came; {moved} bytes were moved, and {reused} were here.";
     /// A user of the machine had software of an offer installed, repaired or removed; `user` is the name and number of the account there.
     UserBegan = "user_began", "{user} had {verb} of {name} begun (deployment {deployment}).";
+    /// A user put an installation off.
+    UserDeferred = "user_deferred", "{user} put {name} off until {until}, {count} of {times} times (deployment {deployment}).";
     /// A step of a servicing begins.
     ServicingStep = "servicing_step", "Servicing of the write filter: {step}.";
     /// A servicing came to its end, and the machine is protected again.
@@ -367,6 +369,8 @@ pub enum WaitReason {
     BusinessHours,
     /// Another program that has the system's package manager.
     PackageManager,
+    /// Users of the machine, who put it off or have time to answer.
+    Deferred,
 }
 
 impl WaitReason {
@@ -384,6 +388,7 @@ impl WaitReason {
         Self::Servicing,
         Self::BusinessHours,
         Self::PackageManager,
+        Self::Deferred,
     ];
 
     /// The stable text.
@@ -402,6 +407,7 @@ impl WaitReason {
             Self::Servicing => "servicing",
             Self::BusinessHours => "business_hours",
             Self::PackageManager => "package_manager",
+            Self::Deferred => "deferred",
         }
     }
 
@@ -476,6 +482,14 @@ pub struct DeploymentReport {
     /// Of an application with several deployment types: the one that was chosen for this device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_type: Option<Name>,
+    /// How often users of the machine put it off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deferred: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A command that runs for a deployment.

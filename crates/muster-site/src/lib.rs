@@ -45,6 +45,10 @@ pub use delivery::{
         device_settings, settings_catalogue, settings_create, settings_delete, settings_list, settings_move,
         settings_preview, settings_show, settings_update, settings_versions,
     },
+    update_rule::{
+        update_draft_count, update_group_show, update_rule_create, update_rule_delete, update_rule_list,
+        update_rule_look, update_rule_show, update_rule_signed, update_rule_work,
+    },
 };
 pub use error::SiteError;
 pub use identity::{

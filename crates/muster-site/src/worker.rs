@@ -6,6 +6,7 @@ use crate::{
         baseline_deployment::compliance_purge,
         phase::{PhaseWork, phase_work},
         policy::{policy_pending, policy_renew, policy_restore, policy_work},
+        update_rule::update_rule_work,
     },
     identity::{
         revocation::{certificate_purge, revocation_hear, revocation_work},
@@ -218,6 +219,9 @@ impl Worker {
             self.swept = now;
         }
         update_work(&self.site, &mut self.updates, now).await?;
+        if update_rule_work(&self.site, now).await? {
+            return Ok(true);
+        }
         let mut titles = self.site.memory.titles.lock().await;
         Ok(title_work(&self.site, &mut titles, now).await? || signed)
     }

@@ -3,7 +3,7 @@
 use super::{
     AGAIN, Next, Round, again, approve,
     choose::{self, Choice},
-    detect, install,
+    defer, detect, install,
     plan::{self, Done},
     program,
     require::{Verdict, requirements},
@@ -201,6 +201,12 @@ fn time(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) -> Resu
     let may_be_early = policy.settings().business_hours.is_some();
     if step.progress.state.is_end() && (now >= starts || may_be_early) {
         return Ok(None);
+    }
+    if step.intent.is_none()
+        && let Some(until) = defer::until(agent, policy, deployment)?
+    {
+        step.wait_once(Wait { reason: WaitReason::Deferred, starts: Some(until) })?;
+        return Ok(Some(until));
     }
     let held = agent.facts.held(step.progress.deployment, now).unwrap_or(0);
     // Which deployment type it is may not be known yet: then the longest has to fit.
@@ -493,6 +499,13 @@ async fn run(
     // What is left of a window is asked for last: a download may have taken long, and the policy may be another one by now.
     if round.is_over() {
         return Ok((false, Some(agent.clock.now())));
+    }
+    // Somebody may have put it off while something was fetched.
+    if step.intent.is_none()
+        && let Some(until) = defer::until(agent, policy, deployment)?
+    {
+        step.wait_once(Wait { reason: WaitReason::Deferred, starts: Some(until) })?;
+        return Ok((false, Some(until)));
     }
     // A user who begins something knows what time it is; who began it long ago does not.
     let now = agent.clock.now();

@@ -206,7 +206,7 @@ pub(super) async fn run(
         agent.updates.wanted.notify_one();
         // Somebody took the tool after the plan was judged: nothing went wrong here, and it is planned anew.
         if let Came::Failed { output, reason: FailureReason::ExitCode, .. } = &came
-            && let Some(busy) = updates::busy(output)
+            && let Some(busy) = updates::locked(output)
         {
             return not_now(step, work, &names, busy).await;
         }

@@ -7,6 +7,7 @@ mod again;
 mod approve;
 pub(crate) mod choose;
 mod consider;
+pub mod defer;
 pub mod detect;
 pub(crate) mod facts;
 mod install;

@@ -69,6 +69,10 @@ pub enum Declined {
     NoRestart,
     /// The restart is counted down, or underway.
     TooLate,
+    /// It is nothing that users may put off, or it has begun.
+    NotDeferrable,
+    /// It was put off as often or as long as it may be.
+    DeferredOut,
     /// The agent cannot keep it now.
     Unavailable,
 }
@@ -90,6 +94,8 @@ impl Declined {
             Self::NoSession => "only root and who has a session on this machine may answer",
             Self::NoRestart => "no restart comes",
             Self::TooLate => "it is too late: the restart is counted down or underway",
+            Self::NotDeferrable => "this cannot be put off, or it has begun",
+            Self::DeferredOut => "it cannot be put off any more",
             Self::Unavailable => "the agent cannot take it at this moment",
         }
     }

@@ -1,6 +1,6 @@
 //! One deployment on its way: how a step is kept and reported, and what the end of a command makes of it.
 
-use super::{ATTEMPTS, AWAY, Next, program, scripts_refused, servicing};
+use super::{ATTEMPTS, AWAY, Next, defer, program, scripts_refused, servicing};
 use crate::{
     agent::Agent,
     content::ContentError,
@@ -89,6 +89,8 @@ pub(super) struct Step<'a> {
     pub(super) intent: Option<Intent>,
     /// It had succeeded, and is not so any more.
     pub(super) undone: bool,
+    /// How often users put it off.
+    deferred: u32,
     purpose: Purpose,
     /// Whether the inventory is to be taken when it is installed.
     collects: bool,
@@ -139,12 +141,14 @@ impl<'a> Step<'a> {
         let collects = application.is_some_and(|application| application.value().collector.is_some());
         let again = policy.settings().application_reevaluation;
         let scripts_refused = deployment.map(|of| scripts_refused(agent, policy, of)).unwrap_or_default();
+        let deferred = deployment.map(|of| defer::count(agent, of)).transpose()?.unwrap_or_default();
         let root = servicing::root(deployment.map(Deployment::policy));
         Ok(Self {
             agent,
             progress,
             intent,
             undone: false,
+            deferred,
             purpose,
             collects,
             again,
@@ -187,6 +191,7 @@ impl<'a> Step<'a> {
             restart: false,
             undone: self.undone,
             deployment_type: self.progress.own_type.and_then(|place| self.type_names.get(place).cloned()),
+            deferred: self.deferred,
         };
         fill(&mut report);
         (progress.reason, progress.waits) = (report.reason, report.waits);

@@ -3,6 +3,7 @@
 use super::{Answer, Request};
 use crate::{
     apply::{
+        defer::Upcoming,
         notices::Told,
         software::{Declined, Software},
     },
@@ -12,6 +13,7 @@ use muster_model::{
     id::DeploymentId,
     limits::{LOCAL_ANSWER_BYTES, LOCAL_SECONDS},
     status::Verb,
+    time::UnixMillis,
 };
 use std::{
     io::{self, Read, Write},
@@ -90,6 +92,41 @@ pub fn told(socket: &Path) -> Result<Vec<Told>, AskError> {
         Ok(_) => Err(AskError::Answer),
         Err(AskError::Declined(Declined::Malformed | Declined::NotOffered)) => Ok(Vec::new()),
         Err(error) => Err(error),
+    }
+}
+
+/// What comes and can be put off. Before there is a policy, nothing.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn upcoming(socket: &Path) -> Result<Vec<Upcoming>, AskError> {
+    match ask(socket, &Request::Upcoming {}) {
+        Ok(Answer::Upcoming { upcoming }) => Ok(upcoming),
+        Err(AskError::Declined(Declined::NotOffered)) => Ok(Vec::new()),
+        Ok(_) => Err(AskError::Answer),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts something off, by its id or its name. Which one it is, and until when.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn defer(socket: &Path, word: &str) -> Result<(Upcoming, UnixMillis), AskError> {
+    let all = upcoming(socket)?;
+    let id: Option<DeploymentId> = word.parse().ok();
+    let named = |one: &&Upcoming| match id {
+        Some(id) => one.deployment == id,
+        None => one.name.eq_ignore_ascii_case(word),
+    };
+    let mut found = all.iter().filter(named);
+    let one = found.next().ok_or_else(|| AskError::Unknown(word.to_owned()))?;
+    if found.next().is_some() {
+        return Err(AskError::Several(word.to_owned()));
+    }
+    match ask(socket, &Request::Defer { deployment: one.deployment })? {
+        Answer::Deferred { until } => Ok((one.clone(), until)),
+        _ => Err(AskError::Answer),
     }
 }
 

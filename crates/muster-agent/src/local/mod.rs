@@ -4,17 +4,18 @@
 mod client;
 mod server;
 
-pub use client::{AskError, begin, list, notice, restart_now, snooze, told};
+pub use client::{AskError, begin, defer, list, notice, restart_now, snooze, told, upcoming};
 pub(crate) use server::run;
 
 use crate::{
     apply::{
+        defer::Upcoming,
         notices::Told,
         software::{Declined, Software},
     },
     restart::notice::Notice,
 };
-use muster_model::{id::DeploymentId, status::Verb};
+use muster_model::{id::DeploymentId, status::Verb, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// What a user asks: one line of JSON.
@@ -31,6 +32,13 @@ pub enum Request {
     Snooze {},
     /// Restart now.
     RestartNow {},
+    /// What comes and can be put off.
+    Upcoming {},
+    /// Put it off.
+    Defer {
+        /// Which.
+        deployment: DeploymentId,
+    },
     /// Have it begun.
     Begin {
         /// Which command.
@@ -58,6 +66,16 @@ pub enum Answer {
     Told {
         /// Each of them.
         told: Vec<Told>,
+    },
+    /// What comes and can be put off.
+    Upcoming {
+        /// The installations.
+        upcoming: Vec<Upcoming>,
+    },
+    /// It is put off.
+    Deferred {
+        /// Until when.
+        until: UnixMillis,
     },
     /// The answer to a notice was taken.
     Taken,

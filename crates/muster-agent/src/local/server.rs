@@ -4,7 +4,7 @@ use super::{Answer, Request};
 use crate::{
     agent::Agent,
     apply::{
-        notices,
+        defer, notices,
         software::{self, Declined},
     },
     os::local_socket,
@@ -167,7 +167,7 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
         Request::Notice {} => return Ok(Answer::Notice { notice: notice::show(agent) }),
         Request::Snooze {} => return taken(notice::snooze(agent, place.user)),
         Request::RestartNow {} => return taken(notice::restart_now(agent, place.user)),
-        Request::List {} | Request::Told {} | Request::Begin { .. } => {}
+        Request::List {} | Request::Told {} | Request::Begin { .. } | Request::Upcoming {} | Request::Defer { .. } => {}
     }
     let Some(policy) = policy else { return declined(Declined::NotOffered) };
     match request {
@@ -180,6 +180,11 @@ fn answer(agent: &Agent, policy: Option<&Policy>, line: &[u8], place: &Place) ->
                 Err(why) => declined(why),
             }
         }
+        Request::Upcoming {} => Ok(Answer::Upcoming { upcoming: defer::list(agent, policy)? }),
+        Request::Defer { deployment } => match defer::defer(agent, policy, deployment, place.user)? {
+            Ok(until) => Ok(Answer::Deferred { until }),
+            Err(why) => declined(why),
+        },
         Request::Notice {} | Request::Snooze {} | Request::RestartNow {} => declined(Declined::Malformed),
     }
 }

@@ -13,6 +13,10 @@ CREATE TABLE IF NOT EXISTS asked (
 ) STRICT;
 -- What is there because a user had it installed, and which one.
 CREATE TABLE IF NOT EXISTS installed (id TEXT PRIMARY KEY, user INTEGER NOT NULL) STRICT;
+-- How often users put a deployment of this object off, and until when.
+CREATE TABLE IF NOT EXISTS deferral (
+  id TEXT PRIMARY KEY, application TEXT NOT NULL, count INTEGER NOT NULL, until INTEGER NOT NULL
+) STRICT;
 -- The last attempt of a deployment that the site asked for and that was begun.
 CREATE TABLE IF NOT EXISTS attempt (id TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
 -- Of applications with several deployment types: the place of the one that is taken, and of the one whose command runs or ran last.

@@ -35,7 +35,7 @@ pub(super) fn note_installed(tx: &Transaction<'_>, id: DeploymentId, user: Optio
 
 /// Forgets what was wanted of deployments that are gone: one with the same id that comes back begins nothing by itself.
 pub(super) fn keep_only(tx: &Transaction<'_>, assigned: &[DeploymentId]) -> Result<(), StoreError> {
-    for table in ["intent", "asked", "installed"] {
+    for table in ["intent", "asked", "installed", "deferral"] {
         let mut statement = tx.prepare(&format!("SELECT DISTINCT id FROM {table}"))?;
         let ids = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
         for id in ids {

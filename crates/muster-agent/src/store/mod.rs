@@ -2,6 +2,7 @@
 //! deployment is. One SQLite file, so that a step of a deployment and its report are one transaction.
 
 pub mod compliance;
+pub mod deferrals;
 pub mod deployments;
 pub mod intents;
 pub mod outbox;

@@ -1,13 +1,10 @@
 //! `apt-get`: how it is called. What of its configuration would make it believe less than signatures is said otherwise here.
 
-use super::{ASKS, Ran, Refusal, THINKS, call};
+use super::{ASKS, Ran, Refusal, THINKS, call, end, locked};
 use crate::agent::Agent;
 use muster_model::{
     status::FailureReason,
-    update::{
-        Missing,
-        apt::{self, Simulation},
-    },
+    update::{Missing, Simulation, apt},
 };
 use std::{
     path::{Path, PathBuf},
@@ -137,27 +134,4 @@ impl<'a> Apt<'a> {
         more.extend(targets(wanted));
         (self.program(), self.arguments(&more))
     }
-}
-
-/// Where another program has the tool.
-pub(crate) fn locked(text: &str) -> Option<Refusal> {
-    let lines = ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"];
-    let of_apt = |line: &str| line.starts_with("E: ") && lines.iter().any(|lock| line.contains(lock));
-    // As dpkg says it itself, where its own lock was taken after apt had the outer one.
-    let of_dpkg = |line: &str| line.starts_with("dpkg: error: ") && line.contains("locked by another process");
-    let line = text.lines().find(|line| of_apt(line) || of_dpkg(line))?;
-    Some(Refusal { reason: None, text: line.chars().take(300).collect() })
-}
-
-/// The errors that it said, or its last lines.
-fn end(text: &str) -> String {
-    let of = |mark: &'static [&'static str]| -> Vec<&str> {
-        text.lines().filter(|line| mark.iter().any(|mark| line.starts_with(mark))).take(10).collect()
-    };
-    let mut lines = of(&["E: ", "Err:", "W: "]);
-    if lines.is_empty() {
-        lines = text.lines().rev().take(10).collect();
-        lines.reverse();
-    }
-    lines.join("\n").chars().take(2_000).collect()
 }

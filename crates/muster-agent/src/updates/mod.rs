@@ -2,9 +2,10 @@
 //! check of signatures, and only after it said what it would do and that is what the group allows.
 
 mod apt;
+mod dnf;
 mod scan;
+mod tool;
 
-pub(crate) use apt::locked as busy;
 pub use scan::{Scan, ScanState};
 pub(crate) use scan::{kept, run};
 
@@ -15,13 +16,12 @@ use crate::{
         process::{self, Ending, Job, Output, Tail},
     },
 };
-use apt::Apt;
 use muster_model::{
     id::DeploymentId,
     limits::UPDATE_BYTES,
     status::FailureReason,
     time::{DAY, UnixMillis},
-    update::{Change, Installed, Missing, Update, UpdateGroup, UpdateTool},
+    update::{Change, Installed, Missing, Simulation, Update, UpdateGroup},
 };
 use std::{
     path::PathBuf,
@@ -29,6 +29,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Mutex, Notify};
+use tool::Tool;
 
 /// How long the tool may think.
 const THINKS: Duration = Duration::from_secs(120);
@@ -118,8 +119,13 @@ async fn call(
 }
 
 /// The tool of this machine.
-fn tool(agent: &Agent) -> Option<Apt<'_>> {
-    Apt::of(agent.collector.root())
+fn tool(agent: &Agent) -> Option<Tool<'_>> {
+    Tool::of(agent.collector.root())
+}
+
+/// The tool of this machine, where it is the one of the group.
+fn tool_of<'a>(agent: &'a Agent, group: &UpdateGroup) -> Result<Tool<'a>, Refusal> {
+    tool(agent).filter(|tool| tool.kind() == group.tool).ok_or_else(no_tool)
 }
 
 fn no_tool() -> Refusal {
@@ -127,9 +133,9 @@ fn no_tool() -> Refusal {
 }
 
 /// Asks the sources, one at a time.
-async fn refresh(agent: &Agent, apt: &Apt<'_>, place: &str, limit: Duration) -> Result<(), Refusal> {
+async fn refresh(agent: &Agent, tool: &Tool<'_>, place: &str, limit: Duration) -> Result<(), Refusal> {
     let _turn = agent.updates.turn.lock().await;
-    apt.refresh(agent, place, limit).await?;
+    tool.refresh(agent, place, limit).await?;
     agent.updates.refreshed.store(agent.clock.now().0, Ordering::Relaxed);
     Ok(())
 }
@@ -145,19 +151,19 @@ fn is_fresh(agent: &Agent) -> bool {
 /// Whether nothing of a group is missing here. A tool that knows nothing finds nothing missing: where what it knows is old its sources are
 /// asked, and where they do not answer the group does not count as complete.
 pub(crate) async fn is_complete(agent: &Agent, id: DeploymentId, group: &UpdateGroup) -> Result<bool, Refusal> {
-    let apt = tool(agent).filter(|_| group.tool == UpdateTool::Apt).ok_or_else(no_tool)?;
+    let tool = tool_of(agent, group)?;
     if group.criteria.is_some()
         && !is_fresh(agent)
-        && let Err(refusal) = refresh(agent, &apt, &format!("{id}.ask"), ASKS).await
+        && let Err(refusal) = refresh(agent, &tool, &format!("{id}.ask"), ASKS).await
     {
         tracing::warn!(deployment = %id, reason = refusal.text, "what updates there are is not known");
         return Ok(false);
     }
-    Ok(missing(agent, &apt, &format!("{id}.look"), group).await?.is_empty())
+    Ok(missing(agent, &tool, &format!("{id}.look"), group).await?.is_empty())
 }
 
-async fn missing(agent: &Agent, apt: &Apt<'_>, place: &str, group: &UpdateGroup) -> Result<Vec<Missing>, Refusal> {
-    let offered = updates(apt.simulate(agent, place, &apt::offered()).await?.changes);
+async fn missing(agent: &Agent, tool: &Tool<'_>, place: &str, group: &UpdateGroup) -> Result<Vec<Missing>, Refusal> {
+    let offered = updates(tool.offered(agent, place).await?.changes);
     let root = agent.collector.root().to_owned();
     let packages = tokio::task::spawn_blocking(move || Machine::open(&root).ok()?.packages(&mut Vec::new()));
     let packages = packages.await.ok().flatten().ok_or_else(|| {
@@ -187,9 +193,9 @@ pub(crate) async fn plan(
     group: &UpdateGroup,
     limit: Duration,
 ) -> Result<Plan, Refusal> {
-    let apt = tool(agent).filter(|_| group.tool == UpdateTool::Apt).ok_or_else(no_tool)?;
-    refresh(agent, &apt, &format!("{id}.ask"), limit.min(ASKS)).await?;
-    let missing = missing(agent, &apt, &format!("{id}.look"), group).await?;
+    let tool = tool_of(agent, group)?;
+    refresh(agent, &tool, &format!("{id}.ask"), limit.min(ASKS)).await?;
+    let missing = missing(agent, &tool, &format!("{id}.look"), group).await?;
     let wanted: Vec<&Missing> = missing.iter().filter(|missing| missing.version.is_some()).collect();
     let nowhere = missing.iter().filter(|missing| missing.version.is_none());
     let mut left_out: Vec<String> = nowhere.map(Missing::shown).collect();
@@ -198,27 +204,21 @@ pub(crate) async fn plan(
         return Err(Refusal::new(FailureReason::UpdateRefused, text));
     }
     let place = format!("{id}.plan");
-    let chosen = match judged(agent, &apt, &place, group, &wanted).await {
+    let chosen = match judged(agent, &tool, &place, group, &wanted).await {
         Ok(()) => wanted,
         Err(Refusal { reason: None, text }) => return Err(Refusal { reason: None, text }),
         Err(whole) => {
             // Perhaps one of them alone is in the way of all others: those that the tool takes along without anything else are tried.
-            let easy = updates(apt.simulate(agent, &place, &apt::easy()).await?.changes);
-            let is_easy = |missing: &&Missing| {
-                easy.iter().any(|update| {
-                    update.package == missing.package && missing.version.as_ref() == Some(&update.candidate)
-                })
-            };
-            let (chosen, rest): (Vec<&Missing>, Vec<&Missing>) = wanted.into_iter().partition(is_easy);
+            let (chosen, rest) = tool.easy(agent, &place, group, wanted).await?;
             if chosen.is_empty() || rest.is_empty() {
                 return Err(whole);
             }
-            judged(agent, &apt, &place, group, &chosen).await?;
+            judged(agent, &tool, &place, group, &chosen).await?;
             left_out.extend(rest.into_iter().map(|missing| format!("{}: {}", missing.shown(), whole.text)));
             chosen
         }
     };
-    let (program, arguments) = apt.install(&chosen);
+    let (program, arguments) = tool.install(&chosen);
     let left_out = if left_out.is_empty() { String::new() } else { format!("Not installed: {}", shown(&left_out)) };
     Ok(Plan { program, arguments, left_out })
 }
@@ -226,18 +226,49 @@ pub(crate) async fn plan(
 /// Whether what the tool would do for these is what the group allows.
 async fn judged(
     agent: &Agent,
-    apt: &Apt<'_>,
+    tool: &Tool<'_>,
     place: &str,
     group: &UpdateGroup,
     wanted: &[&Missing],
 ) -> Result<(), Refusal> {
-    let simulation = apt.simulate(agent, place, &apt::targets(wanted)).await?;
+    judge(group, tool.simulate(agent, place, wanted).await?)
+}
+
+fn judge(group: &UpdateGroup, simulation: Simulation) -> Result<(), Refusal> {
+    let refused = |text: String| Refusal::new(FailureReason::UpdateRefused, text);
     // A line that cannot be read may say anything: then what the tool would do is not known.
-    let changes = simulation.all().map_err(|error| Refusal::new(FailureReason::UpdateRefused, error.to_string()))?;
+    let changes = simulation.all().map_err(|error| refused(error.to_string()))?;
     if changes.is_empty() {
-        return Err(Refusal::new(FailureReason::UpdateRefused, "The tool would do nothing."));
+        return Err(refused("The tool would do nothing.".to_owned()));
     }
-    group.permits(&changes).map_err(|text| Refusal::new(FailureReason::UpdateRefused, text))
+    group.permits(&changes).map_err(refused)
+}
+
+/// Where what a tool said is that another program has it.
+pub(crate) fn locked(text: &str) -> Option<Refusal> {
+    let of_apt = ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"];
+    let says = |line: &&str| {
+        (line.starts_with("E: ") && of_apt.iter().any(|lock| line.contains(lock)))
+            // As dpkg says it itself, where its own lock was taken after apt had the outer one.
+            || (line.starts_with("dpkg: error: ") && line.contains("locked by another process"))
+            || line.contains(" already locked by ")
+            || line.contains("can't create transaction lock on ")
+            || line.contains("Failed to obtain the transaction lock")
+    };
+    let line = text.lines().find(says)?;
+    Some(Refusal { reason: None, text: line.chars().take(300).collect() })
+}
+
+/// The errors that a tool said, or its last lines.
+fn end(text: &str) -> String {
+    let marks = ["E: ", "Err:", "W: ", "Error: ", "No match for "];
+    let mut lines: Vec<&str> =
+        text.lines().filter(|line| marks.iter().any(|mark| line.starts_with(mark))).take(10).collect();
+    if lines.is_empty() {
+        lines = text.lines().rev().take(10).collect();
+        lines.reverse();
+    }
+    lines.join("\n").chars().take(2_000).collect()
 }
 
 /// The first few of them.

@@ -1,12 +1,12 @@
 //! The scan: which updates there are. It is taken at its interval and after updates were installed, kept on disk, and told with the inventory.
 
-use super::{ASKS, Refusal, apt::offered, refresh, tool, updates};
+use super::{ASKS, Refusal, refresh, tool, updates};
 use crate::{agent::Agent, clock, policy::Policy};
 use muster_model::{
     limits::UPDATE_BYTES,
     settings::ClientSettings,
     time::{HOUR, MINUTE, UnixMillis},
-    update::{Update, UpdateTool, apt::Simulation},
+    update::{Simulation, Update, UpdateTool},
 };
 use serde::{Deserialize, Serialize};
 use std::{future::pending, sync::Arc, time::Duration};
@@ -86,7 +86,7 @@ pub(crate) async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Ar
     if !known || tool(&agent).is_none() {
         return pending::<()>().await;
     }
-    let elsewhere = tool(&agent).is_some_and(|apt| apt.is_elsewhere());
+    let elsewhere = tool(&agent).is_some_and(|tool| tool.is_elsewhere());
     let spread = clock::spread(FIRST_SPREAD, clock::random()).as_millis();
     let delay = if elsewhere { 0 } else { FIRST + i64::try_from(spread).unwrap_or_default() };
     let not_before = agent.clock.now().plus(delay);
@@ -153,11 +153,17 @@ async fn take(agent: &Agent) -> Scan {
         }
     };
     tracing::info!(updates = updates.len(), state = state.as_str(), "scan for updates");
-    Scan { time: agent.clock.now(), tool: UpdateTool::Apt, state, reason, updates }
+    Scan {
+        time: agent.clock.now(),
+        tool: tool(agent).map_or(UpdateTool::Apt, |tool| tool.kind()),
+        state,
+        reason,
+        updates,
+    }
 }
 
 async fn ask(agent: &Agent) -> Result<Simulation, Refusal> {
-    let apt = tool(agent).ok_or_else(super::no_tool)?;
-    refresh(agent, &apt, "scan", ASKS).await?;
-    apt.simulate(agent, "scan", &offered()).await
+    let tool = tool(agent).ok_or_else(super::no_tool)?;
+    refresh(agent, &tool, "scan", ASKS).await?;
+    tool.offered(agent, "scan").await
 }

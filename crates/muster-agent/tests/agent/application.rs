@@ -46,6 +46,7 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         outside_windows: false,
         volatile: false,
         software_update: false,
+        deferral: None,
         attempt: 0,
         options: muster_model::program::DeploymentOptions::default(),
         needs: Vec::new(),

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Runs a tool of the system; what it printed.
-fn tool(program: &str, arguments: &[&str], home: Option<&Path>) -> String {
+pub(crate) fn tool(program: &str, arguments: &[&str], home: Option<&Path>) -> String {
     let mut command = std::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
     if let Some(home) = home {

@@ -61,6 +61,7 @@ pub(crate) fn policy(number: u128) -> DeploymentPolicy {
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
+        deferral: None,
         attempt: 0,
         options: muster_model::program::DeploymentOptions::default(),
         needs: Vec::new(),

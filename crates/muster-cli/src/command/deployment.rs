@@ -17,9 +17,9 @@ use muster_model::{
         Target,
     },
     id::{DeploymentId, Name},
-    policy::{Action, Purpose},
+    policy::{Action, Deferral, Purpose},
     status::DeploymentState,
-    time::UnixMillis,
+    time::{MINUTE, UnixMillis},
     window::WallTime,
 };
 use std::{cell::RefCell, time::Duration};
@@ -109,6 +109,20 @@ pub(super) struct Create {
     software_update: bool,
     #[command(flatten)]
     options: Options,
+    /// Users of a device may put it off so often
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    defer_times: Option<u32>,
+    /// For how long at a time: 90m, 4h
+    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "4h", requires = "defer_times")]
+    defer_for: i64,
+    /// How long after the deadline it begins at the latest: 12h, 2d
+    #[arg(long, value_name = "LENGTH", value_parser = when::parse_length, default_value = "2d", requires = "defer_times")]
+    defer_grace: i64,
+}
+
+/// A length in whole minutes.
+fn minutes(length: i64) -> u32 {
+    u32::try_from(length / MINUTE).unwrap_or(u32::MAX)
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +184,11 @@ impl Create {
             volatile: self.no_commit,
             software_update: self.software_update,
             options: self.options.request(&found.application, from)?,
+            deferral: self.defer_times.map(|times| Deferral {
+                times,
+                minutes: minutes(self.defer_for),
+                grace_minutes: minutes(self.defer_grace),
+            }),
         })
     }
 }
@@ -351,6 +370,7 @@ async fn deployment_show(
             ("Deadline", when::both(ctx.now, deployment.deadline)),
             ("Does", does(&deployment)),
             ("Windows", windows(&deployment).to_owned()),
+            ("Users", deployment.deferral.map_or_else(|| "may not put it off".to_owned(), Deferral::sentence)),
             ("Write filters", filters(&deployment).to_owned()),
             ("Made by", format!("{}, {}", deployment.created_by, when::human(ctx.now, deployment.created))),
             ("Devices", if deployment.deleted { "deleted".to_owned() } else { counted(&deployment) }),
@@ -411,7 +431,8 @@ const fn filters(deployment: &Deployment) -> &'static str {
 fn reason(now: UnixMillis, d: &DeviceDeployment) -> String {
     let waits = || {
         let starts = d.starts.map(|starts| format!(", starts {}", when::human(now, starts))).unwrap_or_default();
-        d.waits.map(|waits| format!("{}{starts}", waits.as_str()))
+        let often = if d.deferred > 0 { format!(", put off {} time(s)", d.deferred) } else { String::new() };
+        d.waits.map(|waits| format!("{}{often}{starts}", waits.as_str()))
     };
     let restart = || d.restart.then(|| "needs a restart".to_owned());
     let restart = || restart().or_else(|| d.deployment_type.as_ref().map(|name| format!("as {name}")));
@@ -519,6 +540,7 @@ mod tests {
             volatile: false,
             software_update: false,
             options: muster_model::program::DeploymentOptions::default(),
+            deferral: None,
             action: Action::Install,
             purpose: Purpose::Required,
             related: Vec::new(),

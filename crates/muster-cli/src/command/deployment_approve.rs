@@ -9,7 +9,7 @@ use muster_model::{
     application::Application,
     deployment_approval::{APPROVAL_LIFETIME, DeploymentApproval},
     id::Hash,
-    policy::DeploymentPolicy,
+    policy::{Deferral, DeploymentPolicy},
 };
 use muster_trust::{envelope, sha256};
 use std::path::PathBuf;
@@ -82,6 +82,7 @@ fn described(ctx: &Context, read: &Read, deployment: &Deployment, approval: &Dep
         ("Available", when::both(ctx.now, policy.available)),
         ("Deadline", when::both(ctx.now, policy.deadline)),
         ("Windows", windows.to_owned()),
+        ("Users", policy.deferral.map_or_else(|| "may not put it off".to_owned(), Deferral::sentence)),
         ("Approved until", when::both(ctx.now, approval.expires)),
     ]);
     text.push_str(&output::pairs(deployment_options::described(&policy.options)));

@@ -45,6 +45,7 @@ mod title;
 mod token;
 mod trust;
 mod update;
+mod update_rule;
 
 use crate::{CliError, Client, output::Output, profile::ProfileDir};
 use clap::{Args, Parser, Subcommand};

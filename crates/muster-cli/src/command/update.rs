@@ -1,6 +1,9 @@
 //! `muster update`: which software updates devices miss. What may be installed is signed as an application and deployed as one.
 
-use super::{Context, Part};
+use super::{
+    Context, Part,
+    update_rule::{self, RuleCreate, RuleSign},
+};
 use crate::{CliError, output, when};
 use clap::Subcommand;
 use muster_model::api::{SoftwareUpdate, UpdateQuery};
@@ -21,11 +24,54 @@ pub(super) enum Verb {
         #[command(flatten)]
         part: Part,
     },
+    /// Show the packages of a signed group, and which of them a later version replaced
+    Group {
+        /// Hash, the beginning of it, the name, or name and version
+        application: String,
+    },
+    /// List rules that propose groups of updates, and whose drafts wait for a signature
+    Rules(Part),
+    /// Show a rule with its draft
+    Rule {
+        /// Name or id
+        rule: String,
+    },
+    /// Keep a rule that proposes a group of updates; it looks at once
+    RuleCreate(RuleCreate),
+    /// Remove a rule with its draft
+    RuleDelete {
+        /// Name or id
+        rule: String,
+    },
+    /// Look by a rule now
+    Look {
+        /// Name or id
+        rule: String,
+    },
+    /// Sign what a rule proposes, add it, and put it into the deployment of the rule
+    Sign(RuleSign),
+    /// Put what authors signed for a rule into the deployment of the rule
+    Signed {
+        /// Name or id of the rule
+        rule: String,
+        /// Hash, the beginning of it, or name and version
+        application: String,
+    },
 }
 
 impl Verb {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), CliError> {
-        let Self::List { search, security, superseded, part } = self;
+        let (search, security, superseded, part) = match self {
+            Self::List { search, security, superseded, part } => (search, security, superseded, part),
+            Self::Group { application } => return update_rule::group(ctx, &application).await,
+            Self::Rules(part) => return update_rule::list(ctx, part).await,
+            Self::Rule { rule } => return update_rule::show(ctx, &rule).await,
+            Self::RuleCreate(rule) => return update_rule::create(ctx, rule).await,
+            Self::RuleDelete { rule } => return update_rule::delete(ctx, &rule).await,
+            Self::Look { rule } => return update_rule::look(ctx, &rule).await,
+            Self::Sign(sign) => return update_rule::sign(ctx, sign).await,
+            Self::Signed { rule, application } => return update_rule::signed(ctx, &rule, &application).await,
+        };
         let page = part.query();
         let wanted = UpdateQuery { search, security, superseded, offset: page.offset, limit: page.limit };
         let found = ctx.client().await?.update_list(&wanted).await?;

@@ -6,7 +6,7 @@ use super::window::Forecast;
 use crate::{
     application::{Application, Platform},
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
-    policy::{Action, Purpose},
+    policy::{Action, Deferral, Purpose},
     program::DeploymentOptions,
     status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
@@ -113,6 +113,8 @@ api! {
         #[serde(default)] software_update: bool,
         /// Whether and when a program runs again, values for the application's parameters, and whether users are told.
         #[serde(default)] options: DeploymentOptions,
+        /// Users may put it off, so often and so long. Default: they may not.
+        #[serde(default)] deferral: Option<Deferral>,
     }
 }
 api! {
@@ -184,6 +186,8 @@ api! {
         software_update: bool,
         /// Whether and when a program runs again, values for the application's parameters, and whether users are told.
         options: DeploymentOptions,
+        /// Users may put it off, so often and so long.
+        deferral: Option<Deferral>,
         /// Not before.
         available: UnixMillis,
         /// When clients start by themselves.
@@ -229,5 +233,7 @@ api! {
         undone: bool,
         /// Of an application with several deployment types: the one that the device took.
         deployment_type: Option<Name>,
+        /// How often users of the device put it off.
+        deferred: u32,
     }
 }

@@ -68,6 +68,7 @@ pub mod title;
 pub mod token;
 pub mod trust;
 pub mod update;
+pub mod update_rule;
 pub mod window;
 
 pub use admin::*;
@@ -101,6 +102,7 @@ pub use title::*;
 pub use token::*;
 pub use trust::*;
 pub use update::*;
+pub use update_rule::*;
 pub use window::*;
 
 /// One page of a list.

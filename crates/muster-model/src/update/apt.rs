@@ -5,40 +5,7 @@
 //! Remv NAME [INSTALLED] [...]
 //! ```
 
-use super::{Change, Update, is_name, is_version};
-use crate::limits::UPDATE_LINES;
-
-/// Why an answer is not believed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OddOutput {
-    /// A line of another form.
-    #[error("a line of the tool's output cannot be read: {0}")]
-    Line(String),
-    /// More than any machine has.
-    #[error("the tool names more than {UPDATE_LINES} packages")]
-    TooMany,
-}
-
-/// What a simulation says, and how much of it could not be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Simulation {
-    /// What the tool would do.
-    pub changes: Vec<Change>,
-    /// Lines of changes that cannot be read.
-    pub unread: usize,
-    /// The first of them.
-    pub first: String,
-}
-
-impl Simulation {
-    /// The changes, where all of them could be read: for whoever has to know that nothing else would happen.
-    ///
-    /// # Errors
-    /// [`OddOutput::Line`].
-    pub fn all(self) -> Result<Vec<Change>, OddOutput> {
-        if self.unread > 0 { Err(OddOutput::Line(self.first)) } else { Ok(self.changes) }
-    }
-}
+use super::{Change, OddOutput, Simulation, Update, is_name, is_version};
 
 /// Reads the changes of a simulation, none of which may be odd.
 ///
@@ -62,18 +29,7 @@ pub fn read(text: &str) -> Result<Simulation, OddOutput> {
         } else {
             continue;
         };
-        match change {
-            Some(change) => read.changes.push(change),
-            None => {
-                if read.unread == 0 {
-                    read.first = line.chars().filter(|c| !c.is_control()).take(200).collect();
-                }
-                read.unread += 1;
-            }
-        }
-        if read.changes.len() + read.unread > UPDATE_LINES {
-            return Err(OddOutput::TooMany);
-        }
+        read.take(change, line)?;
     }
     Ok(read)
 }

@@ -5,6 +5,11 @@
 
 pub mod apt;
 pub mod dnf;
+mod revision;
+mod simulation;
+
+pub use revision::UpdateGroupChange;
+pub use simulation::{OddOutput, Simulation};
 
 use crate::{
     glob::fits,
@@ -24,7 +29,7 @@ pub const UPDATES: &str = "updates";
 pub enum UpdateTool {
     /// `apt-get`.
     Apt,
-    /// `dnf`. Clients scan with it, and do not install with it yet.
+    /// `dnf`, version 4.
     Dnf,
 }
 
@@ -172,7 +177,9 @@ pub fn is_argument(version: &str) -> bool {
     is_version(version) && !version.ends_with(['+', '-'])
 }
 
-fn is_pattern(text: &str) -> bool {
+/// Whether this can be a pattern of names or origins.
+#[must_use]
+pub fn is_pattern(text: &str) -> bool {
     (1..=128).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 

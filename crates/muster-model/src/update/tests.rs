@@ -51,10 +51,10 @@ fn a_scan_passes_over_a_line_that_cannot_be_read_and_a_judge_does_not() {
     let text = format!("Inst a* [1] (2 x [amd64])\n{SIMULATION}Remv --purge\n");
     let read = apt::read(&text).unwrap();
     assert_eq!((read.changes.len(), read.unread, read.first.as_str()), (5, 2, "Inst a* [1] (2 x [amd64])"));
-    assert_eq!(read.clone().all(), Err(apt::OddOutput::Line(read.first)));
+    assert_eq!(read.clone().all(), Err(OddOutput::Line(read.first)));
     assert_eq!(apt::read(SIMULATION).unwrap().all(), apt::parse(SIMULATION));
     // What cannot be read counts against the limit too.
-    assert_eq!(apt::read(&"Inst ?\n".repeat(UPDATE_LINES_AND_ONE)), Err(apt::OddOutput::TooMany));
+    assert_eq!(apt::read(&"Inst ?\n".repeat(UPDATE_LINES_AND_ONE)), Err(OddOutput::TooMany));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_is_odd_is_refused_whole() {
     assert_eq!(said[0].architecture, "amd64");
     assert!(said[0].origins[0].starts_with("Evil [all])"), "{said:?}");
     let many = "Inst a [1] (2 x [amd64])\n".repeat(UPDATE_LINES_AND_ONE);
-    assert_eq!(apt::parse(&many), Err(apt::OddOutput::TooMany));
+    assert_eq!(apt::parse(&many), Err(OddOutput::TooMany));
 }
 
 const UPDATE_LINES_AND_ONE: usize = crate::limits::UPDATE_LINES + 1;
@@ -170,15 +170,59 @@ fn a_group_that_could_become_an_option_is_none() {
     assert!(group(&[("a", "1", false), ("a", "2", false)], None).check().is_err());
 }
 
-/// In the form that the manual of dnf describes; the tool itself was not run.
 #[test]
-fn what_dnf_prints_is_read() {
-    let text = "\nkernel.x86_64                 5.14.0-427.el9           baseos\n\
-        bind-libs.x86_64   32:9.16.23-18.el9_4.1   appstream\n\
-        Security: kernel-core-5.14.0 is an installed security update\n\
-        Obsoleting Packages\n  a.noarch  1-2  baseos\n";
-    let security = "RLSA-2024:1 Important/Sec. bind-libs-32:9.16.23-18.el9_4.1.x86_64\n";
-    let found = dnf::parse(text, security);
-    let shown: Vec<_> = found.iter().map(|u| (u.package.as_str(), u.candidate.as_str(), u.security)).collect();
-    assert_eq!(shown, [("kernel", "5.14.0-427.el9", false), ("bind-libs", "32:9.16.23-18.el9_4.1", true)]);
+fn what_dnf_offers_is_read() {
+    let available = "kernel x86_64 5.14.0-427.el9 baseos\nbind-libs x86_64 32:9.16.23-18.el9 updates\n\
+        bind-libs x86_64 32:9.16.23-19.el9 updates\n\nodd* x86_64 1-1 base\n-o x86_64 1-1 base\n";
+    let installed = "kernel x86_64 5.14.0-400.el9 @System\nkernel x86_64 5.14.0-410.el9 @System\n\
+        bind-libs x86_64 32:9.16.23-17.el9 @System\n";
+    let security = "RLSA-2024:1 Important/Sec. bind-libs-9.16.23-18.el9.x86_64\n";
+    let read = dnf::offers(available, installed, security).unwrap();
+    assert_eq!((read.unread, read.first.as_str()), (2, "odd* x86_64 1-1 base"));
+    let shown: Vec<_> = read
+        .changes
+        .iter()
+        .map(|change| match change {
+            Change::Install(u) => (u.package.as_str(), u.installed.as_deref(), u.candidate.as_str(), u.security),
+            Change::Remove { package } => (package.as_str(), None, "", false),
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("kernel", Some("5.14.0-410.el9"), "5.14.0-427.el9", false),
+            // The later version has what the advisory of the earlier one is about.
+            ("bind-libs", Some("32:9.16.23-17.el9"), "32:9.16.23-19.el9", true)
+        ]
+    );
+    let many = "a noarch 1-1 base\n".repeat(3)
+        + &(0..=crate::limits::UPDATE_LINES).map(|n| format!("a{n} noarch 1-1 b\n")).collect::<String>();
+    assert_eq!(dnf::offers(&many, "", ""), Err(OddOutput::TooMany));
+}
+
+#[test]
+fn what_dnf_would_do_is_judged() {
+    let group = UpdateGroup { tool: UpdateTool::Dnf, ..group(&[], Some(UpdateCriteria::default())) };
+    let judge = |lines: &str| -> Result<(), String> {
+        let changes = dnf::read(lines).unwrap().all().map_err(|error| error.to_string())?;
+        group.permits(&changes)
+    };
+    let upgrade = "--> Starting dependency resolution\n---> Package a.noarch 1.9-1 will be upgraded\n\
+        ---> Package a.noarch 1.10-1 will be an upgrade\n--> Finished dependency resolution\n";
+    judge(upgrade).unwrap();
+    for (more, said) in [
+        ("---> Package b.noarch 1-1 will be installed\n", "would be new"),
+        ("---> Package b.noarch 1-1 will be obsoleting\n", "would be new"),
+        ("---> Package b.noarch 1-1 will be erased\n", "removed"),
+        ("---> Package b.noarch 1-1 will be obsoleted\n", "removed"),
+        ("---> Package b.noarch 2-1 will be downgraded\n---> Package b.noarch 1-1 will be a downgrade\n", "back"),
+        ("---> Package b.noarch 1-1 will be reinstalled\n", "back"),
+        ("---> Package b.noarch 2-1 will be an upgrade\n", "back"),
+        ("---> Package b.noarch 2-1 will be blessed\n", "cannot be read"),
+        ("---> Package b* 2-1 will be an upgrade\n", "cannot be read"),
+        ("---> Anything\n", "cannot be read"),
+    ] {
+        let error = judge(&format!("{upgrade}{more}")).unwrap_err();
+        assert!(error.contains(said), "{more}: {error}");
+    }
 }

@@ -18,7 +18,7 @@ use muster_model::{
         Forecast, ForecastGroup, Page, PageQuery, Phase, PhasedDeploymentCreate, Target,
     },
     id::{CollectionId, DeploymentId, DeviceId, Hash},
-    policy::{Action, Purpose},
+    policy::{Action, Deferral, Purpose},
     program::DeploymentOptions,
     status::DeploymentState,
     time::UnixMillis,
@@ -133,6 +133,11 @@ impl DeploymentPage {
         !self.deployment.deleted && !self.bar.finished
     }
 
+    /// Until when users may put it off.
+    fn last(&self) -> Option<UnixMillis> {
+        Some(self.deployment.deferral?.last(self.deployment.deadline))
+    }
+
     fn is_due(&self) -> bool {
         self.deployment.deadline <= self.shell.now
     }
@@ -165,6 +170,12 @@ pub(crate) struct DeploymentForm {
     pub(crate) phased: bool,
     /// Programs, values and notices.
     pub(crate) options: OptionsForm,
+    /// How often users may put it off; empty: not at all.
+    pub(crate) defer_times: String,
+    /// For how many minutes at a time; empty: 240.
+    pub(crate) defer_minutes: String,
+    /// How many minutes after the deadline at most; empty: 2880.
+    pub(crate) defer_grace: String,
 }
 
 /// What the preview found.
@@ -296,6 +307,7 @@ pub(crate) fn waits(row: &DeviceDeployment) -> Option<&'static str> {
         Reason::Servicing => {
             "A write filter protects the device, and its servicing is not allowed, not possible, or was done too often."
         }
+        Reason::Deferred => "Is put off by users of the device, or gives them time to answer.",
         Reason::PackageManager => "Another program has the device's package manager; the client tries again.",
     })
 }
@@ -373,6 +385,12 @@ pub(crate) struct FormFields {
     parameters: String,
     #[serde(default)]
     notices: String,
+    #[serde(default)]
+    defer_times: String,
+    #[serde(default)]
+    defer_minutes: String,
+    #[serde(default)]
+    defer_grace: String,
 }
 
 impl FormFields {
@@ -395,6 +413,9 @@ impl FormFields {
                 parameters: self.parameters,
                 notices: !self.notices.is_empty(),
             },
+            defer_times: self.defer_times.trim().to_owned(),
+            defer_minutes: self.defer_minutes.trim().to_owned(),
+            defer_grace: self.defer_grace.trim().to_owned(),
         })
     }
 }
@@ -421,9 +442,22 @@ impl DeploymentForm {
             volatile: self.volatile,
             software_update: false,
             options: DeploymentOptions::default(),
+            deferral: self.deferral()?,
             available: moment(&self.available)?,
             deadline: moment(&self.deadline)?,
         })
+    }
+}
+
+impl DeploymentForm {
+    fn deferral(&self) -> Result<Option<Deferral>, String> {
+        let number = |text: &str, default: u32| match text {
+            "" => Ok(default),
+            text => text.parse().map_err(|_| format!("{text:?} is not a whole number.")),
+        };
+        let times = number(&self.defer_times, 0)?;
+        let (minutes, grace_minutes) = (number(&self.defer_minutes, 240)?, number(&self.defer_grace, 2_880)?);
+        Ok((times > 0).then_some(Deferral { times, minutes, grace_minutes }))
     }
 }
 

@@ -37,6 +37,7 @@ mod site;
 mod title;
 mod token;
 mod update;
+mod update_rule;
 mod visit;
 mod window;
 
@@ -105,6 +106,12 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend([
         get("/software", See, title::title_list),
         get("/updates", See, update::update_list),
+        get("/updates/rules", See, update_rule::update_rule_list),
+        post("/updates/rules", Change, update_rule::update_rule_create),
+        get("/updates/rules/{id}", See, update_rule::update_rule_show),
+        post("/updates/rules/{id}/look", Change, update_rule::update_rule_look),
+        get("/updates/rules/{id}/delete", Change, update_rule::delete_confirm),
+        post("/updates/rules/{id}/delete", Change, update_rule::update_rule_delete),
         get("/software/{id}", See, title::title_show),
         get("/queries", See, query::query_show),
         post("/queries", See, query::query_run),

@@ -458,6 +458,11 @@ impl Flavour {
             volatile: at == 1,
             software_update: at == 0,
             options: muster_model::program::DeploymentOptions::default(),
+            deferral: (at == 0).then_some(muster_model::policy::Deferral {
+                times: 3,
+                minutes: 240,
+                grace_minutes: 2_880,
+            }),
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: if at == 0 { self.related() } else { Vec::new() },
@@ -494,6 +499,7 @@ impl Flavour {
                 restart: *state == DeploymentState::Succeeded,
                 undone: false,
                 deployment_type: None,
+                deferred: 0,
             }
         };
         DeploymentState::ALL.iter().rev().zip(names).enumerate().map(row).collect()

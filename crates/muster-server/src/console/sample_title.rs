@@ -1,16 +1,27 @@
 //! Sample data of software titles.
 
-use super::sample::{Flavour, NOW};
+use super::{
+    sample::{Flavour, NOW},
+    title::{TitlePage, TitlesPage},
+    update::UpdatesPage,
+    update_rule::{UpdateRulePage, UpdateRulesPage},
+};
+use askama::Template;
 use muster_model::{
-    api::{Count, ModelCount, SoftwareTitle, SoftwareUpdate, SoftwareVersion, Spread, TitleDetail},
+    api::{
+        Count, ModelCount, PageQuery, SoftwareTitle, SoftwareUpdate, SoftwareVersion, Spread, TitleDetail, UpdateDraft,
+        UpdateRule, UpdateRuleDetail, UpdateRuleInfo,
+    },
+    id::{DeploymentId, Hash, UpdateRuleId},
     time::MINUTE,
+    update::{UpdateGroup, UpdateGroupChange, UpdateTool},
 };
 
 fn title(sample: Flavour, id: u64, product: &str, publisher: &str, devices: u64) -> SoftwareTitle {
     SoftwareTitle { id, product: sample.text(product), publisher: sample.text(publisher), devices, versions: 4 }
 }
 
-pub(super) fn titles(sample: Flavour) -> Vec<SoftwareTitle> {
+fn titles(sample: Flavour) -> Vec<SoftwareTitle> {
     if sample == Flavour::Empty {
         return vec![];
     }
@@ -21,7 +32,7 @@ pub(super) fn titles(sample: Flavour) -> Vec<SoftwareTitle> {
     ]
 }
 
-pub(super) fn title_detail(sample: Flavour) -> TitleDetail {
+fn title_detail(sample: Flavour) -> TitleDetail {
     let version = |version: &str, devices| SoftwareVersion { version: sample.text(version), devices };
     let versions = match sample {
         Flavour::Empty => vec![],
@@ -50,7 +61,7 @@ pub(super) fn spread(sample: Flavour) -> Spread {
 }
 
 /// Updates that devices miss.
-pub(super) fn updates(sample: Flavour) -> Vec<SoftwareUpdate> {
+fn updates(sample: Flavour) -> Vec<SoftwareUpdate> {
     if sample == Flavour::Empty {
         return vec![];
     }
@@ -67,4 +78,80 @@ pub(super) fn updates(sample: Flavour) -> Vec<SoftwareUpdate> {
         superseded_by: later.map(|later| sample.text(later)),
     };
     vec![update(1, "openssl", true, None), update(2, "bash", false, Some("5.2.15-2+b13"))]
+}
+
+fn update_rule(sample: Flavour) -> UpdateRuleInfo {
+    let rule = UpdateRule {
+        name: sample.name("Security updates"),
+        tool: UpdateTool::Apt,
+        security: true,
+        origins: vec![sample.text("Debian-Security:*")],
+        names: Vec::new(),
+        exclude: vec![sample.text("linux-image-*")],
+        min_age_hours: 48,
+        min_devices: 1,
+        every_hours: 24,
+        exact: false,
+        allow_new: false,
+        allow_removals: false,
+        max_run_seconds: 3_600,
+        application: None,
+        deployment: (sample != Flavour::Empty).then(|| DeploymentId(uuid::Uuid::from_u128(300))),
+    };
+    UpdateRuleInfo {
+        id: UpdateRuleId(uuid::Uuid::from_u128(1)),
+        rule,
+        created: NOW.plus(-MINUTE),
+        created_by: sample.name("amelia"),
+        looked: (sample != Flavour::Empty).then(|| NOW.plus(-MINUTE)),
+        due: NOW,
+        drafted: (sample != Flavour::Empty).then(|| NOW.plus(-MINUTE)),
+        changes: 2,
+    }
+}
+
+fn update_rules(sample: Flavour) -> Vec<UpdateRuleInfo> {
+    if sample == Flavour::Empty { vec![] } else { vec![update_rule(sample)] }
+}
+
+fn update_rule_detail(sample: Flavour) -> UpdateRuleDetail {
+    let change = |package: &str, from: Option<&str>, to: Option<&str>| UpdateGroupChange {
+        package: sample.text(package),
+        from: from.map(|from| sample.text(from)),
+        to: to.map(|to| sample.text(to)),
+    };
+    let group = UpdateGroup {
+        tool: UpdateTool::Apt,
+        packages: Vec::new(),
+        criteria: None,
+        exclude: Vec::new(),
+        allow_new: false,
+        allow_removals: false,
+    };
+    let draft = UpdateDraft {
+        group,
+        version: sample.text("4"),
+        last: Some(Hash([7; 32])),
+        changes: vec![
+            change("openssl", Some("3.0.15-1~deb12u1"), Some("3.0.17-1~deb12u2")),
+            change("bash", None, Some("5.2.15-2+b13")),
+            change("nano", Some("7.2-1"), None),
+        ],
+        left_out: 3,
+    };
+    UpdateRuleDetail { info: update_rule(sample), draft: (sample != Flavour::Empty).then_some(draft) }
+}
+
+pub(super) fn pages(f: Flavour) -> Vec<(&'static str, String)> {
+    let (titles, updates) = (f.page(titles(f), 3), f.page(updates(f), 2));
+    let problem = (f == Flavour::Hostile).then(|| f.text("The name does not do."));
+    let (first, rules) = (PageQuery { offset: 0, limit: 50 }, f.page(update_rules(f), 1));
+    let rules = UpdateRulesPage::new(f.shell("updates"), first, rules, f.deployments(), problem);
+    vec![
+        ("software", TitlesPage::new(f.shell("software"), &TitleQuery::default(), titles).render().unwrap()),
+        ("updates", UpdatesPage::new(f.shell("updates"), UpdateQuery::default(), updates, 1).render().unwrap()),
+        ("update-rules", rules.render().unwrap()),
+        ("update-rule", UpdateRulePage { shell: f.shell("updates"), detail: update_rule_detail(f) }.render().unwrap()),
+        ("software-title", TitlePage::new(f.shell("software"), title_detail(f)).render().unwrap()),
+    ]
 }

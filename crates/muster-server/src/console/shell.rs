@@ -73,10 +73,16 @@ pub(crate) enum Done {
     ResourceRemoved,
     DiscoverySaved,
     DiscoveryAsked,
+    UpdateRuleSaved,
+    UpdateRuleLooked,
+    UpdateRuleRemoved,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 34] = [
+    const ALL: [(Self, &str, &str); 37] = [
+        (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
+        (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
+        (Self::UpdateRuleRemoved, "update-rule-removed", "The rule was removed. What was signed and deployed stays."),
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),
         (

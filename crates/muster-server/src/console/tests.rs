@@ -25,9 +25,7 @@ use super::{
     shell::{Done, Shell, Theme},
     sign_in::SignInPage,
     site::SitePage,
-    title::{TitlePage, TitlesPage},
     token::{TokenCreatedPage, TokensPage},
-    update::UpdatesPage,
     window::WindowFields,
 };
 use askama::Template;
@@ -35,7 +33,7 @@ use muster_model::{
     api::{
         AuditVerdict, CollectionQuery, ConflictQuery, DeploymentPreview, DeviceQuery, DeviceState, EnrolmentState,
         MessageQuery, PageQuery, QueryChecked, QueryColumn, QueryFinding, QueryLanguage, QueryResult, ResourceQuery,
-        Role, SavedQuery, TitleQuery, TokenCreated, UpdateQuery,
+        Role, SavedQuery, TokenCreated,
     },
     id::TokenId,
     inventory::Value,
@@ -50,6 +48,7 @@ fn pages(f: Flavour) -> Vec<(&'static str, String)> {
     pages.extend(pages_of_software(f));
     pages.extend(super::sample_baseline::pages(f));
     pages.extend(super::sample_phase::pages(f));
+    pages.extend(super::sample_title::pages(f));
     pages.extend(pages_of_the_rest(f));
     pages
 }
@@ -180,6 +179,9 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
         deadline: "2026-11-25T08:00".to_owned(),
         outside_windows: true,
         offer: true,
+        defer_times: "3".to_owned(),
+        defer_minutes: String::new(),
+        defer_grace: "2880".to_owned(),
         ..f.rest_of_form()
     };
     let new = |preview, problem| DeploymentNewPage {
@@ -424,15 +426,6 @@ fn pages_of_the_rest(f: Flavour) -> Vec<(&'static str, String)> {
         page("settings-custom", super::sample_settings::one(f, true, Role::FullAdministrator)),
         page("queries", queries(f)),
         page("boundaries", boundaries(f, Role::FullAdministrator)),
-        page(
-            "software",
-            TitlesPage::new(f.shell("software"), &TitleQuery::default(), f.page(super::sample_title::titles(f), 3)),
-        ),
-        page(
-            "updates",
-            UpdatesPage::new(f.shell("updates"), UpdateQuery::default(), f.page(super::sample_title::updates(f), 2)),
-        ),
-        page("software-title", TitlePage::new(f.shell("software"), super::sample_title::title_detail(f))),
         page("classes", classes(f)),
         page("class", ClassPage { shell: f.shell("classes"), class: super::sample_class::class(f) }),
         page("boundaries-analyst", boundaries(f, Role::ReadOnlyAnalyst)),

@@ -19,12 +19,14 @@ pub(crate) struct UpdatesPage {
     pub(crate) wanted: UpdateQuery,
     /// The rows.
     pub(crate) page: Page<SoftwareUpdate>,
+    /// Drafts that wait for a signature.
+    pub(crate) drafts: u64,
     paging: Paging,
 }
 
 impl UpdatesPage {
     /// The page for these rows.
-    pub(crate) fn new(shell: Shell, wanted: UpdateQuery, page: Page<SoftwareUpdate>) -> Self {
+    pub(crate) fn new(shell: Shell, wanted: UpdateQuery, page: Page<SoftwareUpdate>, drafts: u64) -> Self {
         let limit = wanted.limit.to_string();
         let paging = Paging::new(&page, wanted.limit, |offset| {
             let offset = offset.to_string();
@@ -38,7 +40,7 @@ impl UpdatesPage {
             ];
             format!("/updates{}", query(&parts))
         });
-        Self { shell, wanted, page, paging }
+        Self { shell, wanted, page, drafts, paging }
     }
 }
 
@@ -68,5 +70,6 @@ pub(crate) async fn update_list(
         limit: rows.limit,
     };
     let page = visit.ask(muster_site::update_list(&visit.ctx, visit.site(), &wanted).await)?;
-    visit.page(&UpdatesPage::new(visit.shell("updates").await?, wanted, page))
+    let drafts = visit.ask(muster_site::update_draft_count(&visit.ctx, visit.site()).await)?;
+    visit.page(&UpdatesPage::new(visit.shell("updates").await?, wanted, page, drafts))
 }

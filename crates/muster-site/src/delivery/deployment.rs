@@ -162,6 +162,7 @@ pub(super) async fn create_with(
         outside_windows: create.outside_windows,
         volatile: create.volatile,
         software_update,
+        deferral: create.deferral,
         attempt: 0,
         options: create.options.clone(),
         needs: needs(&wanted, &related),
@@ -178,6 +179,7 @@ pub(super) async fn create_with(
         volatile: create.volatile,
         software_update,
         options: create.options.clone(),
+        deferral: create.deferral,
         action: create.action,
         purpose: create.purpose,
         available,
@@ -236,6 +238,12 @@ pub(super) fn times(ctx: &Ctx, create: &DeploymentCreate) -> Result<(UnixMillis,
                 "`available` and `deadline` must be within ten years of now, in milliseconds since 1970.",
             ));
         }
+    }
+    if create.deferral.is_some_and(|deferral| !deferral.is_sound() || !create.purpose.is_required()) {
+        return Err(SiteError::refused(
+            Code::Malformed,
+            "Only what is required can be put off: 1 to 100 times, up to a week each, and up to 90 days after the deadline.",
+        ));
     }
     if deadline < available {
         return Err(SiteError::refused(
@@ -332,9 +340,10 @@ async fn insert(ctx: &Ctx, site: &Site, tx: &mut Tx, made: &Made<'_>) -> Result<
     };
     let phased = if phases.is_empty() { String::new() } else { format!(", in {} phases", phases.len()) };
     let told = said_options(&create.options);
+    let deferred = row.deferral.map(|deferral| format!("; {}", deferral.sentence())).unwrap_or_default();
     let held = if waits { "; it waits for the approval of a second key" } else { "" };
     let detail = format!(
-        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{told}{phased}{held}.",
+        "{} was deployed to {devices} device(s): application {}{verb}{offered}{outside}{along}{told}{phased}{deferred}{held}.",
         row.name, row.application
     );
     audit::append(tx, ctx, "deployment_create", format!("deployment {}", row.id), detail).await?;
@@ -449,6 +458,7 @@ fn deployment_of(shown: Shown, totals: BTreeMap<String, u64>, related: Vec<Relat
         volatile: row.volatile,
         software_update: row.software_update,
         options: row.options,
+        deferral: row.deferral,
         action: row.action,
         purpose: row.purpose,
         related,

@@ -63,6 +63,9 @@ pub async fn deployment_preview(
                 .to_owned(),
         );
     }
+    if let Some(deferral) = create.deferral {
+        warnings.push(format!("On each device, {}.", deferral.sentence()));
+    }
     if available > ctx.now {
         warnings.push("Clients get the policy now and wait until it is available.".to_owned());
     }

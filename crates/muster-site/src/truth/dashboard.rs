@@ -7,7 +7,7 @@ use muster_model::{
     status::DeploymentState,
     time::{DAY, HOUR, SECOND, UnixMillis},
 };
-use muster_store::db::{alert, dashboard, message as message_row, report_hour};
+use muster_store::db::{alert, dashboard, message as message_row, report_hour, update_rule};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -49,6 +49,7 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
     let seen = dashboard::seen(&mut reader, first).await?;
     let hours = report_hour::since(&mut reader, first).await?;
     let alerts = alert::count_open(&mut reader).await?;
+    let drafts = update_rule::drafts(&mut reader).await?;
     drop(reader);
     let spread = spread(site, now).await?;
     let quarantined: u64 = hours.iter().map(|hour| hour.quarantined).sum();
@@ -65,12 +66,22 @@ async fn make(site: &Site, now: UnixMillis) -> Result<Dashboard, SiteError> {
         pending: counts.pending,
         operating_systems,
         seen: (0..24).map(hour).collect(),
-        warnings: warnings(site, now, counts.pending, quarantined, failed, alerts),
+        warnings: {
+            let mut all = warnings(site, now, counts.pending, quarantined, failed, alerts);
+            all.extend(waiting(drafts));
+            all
+        },
         devices: counts.devices,
         deployments,
         messages: messages.into_iter().map(message::shown).collect(),
         spread,
     })
+}
+
+/// Drafts of updates that nobody signed yet.
+fn waiting(drafts: u64) -> Option<String> {
+    (drafts > 0)
+        .then(|| format!("{drafts} draft(s) of updates wait for a signature: `muster update rules` shows them."))
 }
 
 fn warnings(site: &Site, now: UnixMillis, pending: u64, quarantined: u64, failed: usize, alerts: u64) -> Vec<String> {

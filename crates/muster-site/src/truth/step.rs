@@ -36,6 +36,7 @@ pub(crate) const fn is_begun(state: DeploymentState, waits: Option<WaitReason>) 
         | DeploymentState::Succeeded
         | DeploymentState::Failed
         | DeploymentState::RequirementsNotMet => true,
+        deferred: report.deferred,
     }
 }
 
@@ -55,6 +56,10 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
             Some(WaitReason::Conflict) => "is not started, because another deployment wants the contrary",
             Some(WaitReason::BusinessHours) => "waits for the end of business hours",
             Some(WaitReason::Servicing) => "waits, because the device's write filter cannot be serviced now",
+            Some(WaitReason::Deferred) if step.deferred == 0 => {
+                "waits, so that users of the device have time to answer"
+            }
+            Some(WaitReason::Deferred) => "is put off by users of the device",
             Some(WaitReason::PackageManager) => "waits for the package manager, which another program has",
         },
         DeploymentState::Downloading => "is being downloaded",
@@ -74,6 +79,9 @@ pub(crate) fn line(step: &Step, deployment: &str, received: UnixMillis) -> Timel
     }
     if let Some(name) = step.deployment_type.as_ref().filter(|_| step.state == DeploymentState::Installing) {
         text = format!("{text} as {name}");
+    }
+    if step.state == DeploymentState::Waiting && step.deferred > 0 {
+        text = format!("{text} (put off {} time(s))", step.deferred);
     }
     if step.undone {
         text = format!("{text} (what it had done was undone on the device)");

@@ -396,6 +396,7 @@ async fn what_is_deployed_to_a_collection_follows_its_members() {
             volatile: false,
             software_update: false,
             options: muster_model::program::DeploymentOptions::default(),
+            deferral: None,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
         };
@@ -447,6 +448,7 @@ async fn high_impact_goes_to_no_collection_that_a_device_can_talk_its_way_into()
             volatile: false,
             software_update: false,
             options: muster_model::program::DeploymentOptions::default(),
+            deferral: None,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
         };

@@ -40,6 +40,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         volatile: false,
         software_update: false,
         options: muster_model::program::DeploymentOptions::default(),
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     }
@@ -151,6 +152,7 @@ async fn totals_are_the_sum_of_the_devices() {
                 restart: false,
                 undone: false,
                 deployment_type: None,
+                deferred: 0,
             })
         };
         let mut outbox = Outbox::new(Channel::Status);

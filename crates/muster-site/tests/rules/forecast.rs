@@ -71,6 +71,7 @@ async fn what_never_fits_is_said_before_and_after() {
             volatile: false,
             software_update: false,
             options: muster_model::program::DeploymentOptions::default(),
+            deferral: None,
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
         };
@@ -125,6 +126,7 @@ async fn what_never_fits_is_said_before_and_after() {
             restart: false,
             undone: false,
             deployment_type: None,
+            deferred: 0,
         }));
         outbox.send(&test, &devices[0]).await.unwrap();
         assert_eq!(forecast().await.devices, 3, "what has begun waits for no window");

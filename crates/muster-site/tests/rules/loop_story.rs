@@ -70,6 +70,7 @@ pub(crate) async fn deploy(test: &TestSite, target: Target) -> muster_model::api
         volatile: false,
         software_update: false,
         options: muster_model::program::DeploymentOptions::default(),
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     };
@@ -130,6 +131,7 @@ async fn from_an_application_to_what_happened() {
                 restart: false,
                 undone: false,
                 deployment_type: None,
+                deferred: 0,
             }));
         }
         let answer = outbox.send(&test, &device).await.unwrap();

@@ -50,6 +50,7 @@ mod site;
 mod title;
 mod trust;
 mod update;
+mod update_rule;
 mod window;
 mod wql_oracle;
 mod wql_random;

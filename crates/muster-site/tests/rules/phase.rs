@@ -43,6 +43,7 @@ pub(crate) fn create(application: muster_model::id::Hash, target: Target) -> Dep
         volatile: false,
         software_update: false,
         options: muster_model::program::DeploymentOptions::default(),
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     }
@@ -78,6 +79,7 @@ impl Speaker {
             restart: false,
             undone: false,
             deployment_type: None,
+            deferred: 0,
         }));
         self.outbox.send(test, &self.device).await.unwrap();
     }

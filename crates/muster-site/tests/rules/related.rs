@@ -57,6 +57,7 @@ fn create(application: Hash, target: Target) -> DeploymentCreate {
         volatile: false,
         software_update: false,
         options: muster_model::program::DeploymentOptions::default(),
+        deferral: None,
     }
 }
 

@@ -259,6 +259,7 @@ fn step(deployment: DeploymentId, application: Hash, state: DeploymentState) -> 
         restart: false,
         undone: false,
         deployment_type: None,
+        deferred: 0,
     })
 }
 

@@ -381,6 +381,7 @@ async fn a_forecast_knows_who_may_be_updated_in_general_windows() {
             volatile: false,
             software_update: true,
             options: muster_model::program::DeploymentOptions::default(),
+            deferral: None,
             action: Action::Install,
             purpose: Purpose::Required,
         };

@@ -212,6 +212,7 @@ async fn what_a_deployment_waits_for_is_kept_while_it_waits() {
                 restart: false,
                 undone: false,
                 deployment_type: None,
+                deferred: 0,
             }));
             outbox.send(&test, &device).await.unwrap();
             let page = deployment_devices(&test.analyst(), &test.site, deployment.id, None, PAGE).await.unwrap();

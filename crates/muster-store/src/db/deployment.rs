@@ -8,7 +8,7 @@ use super::{
 use muster_model::{
     api::{DeviceDeployment, Target},
     id::{ApplicationId, DeploymentId, DeviceId, Hash, Name},
-    policy::{Action, Purpose},
+    policy::{Action, Deferral, Purpose},
     program::DeploymentOptions,
     status::{DeploymentState, FailureReason, WaitReason},
     time::UnixMillis,
@@ -39,6 +39,8 @@ pub struct DeploymentRow {
     pub software_update: bool,
     /// Whether and when it runs again, values, and whether users are told.
     pub options: DeploymentOptions,
+    /// Whether, and how far, users may put it off.
+    pub deferral: Option<Deferral>,
     /// Whether the application is to be there.
     pub action: Action,
     /// Whether clients begin by themselves.
@@ -101,6 +103,8 @@ pub struct Step {
     pub undone: bool,
     /// The deployment type that it took, where there are several.
     pub deployment_type: Option<Name>,
+    /// How often users put it off.
+    pub deferred: u32,
 }
 
 pub(super) fn state(row: &AnyRow) -> Result<DeploymentState, StoreError> {
@@ -143,6 +147,15 @@ fn options_text(options: &DeploymentOptions) -> Result<Option<String>, StoreErro
     text.map_err(|_| StoreError::Corrupt("column options".to_owned()))
 }
 
+fn deferral(row: &AnyRow) -> Result<Option<Deferral>, StoreError> {
+    let number = |name| Ok::<_, StoreError>(row.try_get::<Option<i64>, _>(name)?.and_then(|n| u32::try_from(n).ok()));
+    let (times, minutes, grace) = (number("defer_times")?, number("defer_minutes")?, number("defer_grace")?);
+    Ok(match (times, minutes, grace) {
+        (Some(times), Some(minutes), Some(grace_minutes)) => Some(Deferral { times, minutes, grace_minutes }),
+        _ => None,
+    })
+}
+
 fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
     let target = match (parsed_opt(row, "target_device")?, parsed_opt(row, "target_collection")?) {
         (Some(device), _) => Target::Device { device },
@@ -162,6 +175,7 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
             volatile: row.try_get::<i64, _>("in_overlay")? != 0,
             software_update: row.try_get::<i64, _>("software_update")? != 0,
             options: options(row)?,
+            deferral: deferral(row)?,
             action: action(row)?,
             purpose: purpose(row)?,
             available: column::time(row, "available")?,
@@ -186,8 +200,9 @@ fn shown(row: &AnyRow) -> Result<Shown, StoreError> {
 pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> {
     let statement = "INSERT INTO deployment (id, name, application, application_size, target_device, available, deadline, \
          policy_body, policy_size, created, created_by, deleted, revision, target_collection, high_impact, \
-         outside_windows, software_update, action, purpose, in_overlay, options) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+         outside_windows, software_update, action, purpose, in_overlay, options, defer_times, defer_minutes, defer_grace) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+         $21, $22, $23)";
     let (device, collection) = columns(row.target);
     sqlx::query(statement)
         .bind(row.id.to_string())
@@ -210,6 +225,9 @@ pub async fn insert(tx: &mut Tx, row: &DeploymentRow) -> Result<(), StoreError> 
         .bind(row.purpose.as_str())
         .bind(i64::from(row.volatile))
         .bind(options_text(&row.options)?)
+        .bind(row.deferral.map(|deferral| i64::from(deferral.times)))
+        .bind(row.deferral.map(|deferral| i64::from(deferral.minutes)))
+        .bind(row.deferral.map(|deferral| i64::from(deferral.grace_minutes)))
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -274,7 +292,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.name, p.application, p.application_size, p.target_device, p.target_collection, p.high_impact, p.outside_windows, p.software_update, \
-             p.action, p.purpose, p.in_overlay, p.options, \
+             p.action, p.purpose, p.in_overlay, p.options, p.defer_times, p.defer_minutes, p.defer_grace, \
              p.available, p.deadline, \
              p.policy_body, p.policy_size, p.created, p.created_by, p.deleted, p.revision, a.id AS application_id, \
              a.name AS application_name, a.version AS application_version \
@@ -463,6 +481,7 @@ fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
         restart: row.try_get::<i64, _>("restart")? != 0,
         undone: row.try_get::<i64, _>("undone")? != 0,
         deployment_type: parsed_opt(row, "deployment_type")?,
+        deferred: u32::try_from(column::count(row, "deferred")?).unwrap_or(u32::MAX),
     })
 }
 
@@ -470,7 +489,7 @@ macro_rules! select_devices {
     ($rest:literal) => {
         concat!(
             "SELECT t.deployment, p.name AS deployment_name, t.device, d.name AS device_name, t.state, t.reason, \
-             t.exit_code, t.output, t.changed, t.waits, t.starts, t.restart, t.undone, t.deployment_type FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
+             t.exit_code, t.output, t.changed, t.waits, t.starts, t.restart, t.undone, t.deployment_type, t.deferred FROM deployment_device t JOIN deployment p ON p.id = t.deployment \
              JOIN device d ON d.id = t.device ",
             $rest
         )
@@ -561,12 +580,12 @@ pub async fn known(tx: &mut Tx, devices: &[DeviceId]) -> Result<HashMap<(DeviceI
 
 static REPORT: Bulk = Bulk::new(
     "INSERT INTO deployment_device (deployment, device, state, reason, exit_code, output, changed, waits, starts, \
-     restart, undone, deployment_type)",
-    12,
+     restart, undone, deployment_type, deferred)",
+    13,
     "ON CONFLICT (deployment, device) DO UPDATE SET state = excluded.state, reason = excluded.reason, \
      exit_code = excluded.exit_code, output = excluded.output, changed = excluded.changed, \
      waits = excluded.waits, starts = excluded.starts, restart = excluded.restart, undone = excluded.undone, \
-     deployment_type = excluded.deployment_type",
+     deployment_type = excluded.deployment_type, deferred = excluded.deferred",
 );
 
 /// Notes what devices said, at most one step per deployment and device, for pairs of [`known`].
@@ -589,6 +608,7 @@ pub async fn report(tx: &mut Tx, steps: &[Step]) -> Result<(), StoreError> {
                 .bind(i64::from(step.restart))
                 .bind(i64::from(step.undone))
                 .bind(step.deployment_type.as_ref().map(Name::to_string))
+                .bind(i64::from(step.deferred))
         })
         .await?;
     Ok(())

@@ -32,6 +32,7 @@ pub mod deployment_control;
 pub mod deployment_event;
 pub mod deployment_phase;
 pub mod deployment_related;
+pub mod deployment_revision;
 pub mod device;
 pub mod device_change;
 pub mod device_list;
@@ -72,6 +73,7 @@ pub mod sql;
 pub mod timeline;
 pub mod token;
 pub mod trust_bundle;
+pub mod update_rule;
 pub mod window;
 pub mod wql;
 

@@ -16,6 +16,9 @@ use std::collections::HashMap;
 /// Which update it is: package, architecture, version, tool.
 pub type UpdateKey = (String, String, String, String);
 
+/// How many updates are looked at for a group.
+const CURRENT: i64 = 50_000;
+
 /// An update with what was counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
@@ -152,19 +155,32 @@ pub async fn list(
         .bind(signed(wanted.offset))
         .fetch_all(conn)
         .await?;
-    let update = |row: &AnyRow| -> Result<SoftwareUpdate, StoreError> {
-        Ok(SoftwareUpdate {
-            id: column::count(row, "id")?,
-            package: row.try_get("package")?,
-            architecture: row.try_get("architecture")?,
-            version: row.try_get("version")?,
-            tool: row.try_get("tool")?,
-            origin: row.try_get("origin")?,
-            security: row.try_get::<i64, _>("security")? != 0,
-            devices: column::count(row, "devices")?,
-            first_seen: column::time(row, "first_seen")?,
-            superseded_by: row.try_get("superseded_by")?,
-        })
-    };
     Ok((rows.iter().map(update).collect::<Result<_, _>>()?, unsigned(total)))
+}
+
+fn update(row: &AnyRow) -> Result<SoftwareUpdate, StoreError> {
+    Ok(SoftwareUpdate {
+        id: column::count(row, "id")?,
+        package: row.try_get("package")?,
+        architecture: row.try_get("architecture")?,
+        version: row.try_get("version")?,
+        tool: row.try_get("tool")?,
+        origin: row.try_get("origin")?,
+        security: row.try_get::<i64, _>("security")? != 0,
+        devices: column::count(row, "devices")?,
+        first_seen: column::time(row, "first_seen")?,
+        superseded_by: row.try_get("superseded_by")?,
+    })
+}
+
+/// The updates that devices miss by one tool and that no later one replaced, by package. There is a row for each update and not for each
+/// device; who would have more than this has the first of them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn current(conn: &mut AnyConnection, tool: &str) -> Result<Vec<SoftwareUpdate>, StoreError> {
+    let statement = "SELECT * FROM software_update WHERE tool = $1 AND devices > 0 AND superseded_by IS NULL \
+         ORDER BY package, id LIMIT $2";
+    let rows = sqlx::query(statement).bind(tool).bind(CURRENT).fetch_all(conn).await?;
+    rows.iter().map(update).collect()
 }

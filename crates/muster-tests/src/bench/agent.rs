@@ -261,6 +261,7 @@ async fn deploy(
         volatile: false,
         software_update: false,
         options: muster_model::program::DeploymentOptions::default(),
+        deferral: None,
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
     };

@@ -99,6 +99,7 @@ impl Owner {
             action: muster_model::policy::Action::Install,
             purpose: muster_model::policy::Purpose::Required,
             related: Vec::new(),
+            deferral: None,
             attempt: 0,
             options: muster_model::program::DeploymentOptions::default(),
             needs: Vec::new(),

@@ -77,6 +77,7 @@ async fn talk(site: &Site) {
             restart: false,
             undone: false,
             deployment_type: None,
+            deferred: 0,
         };
         let claims = DeviceClaims {
             host_name: text(),

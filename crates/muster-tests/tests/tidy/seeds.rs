@@ -124,6 +124,7 @@ fn batches() -> [Batch; 2] {
         restart: false,
         undone: false,
         deployment_type: None,
+        deferred: 0,
     };
     let fact = |name: &str, value: &str| (name.to_owned(), Fact::List(vec![value.to_owned()]));
     let discovery =
@@ -180,6 +181,7 @@ fn wire() -> Vec<Seed> {
         action: muster_model::policy::Action::Install,
         purpose: muster_model::policy::Purpose::Required,
         related: Vec::new(),
+        deferral: None,
         attempt: 0,
         options: muster_model::program::DeploymentOptions::default(),
         needs: Vec::new(),

@@ -195,6 +195,7 @@ async fn deployment(client: &Client, device: DeviceId, application: Hash) -> Res
                 volatile: false,
                 software_update: false,
                 options: muster_model::program::DeploymentOptions::default(),
+                deferral: None,
                 action: muster_model::policy::Action::Install,
                 purpose: muster_model::policy::Purpose::Required,
             };
