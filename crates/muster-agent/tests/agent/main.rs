@@ -4,9 +4,9 @@
 mod actor;
 mod again;
 mod application;
+mod application_types;
 mod business;
 mod cache_attack;
-mod application_types;
 mod collect;
 mod collector;
 mod comply;

@@ -24,6 +24,7 @@ pub(crate) fn of(device: DeviceId, happened: UnixMillis, report: &DeploymentRepo
         restart: report.restart && report.state == DeploymentState::Succeeded,
         undone: report.undone,
         deployment_type: report.deployment_type.clone(),
+        deferred: report.deferred,
     }
 }
 
@@ -36,7 +37,6 @@ pub(crate) const fn is_begun(state: DeploymentState, waits: Option<WaitReason>) 
         | DeploymentState::Succeeded
         | DeploymentState::Failed
         | DeploymentState::RequirementsNotMet => true,
-        deferred: report.deferred,
     }
 }
 
