@@ -370,7 +370,7 @@ async fn inventory_is_full_once_then_only_what_changed_and_full_again_when_asked
     running.stop().await;
 }
 
-// proves that a site that was restored from an older backup hears of compliance anew.
+// A site that was restored from an older backup hears of compliance anew.
 #[test]
 fn what_the_site_lost_of_compliance_is_told_again() {
     let machine = Machine::new();

@@ -297,7 +297,8 @@ async fn a_baseline_goes_where_nothing_is_held_against_it_and_can_come_back() {
     for test in TestSite::all().await {
         let (ctx, site) = (test.full(), &test.site);
         test.enrol("alpha").await;
-        let hash = added(&test).await;
+        let object = envelope::sign_json(&[&test.admin_key], &baseline()).unwrap();
+        let hash = baseline_create(&ctx, site, &object).await.unwrap().hash;
         for (ctx, code) in [(test.analyst(), Code::Forbidden), (test.anonymous(), Code::Unauthenticated)] {
             assert_eq!(baseline_delete(&ctx, site, hash).await.unwrap_err().code(), code);
         }
@@ -319,9 +320,13 @@ async fn a_baseline_goes_where_nothing_is_held_against_it_and_can_come_back() {
         let done = audit_list(&ctx, site, PAGE).await.unwrap().items;
         assert!(done.iter().any(|entry| entry.action == "baseline_delete"));
         // The same object again is the same baseline.
-        assert_eq!(added(&test).await, hash);
+        assert_eq!(baseline_create(&ctx, site, &object).await.unwrap().hash, hash);
         assert_eq!(baseline_list(&ctx, site, PAGE).await.unwrap().total, 1);
         baseline_deploy(&ctx, site, &deploy_of(hash, Target::AllSystems)).await.unwrap();
+        // One that was never deployed leaves nothing.
+        let never = added(&test).await;
+        baseline_delete(&ctx, site, never).await.unwrap();
+        assert_eq!(baseline_delete(&ctx, site, never).await.unwrap_err().code(), Code::NotFound);
     }
 }
 
