@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::window::Forecast;
+use super::{DeploymentRival, window::Forecast};
 use crate::{
     application::Application,
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
@@ -125,6 +125,8 @@ api! {
         forecast: Forecast,
         /// Other applications that it takes along.
         related: Vec<RelatedApplication>,
+        /// Deployments in force that it would contradict, on devices that would have both.
+        rivals: Vec<DeploymentRival>,
         /// What to think about: sentences.
         warnings: Vec<String>,
     }

@@ -200,6 +200,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             content_size: 14_250_112,
             forecast: sample_collection::forecast(f),
             related: f.related(),
+            rivals: super::sample_phase::rivals(f),
             warnings: vec![f.text("The deadline is in the past: clients start as soon as they know.")],
         },
         name: f.text("nginx for all"),

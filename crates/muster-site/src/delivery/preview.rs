@@ -73,6 +73,7 @@ pub async fn deployment_preview(
             collector.class.name
         ));
     }
+    let rivals = super::rival::foreseen(site, &mut reader, create, &wanted, &related).await?;
     let plan = Plan {
         from: available.max(deadline).max(ctx.now),
         seconds: related.seconds(&wanted),
@@ -97,7 +98,7 @@ pub async fn deployment_preview(
         }
     }
     let content_size = application.content_size + related.entries.iter().map(|entry| entry.content_size).sum::<u64>();
-    Ok(DeploymentPreview { devices, examples, content_size, forecast, related: related.shown(), warnings })
+    Ok(DeploymentPreview { devices, examples, content_size, forecast, related: related.shown(), rivals, warnings })
 }
 
 /// On which devices it would never start.

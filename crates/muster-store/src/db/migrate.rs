@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (36, include_str!("../../migrations/0036_servicing.sql")),
     (37, include_str!("../../migrations/0037_deployment_approval.sql")),
     (38, include_str!("../../migrations/0038_phase.sql")),
+    (39, include_str!("../../migrations/0039_deployment_act.sql")),
 ];
 
 /// Which migrations a database has.
