@@ -35,11 +35,10 @@ pub use delivery::{
     deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
     deployment_approval::{deployment_approval_withdraw, deployment_approve, deployment_order},
     forecast::deployment_forecast,
-    phase::{
-        PhaseWork, deployment_create_phased, deployment_phase_begin, deployment_rivals, deployment_standing, phase_work,
-    },
+    phase::{PhaseWork, deployment_create_phased, deployment_phase_begin, deployment_standing, phase_work},
     policy::{Current, assignment_confirmed, assignment_show, body_show},
     preview::deployment_preview,
+    rival::deployment_rivals,
     secret::{sealing_key_set, secret_add, secret_list, secret_recipients, secret_remove, secret_wanted},
     settings::{
         device_settings, settings_catalogue, settings_create, settings_delete, settings_list, settings_move,
@@ -117,7 +116,7 @@ pub use truth::{
     budget::{device_admitted, report_admitted, report_refused},
     compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,
-    deployment_event::deployment_history,
+    deployment_event::{deployment_history, deployment_state},
     foreign::foreign_submit,
     message::message_list,
     quarantine::quarantine_list,

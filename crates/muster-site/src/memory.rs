@@ -1,7 +1,7 @@
 //! What a site keeps in memory beside its store: registries and caches. Losing all of it costs time, never truth.
 
 use crate::{
-    delivery::{ahead::Raised, content::Contents, forecast::Forecasts, policy::Assignments},
+    delivery::{ahead::Raised, content::Contents, kept::Kept, phase::Figures, policy::Assignments},
     identity::{
         attestation::Recorded,
         connection::{Confirmed, Seen, Verdicts},
@@ -16,6 +16,7 @@ use crate::{
     },
     truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue, spread::LastSpread},
 };
+use muster_model::api::{DeploymentRival, Forecast};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicI64},
@@ -70,7 +71,13 @@ pub struct Memory {
     /// Reports that wait to be committed.
     pub(crate) reports: Queue,
     /// Forecasts of deployments to many devices.
-    pub(crate) forecasts: Forecasts,
+    pub(crate) forecasts: Kept<Forecast>,
+    /// How the devices of deployments to many stand.
+    pub(crate) standings: Kept<Figures>,
+    /// What contradicts deployments to many devices.
+    pub(crate) rivals: Kept<Vec<DeploymentRival>>,
+    /// How many devices of their targets deployments to many do not get to.
+    pub(crate) left_out: Kept<u64>,
     /// The last dashboard.
     pub(crate) dashboard: Last,
     /// The last counts of models and software.

@@ -277,6 +277,7 @@ fn previewed(preview: &DeploymentPreview) -> String {
     for warning in &preview.warnings {
         text.push_str(&format!("! {}\n", output::clean(warning)));
     }
+    text.push_str(&deployment_control::contradicted(&preview.rivals));
     text
 }
 
@@ -520,6 +521,7 @@ async fn deployment_watch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_model::api::{DeploymentRival, RivalKind};
     use muster_model::{
         api::{ForecastDevice, ForecastGroup},
         id::Hash,
@@ -575,11 +577,20 @@ mod tests {
             forecast: Forecast { devices: 3, free: 3, groups: vec![], later: 0, never: 0, never_devices: vec![] },
             related: Vec::new(),
             types: Vec::new(),
+            rivals: vec![DeploymentRival {
+                deployment: "0192f0c1-7a3b-7c4d-8e5f-0123456789ab".parse().unwrap(),
+                name: "Other\u{202e}".to_owned(),
+                kind: RivalKind::Version,
+                devices: 2,
+                example: "a".to_owned(),
+            }],
             warnings: vec!["One of them is off.".to_owned()],
         };
         assert_eq!(
             previewed(&preview),
-            "3 devices get it: a, b\u{fffd}, …. Each fetches 1.00 KiB.\n! One of them is off.\n"
+            "3 devices get it: a, b\u{fffd}, …. Each fetches 1.00 KiB.\n! One of them is off.\n\
+             ! Other\u{fffd} (0192f0c1-7a3b-7c4d-8e5f-0123456789ab) contradicts it on 2 device(s). Both install the same \
+             application in different versions: the newer one stays once it is there.\n"
         );
         let group = |starts, own_clock, names: &[&str]| ForecastGroup {
             starts: UnixMillis(starts),

@@ -74,6 +74,11 @@ fn described(ctx: &Context, read: &Read, deployment: &Deployment, approval: &Dep
         (false, true) => "those for updates",
         (false, false) => "kept",
     };
+    let filters = match (policy.volatile, policy.purpose.is_required()) {
+        (true, _) => "into the overlay: gone after the next restart",
+        (false, true) => "serviced, where the client settings allow it",
+        (false, false) => "into the overlay: users open none",
+    };
     let mut text = output::pairs([
         ("Deployment", format!("{} ({})", output::clean(deployment.name.as_str()), approval.deployment)),
         ("Does", format!("{}, {}", policy.action.as_str(), policy.purpose.as_str())),
@@ -83,6 +88,7 @@ fn described(ctx: &Context, read: &Read, deployment: &Deployment, approval: &Dep
         ("Deadline", when::both(ctx.now, policy.deadline)),
         ("Windows", windows.to_owned()),
         ("Users", policy.deferral.map_or_else(|| "may not put it off".to_owned(), Deferral::sentence)),
+        ("Write filters", filters.to_owned()),
         ("Approved until", when::both(ctx.now, approval.expires)),
     ]);
     text.push_str(&output::pairs(deployment_options::described(&policy.options)));

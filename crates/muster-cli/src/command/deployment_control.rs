@@ -144,7 +144,8 @@ impl Control {
             Self::Cancel { deployment, reason } => {
                 let (id, seen, standing) = found(&client, &deployment).await?;
                 let about = format!(
-                    "{} ({id}) ends for good: on {} device(s) it never begins; what runs on {} finishes; what is installed stays.",
+                    "{} ({id}) ends for good: on {} device(s) it never begins. Of {} on which it began only what is installing at this moment \
+                     finishes; what waits for a restart or for another try does not go on. What is installed stays.",
                     seen.name, standing.not_begun, standing.begun
                 );
                 confirm(ctx, &about)?;
@@ -193,16 +194,24 @@ async fn history(ctx: &Context, client: &Client, deployment: &str, device: &str,
         let rows = page.items.iter().map(|event| {
             let why = event.reason.map(|reason| reason.as_str()).or(event.waits.map(|waits| waits.as_str()));
             [
-                when::full(event.happened),
+                if event.act.is_some() { String::new() } else { when::full(event.happened) },
                 when::full(event.received),
-                event.state.as_str().to_owned(),
-                why.unwrap_or_default().to_owned(),
+                event
+                    .state
+                    .map(|state| state.as_str())
+                    .or(event.act.map(|act| act.words()))
+                    .unwrap_or_default()
+                    .to_owned(),
+                match event.act {
+                    Some(_) => format!("by {}", output::clean(event.by.as_deref().unwrap_or("the site"))),
+                    None => why.unwrap_or_default().to_owned(),
+                },
                 event.exit_code.map(|code| code.to_string()).unwrap_or_default(),
                 if event.attempt == 0 { String::new() } else { event.attempt.to_string() },
                 event.output.lines().last().unwrap_or_default().to_owned(),
             ]
         });
-        let head = ["BY ITS CLOCK", "HEARD", "STATE", "WHY", "EXIT", "ATTEMPT", "LAST LINE OF OUTPUT"];
+        let head = ["BY ITS CLOCK", "HEARD", "STATE", "WHY", "EXIT", "ATTEMPT", "LAST LINE OF OUTPUT, OR REASON"];
         output::listed(&output::table(head, rows), page.items.len(), page.total, page.offset, "Nothing happened yet.")
     })
 }
@@ -229,6 +238,13 @@ pub(super) fn standing(now: UnixMillis, standing: &DeploymentStanding, rivals: &
         };
         text.push_str(&output::table(["PHASE", "NAME", "BEGAN", "DEVICES", "STANDS"], standing.phases.iter().map(row)));
     }
+    text.push_str(&contradicted(rivals));
+    text
+}
+
+/// What contradicts a deployment, in sentences.
+pub(super) fn contradicted(rivals: &[DeploymentRival]) -> String {
+    let mut text = String::new();
     for rival in rivals {
         let name = output::clean(&rival.name);
         text.push_str(&format!(

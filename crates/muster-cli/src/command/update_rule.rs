@@ -257,6 +257,9 @@ pub(super) async fn sign(ctx: &Context, sign: RuleSign) -> Result<(), CliError> 
         retries: None,
         dependencies: Vec::new(),
         supersedes: Vec::new(),
+        type_name: None,
+        types: Vec::new(),
+        parameters: Vec::new(),
         max_run_seconds: rule.max_run_seconds,
     };
     let mut about = application::described(&application);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::window::Forecast;
+use super::{DeploymentRival, window::Forecast};
 use crate::{
     application::{Application, Platform},
     id::{ApplicationId, CollectionId, DeploymentId, DeviceId, Hash, Name},
@@ -132,6 +132,8 @@ api! {
         related: Vec<RelatedApplication>,
         /// The application's deployment types, where it has several, in the order in which each device looks at them.
         types: Vec<TypePreview>,
+        /// Deployments in force that it would contradict, on devices that would have both.
+        rivals: Vec<DeploymentRival>,
         /// What to think about: sentences.
         warnings: Vec<String>,
     }

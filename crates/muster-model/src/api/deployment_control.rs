@@ -165,7 +165,7 @@ api! {
         not_begun: u64,
         /// Devices on which it began and did not end.
         begun: u64,
-        /// Devices on which it failed.
+        /// Devices on which it failed, of those that are in its target now.
         failed: u64,
         /// Its phases; empty: it has none.
         phases: Vec<PhaseStanding>,
@@ -198,14 +198,53 @@ api! {
     }
 }
 api! {
-    /// One step of a deployment on a device.
+    /// What is done to a deployment, by an administrator or by the site.
+    enum DeploymentAct {
+        /// It begins on no further device.
+        Pause = "pause",
+        /// It may begin again.
+        Resume = "resume",
+        /// It ended for good.
+        Cancel = "cancel",
+        /// It is tried again where it failed.
+        Retry = "retry",
+        /// The phase of the device began.
+        PhaseBegin = "phase_begin",
+        /// A second key approved it.
+        Approve = "approve",
+        /// The approval was taken back.
+        Withdraw = "withdraw",
+    }
+}
+
+impl DeploymentAct {
+    /// What was done, as the end of a sentence about the deployment.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Cancel => "cancelled",
+            Self::Retry => "tried again",
+            Self::PhaseBegin => "phase begun",
+            Self::Approve => "approved",
+            Self::Withdraw => "approval withdrawn",
+        }
+    }
+}
+api! {
+    /// One step of a deployment on a device, or what was done to it meanwhile.
     struct DeploymentEvent {
-        /// When, by the clock of the device.
+        /// When, by the clock of the device; of an act, by that of the site.
         happened: UnixMillis,
         /// When the site heard of it, by its own clock.
         received: UnixMillis,
-        /// Where it stood then.
-        state: DeploymentState,
+        /// Where it stood then; nothing: it is an act.
+        state: Option<DeploymentState>,
+        /// What was done to the deployment.
+        act: Option<DeploymentAct>,
+        /// Who did that: an administrator; nobody: the site.
+        by: Option<String>,
         /// Why it failed.
         reason: Option<FailureReason>,
         /// Exit code of the command.
@@ -214,7 +253,7 @@ api! {
         waits: Option<WaitReason>,
         /// Until when, as the client knew.
         starts: Option<UnixMillis>,
-        /// The end of what the command printed.
+        /// The end of what the command printed; of an act, why.
         output: String,
         /// Which attempt that an administrator asked for; 0: the first.
         attempt: u32,

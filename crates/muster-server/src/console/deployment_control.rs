@@ -41,7 +41,8 @@ pub(crate) struct Piece {
 
 /// The states of a page of events along the time between the first and the last of them, by the clock of the site.
 fn pieces(events: &[DeploymentEvent], now: UnixMillis) -> Vec<Piece> {
-    let times: Vec<_> = events.iter().rev().map(|event| (event.received, event.state)).collect();
+    let step = |event: &DeploymentEvent| Some((event.received, event.state?));
+    let times: Vec<_> = events.iter().rev().filter_map(step).collect();
     let Some(first) = times.first().map(|(time, _)| *time) else { return Vec::new() };
     let whole = now.since(first).max(1).unsigned_abs();
     let place = |time: UnixMillis| {
@@ -74,6 +75,8 @@ pub(crate) struct DeploymentHistoryPage {
     pub(crate) device_name: String,
     /// The steps, the latest first.
     pub(crate) page: Page<DeploymentEvent>,
+    /// Whether there is something to try again.
+    may_retry: bool,
     paging: Paging,
     pieces: Vec<Piece>,
 }
@@ -84,18 +87,22 @@ impl DeploymentHistoryPage {
         shell: Shell,
         deployment: Deployment,
         (device, device_name): (DeviceId, String),
+        state: Option<DeploymentState>,
         wanted: PageQuery,
         page: Page<DeploymentEvent>,
     ) -> Self {
         let address = |offset: u64| format!("/deployments/{}/devices/{device}?offset={offset}", deployment.id);
         let paging = Paging::new(&page, wanted.limit, address);
         let pieces = pieces(&page.items, shell.now);
-        Self { shell, deployment, device, device_name, page, paging, pieces }
+        let failed = matches!(state, Some(DeploymentState::Failed | DeploymentState::RequirementsNotMet));
+        let may_retry = failed && !deployment.deleted && shell.may_change();
+        Self { shell, deployment, device, device_name, page, may_retry, paging, pieces }
     }
 
     /// The picture in words.
     fn sentence(&self) -> String {
-        let states: Vec<_> = self.page.items.iter().rev().map(|event| format::words(event.state.as_str())).collect();
+        let states = self.page.items.iter().rev().filter_map(|event| event.state);
+        let states: Vec<_> = states.map(|state| format::words(state.as_str())).collect();
         states.join(", then ")
     }
 }
@@ -110,8 +117,9 @@ pub(crate) async fn deployment_history(
     let deployment = visit.ask(muster_site::deployment_show(&visit.ctx, visit.site(), id).await)?;
     let page = visit.ask(muster_site::deployment_history(&visit.ctx, visit.site(), id, device, rows).await)?;
     let name = visit.ask(muster_site::device_show(&visit.ctx, visit.site(), device).await)?.device.name;
+    let state = visit.ask(muster_site::deployment_state(&visit.ctx, visit.site(), id, device).await)?;
     let shell = visit.shell("deployments").await?;
-    visit.page(&DeploymentHistoryPage::new(shell, deployment, (device, name), rows, page))
+    visit.page(&DeploymentHistoryPage::new(shell, deployment, (device, name), state, rows, page))
 }
 
 /// What is asked before something is done.
@@ -189,7 +197,10 @@ pub(crate) async fn cancel_confirm(visit: Visit, Named(id): Named<DeploymentId>)
         button: "Cancel deployment",
         consequences: vec![
             format!("On {} it never begins. This cannot be undone.", format::counted(standing.not_begun, "device")),
-            format!("On {} it goes on to its end.", format::counted(standing.begun, "device")),
+            format!(
+                "Of {} on which it began, what is installing at this moment finishes; what waits for a restart or for another try does not go on.",
+                format::counted(standing.begun, "device")
+            ),
             "Nothing is removed from any device, and its history is kept.".to_owned(),
         ],
         reason: true,
@@ -307,6 +318,7 @@ pub(crate) async fn phase_begin(visit: Visit, Named(id): Named<DeploymentId>, Fi
 #[cfg(test)]
 mod unit {
     use super::*;
+    use muster_model::api::DeploymentAct;
 
     #[test]
     fn a_picture_covers_the_time_from_the_first_step_to_now() {
@@ -314,6 +326,8 @@ mod unit {
             happened: UnixMillis(0),
             received: UnixMillis(received),
             state,
+            act: state.is_none().then_some(DeploymentAct::Pause),
+            by: None,
             reason: None,
             exit_code: None,
             waits: None,
@@ -321,7 +335,12 @@ mod unit {
             output: String::new(),
             attempt: 0,
         };
-        let events = [event(750, DeploymentState::Succeeded), event(500, DeploymentState::Waiting)];
+        // What administrators did is no state.
+        let events = [
+            event(750, Some(DeploymentState::Succeeded)),
+            event(600, None),
+            event(500, Some(DeploymentState::Waiting)),
+        ];
         let found: Vec<_> = pieces(&events, UnixMillis(1_000)).iter().map(|piece| (piece.x, piece.width)).collect();
         assert_eq!(found, [(0, 500), (500, 500)]);
         // A clock that was set back draws nothing outside of the picture.

@@ -10,8 +10,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        Alert, AlertDevice, AlertKind, AlertQuery, AlertState, DeploymentEvent, DeploymentRival, DeploymentStanding,
-        PageQuery, Phase, PhaseReach, PhaseStanding, RivalKind,
+        Alert, AlertDevice, AlertKind, AlertQuery, AlertState, DeploymentAct, DeploymentEvent, DeploymentRival,
+        DeploymentStanding, PageQuery, Phase, PhaseReach, PhaseStanding, RivalKind,
     },
     id::{AlertId, DeploymentId, DeviceId},
     status::{DeploymentState, FailureReason, Severity, WaitReason},
@@ -55,7 +55,7 @@ fn standing(f: Flavour) -> DeploymentStanding {
     }
 }
 
-fn rivals(f: Flavour) -> Vec<DeploymentRival> {
+pub(super) fn rivals(f: Flavour) -> Vec<DeploymentRival> {
     let rival = |number, kind| DeploymentRival {
         deployment: DeploymentId(uuid(number)),
         name: f.text("nginx 1.27 for web servers"),
@@ -70,7 +70,9 @@ fn events(f: Flavour) -> Vec<DeploymentEvent> {
     let event = |hours: i64, state| DeploymentEvent {
         happened: ago(hours * HOUR),
         received: ago(hours * HOUR - 1_000),
-        state,
+        state: Some(state),
+        act: None,
+        by: None,
         reason: None,
         exit_code: None,
         waits: None,
@@ -78,9 +80,17 @@ fn events(f: Flavour) -> Vec<DeploymentEvent> {
         output: String::new(),
         attempt: u32::from(hours < 3),
     };
+    let act = |hours, act, by: Option<&str>| DeploymentEvent {
+        state: None,
+        act: Some(act),
+        by: by.map(|by| f.text(by)),
+        ..event(hours, DeploymentState::Targeted)
+    };
     vec![
         event(1, DeploymentState::Succeeded),
         event(2, DeploymentState::Targeted),
+        act(2, DeploymentAct::Retry, Some("amelia")),
+        DeploymentEvent { output: f.text("it failed on 2 of 2 device(s)"), ..act(4, DeploymentAct::Pause, None) },
         DeploymentEvent {
             reason: Some(FailureReason::ExitCode),
             exit_code: Some(7),
@@ -150,11 +160,46 @@ pub(super) fn pages(f: Flavour) -> Vec<(&'static str, String)> {
         page("deployment-phases", phased.standing(standing(f), rivals(f)).render()),
         page(
             "deployment-history",
-            DeploymentHistoryPage::new(shell(), deployment(), of_device, first, f.page(some(events(f)), 4)).render(),
+            DeploymentHistoryPage::new(
+                shell(),
+                deployment(),
+                of_device,
+                Some(DeploymentState::Failed),
+                first,
+                f.page(some(events(f)), 6),
+            )
+            .render(),
         ),
         page("alerts", list(false).render()),
         page("alerts-all", list(true).render()),
         page("alert", show(AlertState::Open).render()),
         page("alert-closed", show(AlertState::Closed).render()),
     ]
+}
+
+#[test]
+fn try_again_stands_where_there_is_something_to_try_again() {
+    let f = Flavour::Plain;
+    let first = PageQuery { offset: 0, limit: 50 };
+    for (state, offered) in [
+        (Some(DeploymentState::Failed), true),
+        (Some(DeploymentState::RequirementsNotMet), true),
+        (Some(DeploymentState::Succeeded), false),
+        (Some(DeploymentState::Waiting), false),
+        (None, false),
+    ] {
+        let of_device = (DeviceId(uuid(14)), "web-01".to_owned());
+        let deployment = f.deployments().remove(0);
+        let page = DeploymentHistoryPage::new(
+            f.shell("deployments"),
+            deployment,
+            of_device,
+            state,
+            first,
+            f.page(events(f), 6),
+        );
+        let html = page.render().unwrap();
+        assert_eq!(html.contains("/retry"), offered, "{state:?}");
+        assert!(html.contains("tried again") && html.contains("by <bdi>amelia</bdi>") && html.contains("by the site"));
+    }
 }

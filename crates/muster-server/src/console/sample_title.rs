@@ -9,8 +9,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        Count, ModelCount, PageQuery, SoftwareTitle, SoftwareUpdate, SoftwareVersion, Spread, TitleDetail, UpdateDraft,
-        UpdateRule, UpdateRuleDetail, UpdateRuleInfo,
+        Count, ModelCount, PageQuery, SoftwareTitle, SoftwareUpdate, SoftwareVersion, Spread, TitleDetail, TitleQuery,
+        UpdateDraft, UpdateQuery, UpdateRule, UpdateRuleDetail, UpdateRuleInfo,
     },
     id::{DeploymentId, Hash, UpdateRuleId},
     time::MINUTE,

@@ -201,6 +201,7 @@ fn pages_of_software(f: Flavour) -> Vec<(&'static str, String)> {
             forecast: sample_collection::forecast(f),
             related: f.related(),
             types: vec![f.type_preview()],
+            rivals: super::sample_phase::rivals(f),
             warnings: vec![f.text("The deadline is in the past: clients start as soon as they know.")],
         },
         name: f.text("nginx for all"),

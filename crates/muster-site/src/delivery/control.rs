@@ -3,7 +3,7 @@
 use super::deployment::changed;
 use crate::{Ctx, Site, SiteError, audit, authz, identity::device::checked_reason};
 use muster_model::{
-    api::{DeploymentRetried, DeploymentRetry, DeploymentStanding, Reason},
+    api::{DeploymentAct, DeploymentRetried, DeploymentRetry, DeploymentStanding, Reason},
     id::{DeploymentId, DeviceId},
     policy::{BodyKind, DeploymentPolicy},
     problem::Code,
@@ -12,7 +12,7 @@ use muster_store::{
     Tx,
     db::{
         assignment, deployment, deployment_control as stored, deployment_control::ControlRow, deployment_event,
-        deployment_phase, policy_body,
+        deployment_event::ActRow, deployment_phase, policy_body,
     },
     transaction,
 };
@@ -25,6 +25,19 @@ fn over() -> SiteError {
 async fn in_force(tx: &mut Tx, id: DeploymentId) -> Result<ControlRow, SiteError> {
     let row = stored::get(tx.conn(), id).await?.ok_or_else(SiteError::not_found)?;
     if row.deleted.is_some() { Err(over()) } else { Ok(row) }
+}
+
+/// Notes what was done on all devices, for the history of each.
+pub(super) async fn acted(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    id: DeploymentId,
+    act: DeploymentAct,
+    reason: &str,
+) -> Result<(), SiteError> {
+    let by = ctx.admin_name().map(ToString::to_string);
+    let row = ActRow { deployment: id, device: None, phase: None, act, by: by.as_deref(), reason };
+    Ok(deployment_event::acted(tx, &row, ctx.now).await?)
 }
 
 /// Pauses a deployment: on no device it begins any more; what has begun goes on.
@@ -46,6 +59,7 @@ pub async fn deployment_pause(
         }
         assignment::ask_targeted(tx, id, ctx.now).await?;
         let detail = format!("{} was paused: {reason}", row.name);
+        acted(ctx, tx, id, DeploymentAct::Pause, &reason).await?;
         audit::append(tx, ctx, "deployment_pause", format!("deployment {id}"), detail).await
     })?;
     changed(site);
@@ -66,6 +80,7 @@ pub async fn deployment_resume(ctx: &Ctx, site: &Site, id: DeploymentId) -> Resu
         deployment_phase::forgive(tx, id).await?;
         assignment::ask_targeted(tx, id, ctx.now).await?;
         let detail = format!("{} goes on.", row.name);
+        acted(ctx, tx, id, DeploymentAct::Resume, "").await?;
         audit::append(tx, ctx, "deployment_resume", format!("deployment {id}"), detail).await
     })?;
     changed(site);
@@ -91,6 +106,7 @@ pub async fn deployment_cancel(
         }
         assignment::ask_targeted(tx, id, ctx.now).await?;
         let detail = format!("{} was cancelled: {reason}", row.name);
+        acted(ctx, tx, id, DeploymentAct::Cancel, &reason).await?;
         audit::append(tx, ctx, "deployment_cancel", format!("deployment {id}"), detail).await
     })?;
     changed(site);
@@ -123,6 +139,10 @@ async fn retry(ctx: &Ctx, tx: &mut Tx, id: DeploymentId, wanted: DeploymentRetry
     put_attempts(ctx, tx, id, &attempts).await?;
     deployment_phase::forgive_less(tx, id).await?;
     let devices: Vec<DeviceId> = again.iter().map(|(device, _)| *device).collect();
+    let by = ctx.admin_name().map(ToString::to_string);
+    let DeploymentRetry { device, phase } = wanted;
+    let row_of_act = ActRow { deployment: id, device, phase, act: DeploymentAct::Retry, by: by.as_deref(), reason: "" };
+    deployment_event::acted(tx, &row_of_act, ctx.now).await?;
     deployment_event::retried(tx, id, &devices, ctx.now).await?;
     assignment::ask(tx, &devices, ctx.now).await?;
     let of = match (wanted.device, wanted.phase) {

@@ -215,6 +215,11 @@ struct Made<'a> {
 }
 
 pub(super) fn changed(site: &Site) {
+    let memory = &site.memory;
+    memory.forecasts.forget();
+    memory.standings.forget();
+    memory.rivals.forget();
+    memory.left_out.forget();
     site.bus.publish(Notice::Changed(Noun::Deployment));
     site.memory.work.notify_one();
 }

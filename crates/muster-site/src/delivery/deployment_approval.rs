@@ -2,11 +2,11 @@
 //!
 //! Keys decide, and not accounts: whoever signed anything of what is to run cannot approve it, however many accounts he has here.
 
-use super::application;
+use super::{application, control::acted};
 use crate::{Ctx, Site, SiteError, audit, authz};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    api::{DeploymentApprove, DeploymentApproved, DeploymentOrder},
+    api::{DeploymentAct, DeploymentApprove, DeploymentApproved, DeploymentOrder},
     id::{DeploymentId, Hash},
     policy::{BodyKind, DeploymentPolicy},
     problem::Code,
@@ -14,7 +14,6 @@ use muster_model::{
 };
 use muster_store::{
     Connection, Tx,
-    bus::{Notice, Noun},
     db::{
         application as stored,
         assignment::{self, Wanted},
@@ -89,7 +88,14 @@ pub async fn deployment_order(ctx: &Ctx, site: &Site, id: DeploymentId) -> Resul
     let authors = authors(&mut reader, &body).await?;
     let reach = deployment_approval::get(&mut reader, id).await?;
     let devices = deployment_approval::reached(&mut reader, id).await?;
-    let left_out = deployment_approval::left_out(&mut reader, id).await?;
+    let left_out = match site.memory.left_out.get(id, ctx.now) {
+        Some(kept) => kept,
+        None => {
+            let left_out = deployment_approval::left_out(&mut reader, id).await?;
+            site.memory.left_out.put(id, ctx.now, devices.max(left_out), &left_out);
+            left_out
+        }
+    };
     let trust = site.trust.load();
     let bundle = trust.bundle();
     let order = Order { site: site.code, deployment: id, hash: row.policy, authors: &authors };
@@ -204,8 +210,7 @@ pub async fn deployment_approve(
         .decode(&approve.approval)
         .map_err(|_| SiteError::refused(Code::Malformed, "The approval is not base64."))?;
     transaction!(site.store, "deployment_approve", |tx| { take(ctx, site, tx, id, &signed).await })?;
-    site.bus.publish(Notice::Changed(Noun::Deployment));
-    site.memory.work.notify_one();
+    super::deployment::changed(site);
     deployment_order(ctx, site, id).await
 }
 
@@ -281,6 +286,7 @@ async fn take(ctx: &Ctx, site: &Site, tx: &mut Tx, id: DeploymentId, signed: &[u
         "{} was approved by key {signer} for up to {} device(s), order {}.",
         row.name, value.devices, row.policy
     );
+    acted(ctx, tx, id, DeploymentAct::Approve, "").await?;
     audit::append(tx, ctx, "deployment_approve", format!("deployment {id}"), detail).await
 }
 
@@ -291,8 +297,7 @@ async fn take(ctx: &Ctx, site: &Site, tx: &mut Tx, id: DeploymentId, signed: &[u
 pub async fn deployment_approval_withdraw(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result<(), SiteError> {
     authz::change(ctx)?;
     transaction!(site.store, "deployment_approval_withdraw", |tx| { withdraw(ctx, site, tx, id).await })?;
-    site.bus.publish(Notice::Changed(Noun::Deployment));
-    site.memory.work.notify_one();
+    super::deployment::changed(site);
     Ok(())
 }
 
@@ -310,5 +315,6 @@ async fn withdraw(ctx: &Ctx, site: &Site, tx: &mut Tx, id: DeploymentId) -> Resu
     deployment_approval::put(tx, &row_of_reach).await?;
     assignment::ask_targeted(tx, id, ctx.now).await?;
     let detail = format!("The approval of {} was withdrawn.", row.name);
+    acted(ctx, tx, id, DeploymentAct::Withdraw, "").await?;
     audit::append(tx, ctx, "deployment_approval_withdraw", format!("deployment {id}"), detail).await
 }

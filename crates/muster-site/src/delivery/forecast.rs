@@ -10,7 +10,7 @@ use jiff::tz::{Offset, TimeZone};
 use muster_model::{
     api::{Forecast, ForecastDevice, ForecastGroup},
     id::{CollectionId, DeploymentId},
-    time::{SECOND, UnixMillis},
+    time::UnixMillis,
     window::{Chance, MaintenanceWindow, Work, applying, chance},
 };
 use muster_store::{
@@ -21,10 +21,7 @@ use muster_store::{
         window,
     },
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, HashMap};
 
 /// Moments that are told apart; later ones are counted together.
 const GROUPS: usize = 20;
@@ -66,30 +63,6 @@ fn zone(minutes: Option<i64>) -> TimeZone {
     let seconds = minutes.and_then(|minutes| i32::try_from(minutes * 60).ok());
     let offset = seconds.and_then(|seconds| Offset::from_seconds(seconds).ok());
     offset.map_or(TimeZone::UTC, TimeZone::fixed)
-}
-
-/// Forecasts of deployments to many devices, which are not computed anew for everybody who looks.
-#[derive(Debug, Default)]
-pub struct Forecasts(Mutex<HashMap<DeploymentId, (UnixMillis, Forecast)>>);
-
-/// From so many devices on one is kept for a while, and so long (milliseconds).
-const MANY: u64 = 2_000;
-/// See [`MANY`].
-const KEPT: i64 = 30 * SECOND;
-
-impl Forecasts {
-    fn get(&self, id: DeploymentId, now: UnixMillis) -> Option<Forecast> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, (since, _)| (0..KEPT).contains(&now.since(*since)));
-        kept.get(&id).map(|(_, forecast)| forecast.clone())
-    }
-
-    fn put(&self, id: DeploymentId, now: UnixMillis, forecast: &Forecast) {
-        if forecast.devices >= MANY {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(id, (now, forecast.clone()));
-        }
-    }
 }
 
 /// Where no window holds, whoever they are.
@@ -211,6 +184,6 @@ pub(crate) async fn foreseen(
     let seconds = super::application::info(&application)?.application.longest_run_seconds();
     let plan = Plan { from: row.deadline.max(row.available).max(now), seconds, software_update: row.software_update };
     let forecast = forecast(reader, site.store.dialect(), &plan, &devices).await?;
-    site.memory.forecasts.put(id, now, &forecast);
+    site.memory.forecasts.put(id, now, forecast.devices, &forecast);
     Ok(forecast)
 }

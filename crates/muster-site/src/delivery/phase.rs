@@ -7,8 +7,8 @@ use super::{
 use crate::{Ctx, Site, SiteError, audit, authz};
 use muster_model::{
     api::{
-        Deployment, DeploymentRival, DeploymentStanding, Phase, PhaseBegin, PhaseReach, PhaseStanding,
-        PhasedDeploymentCreate, RivalKind,
+        Deployment, DeploymentAct, DeploymentStanding, Phase, PhaseBegin, PhaseReach, PhaseStanding,
+        PhasedDeploymentCreate,
     },
     id::{DeploymentId, DeviceId},
     problem::Code,
@@ -17,8 +17,8 @@ use muster_model::{
 use muster_store::{
     Connection, Tx,
     db::{
-        assignment, deployment, deployment_control as control, deployment_phase as stored, deployment_phase::PhaseRow,
-        deployment_related,
+        assignment, deployment_approval, deployment_control as control, deployment_event, deployment_event::ActRow,
+        deployment_phase as stored, deployment_phase::PhaseRow,
     },
     transaction,
 };
@@ -102,6 +102,9 @@ async fn begin(
     if !stored::begin(tx, id, phase, now, by).await? {
         return Ok(None);
     }
+    let (act, reason) = (DeploymentAct::PhaseBegin, "");
+    deployment_event::acted(tx, &ActRow { deployment: id, device: None, phase: Some(phase), act, by, reason }, now)
+        .await?;
     Ok(Some(assignment::ask_phase(tx, id, phase, now).await?))
 }
 
@@ -228,12 +231,21 @@ async fn act(tx: &mut Tx, id: DeploymentId, now: UnixMillis) -> Result<bool, Sit
             if !control::pause(tx, id, now, None, &why).await? {
                 return Ok(false);
             }
+            super::control::acted(&Ctx::site(now), tx, id, DeploymentAct::Pause, &why).await?;
             assignment::ask_targeted(tx, id, now).await?;
             ("deployment_pause", format!("{} was paused by the site. {why}", of.name))
         }
     };
     audit::append(tx, &Ctx::site(now), action, format!("deployment {id}"), detail).await?;
     Ok(true)
+}
+
+/// Devices of a deployment, counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    /// On which it did not begin, on which it began, and on which it failed.
+    states: (u64, u64, u64),
+    phases: Counts,
 }
 
 /// Whether a deployment is held or ended, and how its phases stand.
@@ -244,8 +256,18 @@ pub async fn deployment_standing(ctx: &Ctx, site: &Site, id: DeploymentId) -> Re
     authz::see(ctx)?;
     let mut reader = site.store.reader().await?;
     let of = control::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
-    let (not_begun, begun, failed) = control::counts(&mut reader, id).await?;
-    let (rows, counts, _) = look(&mut reader, id, ctx.now).await?;
+    let rows = stored::of_deployment(&mut reader, id).await?;
+    let figures = match site.memory.standings.get(id, ctx.now) {
+        Some(kept) => kept,
+        None => {
+            let devices = deployment_approval::reached(&mut reader, id).await?;
+            let states = control::counts(&mut reader, id).await?;
+            let figures = Figures { states, phases: stored::counts(&mut reader, id).await? };
+            site.memory.standings.put(id, ctx.now, devices, &figures);
+            figures
+        }
+    };
+    let ((not_begun, begun, failed), counts) = (figures.states, figures.phases);
     let current = of.phase.unwrap_or(0);
     let phase = |row: &PhaseRow| PhaseStanding {
         number: row.number,
@@ -266,30 +288,4 @@ pub async fn deployment_standing(ctx: &Ctx, site: &Site, id: DeploymentId) -> Re
         failed,
         phases,
     })
-}
-
-/// Other deployments in force that contradict one, on devices that have both, as it is now.
-///
-/// # Errors
-/// `unauthenticated`, `not_found`.
-pub async fn deployment_rivals(ctx: &Ctx, site: &Site, id: DeploymentId) -> Result<Vec<DeploymentRival>, SiteError> {
-    authz::see(ctx)?;
-    let mut reader = site.store.reader().await?;
-    let own = deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
-    if own.row.deleted.is_some() {
-        return Ok(Vec::new());
-    }
-    let rivals = deployment_related::rivals(&mut reader, id).await?;
-    let installs = own.row.action.is_install();
-    let rival = |other: deployment_related::Rival| {
-        let kind = match (other.application == own.application_id, installs, other.installs) {
-            (true, true, true) if other.object != own.row.application => RivalKind::Version,
-            (true, one, two) if one != two => RivalKind::Opposed,
-            (false, true, true) => RivalKind::Superseded,
-            _ => return None,
-        };
-        let deployment_related::Rival { deployment, name, devices, example, .. } = other;
-        Some(DeploymentRival { deployment, name, kind, devices, example })
-    };
-    Ok(rivals.into_iter().filter_map(rival).collect())
 }

@@ -81,6 +81,7 @@ pub async fn deployment_preview(
     }
     let (types, took) = type_preview::types(site, &mut reader, &wanted, create.target, ctx.now).await?;
     warnings.extend(took);
+    let rivals = super::rival::foreseen(site, &mut reader, create, &wanted, &related).await?;
     let plan = Plan {
         from: available.max(deadline).max(ctx.now),
         seconds: related.seconds(&wanted),
@@ -106,7 +107,7 @@ pub async fn deployment_preview(
     }
     let content_size = application.content_size + related.entries.iter().map(|entry| entry.content_size).sum::<u64>();
     let related = related.shown();
-    Ok(DeploymentPreview { devices, examples, content_size, forecast, related, types, warnings })
+    Ok(DeploymentPreview { devices, examples, content_size, forecast, related, types, rivals, warnings })
 }
 
 /// What is said of programs, types and notices.

@@ -4,6 +4,7 @@ use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
     api::{DeploymentEvent, Page, PageQuery},
     id::{DeploymentId, DeviceId},
+    status::DeploymentState,
     time::{DAY, UnixMillis},
 };
 use muster_store::{
@@ -14,7 +15,7 @@ use muster_store::{
 /// How long steps, and alerts that are over, are kept.
 const KEPT: i64 = 90 * DAY;
 
-/// One page of the steps of a deployment on a device, the latest first.
+/// One page of the steps of a deployment on a device, with what administrators and the site did to it there, the latest first.
 ///
 /// # Errors
 /// `unauthenticated`, `too_large`, `not_found`.
@@ -31,6 +32,20 @@ pub async fn deployment_history(
     deployment::get(&mut reader, id).await?.ok_or_else(SiteError::not_found)?;
     let (items, total) = deployment_event::list(&mut reader, id, device, page).await?;
     Ok(Page { items, total, offset: page.offset })
+}
+
+/// Where a deployment stands on a device; `None`: it is not for it.
+///
+/// # Errors
+/// `unauthenticated`.
+pub async fn deployment_state(
+    ctx: &Ctx,
+    site: &Site,
+    id: DeploymentId,
+    device: DeviceId,
+) -> Result<Option<DeploymentState>, SiteError> {
+    authz::see(ctx)?;
+    Ok(deployment::state_on(&mut *site.store.reader().await?, id, device).await?)
 }
 
 /// Removes steps and alerts that are too old, a piece at a time; whether there are more.

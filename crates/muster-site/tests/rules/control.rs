@@ -6,14 +6,14 @@ use crate::{
     deployment_approval::{approve, ruled, says},
     phase::{Speaker, alerts, create, look, phase, work},
     reason,
-    related::{add, app, needs},
+    related::{add, app, needs, removable},
 };
 use muster_model::{
     api::{
-        AlertKind, AlertQuery, CollectionCreate, DeploymentRetry, Phase, PhaseReach, PhasedDeploymentCreate, RuleSpec,
-        Target,
+        AlertKind, AlertQuery, CollectionCreate, DeploymentAct as Act, DeploymentRetry, PageQuery, Phase, PhaseReach,
+        PhasedDeploymentCreate, RivalKind, RuleSpec, Target,
     },
-    application::Application,
+    application::{Application, Superseded},
     id::CollectionId,
     inventory::Value,
     policy::BodyKind,
@@ -25,8 +25,8 @@ use muster_model::{
 use muster_site::{
     AlertWork, PhaseWork, alert_list, alert_work, assignment_show, collection_create, collection_delete,
     deployment_approval_withdraw, deployment_cancel, deployment_create, deployment_create_phased, deployment_forecast,
-    deployment_order, deployment_pause, deployment_resume, deployment_retry, deployment_standing, phase_work,
-    testing::TestSite,
+    deployment_history, deployment_order, deployment_pause, deployment_preview, deployment_resume, deployment_retry,
+    deployment_rivals, deployment_standing, phase_work, testing::TestSite,
 };
 
 const ALL: CollectionId = CollectionId::ALL_SYSTEMS;
@@ -234,12 +234,12 @@ async fn a_collection_that_a_phase_names_stays_while_the_deployment_is_in_force(
         let phases = two(phase("First ones", PhaseReach::Collection { collection: pilots }));
         let wanted = PhasedDeploymentCreate { deployment, phases };
         let made = deployment_create_phased(&test.full(), &test.site, &wanted).await.unwrap();
-        let refused = collection_delete(&test.full(), &test.site, pilots).await.unwrap_err();
+        let refused = collection_delete(&test.full(), &test.site, pilots, None).await.unwrap_err();
         let detail = refused.problem().detail;
         assert_eq!(refused.code(), Code::Conflict);
         assert!(detail.contains(&format!("the phase First ones of {} takes its members", made.name)), "{detail}");
         deployment_cancel(&test.full(), &test.site, made.id, reason("over")).await.unwrap();
-        collection_delete(&test.full(), &test.site, pilots).await.unwrap();
+        collection_delete(&test.full(), &test.site, pilots, None).await.unwrap();
     }
 }
 
@@ -260,5 +260,98 @@ async fn what_began_before_it_heard_of_the_pause_keeps_its_policy() {
         a.says(&test, &made, State::Installing).await;
         work(&test).await;
         assert_eq!(a.has(&test).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_to_a_deployment_stands_between_the_steps_of_a_device() {
+    for test in TestSite::all().await {
+        let (mut a, b) = (Speaker::new(&test, "a").await, Speaker::new(&test, "b").await);
+        let first = make(&test, "First", ALL, direct(&[a.device.id])).await;
+        evaluate(&test).await;
+        let deployment = create(crate::deployment::application(&test).await, Target::AllSystems);
+        let phases = two(phase("First", PhaseReach::Collection { collection: first }));
+        let wanted = PhasedDeploymentCreate { deployment, phases };
+        let made = deployment_create_phased(&test.full(), &test.site, &wanted).await.unwrap();
+        work(&test).await;
+        test.sources.pass(SECOND);
+        a.says(&test, &made, State::Failed).await;
+        test.sources.pass(SECOND);
+        // Too many: the site itself does this.
+        assert!(look(&test.site, test.now()).await.unwrap());
+        test.sources.pass(SECOND);
+        deployment_resume(&test.full(), &test.site, made.id).await.unwrap();
+        test.sources.pass(SECOND);
+        let retry = DeploymentRetry { device: Some(a.device.id), phase: None };
+        deployment_retry(&test.full(), &test.site, made.id, retry).await.unwrap();
+        test.sources.pass(SECOND);
+        a.says(&test, &made, State::Succeeded).await;
+        test.sources.pass(SECOND);
+        deployment_cancel(&test.full(), &test.site, made.id, reason("enough")).await.unwrap();
+        let history = async |speaker: &Speaker, offset| {
+            let page = PageQuery { offset, limit: 50 };
+            let page = deployment_history(&test.analyst(), &test.site, made.id, speaker.device.id, page).await.unwrap();
+            assert_eq!(page.total, page.items.len() as u64 + offset);
+            page.items
+        };
+        let me = test.admin.name.to_string();
+        let seen = history(&a, 0).await;
+        let steps: Vec<_> = seen.iter().rev().map(|event| (event.state, event.act, event.by.as_deref())).collect();
+        let expected = [
+            (None, Some(Act::PhaseBegin), Some(&*me)),
+            (Some(State::Failed), None, None),
+            (None, Some(Act::Pause), None),
+            (None, Some(Act::Resume), Some(&*me)),
+            (None, Some(Act::Retry), Some(&*me)),
+            (Some(State::Targeted), None, None),
+            (Some(State::Succeeded), None, None),
+            (None, Some(Act::Cancel), Some(&*me)),
+        ];
+        assert_eq!(steps, expected);
+        assert!(seen[0].output == "enough" && seen[5].output.contains("failed on 1 of 1"), "{seen:?}");
+        assert_eq!(history(&a, 3).await, seen[3..], "it is paged");
+        // Another device of another phase: neither its retry nor the begin of that phase.
+        let acts: Vec<_> = history(&b, 0).await.into_iter().rev().map(|event| event.act).collect();
+        assert_eq!(acts, [Act::Pause, Act::Resume, Act::Cancel].map(Some));
+    }
+}
+
+#[tokio::test]
+async fn a_preview_names_what_it_would_contradict_by_the_rule_of_what_is_there() {
+    for test in TestSite::all().await {
+        let (a, b) = (test.enrol("a").await, test.enrol("b").await);
+        let one = make(&test, "One", ALL, direct(&[a.id])).await;
+        let both = make(&test, "Both", ALL, direct(&[a.id, b.id])).await;
+        evaluate(&test).await;
+        let old = add(&test, &app(1, "Tool", "1")).await;
+        let new = add(&test, &app(1, "Tool", "2")).await;
+        let other = add(&test, &removable(app(2, "Other", "1"))).await;
+        let better = Application {
+            supersedes: vec![Superseded { application: crate::related::id(2), uninstall: true }],
+            ..app(3, "Better", "1")
+        };
+        let better = add(&test, &better).await;
+        let to = |application, collection| create(application, Target::Collection { collection });
+        let made = async |wish| deployment_create(&test.full(), &test.site, &wish).await.unwrap();
+        let (first, second) = (made(to(old, both)).await, made(to(other, one)).await);
+        for (wish, kind, against, devices) in [
+            (to(new, one), RivalKind::Version, first.id, 1),
+            (to(new, both), RivalKind::Version, first.id, 2),
+            (to(better, both), RivalKind::Superseded, second.id, 1),
+        ] {
+            let seen = deployment_preview(&test.analyst(), &test.site, &wish).await.unwrap().rivals;
+            let short: Vec<_> = seen.iter().map(|of| (of.kind, of.deployment, of.devices, &*of.example)).collect();
+            assert_eq!(short, [(kind, against, devices, "a")], "{seen:?}");
+            // Made, it is said of it in the same words.
+            let is = made(wish).await;
+            assert_eq!(deployment_rivals(&test.analyst(), &test.site, is.id).await.unwrap()[..1], seen);
+            muster_site::deployment_delete(&test.full(), &test.site, is.id).await.unwrap();
+        }
+        made(to(better, one)).await;
+        // From the other side, and nothing where nothing is.
+        let seen = deployment_preview(&test.analyst(), &test.site, &to(other, both)).await.unwrap().rivals;
+        assert_eq!((seen.len(), seen[0].kind), (1, RivalKind::Superseded), "{seen:?}");
+        let alone = create(new, Target::Device { device: test.enrol("c").await.id });
+        assert!(deployment_preview(&test.analyst(), &test.site, &alone).await.unwrap().rivals.is_empty());
     }
 }

@@ -54,6 +54,7 @@ fn create(application: Hash, options: DeploymentOptions) -> DeploymentCreate {
         volatile: false,
         software_update: false,
         options,
+        deferral: None,
     }
 }
 
@@ -156,6 +157,7 @@ async fn a_preview_knows_each_deployment_type_and_a_device_says_which_it_took() 
             restart: false,
             undone: false,
             deployment_type: Some("small".parse().unwrap()),
+            deferred: 0,
         }));
         outbox.send(&test, &device).await.unwrap();
         let page = PageQuery::default();

@@ -15,7 +15,7 @@ use muster_site::{
 };
 use muster_trust::{PrivateKey, envelope};
 
-fn id(number: u128) -> ApplicationId {
+pub(crate) fn id(number: u128) -> ApplicationId {
     ApplicationId(uuid::Uuid::from_u128(number))
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn app(number: u128, name: &str, version: &str) -> Application {
     }
 }
 
-fn removable(application: Application) -> Application {
+pub(crate) fn removable(application: Application) -> Application {
     Application { uninstall: Some(application.install.clone()), ..application }
 }
 

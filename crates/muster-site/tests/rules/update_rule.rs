@@ -108,6 +108,7 @@ fn create(application: Hash, deferral: Option<Deferral>) -> DeploymentCreate {
         outside_windows: false,
         volatile: false,
         software_update: false,
+        options: Default::default(),
         deferral,
     }
 }
@@ -117,7 +118,7 @@ async fn policy(test: &TestSite, device: &TestDevice) -> DeploymentPolicy {
     let mut worker = Worker::new(test.site.clone());
     while worker.step().await.unwrap() {}
     let ctx = test.device(device);
-    let bodies = assignment_show(&ctx, &test.site).await.unwrap().bodies;
+    let bodies = assignment_show(&ctx, &test.site).await.unwrap().bodies.clone();
     let body = bodies.iter().find(|body| body.kind == BodyKind::Deployment).unwrap();
     serde_json::from_slice(&body_show(&ctx, &test.site, body.hash).await.unwrap()).unwrap()
 }
@@ -135,6 +136,7 @@ fn report(deployment: &Deployment, state: DeploymentState, deferred: u32) -> Bod
         runs: None,
         restart: false,
         undone: false,
+        deployment_type: None,
         deferred,
     })
 }

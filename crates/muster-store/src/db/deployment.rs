@@ -464,6 +464,20 @@ pub async fn count_open(conn: &mut AnyConnection, id: DeploymentId) -> Result<u6
     Ok(column::unsigned(count))
 }
 
+/// Where a deployment stands on a device that is in its target.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn state_on(
+    conn: &mut AnyConnection,
+    id: DeploymentId,
+    device: DeviceId,
+) -> Result<Option<DeploymentState>, StoreError> {
+    let statement = "SELECT state FROM deployment_device WHERE deployment = $1 AND device = $2 AND withdrawn IS NULL";
+    let query = sqlx::query(statement).bind(id.to_string()).bind(device.to_string());
+    query.fetch_optional(conn).await?.as_ref().map(state).transpose()
+}
+
 fn device_deployment(row: &AnyRow) -> Result<DeviceDeployment, StoreError> {
     let exit_code: Option<i64> = row.try_get("exit_code")?;
     Ok(DeviceDeployment {

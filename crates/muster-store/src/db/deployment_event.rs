@@ -7,7 +7,7 @@ use super::{
     deployment::{Step, reason, state, waits},
 };
 use muster_model::{
-    api::{DeploymentEvent, PageQuery},
+    api::{DeploymentAct, DeploymentEvent, PageQuery},
     id::{DeploymentId, DeviceId},
     limits::DEPLOYMENT_EVENTS,
     status::{FailureReason, WaitReason},
@@ -89,12 +89,52 @@ pub async fn retried(
     Ok(())
 }
 
+/// What was done to a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActRow<'a> {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// Only on this device.
+    pub device: Option<DeviceId>,
+    /// Only on devices of this phase.
+    pub phase: Option<u32>,
+    /// What.
+    pub act: DeploymentAct,
+    /// By whom; nobody: the site.
+    pub by: Option<&'a str>,
+    /// Why, where somebody said so.
+    pub reason: &'a str,
+}
+
+/// Notes what was done to a deployment.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn acted(tx: &mut Tx, row: &ActRow<'_>, now: UnixMillis) -> Result<(), StoreError> {
+    let statement = "INSERT INTO deployment_act (deployment, device, phase, happened, act, acted_by, reason) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    sqlx::query(statement)
+        .bind(row.deployment.to_string())
+        .bind(row.device.map(|device| device.to_string()))
+        .bind(row.phase.map(i64::from))
+        .bind(now.0)
+        .bind(row.act.as_str())
+        .bind(row.by.map(str::to_owned))
+        .bind(row.reason.to_owned())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 fn event(row: &AnyRow) -> Result<DeploymentEvent, StoreError> {
     let exit_code: Option<i64> = row.try_get("exit_code")?;
+    let act: Option<DeploymentAct> = column::parsed_opt(row, "act")?;
     Ok(DeploymentEvent {
         happened: column::time(row, "happened")?,
         received: column::time(row, "received")?,
-        state: state(row)?,
+        state: if act.is_some() { None } else { Some(state(row)?) },
+        act,
+        by: row.try_get("acted_by")?,
         reason: reason(row)?,
         exit_code: exit_code.and_then(|code| i32::try_from(code).ok()),
         waits: waits(row)?,
@@ -104,7 +144,20 @@ fn event(row: &AnyRow) -> Result<DeploymentEvent, StoreError> {
     })
 }
 
-/// One page of the steps of a deployment on a device, the latest first; and how many there are.
+macro_rules! acts {
+    ($what:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM deployment_act a WHERE a.deployment = $2 AND (a.device IS NULL OR a.device = $1) \
+             AND (a.phase IS NULL OR a.phase = (SELECT t.phase FROM deployment_device t \
+             WHERE t.deployment = $2 AND t.device = $1))"
+        )
+    };
+}
+
+/// One page of the steps of a deployment on a device, and of what administrators and the site did to it there, the latest first by the
+/// site's clock; and how many there are.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -114,11 +167,24 @@ pub async fn list(
     device: DeviceId,
     page: PageQuery,
 ) -> Result<(Vec<DeploymentEvent>, u64), StoreError> {
-    let statement = "SELECT COUNT(*) FROM deployment_event WHERE device = $1 AND deployment = $2";
+    let statement = concat!(
+        "SELECT (SELECT COUNT(*) FROM deployment_event WHERE device = $1 AND deployment = $2) + (",
+        acts!("COUNT(*)"),
+        ")"
+    );
     let counting = sqlx::query_scalar(statement).bind(device.to_string()).bind(deployment.to_string());
     let total: i64 = counting.fetch_one(&mut *conn).await?;
-    let statement = "SELECT happened, received, state, reason, exit_code, waits, starts, output, attempt \
-         FROM deployment_event WHERE device = $1 AND deployment = $2 ORDER BY id DESC LIMIT $3 OFFSET $4";
+    // Of one moment first what was done, and then what came of it.
+    let statement = concat!(
+        "SELECT 0 AS kind, id, happened, received, state, reason, exit_code, waits, starts, output, attempt, \
+         CAST(NULL AS TEXT) AS act, CAST(NULL AS TEXT) AS acted_by FROM deployment_event \
+         WHERE device = $1 AND deployment = $2 UNION ALL ",
+        acts!(
+            "1, a.id, a.happened, a.happened, CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS BIGINT), \
+             CAST(NULL AS TEXT), CAST(NULL AS BIGINT), a.reason, 0, a.act, a.acted_by"
+        ),
+        " ORDER BY received DESC, kind, id DESC LIMIT $3 OFFSET $4"
+    );
     let rows = sqlx::query(statement)
         .bind(device.to_string())
         .bind(deployment.to_string())
@@ -129,13 +195,20 @@ pub async fn list(
     Ok((rows.iter().map(event).collect::<Result<_, _>>()?, column::unsigned(total)))
 }
 
-/// Removes steps that were heard of before a moment, at most so many; how many they were.
+/// Removes steps, and what was done, from before a moment, at most so many of each; how many they were.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub async fn purge(tx: &mut Tx, before: UnixMillis, most: u32) -> Result<u64, StoreError> {
-    let statement = "DELETE FROM deployment_event WHERE id IN \
-         (SELECT id FROM deployment_event WHERE received < $1 ORDER BY received, id LIMIT $2)";
-    let query = sqlx::query(statement).bind(before.0).bind(i64::from(most));
-    Ok(query.execute(tx.conn()).await?.rows_affected())
+    let mut gone = 0;
+    for statement in [
+        "DELETE FROM deployment_event WHERE id IN \
+         (SELECT id FROM deployment_event WHERE received < $1 ORDER BY received, id LIMIT $2)",
+        "DELETE FROM deployment_act WHERE id IN \
+         (SELECT id FROM deployment_act WHERE happened < $1 ORDER BY happened, id LIMIT $2)",
+    ] {
+        let query = sqlx::query(statement).bind(before.0).bind(i64::from(most));
+        gone += query.execute(tx.conn()).await?.rows_affected();
+    }
+    Ok(gone)
 }

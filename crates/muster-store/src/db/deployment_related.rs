@@ -10,7 +10,7 @@ use muster_model::{
     id::{ApplicationId, DeploymentId, DeviceId, Hash},
     policy::Action,
 };
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, Row, any::AnyRow};
 use std::collections::HashMap;
 
 static RELATE: Bulk =
@@ -119,17 +119,22 @@ pub async fn opposed(
          WHERE a.id = $1 AND p.action <> $2 AND p.deleted IS NULL AND t.withdrawn IS NULL AND d.state = 'active' \
          AND ($3 = '' OR d.id = $3) AND ($4 = '' OR EXISTS (SELECT 1 FROM collection_member m \
          WHERE m.collection = $4 AND m.resource_id = d.resource_id))";
-    let (device, collection) = match target {
-        Target::AllSystems => (String::new(), String::new()),
-        Target::Device { device } => (device.to_string(), String::new()),
-        Target::Collection { collection } => (String::new(), collection.to_string()),
-    };
+    let (device, collection) = columns(target);
     let query =
         sqlx::query(statement).bind(application.to_string()).bind(action.as_str()).bind(device).bind(collection);
     let row = query.fetch_one(conn).await?;
     let devices = column::count(&row, "devices")?;
     let name: Option<String> = row.try_get("name")?;
     Ok(name.filter(|_| devices > 0).map(|name| (devices, name)))
+}
+
+/// A target as device and collection; both empty: All Systems.
+fn columns(target: Target) -> (String, String) {
+    match target {
+        Target::AllSystems => (String::new(), String::new()),
+        Target::Device { device } => (device.to_string(), String::new()),
+        Target::Collection { collection } => (String::new(), collection.to_string()),
+    }
 }
 
 /// A deployment in force that has to do with another one's application on devices that have both.
@@ -169,20 +174,51 @@ pub async fn rivals(conn: &mut AnyConnection, id: DeploymentId) -> Result<Vec<Ri
          JOIN application e ON e.id = c.id JOIN deployment q ON q.application = e.hash \
          WHERE r.deployment = p.id AND r.relation = 'superseded' AND q.id = $1))) \
          GROUP BY o.id, o.name, o.action, a.id, a.hash ORDER BY o.name, o.id";
-    let rows = sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Rival {
-                deployment: parsed(row, "id")?,
-                name: row.try_get("name")?,
-                installs: row.try_get::<&str, _>("action")? == Action::Install.as_str(),
-                application: parsed(row, "application")?,
-                object: parsed(row, "object")?,
-                devices: column::count(row, "devices")?,
-                example: row.try_get("example")?,
-            })
-        })
-        .collect()
+    sqlx::query(statement).bind(id.to_string()).fetch_all(conn).await?.iter().map(rival).collect()
+}
+
+fn rival(row: &AnyRow) -> Result<Rival, StoreError> {
+    Ok(Rival {
+        deployment: parsed(row, "id")?,
+        name: row.try_get("name")?,
+        installs: row.try_get::<&str, _>("action")? == Action::Install.as_str(),
+        application: parsed(row, "application")?,
+        object: parsed(row, "object")?,
+        devices: column::count(row, "devices")?,
+        example: row.try_get("example")?,
+    })
+}
+
+/// As [`rivals`], of a deployment that is not made yet: of an application, of those that it would replace, or of one that replaces it,
+/// on the active devices of its target.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn rivals_of(
+    conn: &mut AnyConnection,
+    dialect: super::Dialect,
+    application: ApplicationId,
+    replaced: &[ApplicationId],
+    target: Target,
+) -> Result<Vec<Rival>, StoreError> {
+    let statement = dialect.pick(in_texts!(
+        "SELECT o.id, o.name, o.action, a.id AS application, a.hash AS object, COUNT(*) AS devices, \
+         MIN(d.name) AS example FROM deployment o JOIN application a ON a.hash = o.application \
+         JOIN deployment_device u ON u.deployment = o.id AND u.withdrawn IS NULL \
+         JOIN device d ON d.id = u.device AND d.state = 'active' WHERE o.deleted IS NULL \
+         AND ($3 = '' OR d.id = $3) AND ($4 = '' OR EXISTS (SELECT 1 FROM collection_member m \
+         WHERE m.collection = $4 AND m.resource_id = d.resource_id)) \
+         AND (EXISTS (SELECT 1 FROM deployment_related r JOIN application c ON c.hash = r.application \
+         WHERE r.deployment = o.id AND r.relation = 'superseded' AND c.id = $2) OR a.id",
+        ") GROUP BY o.id, o.name, o.action, a.id, a.hash ORDER BY o.name, o.id"
+    ));
+    let (device, collection) = columns(target);
+    let query = sqlx::query(statement)
+        .bind(json_texts(replaced.iter().chain([&application])))
+        .bind(application.to_string())
+        .bind(device)
+        .bind(collection);
+    query.fetch_all(conn).await?.iter().map(rival).collect()
 }
 
 /// How many deployments in force take some version of an application along for that reason.

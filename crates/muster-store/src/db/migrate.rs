@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (36, include_str!("../../migrations/0036_servicing.sql")),
     (37, include_str!("../../migrations/0037_deployment_approval.sql")),
     (38, include_str!("../../migrations/0038_phase.sql")),
+    (39, include_str!("../../migrations/0039_deployment_act.sql")),
     (40, include_str!("../../migrations/0040_update_rule.sql")),
     (41, include_str!("../../migrations/0041_deployment_options.sql")),
     (42, include_str!("../../migrations/0042_compliance_total.sql")),
