@@ -70,15 +70,24 @@ pub(super) fn detection_refused(
     deployment: &Deployment,
     refused: &[(Hash, String)],
 ) -> Option<(FailureReason, String)> {
-    let is_script = |command: &Command| {
-        // A file of the application is looked at when it lies in its place; here it is taken for a script.
-        command.program.starts_with("content/") || script::is_script(Path::new(&command.program), &command.arguments)
-    };
     let asks = |application: &Application| match &application.detection {
-        Detection::Command { command } => is_script(command),
+        Detection::Command { command } => is_script(application, command),
         Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } | Detection::Program => false,
     };
     let runs = |hash: Hash| deployment.types_of(hash).iter().any(asks);
     let (_, why) = refused.iter().find(|(hash, _)| runs(*hash))?;
     Some((FailureReason::ScriptPolicy, why.clone()))
+}
+
+/// Whether a detection rule is a script. A file of the application is looked at when it lies in its place; here it is taken for one, and so is
+/// what a launcher may find there.
+fn is_script(application: &Application, command: &Command) -> bool {
+    let program = Path::new(&command.program);
+    let is_own = |word: &String| {
+        let name = word.trim_start_matches("./");
+        word.starts_with("content/") || application.content.iter().any(|file| file.name.as_str() == name)
+    };
+    std::iter::once(&command.program).chain(&command.arguments).any(is_own)
+        || script::is_launcher(program) && !application.content.is_empty()
+        || script::is_script(program, &command.arguments, Path::new(""))
 }

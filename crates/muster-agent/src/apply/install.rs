@@ -234,7 +234,7 @@ fn ready(
         None => with_values(command, directory, secrets, &given),
     };
     // Here, where the files lie as they would be run.
-    let is_script = script::is_script(&program, &arguments);
+    let is_script = script::is_script(&program, &arguments, directory);
     // What looks like the place of a value is a text where nothing is declared.
     let has_values = !work.application.parameters.is_empty();
     if has_values && (is_script || script::is_launcher(&program)) && !command.values_follow_code() {

@@ -138,7 +138,7 @@ async fn out(
     let (program, arguments) = arguments(&collector.command, directory.path(), None);
     let refused = apply::scripts_refused(agent, policy, deployment);
     let refused = refused.into_iter().find(|(hash, _)| *hash == deployment.policy().application);
-    if let Some((_, why)) = refused.filter(|_| script::is_script(&program, &arguments)) {
+    if let Some((_, why)) = refused.filter(|_| script::is_script(&program, &arguments, directory.path())) {
         return Err(why);
     }
     let limit = Duration::from_secs(u64::from(collector.max_run_seconds));

@@ -103,7 +103,7 @@ pub async fn deployment_order(ctx: &Ctx, site: &Site, id: DeploymentId) -> Resul
     if let Some(approved) = reach.as_ref().and_then(|reach| reach.approved.as_ref()) {
         let signed = policy_body::get(&mut reader, approved.body).await?.unwrap_or_default();
         let allowed = reach.as_ref().map_or(0, |reach| reach.reach);
-        approval = Some(shown(bundle, &order, approved, allowed, &signed, ctx.now));
+        approval = Some(shown(bundle, &order, (&row, approved), allowed, &signed, ctx.now));
     }
     let dead = approval.as_ref().map(|approval| approval.dead.is_some());
     let over = bundle.approval.is_some_and(|rule| devices > rule.above);
@@ -125,7 +125,7 @@ pub async fn deployment_order(ctx: &Ctx, site: &Site, id: DeploymentId) -> Resul
 fn shown(
     bundle: &TrustBundle,
     order: &Order<'_>,
-    approved: &ApprovedRow,
+    (row, approved): (&DeploymentRow, &ApprovedRow),
     reach: u64,
     signed: &[u8],
     now: UnixMillis,
@@ -138,6 +138,9 @@ fn shown(
         Ok(opened) if !opened.value().is_in_time(now) => Some("The approval has ended.".to_owned()),
         Ok(opened) if opened.value().devices != reach || opened.value().expires != approved.expires => {
             Some("The database says another reach or another end than what was signed.".to_owned())
+        }
+        Ok(opened) if opened.value().target != row.target => {
+            Some("The database says another target than what was signed.".to_owned())
         }
         Ok(_) => None,
     };
@@ -174,20 +177,60 @@ pub(super) async fn forged(
         }
     }
     for id in approved {
-        let row = row_of(tx.conn(), id).await?;
-        let Some(reach) = deployment_approval::get(tx.conn(), id).await? else { continue };
-        let Some(approved) = &reach.approved else { continue };
-        let body = body_of(tx.conn(), &row).await?;
-        let authors = authors(tx.conn(), &body).await?;
-        let signed = policy_body::get(tx.conn(), approved.body).await?.unwrap_or_default();
-        let order = Order { site: site.code, deployment: id, hash: row.policy, authors: &authors };
-        let seen = shown(site.trust.load().bundle(), &order, approved, reach.reach, &signed, now);
-        if let Some(dead) = seen.dead {
-            tracing::error!(deployment = %id, reason = dead, "an approval in the database does not count; its deployment waits");
+        let told = wanted.iter().filter(|of| of.deployment == id).map(|of| (of.policy, of.application)).collect();
+        let dead = match dead(site, tx, now, id, told).await {
+            // What cannot be read stops this deployment, and no other one's devices.
+            Err(SiteError::Fault(reason)) => Some(reason),
+            Err(SiteError::Refused(problem)) => Some(problem.detail),
+            other => other?,
+        };
+        if let Some(reason) = dead {
+            tracing::error!(deployment = %id, reason, "an approval in the database does not count; its deployment waits");
             forged.insert(id);
         }
     }
     Ok(forged)
+}
+
+/// Why an approved deployment is told to nobody. `told`: bodies and applications that devices would get.
+async fn dead(
+    site: &Site,
+    tx: &mut Tx,
+    now: UnixMillis,
+    id: DeploymentId,
+    told: BTreeSet<(Hash, Hash)>,
+) -> Result<Option<String>, SiteError> {
+    let row = row_of(tx.conn(), id).await?;
+    let Some(reach) = deployment_approval::get(tx.conn(), id).await? else { return Ok(None) };
+    let Some(approved) = &reach.approved else { return Ok(None) };
+    let body = body_of(tx.conn(), &row).await?;
+    let authors = authors(tx.conn(), &body).await?;
+    let signed = policy_body::get(tx.conn(), approved.body).await?.unwrap_or_default();
+    let order = Order { site: site.code, deployment: id, hash: row.policy, authors: &authors };
+    let seen = shown(site.trust.load().bundle(), &order, (&row, approved), reach.reach, &signed, now);
+    if seen.dead.is_some() {
+        return Ok(seen.dead);
+    }
+    if deployment_approval::reached_over(tx.conn(), id, reach.reach).await? {
+        return Ok(Some("The database has more devices of it than the approval is for.".to_owned()));
+    }
+    for (policy, application) in told {
+        if !is_attempt_of(tx.conn(), policy, &row).await? || application != row.application {
+            return Ok(Some("The database has another order than the one that was approved.".to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a body is the deployment's own, but for how often it is tried again.
+async fn is_attempt_of(conn: &mut Connection, body: Hash, row: &DeploymentRow) -> Result<bool, SiteError> {
+    if body == row.policy {
+        return Ok(true);
+    }
+    let bytes = policy_body::get(conn, body).await?.filter(|bytes| sha256(bytes) == body);
+    let policy = bytes.and_then(|bytes| serde_json::from_slice::<DeploymentPolicy>(&bytes).ok());
+    let first = policy.and_then(|policy| serde_json::to_vec(&DeploymentPolicy { attempt: 0, ..policy }).ok());
+    Ok(first.is_some_and(|first| sha256(&first) == row.policy))
 }
 
 /// Takes the approval of a deployment, signed by a key that signed nothing of what it runs.
@@ -304,14 +347,17 @@ pub async fn deployment_approval_withdraw(ctx: &Ctx, site: &Site, id: Deployment
 async fn withdraw(ctx: &Ctx, site: &Site, tx: &mut Tx, id: DeploymentId) -> Result<(), SiteError> {
     let row = row_of(tx.conn(), id).await?;
     let reach = deployment_approval::get(tx.conn(), id).await?;
-    if reach.is_none_or(|reach| reach.approved.is_none()) {
+    let Some((earlier, approved)) = reach.and_then(|reach| reach.approved.map(|approved| (reach.withdrawn, approved)))
+    else {
         return Err(SiteError::refused(Code::Conflict, "This deployment has no approval."));
-    }
+    };
+    // The approver's clock may be ahead: what is withdrawn is over, whenever it says that it was signed.
+    let withdrawn = earlier.into_iter().fold(ctx.now.max(approved.issued), UnixMillis::max);
     let reached = deployment_approval::reached(tx.conn(), id).await?;
     // Where the bundle demands none any more, it stays with those that have it.
     let above = site.trust.load().bundle().approval.map_or(reached, |rule| rule.above);
     let row_of_reach =
-        ReachRow { deployment: id, reach: above, held: reached > above, approved: None, withdrawn: Some(ctx.now) };
+        ReachRow { deployment: id, reach: above, held: reached > above, approved: None, withdrawn: Some(withdrawn) };
     deployment_approval::put(tx, &row_of_reach).await?;
     assignment::ask_targeted(tx, id, ctx.now).await?;
     let detail = format!("The approval of {} was withdrawn.", row.name);

@@ -111,7 +111,9 @@ async fn a_deployment_above_the_reach_waits_for_a_second_key_and_goes_no_further
         assert!(told(&test, &later).await.is_empty());
         let order = deployment_order(&test.full(), &test.site, of.id).await.unwrap();
         assert_eq!((order.devices, order.left_out), (2, 1));
-        approve(&test, &of, &second, &says(&test, &order, &of, 3)).await.unwrap();
+        // The signer's clock is ahead.
+        let ahead = DeploymentApproval { issued: test.now().plus(HOUR), ..says(&test, &order, &of, 3) };
+        approve(&test, &of, &second, &ahead).await.unwrap();
         assert_eq!(told(&test, &later).await, all);
 
         // Another deployment of the same application is another thing.
@@ -123,7 +125,7 @@ async fn a_deployment_above_the_reach_waits_for_a_second_key_and_goes_no_further
         let twice = deployment_approval_withdraw(&test.full(), &test.site, of.id).await.unwrap_err();
         assert_eq!(twice.code(), Code::Conflict);
         assert!(told(&test, &first).await.is_empty());
-        let replayed = approve(&test, &of, &second, &says(&test, &order, &of, 3)).await;
+        let replayed = approve(&test, &of, &second, &ahead).await;
         assert_eq!(replayed.unwrap_err().code(), Code::Conflict, "what was withdrawn stays so");
         let page = PageQuery { offset: 0, limit: 500 };
         let audit = audit_list(&test.full(), &test.site, page).await.unwrap();
@@ -162,6 +164,42 @@ async fn rows_that_nobody_signed_reach_no_device() {
             tamper(store, back).await;
         }
         assert!(kept > test.now());
+        // Another target, more devices, another order as a further attempt, and what nobody can read.
+        test.enrol("third").await;
+        tamper(store, "CREATE TABLE kept_body AS SELECT hash, bytes FROM policy_body").await;
+        let altered = [
+            (
+                "UPDATE deployment SET target_device = (SELECT MIN(id) FROM device)",
+                "UPDATE deployment SET target_device = NULL",
+            ),
+            (
+                "INSERT INTO deployment_device (deployment, device, state, output, changed) \
+                 SELECT p.id, d.id, 'targeted', '', 0 FROM deployment p, device d WHERE d.name = 'third'",
+                "DELETE FROM deployment_device WHERE device = (SELECT id FROM device WHERE name = 'third')",
+            ),
+            (
+                "INSERT INTO deployment_attempt (deployment, attempt, policy_body, policy_size) \
+                 SELECT p.id, 1, k.body, 10 FROM deployment p, kept k",
+                "DELETE FROM deployment_attempt",
+            ),
+            (
+                "UPDATE policy_body SET bytes = (SELECT k.bytes FROM kept_body k WHERE k.hash <> policy_body.hash ORDER BY k.hash LIMIT 1) \
+                 WHERE hash = (SELECT policy_body FROM deployment)",
+                "UPDATE policy_body SET bytes = (SELECT k.bytes FROM kept_body k WHERE k.hash = policy_body.hash)",
+            ),
+        ];
+        for (alter, back) in altered {
+            tamper(store, alter).await;
+            if alter.contains("deployment_attempt") {
+                tamper(store, "UPDATE deployment_device SET attempt = 1").await;
+            }
+            change(&test, vec![]).await;
+            assert!(told(&test, &first).await.is_empty() && told(&test, &other).await.is_empty(), "{alter}");
+            tamper(store, "UPDATE deployment_device SET attempt = 0").await;
+            tamper(store, back).await;
+            change(&test, vec![]).await;
+            assert_eq!(told(&test, &first).await.len(), 3, "{alter}");
+        }
         let unapproved = "UPDATE deployment_approval SET reach = 5000, held = 0, body = NULL, expires = NULL";
         for alter in [unapproved, "DELETE FROM deployment_approval"] {
             tamper(store, alter).await;
