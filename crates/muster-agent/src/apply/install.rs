@@ -2,6 +2,7 @@
 
 use super::{
     Next, arguments,
+    consider::may_pass,
     detect::{self, DetectionFailed},
     servicing,
     step::{Came, Step, Wait, Work, command, meaning},
@@ -18,7 +19,7 @@ use crate::{
     script,
     secret::{self, Opened},
     store::{StoreError, deployments::Progress},
-    updates,
+    updates::{self, Refusal},
 };
 use muster_model::{
     application::{Application, FileName, ReturnMeaning},
@@ -34,7 +35,7 @@ use std::{
 use zeroize::Zeroizing;
 
 /// How long to wait where another program has the system's tool.
-const LOCKED: i64 = 5 * MINUTE;
+pub(super) const LOCKED: i64 = 5 * MINUTE;
 /// How long after its limit an installer that was left behind is ended.
 const GRACE: i64 = 10 * SECOND;
 /// How long to wait for space on a full disk before trying again.
@@ -67,23 +68,27 @@ impl Names {
 }
 
 /// Asks the detection rule, where it needs no files of the application.
-pub(super) async fn detected(step: &Step<'_>, application: &Application) -> Result<bool, DetectionFailed> {
+pub(super) async fn detected(step: &Step<'_>, application: &Application) -> Result<bool, Refusal> {
     ask(step, application, &step.agent.runs).await
 }
 
-async fn ask(
-    step: &Step<'_>,
-    application: &Application,
-    directory: &PrivateDirectory,
-) -> Result<bool, DetectionFailed> {
+async fn ask(step: &Step<'_>, application: &Application, directory: &PrivateDirectory) -> Result<bool, Refusal> {
     let (agent, id) = (step.agent, step.progress.deployment);
     match application.updates() {
-        Some(group) => updates::is_complete(agent, id, group).await.map_err(|refusal| DetectionFailed(refusal.text)),
+        Some(group) => updates::is_complete(agent, id, group).await.map_err(that_passes),
         None => {
             let mark = mark_of_detection(agent, id);
-            detect::detect_below(&application.detection, directory, &mark, &step.root, step.inside.as_ref()).await
+            let found =
+                detect::detect_below(&application.detection, directory, &mark, &step.root, step.inside.as_ref());
+            found.await.map_err(|DetectionFailed(text)| Refusal { reason: Some(FailureReason::DetectionFailed), text })
         }
     }
+}
+
+/// What keeps the system's tool from an answer may pass: unlike a detection rule that fails it is asked again.
+fn that_passes(refusal: Refusal) -> Refusal {
+    let reason = refusal.reason.map(|reason| if may_pass(reason) { reason } else { FailureReason::UpdateRefused });
+    Refusal { reason, ..refusal }
 }
 
 /// What everything that a command starts carries in its environment, so that all of it can be found and ended. It names the
@@ -104,7 +109,7 @@ fn mark_of_detection(agent: &Agent, id: DeploymentId) -> String {
 }
 
 /// Asks the detection rule among the files of the application.
-async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, DetectionFailed> {
+async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, Refusal> {
     ask(step, work.application, directory).await
 }
 
@@ -134,9 +139,7 @@ pub(super) async fn run(
                 return finish(step, work, &names, came).await;
             }
             Ok(_) => {}
-            Err(error) => {
-                return finish(step, work, &names, failed(FailureReason::DetectionFailed, None, error.0)).await;
-            }
+            Err(refusal) => return refused(step, work, &names, refusal).await,
         }
     }
     let in_memory = match lay_out(agent, &names, &secrets) {
@@ -208,7 +211,7 @@ async fn refused(
     step: &mut Step<'_>,
     work: &Work<'_>,
     names: &Names,
-    refusal: updates::Refusal,
+    refusal: Refusal,
 ) -> Result<(bool, Next), StoreError> {
     let Some(reason) = refusal.reason else {
         tracing::info!(deployment = %step.progress.deployment, reason = refusal.text, "updates wait");
@@ -234,9 +237,9 @@ async fn exited(step: &Step<'_>, work: &Work<'_>, code: i32, output: String, dir
         Ok(there) if there == work.wants_there() => Came::Done { code: Some(code), output },
         Ok(true) => failed(FailureReason::StillDetected, Some(code), output),
         Ok(false) => failed(FailureReason::NotDetected, Some(code), output),
-        Err(error) => {
-            tracing::warn!(deployment = %id, %error, "the detection after an installation failed");
-            failed(FailureReason::DetectionFailed, Some(code), output)
+        Err(refusal) => {
+            tracing::warn!(deployment = %id, reason = refusal.text, "the detection after an installation failed");
+            failed(refusal.reason.unwrap_or(FailureReason::UpdateRefused), Some(code), output)
         }
     }
 }
@@ -427,4 +430,17 @@ fn end_of(text: &str, limit: usize) -> String {
         from += 1;
     }
     text[from..].trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_the_tool_from_an_answer_passes() {
+        let of = |reason| that_passes(Refusal { reason, text: String::new() }).reason;
+        assert_eq!(of(Some(FailureReason::DetectionFailed)), Some(FailureReason::UpdateRefused));
+        assert_eq!(of(Some(FailureReason::UpdateSource)), Some(FailureReason::UpdateSource));
+        assert_eq!(of(None), None, "another program has the tool");
+    }
 }

@@ -2,13 +2,15 @@
 //! replaced. Only what the signed application itself says counts; what else comes along is not touched.
 
 use super::{
-    detect::{self, DetectionFailed},
-    install,
+    detect, install,
     require::{Verdict, requirements},
     rival,
     step::{Step, Work, work},
 };
-use crate::policy::{Deployment, Related};
+use crate::{
+    policy::{Deployment, Related},
+    updates::Refusal,
+};
 use muster_model::{
     application::{Application, DependencyGroup, Platform},
     id::{ApplicationId, Hash},
@@ -101,10 +103,10 @@ impl<'a> Plan<'_, 'a> {
         if detect::needs_content(&related.application().detection) {
             return Ok(false);
         }
-        let failed = |error: DetectionFailed| {
+        let failed = |refusal: Refusal| {
             let application = related.application();
-            let text = format!("{} {}: {}", application.name, application.version, error.0);
-            (FailureReason::DetectionFailed, text)
+            let text = format!("{} {}: {}", application.name, application.version, refusal.text);
+            (refusal.reason.unwrap_or(FailureReason::UpdateRefused), text)
         };
         install::detected(self.step, related.application()).await.map_err(failed)
     }
