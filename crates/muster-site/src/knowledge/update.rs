@@ -71,21 +71,28 @@ pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) ->
     Ok(())
 }
 
-/// What has to be written: what is new or counts otherwise, and what nobody misses any more.
+/// What has to be written: what is new or counts otherwise, and what nobody misses any more. Only what devices miss now replaces anything, and
+/// only what comes from the same origin: another release or another source has versions of its own.
 fn changed(counted: Vec<Counted>, stored: &HashMap<UpdateKey, Counted>) -> Vec<Counted> {
     let mut all: HashMap<UpdateKey, Counted> =
         stored.iter().map(|(key, row)| (key.clone(), Counted { devices: 0, ..row.clone() })).collect();
     all.extend(counted.into_iter().map(|row| (row.key.clone(), row)));
-    let mut newest: HashMap<(String, String, String), String> = HashMap::new();
-    for (package, architecture, version, tool) in all.keys() {
-        let of = newest.entry((package.clone(), architecture.clone(), tool.clone())).or_insert_with(|| version.clone());
+    let line = |row: &Counted| {
+        let (package, architecture, _, tool) = &row.key;
+        (package.clone(), architecture.clone(), tool.clone(), row.origin.clone())
+    };
+    let mut newest: HashMap<_, String> = HashMap::new();
+    for row in all.values().filter(|row| row.devices > 0) {
+        let (_, _, version, tool) = &row.key;
+        let of = newest.entry(line(row)).or_insert_with(|| version.clone());
         if version::compare(database(tool), version, of).is_gt() {
             of.clone_from(version);
         }
     }
-    for ((package, architecture, version, tool), row) in &mut all {
-        let of = newest.get(&(package.clone(), architecture.clone(), tool.clone()));
-        row.superseded_by = of.filter(|newest| *newest != version).cloned();
+    for row in all.values_mut() {
+        let (_, _, version, tool) = &row.key;
+        let is_later = |newest: &&String| version::compare(database(tool), newest, version).is_gt();
+        row.superseded_by = newest.get(&line(row)).filter(is_later).cloned();
     }
     all.into_values().filter(|row| stored.get(&row.key) != Some(row)).collect()
 }
@@ -118,5 +125,17 @@ mod tests {
         let second = changed(vec![row("1.10", 2)], &stored);
         assert_eq!(second.len(), 1, "{second:?}");
         assert_eq!((second[0].key.2.as_str(), second[0].devices), ("1.9", 0));
+    }
+
+    #[test]
+    fn another_origin_and_what_nobody_misses_replace_nothing() {
+        let backport = Counted { origin: "Debian Backports:stable-backports".to_owned(), ..row("3.5", 1) };
+        let all = changed(vec![row("3.0", 99_999), backport], &HashMap::new());
+        assert!(all.iter().all(|row| row.superseded_by.is_none()), "{all:?}");
+        let gone = Counted { superseded_by: None, ..row("99:9", 0) };
+        let stored = HashMap::from([(gone.key.clone(), gone)]);
+        let all = changed(vec![row("3.0", 99_999)], &stored);
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!(all[0].superseded_by, None);
     }
 }

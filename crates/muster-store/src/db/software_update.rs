@@ -115,13 +115,14 @@ pub async fn purge(tx: &mut Tx, until: UnixMillis) -> Result<u64, StoreError> {
     Ok(sqlx::query(statement).bind(until.0).execute(tx.conn()).await?.rows_affected())
 }
 
+// A device says itself where an update comes from: a security update that devices miss is shown whatever others say.
 macro_rules! listed {
     ($what:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             $what,
             " FROM software_update WHERE lower(package) LIKE $1 ESCAPE '!' AND security >= $2 \
-             AND ($3 = 1 OR (devices > 0 AND superseded_by IS NULL)) ",
+             AND ($3 = 1 OR (devices > 0 AND (superseded_by IS NULL OR security = 1))) ",
             $rest
         )
     };
