@@ -149,7 +149,7 @@ const fn at(step: Step) -> impl Fn(io::Error) -> ServicingError {
 pub fn begin<'a>(order: &Order<'a>) -> Result<Open<'a>, ServicingError> {
     let filter = write_filter::this_machine().ok_or(ServicingError::NotServiceable)?;
     let lower = filter.lower.ok_or(ServicingError::NotServiceable)?;
-    if filter.state != FilterState::On {
+    if filter.state != FilterState::On || filter.half_open {
         return Err(ServicingError::OpenAlready);
     }
     if write_filter::is_volatile(order.directory.path()).map_err(at(Step::Plan))? {
@@ -189,6 +189,14 @@ impl Open<'_> {
         self.journal.write(self.directory).map_err(at(step))?;
         self.watch.begins(step);
         Ok(())
+    }
+
+    /// On the way back a full disk holds up nothing: what was kept before leads to the same end.
+    fn note(&mut self, step: Step) {
+        if let Err(error) = self.step(step) {
+            tracing::warn!(%error, "a step of a servicing could not be kept");
+            self.watch.begins(step);
+        }
     }
 
     fn open(
@@ -253,11 +261,11 @@ impl Open<'_> {
     /// When it is not protected: it stays locked then, and the next [`recover`] tries again.
     pub fn close(mut self) -> Result<(), ServicingError> {
         self.closed = true;
-        self.step(Step::Protect)?;
+        self.note(Step::Protect);
         self.protect()?;
-        self.step(Step::Verify)?;
+        self.note(Step::Verify);
         verify(&self.journal)?;
-        self.step(Step::Unlock)?;
+        self.note(Step::Unlock);
         unlock()?;
         self.over()
     }
