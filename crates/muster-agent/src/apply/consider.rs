@@ -51,6 +51,9 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
             false => step.fail(reason, None, why).map(|()| None),
         };
     }
+    if let Some(why) = servicing::refuses(application, servicing::is_wanted(deployment.policy())) {
+        return step.fail(FailureReason::Servicing, None, why).map(|()| None);
+    }
     if !deployment.policy().purpose.is_required() && step.intent.is_none() {
         return offer(round, &mut step, deployment, application).await;
     }
@@ -410,6 +413,9 @@ async fn run(
         files.extend(next.content.iter().filter(|file| !application.content.contains(file)).cloned());
     }
     let serviced = servicing::is_wanted(deployment.policy());
+    if let Some(why) = servicing::refuses(application, serviced) {
+        return step.fail(FailureReason::Servicing, None, why).map(|()| (false, None));
+    }
     if serviced {
         seconds = seconds.saturating_add(servicing::OVERHEAD_SECONDS);
     }
@@ -443,7 +449,11 @@ async fn run(
             if let Some(next) = servicing::enter(round, step, deployment.policy(), seconds).await? {
                 return Ok((false, next));
             }
-            let done = install::run(step, piece, secrets, detect::needs_content(&application.detection)).await;
+            let leave = || {
+                servicing::leave(round);
+            };
+            let detect_first = detect::needs_content(&application.detection);
+            let done = install::run(step, piece, secrets, detect_first, &leave).await;
             servicing::ran(step, deployment.policy());
             done
         }

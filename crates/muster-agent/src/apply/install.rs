@@ -26,33 +26,44 @@ use muster_model::{
     id::DeploymentId,
     secret::SECRET_BYTES,
     status::{DeploymentState, FailureReason, Runs, Verb, WaitReason},
-    time::{MINUTE, SECOND},
+    time::{MINUTE, UnixMillis},
 };
 use std::{
     io::{self, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
 
 /// How long to wait where another program has the system's tool.
 pub(super) const LOCKED: i64 = 5 * MINUTE;
 /// How long after its limit an installer that was left behind is ended.
-const GRACE: i64 = 10 * SECOND;
+const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait for space on a full disk before trying again.
 const FULL: Duration = Duration::from_secs(5);
 
+/// Closes the servicing in which a command ran.
+type Leave<'a> = &'a (dyn Fn() + Sync);
+
 /// Names of a deployment's things in the directory of runs.
-struct Names {
+struct Names<'a> {
+    /// Closes the servicing that is open, where one may be.
+    leave: Option<Leave<'a>>,
     directory: String,
     lock: String,
     output: String,
     secrets: String,
 }
 
-impl Names {
+impl Names<'_> {
     fn of(id: DeploymentId) -> Self {
         let with = |end: &str| format!("{id}.{end}");
-        Self { directory: id.to_string(), lock: with("lock"), output: with("output"), secrets: with("secrets") }
+        Self {
+            leave: None,
+            directory: id.to_string(),
+            lock: with("lock"),
+            output: with("output"),
+            secrets: with("secrets"),
+        }
     }
 
     fn clean(&self, agent: &Agent) {
@@ -119,9 +130,10 @@ pub(super) async fn run(
     work: &Work<'_>,
     secrets: Opened,
     detect_first: bool,
+    leave: Leave<'_>,
 ) -> Result<(bool, Next), StoreError> {
     let agent = step.agent;
-    let names = Names::of(step.progress.deployment);
+    let names = Names { leave: Some(leave), ..Names::of(step.progress.deployment) };
     let lock = match agent.runs.lock(&names.lock) {
         Ok(Some(lock)) => lock,
         // Something that an installation before this one left running. It is not ours to end.
@@ -210,7 +222,7 @@ pub(super) async fn run(
 async fn refused(
     step: &mut Step<'_>,
     work: &Work<'_>,
-    names: &Names,
+    names: &Names<'_>,
     refusal: Refusal,
 ) -> Result<(bool, Next), StoreError> {
     let Some(reason) = refusal.reason else {
@@ -246,7 +258,7 @@ async fn exited(step: &Step<'_>, work: &Work<'_>, code: i32, output: String, dir
 
 /// The secrets as files in memory, under their names, for as long as the installation runs. What it was given, the run directory says:
 /// after a kill the output is told only when all of it can be taken out again.
-fn lay_out(agent: &Agent, names: &Names, secrets: &Opened) -> io::Result<Option<PrivateDirectory>> {
+fn lay_out(agent: &Agent, names: &Names<'_>, secrets: &Opened) -> io::Result<Option<PrivateDirectory>> {
     if secrets.is_empty() {
         return Ok(None);
     }
@@ -261,7 +273,7 @@ fn lay_out(agent: &Agent, names: &Names, secrets: &Opened) -> io::Result<Option<
 }
 
 /// What an interrupted installation was given. `None`: not all of it is there any more.
-fn laid_out(agent: &Agent, names: &Names) -> Option<Opened> {
+fn laid_out(agent: &Agent, names: &Names<'_>) -> Option<Opened> {
     let Some(given) = agent.runs.read(&names.secrets, SECRET_BYTES).ok()? else { return Some(Vec::new()) };
     let given: Vec<FileName> = serde_json::from_slice(&given).ok()?;
     let directory = volatile_find(agent.runs.path(), &names.directory)?;
@@ -277,8 +289,8 @@ fn laid_out(agent: &Agent, names: &Names) -> Option<Opened> {
 pub(super) fn sweep(agent: &Agent, taken_up: bool) {
     let going_on = agent.store.deployments().unwrap_or_default();
     let going_on = going_on.into_iter().filter(|progress| progress.state == DeploymentState::Installing);
-    let going_on: Vec<Names> = going_on.map(|progress| Names::of(progress.deployment)).collect();
-    let runs = |names: &Names| matches!(agent.runs.lock(&names.lock), Ok(None));
+    let going_on: Vec<Names<'_>> = going_on.map(|progress| Names::of(progress.deployment)).collect();
+    let runs = |names: &Names<'_>| matches!(agent.runs.lock(&names.lock), Ok(None));
     let keep = |what: &str| going_on.iter().any(|names| names.directory == what && (taken_up || runs(names)));
     if let Err(error) = volatile_sweep(agent.runs.path(), keep) {
         tracing::warn!(%error, "secrets of installations that ended could not be removed");
@@ -291,7 +303,7 @@ enum Prepared {
 }
 
 /// A fresh private directory with the application's files under their names, checked once more, and a place for the output.
-async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names) -> Result<Prepared, StoreError> {
+async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names<'_>) -> Result<Prepared, StoreError> {
     let agent = step.agent;
     let fresh = || -> io::Result<(PrivateDirectory, Output)> {
         agent.runs.remove_directory(&names.directory)?;
@@ -314,7 +326,7 @@ async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names) -> Result<
 async fn cannot_start(
     step: &mut Step<'_>,
     work: &Work<'_>,
-    names: &Names,
+    names: &Names<'_>,
     error: &io::Error,
 ) -> Result<(bool, Next), StoreError> {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -324,7 +336,12 @@ async fn cannot_start(
 
 /// The end: kept and reported, then cleaned. In the other order a kill would leave a report that never comes. With a full
 /// disk it waits for space: what happened must not be told otherwise for want of it.
-async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came) -> Result<(bool, Next), StoreError> {
+async fn finish(
+    step: &mut Step<'_>,
+    work: &Work<'_>,
+    names: &Names<'_>,
+    came: Came,
+) -> Result<(bool, Next), StoreError> {
     let (tries, until) = (step.progress.tries, step.progress.until);
     let ended = loop {
         match step.ended(work, &came) {
@@ -333,6 +350,10 @@ async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came)
                 tracing::error!(%error, "the end of an installation cannot be kept yet");
                 // What was counted for nothing is not counted.
                 (step.progress.tries, step.progress.until) = (tries, until);
+                // Nothing stays open for as long as somebody else takes to make room.
+                if let Some(leave) = names.leave {
+                    leave();
+                }
                 tokio::time::sleep(FULL).await;
             }
             Err(error) => return Err(error),
@@ -356,6 +377,12 @@ pub(super) async fn recover(agent: &Agent, policy: &Policy) {
     }
 }
 
+/// How long an installer that was left behind may still run: what is left of its time, and never more than all of it, whatever the clock says.
+fn left(progress: &Progress, now: UnixMillis) -> Duration {
+    let whole = progress.until.since(progress.changed).max(0);
+    Duration::from_millis(progress.until.since(now).clamp(0, whole).unsigned_abs())
+}
+
 async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(), StoreError> {
     let names = Names::of(progress.deployment);
     let mark = mark_of(agent, &progress);
@@ -363,9 +390,14 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
     let mut output = Output::open(&agent.runs, &names.output, false).ok();
     tracing::info!(deployment = %progress.deployment, "an installation was going on when the agent ended");
     // The lock is held by the installer as long as it runs.
+    let (since, left) = (Instant::now(), left(&progress, agent.clock.now()));
     while let Ok(None) = agent.runs.lock(&names.lock) {
-        if agent.clock.now() > progress.until.plus(GRACE) {
+        if since.elapsed() > left + GRACE {
             process::end_everything(&mark, None);
+        }
+        if since.elapsed() > left + 2 * GRACE {
+            tracing::warn!(deployment = %progress.deployment, "something that cannot be found holds on; it is not waited for");
+            break;
         }
         let pause = tokio::time::sleep(Duration::from_millis(500));
         match &mut output {
@@ -435,6 +467,16 @@ fn end_of(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_installer_left_behind_is_waited_for_no_longer_than_it_may_run() {
+        let id = DeploymentId(uuid::Uuid::from_u128(1));
+        let object = muster_model::id::Hash([0; 32]);
+        let progress = Progress { until: UnixMillis(90_000), ..Progress::new(id, object, UnixMillis(30_000)) };
+        assert_eq!(left(&progress, UnixMillis(80_000)), Duration::from_secs(10));
+        assert_eq!(left(&progress, UnixMillis(-1_000_000_000)), Duration::from_secs(60), "a clock that was set back");
+        assert_eq!(left(&progress, UnixMillis(i64::MAX / 2)), Duration::ZERO);
+    }
 
     #[test]
     fn what_keeps_the_tool_from_an_answer_passes() {

@@ -16,7 +16,7 @@ pub use journal::{Journal, Step};
 pub use lock::message;
 
 use crate::os::{
-    PrivateDirectory,
+    PrivateDirectory, process,
     writable::{self, Inside, Writable},
     write_filter::{self, FilterState},
 };
@@ -271,7 +271,7 @@ impl Open<'_> {
     }
 
     fn protect(&mut self) -> Result<(), ServicingError> {
-        end(&mut self.journal, self.writable.take())
+        end(self.directory, &mut self.journal, self.writable.take())
     }
 
     fn undo(&mut self) -> Result<(), ServicingError> {
@@ -298,14 +298,24 @@ impl Drop for Open<'_> {
 }
 
 /// Ends what still sees the writable view, closes it, and makes the file systems read-only.
-fn end(journal: &mut Journal, writable: Option<Writable>) -> Result<(), ServicingError> {
+fn end(directory: &PrivateDirectory, journal: &mut Journal, writable: Option<Writable>) -> Result<(), ServicingError> {
     if let Some(name) = &journal.namespace {
         writable::end_inside(name);
     }
+    end_of(directory.path(), &journal.deployments);
     drop(writable);
     protect(&journal.file_systems)?;
     writable::forget_cached();
     Ok(())
+}
+
+/// Ends what installers of these deployments started, also what made a view of its own and so is not found by the name of ours.
+fn end_of(directory: &Path, deployments: &[DeploymentId]) {
+    let heads: Vec<String> = deployments.iter().map(|id| format!("{id} {}", directory.display())).collect();
+    process::end_marked(&|mark| {
+        let rest = heads.iter().find_map(|head| mark.strip_prefix(head.as_str()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ' ']))
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "the kernel tells nobody when a file system is busy no more")]
@@ -367,7 +377,7 @@ pub fn recover(directory: &PrivateDirectory) -> Result<Option<Interrupted>, Serv
             // After a restart without the filter there is nothing to protect: the root is not an overlay.
             let is_overlay = filter.as_ref().is_some_and(|filter| filter.state.is_overlay());
             journal.file_systems.retain(|path| is_overlay && mounted(path));
-            end(&mut journal, None)?;
+            end(directory, &mut journal, None)?;
             if is_overlay {
                 verify_now()?;
             }
@@ -405,4 +415,29 @@ fn faillock() -> Option<PathBuf> {
         (name.trim() == "dir").then(|| PathBuf::from(value.trim()))
     });
     place.next_back().filter(|place| place.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn what_an_installer_started_is_ended_wherever_it_went_and_nothing_else() {
+        let started = |mark: &str| {
+            let mut sleep = Command::new("sleep");
+            sleep.arg("60").env("MUSTER_RUN", mark).stdin(Stdio::null()).spawn().unwrap()
+        };
+        let (id, other) = (DeploymentId(uuid::Uuid::new_v4()), DeploymentId(uuid::Uuid::new_v4()));
+        let mut ours = started(&format!("{id} /var/x/run 17"));
+        let mut of_another_agent = started(&format!("{id} /var/xy/run 17"));
+        let mut of_another = started(&format!("{other} /var/x/run 17"));
+        end_of(Path::new("/var/x"), &[id]);
+        assert!(!ours.wait().unwrap().success());
+        for left in [&mut of_another_agent, &mut of_another] {
+            assert!(left.try_wait().unwrap().is_none());
+            left.kill().unwrap();
+            left.wait().unwrap();
+        }
+    }
 }
