@@ -3,6 +3,7 @@
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
     api::{Page, PageQuery, SoftwareUpdate, UpdateQuery},
+    limits::{UPDATES_COUNTED, UPDATES_GONE},
     time::{DAY, HOUR, MINUTE, UnixMillis},
     version,
 };
@@ -15,8 +16,9 @@ use muster_store::{
 };
 use std::collections::HashMap;
 
-/// How often they are counted at most.
-const EVERY: i64 = MINUTE;
+/// How often is looked whether a scan changed, and how often they are counted at most.
+const LOOK: i64 = MINUTE;
+const EVERY: i64 = 10 * MINUTE;
 /// How long an update is kept that no device misses any more.
 const KEPT: i64 = 90 * DAY;
 
@@ -36,7 +38,9 @@ pub async fn update_list(ctx: &Ctx, site: &Site, query: &UpdateQuery) -> Result<
 #[derive(Debug, Default)]
 pub struct UpdateWork {
     last: Option<UnixMillis>,
+    /// Up to which change of an inventory was looked, and whether a scan was among those since the last count.
     change: Option<i64>,
+    due: bool,
     counted: Option<UnixMillis>,
 }
 
@@ -45,18 +49,26 @@ pub struct UpdateWork {
 /// # Errors
 /// When the store fails.
 pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) -> Result<(), SiteError> {
-    if work.last.is_some_and(|last| (0..EVERY).contains(&now.since(last))) {
+    if work.last.is_some_and(|last| (0..LOOK).contains(&now.since(last))) {
         return Ok(());
     }
     work.last = Some(now);
     let mut reader = site.store.reader().await?;
     let change = software_title::latest(&mut reader).await?;
     // Devices retire and are blocked without any change of an inventory.
-    let fresh = work.counted.is_some_and(|counted| (0..HOUR).contains(&now.since(counted)));
-    if fresh && work.change == Some(change) {
+    let within = |time: i64| work.counted.is_some_and(|counted| (0..time).contains(&now.since(counted)));
+    let (rests, fresh) = (within(EVERY), within(HOUR));
+    // Other classes change all the time: only what is new since the last look is looked at.
+    if let Some(before) = work.change
+        && !work.due
+    {
+        work.due = software_update::has_changed(&mut reader, before, change).await?;
+    }
+    work.change = Some(change);
+    if rests || (fresh && !work.due) {
         return Ok(());
     }
-    let counted = software_update::counted(&mut reader, site.store.dialect()).await?;
+    let counted = software_update::counted(&mut reader, site.store.dialect(), UPDATES_COUNTED).await?;
     let stored = software_update::stored(&mut reader).await?;
     drop(reader);
     let changed = changed(counted, &stored);
@@ -64,10 +76,11 @@ pub async fn update_work(site: &Site, work: &mut UpdateWork, now: UnixMillis) ->
         transaction!(site.store, "update_work", |tx| {
             software_update::put(tx, &changed, now).await?;
             software_update::purge(tx, now.plus(-KEPT)).await?;
+            software_update::cap(tx, UPDATES_GONE).await?;
             Ok::<_, SiteError>(())
         })?;
     }
-    (work.change, work.counted) = (Some(change), Some(now));
+    (work.due, work.counted) = (false, Some(now));
     Ok(())
 }
 
