@@ -270,6 +270,10 @@ pub const UPDATE_PATTERNS: usize = 200;
 pub const UPDATE_RULES: u64 = 100;
 /// Packages that the system's tool may name in one answer.
 pub const UPDATE_LINES: usize = 10_000;
+/// Updates that are counted over all devices, those that most devices miss first; and those kept that no device misses any more.
+pub const UPDATES_COUNTED: u64 = 100_000;
+/// See [`UPDATES_COUNTED`].
+pub const UPDATES_GONE: u64 = 20_000;
 /// Bytes that the system's tool may print when it is asked for updates.
 pub const UPDATE_BYTES: usize = 8 << 20;
 

@@ -1,5 +1,6 @@
 //! Another attempt, because an administrator asked for it: the number in the signed policy is higher than that of the last one here.
 
+use super::servicing;
 use crate::{
     agent::Agent,
     policy::Deployment,
@@ -27,6 +28,7 @@ pub(super) fn anew(
         }
         Some(before) => before,
     };
+    servicing::anew(agent, policy.deployment)?;
     agent.store.begin_attempt(&progress, policy.attempt)?;
     Ok(Some(progress))
 }

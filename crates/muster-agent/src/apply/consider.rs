@@ -21,7 +21,7 @@ use muster_model::{
     application::{Application, Platform},
     policy::Action,
     status::{DeploymentState, FailureReason, Verb, WaitReason},
-    time::{HOUR, MINUTE, UnixMillis},
+    time::{DAY, HOUR, MINUTE, UnixMillis},
 };
 
 /// Whether a deployment that stands somewhere is looked at now.
@@ -62,6 +62,9 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
     if let Err(error) = application.given(&deployment.policy().options.parameters) {
         return step.fail(FailureReason::ParameterInvalid, None, format!("{error}.")).map(|()| None);
     }
+    if let Some(why) = servicing::refuses(application, servicing::is_wanted(deployment.policy())) {
+        return step.fail(FailureReason::Servicing, None, why).map(|()| None);
+    }
     if !deployment.policy().purpose.is_required() && step.intent.is_none() {
         return offer(round, &mut step, deployment).await;
     }
@@ -98,6 +101,17 @@ pub(crate) const fn may_pass(reason: FailureReason) -> bool {
         reason,
         ContentUnavailable | ContentAltered | DiskFull | CacheTooSmall | CacheFull | UpdateSource | UpdateRefused
     )
+}
+
+/// After how long a group of updates is looked at again: somebody may repair the machine meanwhile. What was run and did not work only each
+/// day, as it is said each time; what an earlier agent made of a look without an answer like every other one.
+const fn passes_for_updates(reason: FailureReason) -> Option<i64> {
+    use FailureReason::{DetectionFailed, ExitCode, Interrupted, NotDetected, TimedOut};
+    match reason {
+        DetectionFailed => Some(AGAIN),
+        ExitCode | TimedOut | NotDetected | Interrupted => Some(DAY),
+        _ => None,
+    }
 }
 
 /// By what is known of it.
@@ -158,6 +172,11 @@ fn failed(round: &Round<'_>, deployment: &Deployment, step: &mut Step<'_>, reaso
     let (agent, now) = (round.agent, round.agent.clock.now());
     let again = step.progress.changed.plus(AGAIN);
     let application = deployment.application().map(muster_trust::Verified::value);
+    let updates = application.is_some_and(|application| application.updates().is_some());
+    if updates && let Some(after) = passes_for_updates(reason) {
+        let again = step.progress.changed.plus(after);
+        return if now >= again { Look::Now } else { Look::Later(Some(again)) };
+    }
     match reason {
         reason if may_pass(reason) && now >= again => {
             step.progress.attempts = 0;
@@ -292,7 +311,7 @@ async fn offer(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) 
             Ok(true) if was_there => return step.as_it_was().map(|()| None),
             Ok(true) => return step.succeed(String::new(), false).map(|()| None),
             Ok(false) => step.undone = was_there,
-            Err(error) => return step.fail(FailureReason::DetectionFailed, None, error.0).map(|()| None),
+            Err(refusal) => return step.no_answer(refusal),
         }
     } else if was_there {
         return step.as_it_was().map(|()| None);
@@ -419,7 +438,7 @@ async fn before(
                 return step.ended(own, &came).map(|_| Some(None));
             }
             Ok(_) => step.undone = had_succeeded,
-            Err(error) => return step.fail(FailureReason::DetectionFailed, None, error.0).map(|()| Some(None)),
+            Err(refusal) => return step.no_answer(refusal).map(Some),
         }
     } else if had_succeeded {
         // Its rule needs its files: they are not fetched for a look alone.
@@ -479,6 +498,9 @@ async fn run(
         files.extend(next.content.iter().filter(|file| !application.content.contains(file)).cloned());
     }
     let serviced = servicing::is_wanted(deployment.policy());
+    if let Some(why) = servicing::refuses(application, serviced) {
+        return step.fail(FailureReason::Servicing, None, why).map(|()| (false, None));
+    }
     if serviced {
         seconds = seconds.saturating_add(servicing::OVERHEAD_SECONDS);
     }
@@ -520,7 +542,11 @@ async fn run(
             if let Some(next) = servicing::enter(round, step, deployment.policy(), seconds).await? {
                 return Ok((false, next));
             }
-            let done = install::run(step, piece, secrets, detect::needs_content(&application.detection)).await;
+            let leave = || {
+                servicing::leave(round);
+            };
+            let detect_first = detect::needs_content(&application.detection);
+            let done = install::run(step, piece, secrets, detect_first, &leave).await;
             servicing::ran(step, deployment.policy());
             done
         }
@@ -529,5 +555,19 @@ async fn run(
             step.wait_once(Wait { reason, starts })?;
             Ok((false, Some(starts.unwrap_or_else(|| now.plus(MINUTE)))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_updates_comes_again_after_whatever_somebody_may_repair() {
+        assert_eq!(passes_for_updates(FailureReason::DetectionFailed), Some(HOUR));
+        for reason in [FailureReason::TimedOut, FailureReason::ExitCode, FailureReason::NotDetected] {
+            assert_eq!(passes_for_updates(reason), Some(DAY));
+        }
+        assert_eq!(passes_for_updates(FailureReason::NotSigned), None);
     }
 }

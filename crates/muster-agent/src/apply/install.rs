@@ -2,6 +2,7 @@
 
 use super::{
     Next, arguments,
+    consider::may_pass,
     detect::{self, DetectionFailed},
     servicing,
     step::{Came, Step, Wait, Work, command, meaning},
@@ -18,42 +19,53 @@ use crate::{
     script,
     secret::{self, Opened},
     store::{StoreError, deployments::Progress},
-    updates,
+    updates::{self, Refusal},
 };
 use muster_model::{
     application::{Application, Command, FileName, Given, ParameterValues, ReturnMeaning},
     id::DeploymentId,
     secret::SECRET_BYTES,
     status::{DeploymentState, FailureReason, Runs, Verb, WaitReason},
-    time::{MINUTE, SECOND},
+    time::{MINUTE, UnixMillis},
 };
 use std::{
     fs::File,
     io::{self, Seek, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
 
 /// How long to wait where another program has the system's tool.
-const LOCKED: i64 = 5 * MINUTE;
+pub(super) const LOCKED: i64 = 5 * MINUTE;
 /// How long after its limit an installer that was left behind is ended.
-const GRACE: i64 = 10 * SECOND;
+const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait for space on a full disk before trying again.
 const FULL: Duration = Duration::from_secs(5);
 
+/// Closes the servicing in which a command ran.
+type Leave<'a> = &'a (dyn Fn() + Sync);
+
 /// Names of a deployment's things in the directory of runs.
-struct Names {
+struct Names<'a> {
+    /// Closes the servicing that is open, where one may be.
+    leave: Option<Leave<'a>>,
     directory: String,
     lock: String,
     output: String,
     secrets: String,
 }
 
-impl Names {
+impl Names<'_> {
     fn of(id: DeploymentId) -> Self {
         let with = |end: &str| format!("{id}.{end}");
-        Self { directory: id.to_string(), lock: with("lock"), output: with("output"), secrets: with("secrets") }
+        Self {
+            leave: None,
+            directory: id.to_string(),
+            lock: with("lock"),
+            output: with("output"),
+            secrets: with("secrets"),
+        }
     }
 
     fn clean(&self, agent: &Agent) {
@@ -69,23 +81,27 @@ impl Names {
 }
 
 /// Asks the detection rule, where it needs no files of the application.
-pub(super) async fn detected(step: &Step<'_>, application: &Application) -> Result<bool, DetectionFailed> {
+pub(super) async fn detected(step: &Step<'_>, application: &Application) -> Result<bool, Refusal> {
     ask(step, application, &step.agent.runs).await
 }
 
-async fn ask(
-    step: &Step<'_>,
-    application: &Application,
-    directory: &PrivateDirectory,
-) -> Result<bool, DetectionFailed> {
+async fn ask(step: &Step<'_>, application: &Application, directory: &PrivateDirectory) -> Result<bool, Refusal> {
     let (agent, id) = (step.agent, step.progress.deployment);
     match application.updates() {
-        Some(group) => updates::is_complete(agent, id, group).await.map_err(|refusal| DetectionFailed(refusal.text)),
+        Some(group) => updates::is_complete(agent, id, group).await.map_err(that_passes),
         None => {
             let mark = mark_of_detection(agent, id);
-            detect::detect_below(&application.detection, directory, &mark, &step.root, step.inside.as_ref()).await
+            let found =
+                detect::detect_below(&application.detection, directory, &mark, &step.root, step.inside.as_ref());
+            found.await.map_err(|DetectionFailed(text)| Refusal { reason: Some(FailureReason::DetectionFailed), text })
         }
     }
+}
+
+/// What keeps the system's tool from an answer may pass: unlike a detection rule that fails it is asked again.
+fn that_passes(refusal: Refusal) -> Refusal {
+    let reason = refusal.reason.map(|reason| if may_pass(reason) { reason } else { FailureReason::UpdateRefused });
+    Refusal { reason, ..refusal }
 }
 
 /// What everything that a command starts carries in its environment, so that all of it can be found and ended. It names the
@@ -106,7 +122,7 @@ fn mark_of_detection(agent: &Agent, id: DeploymentId) -> String {
 }
 
 /// Asks the detection rule among the files of the application.
-async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, DetectionFailed> {
+async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, Refusal> {
     ask(step, work.application, directory).await
 }
 
@@ -116,9 +132,10 @@ pub(super) async fn run(
     work: &Work<'_>,
     secrets: Opened,
     detect_first: bool,
+    leave: Leave<'_>,
 ) -> Result<(bool, Next), StoreError> {
     let agent = step.agent;
-    let names = Names::of(step.progress.deployment);
+    let names = Names { leave: Some(leave), ..Names::of(step.progress.deployment) };
     let lock = match agent.runs.lock(&names.lock) {
         Ok(Some(lock)) => lock,
         // Something that an installation before this one left running. It is not ours to end.
@@ -136,9 +153,7 @@ pub(super) async fn run(
                 return finish(step, work, &names, came).await;
             }
             Ok(_) => {}
-            Err(error) => {
-                return finish(step, work, &names, failed(FailureReason::DetectionFailed, None, error.0)).await;
-            }
+            Err(refusal) => return refused(step, work, &names, refusal).await,
         }
     }
     let in_memory = match lay_out(agent, &names, &secrets) {
@@ -272,8 +287,8 @@ fn hand_over(mut lock: &File, input: &str) -> io::Result<()> {
 async fn not_now(
     step: &mut Step<'_>,
     work: &Work<'_>,
-    names: &Names,
-    refusal: updates::Refusal,
+    names: &Names<'_>,
+    refusal: Refusal,
 ) -> Result<(bool, Next), StoreError> {
     let Some(reason) = refusal.reason else {
         tracing::info!(deployment = %step.progress.deployment, reason = refusal.text, "updates wait");
@@ -302,16 +317,16 @@ async fn exited(step: &Step<'_>, work: &Work<'_>, code: i32, output: String, dir
         Ok(there) if there == work.wants_there() => Came::Done { code: Some(code), output },
         Ok(true) => failed(FailureReason::StillDetected, Some(code), output),
         Ok(false) => failed(FailureReason::NotDetected, Some(code), output),
-        Err(error) => {
-            tracing::warn!(deployment = %id, %error, "the detection after an installation failed");
-            failed(FailureReason::DetectionFailed, Some(code), output)
+        Err(refusal) => {
+            tracing::warn!(deployment = %id, reason = refusal.text, "the detection after an installation failed");
+            failed(refusal.reason.unwrap_or(FailureReason::UpdateRefused), Some(code), output)
         }
     }
 }
 
 /// The secrets as files in memory, under their names, for as long as the installation runs. What it was given, the run directory says:
 /// after a kill the output is told only when all of it can be taken out again.
-fn lay_out(agent: &Agent, names: &Names, secrets: &Opened) -> io::Result<Option<PrivateDirectory>> {
+fn lay_out(agent: &Agent, names: &Names<'_>, secrets: &Opened) -> io::Result<Option<PrivateDirectory>> {
     if secrets.is_empty() {
         return Ok(None);
     }
@@ -326,7 +341,7 @@ fn lay_out(agent: &Agent, names: &Names, secrets: &Opened) -> io::Result<Option<
 }
 
 /// What an interrupted installation was given. `None`: not all of it is there any more.
-fn laid_out(agent: &Agent, names: &Names) -> Option<Opened> {
+fn laid_out(agent: &Agent, names: &Names<'_>) -> Option<Opened> {
     let Some(given) = agent.runs.read(&names.secrets, SECRET_BYTES).ok()? else { return Some(Vec::new()) };
     let given: Vec<FileName> = serde_json::from_slice(&given).ok()?;
     let directory = volatile_find(agent.runs.path(), &names.directory)?;
@@ -342,8 +357,8 @@ fn laid_out(agent: &Agent, names: &Names) -> Option<Opened> {
 pub(super) fn sweep(agent: &Agent, taken_up: bool) {
     let going_on = agent.store.deployments().unwrap_or_default();
     let going_on = going_on.into_iter().filter(|progress| progress.state == DeploymentState::Installing);
-    let going_on: Vec<Names> = going_on.map(|progress| Names::of(progress.deployment)).collect();
-    let runs = |names: &Names| matches!(agent.runs.lock(&names.lock), Ok(None));
+    let going_on: Vec<Names<'_>> = going_on.map(|progress| Names::of(progress.deployment)).collect();
+    let runs = |names: &Names<'_>| matches!(agent.runs.lock(&names.lock), Ok(None));
     let keep = |what: &str| going_on.iter().any(|names| names.directory == what && (taken_up || runs(names)));
     if let Err(error) = volatile_sweep(agent.runs.path(), keep) {
         tracing::warn!(%error, "secrets of installations that ended could not be removed");
@@ -356,7 +371,7 @@ enum Prepared {
 }
 
 /// A fresh private directory with the application's files under their names, checked once more, and a place for the output.
-async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names) -> Result<Prepared, StoreError> {
+async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names<'_>) -> Result<Prepared, StoreError> {
     let agent = step.agent;
     let fresh = || -> io::Result<(PrivateDirectory, Output)> {
         agent.runs.remove_directory(&names.directory)?;
@@ -379,7 +394,7 @@ async fn prepare(step: &mut Step<'_>, work: &Work<'_>, names: &Names) -> Result<
 async fn cannot_start(
     step: &mut Step<'_>,
     work: &Work<'_>,
-    names: &Names,
+    names: &Names<'_>,
     error: &io::Error,
 ) -> Result<(bool, Next), StoreError> {
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -390,7 +405,12 @@ async fn cannot_start(
 /// The end: kept and reported, then cleaned. In the other order a kill would leave a report that never comes. With a full
 /// disk it waits for space: what happened must not be told otherwise for want of it. What fills the disk may be what the command itself left
 /// in its directory, which nobody needs any more; so that goes first.
-async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came) -> Result<(bool, Next), StoreError> {
+async fn finish(
+    step: &mut Step<'_>,
+    work: &Work<'_>,
+    names: &Names<'_>,
+    came: Came,
+) -> Result<(bool, Next), StoreError> {
     let (tries, until) = (step.progress.tries, step.progress.until);
     let mut was_cleared = false;
     let ended = loop {
@@ -404,6 +424,10 @@ async fn finish(step: &mut Step<'_>, work: &Work<'_>, names: &Names, came: Came)
                     && step.agent.runs.remove_directory(&names.directory).is_ok()
                 {
                     continue;
+                }
+                // Nothing stays open for as long as somebody else takes to make room.
+                if let Some(leave) = names.leave {
+                    leave();
                 }
                 tokio::time::sleep(FULL).await;
             }
@@ -428,6 +452,12 @@ pub(super) async fn recover(agent: &Agent, policy: &Policy) {
     }
 }
 
+/// How long an installer that was left behind may still run: what is left of its time, and never more than all of it, whatever the clock says.
+fn left(progress: &Progress, now: UnixMillis) -> Duration {
+    let whole = progress.until.since(progress.changed).max(0);
+    Duration::from_millis(progress.until.since(now).clamp(0, whole).unsigned_abs())
+}
+
 async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(), StoreError> {
     let names = Names::of(progress.deployment);
     let mark = mark_of(agent, &progress);
@@ -435,9 +465,14 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
     let mut output = Output::open(&agent.runs, &names.output, false).ok();
     tracing::info!(deployment = %progress.deployment, "an installation was going on when the agent ended");
     // The lock is held by the installer as long as it runs.
+    let (since, left) = (Instant::now(), left(&progress, agent.clock.now()));
     while let Ok(None) = agent.runs.lock(&names.lock) {
-        if agent.clock.now() > progress.until.plus(GRACE) {
+        if since.elapsed() > left + GRACE {
             process::end_everything(&mark, None);
+        }
+        if since.elapsed() > left + 2 * GRACE {
+            tracing::warn!(deployment = %progress.deployment, "something that cannot be found holds on; it is not waited for");
+            break;
         }
         let pause = tokio::time::sleep(Duration::from_millis(500));
         match &mut output {
@@ -506,4 +541,27 @@ fn end_of(text: &str, limit: usize) -> String {
         from += 1;
     }
     text[from..].trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installer_left_behind_is_waited_for_no_longer_than_it_may_run() {
+        let id = DeploymentId(uuid::Uuid::from_u128(1));
+        let object = muster_model::id::Hash([0; 32]);
+        let progress = Progress { until: UnixMillis(90_000), ..Progress::new(id, object, UnixMillis(30_000)) };
+        assert_eq!(left(&progress, UnixMillis(80_000)), Duration::from_secs(10));
+        assert_eq!(left(&progress, UnixMillis(-1_000_000_000)), Duration::from_secs(60), "a clock that was set back");
+        assert_eq!(left(&progress, UnixMillis(i64::MAX / 2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_keeps_the_tool_from_an_answer_passes() {
+        let of = |reason| that_passes(Refusal { reason, text: String::new() }).reason;
+        assert_eq!(of(Some(FailureReason::DetectionFailed)), Some(FailureReason::UpdateRefused));
+        assert_eq!(of(Some(FailureReason::UpdateSource)), Some(FailureReason::UpdateSource));
+        assert_eq!(of(None), None, "another program has the tool");
+    }
 }

@@ -147,8 +147,10 @@ fn in_order(policy: &Policy) -> Vec<&Deployment> {
 /// Everything whose time has come, one after the other. Returns when something is to be done next.
 async fn evaluate(round: &Round<'_>) -> Next {
     let next = evaluate_each(round).await;
-    servicing::leave(round);
-    next
+    match servicing::leave(round) {
+        true => next,
+        false => Some(round.agent.clock.now().plus(servicing::SOON)),
+    }
 }
 
 async fn evaluate_each(round: &Round<'_>) -> Next {

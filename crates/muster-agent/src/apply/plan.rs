@@ -3,13 +3,13 @@
 
 use super::{
     choose::{self, Choice},
-    detect::{self, DetectionFailed},
-    install, rival,
+    detect, install, rival,
     step::{Step, Work, work},
 };
 use crate::{
     policy::{Deployment, Related},
     store::StoreError,
+    updates::Refusal,
 };
 use muster_model::{
     application::{Application, DependencyGroup, Platform},
@@ -128,9 +128,9 @@ impl<'a> Plan<'_, 'a> {
         if detect::needs_content(&application.detection) {
             return Ok(false);
         }
-        let failed = |error: DetectionFailed| {
-            let text = format!("{} {}: {}", application.name, application.version, error.0);
-            (FailureReason::DetectionFailed, text)
+        let failed = |refusal: Refusal| {
+            let text = format!("{} {}: {}", application.name, application.version, refusal.text);
+            (refusal.reason.unwrap_or(FailureReason::UpdateRefused), text)
         };
         install::detected(self.step, application).await.map_err(failed)
     }

@@ -11,11 +11,12 @@ use crate::{
     store::StoreError,
 };
 use muster_model::{
+    application::Application,
     id::DeploymentId,
     policy::DeploymentPolicy,
     settings::ServicingSettings,
     status::{Component, DeploymentState, FailureReason, MessageId, Severity, WaitReason},
-    time::{DAY, HOUR, MINUTE, UnixMillis},
+    time::{DAY, HOUR, MINUTE, SECOND, UnixMillis},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -34,6 +35,8 @@ const DAILY: usize = 8;
 const TRIES: u32 = 3;
 /// How long names of the site's points are looked up.
 const LOOKUP: Duration = Duration::from_secs(5);
+/// After how long it is tried again to protect a machine.
+pub(super) const SOON: i64 = 10 * SECOND;
 /// What is kept of servicings, and of what went into the overlay.
 const KEPT: &str = "servicing";
 const OVERLAY: &str = "overlay_installed";
@@ -90,6 +93,11 @@ impl Kept {
         Begin::Counted
     }
 
+    /// These came to something. What did not is remembered, also where the servicing itself was in order.
+    fn forget(&mut self, done: &[DeploymentId]) {
+        self.tries.retain(|deployment, _| !done.contains(deployment));
+    }
+
     /// Nothing was tried after all.
     fn take_back(&mut self, deployment: DeploymentId) {
         self.begun.pop();
@@ -118,6 +126,14 @@ fn filter() -> Option<WriteFilter> {
 /// Whether a deployment is installed below the write filter. What users begin by themselves never is.
 pub(super) fn is_wanted(policy: &DeploymentPolicy) -> bool {
     policy.purpose.is_required() && !policy.volatile && filter().is_some()
+}
+
+/// Why a group of updates is not installed below the write filter: its sources cannot be reached from there, and what the tool would do is
+/// not known. People are not locked out for that, and what lies above the filter says nothing.
+pub(super) fn refuses(application: &Application, serviced: bool) -> Option<String> {
+    (serviced && application.updates().is_some()).then(|| {
+        "Updates are not installed below a write filter: their sources cannot be reached from there.".to_owned()
+    })
 }
 
 /// What the rules of a deployment look at.
@@ -196,7 +212,10 @@ pub(super) async fn enter<'a>(
 ) -> Result<Option<Next>, StoreError> {
     step.inside = None;
     if !is_wanted(policy) {
-        leave(round);
+        // Nothing is to run beside a view that is still writable.
+        if !leave(round) {
+            return Ok(Some(Some(round.agent.clock.now().plus(SOON))));
+        }
         return Ok(None);
     }
     let (agent, now) = (round.agent, round.agent.clock.now());
@@ -293,23 +312,42 @@ async fn reachable(agent: &Agent) -> Allowed {
 }
 
 /// Closes the servicing that is open, if one is.
-pub(super) fn leave(round: &Round<'_>) {
-    let Some((open, begun)) = round.servicing.held().take() else { return };
+/// `false`: it could not be protected, and is to be tried again soon.
+pub(super) fn leave(round: &Round<'_>) -> bool {
+    let Some((open, begun)) = round.servicing.held().take() else { return true };
     let agent = round.agent;
     let deployments = open.deployments().to_vec();
     if let Err(error) = open.close() {
-        return failed(agent, &error);
+        failed(agent, &error);
+        return false;
     }
     let seconds = (agent.clock.now().since(begun).max(0) / 1_000).to_string();
     let values = [("seconds", seconds.as_str()), ("deployments", &deployments.len().to_string())];
     agent.report(Component::Deployment, Severity::Information, MessageId::ServicingEnded, &values);
     let forgotten = Kept::of(agent).and_then(|mut kept| {
-        kept.tries.retain(|deployment, _| !deployments.contains(deployment));
+        let mut done = Vec::new();
+        for deployment in deployments {
+            let progress = agent.store.deployment(deployment)?;
+            if progress.is_some_and(|progress| progress.state == DeploymentState::Succeeded) {
+                done.push(deployment);
+            }
+        }
+        kept.forget(&done);
         kept.keep(agent)
     });
     if let Err(error) = forgotten {
         tracing::warn!(%error, "the end of a servicing could not be kept");
     }
+    true
+}
+
+/// An administrator asks for another attempt: what came to nothing before counts no more.
+pub(super) fn anew(agent: &Agent, deployment: DeploymentId) -> Result<(), StoreError> {
+    let mut kept = Kept::of(agent)?;
+    if kept.tries.remove(&deployment).is_some() {
+        kept.keep(agent)?;
+    }
+    Ok(())
 }
 
 /// After a command of a deployment ran: what went into the overlay is known as such.
@@ -354,6 +392,11 @@ mod tests {
         assert!(matches!(kept.begin(id(9), now.plus(-HOUR)), Begin::TooOften(_)));
         assert_eq!(kept.begin(id(9), now.plus(DAY + 2 * HOUR)), Begin::Counted);
         assert_eq!(kept.begin(id(1), now.plus(2 * DAY)), Begin::InVain, "what came to nothing is remembered");
+        kept.forget(&[id(2)]);
+        assert!(
+            kept.tries.contains_key(&id(1)) && !kept.tries.contains_key(&id(2)),
+            "only what succeeded is forgotten"
+        );
         // What stood in the way counts for nothing.
         let before = kept.begun.len();
         kept.take_back(id(9));

@@ -1,6 +1,6 @@
 //! One deployment on its way: how a step is kept and reported, and what the end of a command makes of it.
 
-use super::{ATTEMPTS, AWAY, Next, defer, program, scripts_refused, servicing};
+use super::{ATTEMPTS, AWAY, Next, defer, install::LOCKED, program, scripts_refused, servicing};
 use crate::{
     agent::Agent,
     content::ContentError,
@@ -12,6 +12,7 @@ use crate::{
         intents::Intent,
         programs::Run,
     },
+    updates::Refusal,
 };
 use muster_model::{
     application::{Application, ParameterValues, Retries, ReturnMeaning},
@@ -266,6 +267,22 @@ impl<'a> Step<'a> {
         self.take(DeploymentState::Failed, |report| {
             (report.reason, report.exit_code, report.output) = (Some(reason), exit_code, output);
         })
+    }
+
+    /// Its rule gives no answer now. Where another program has the tool it is as it was, and is looked at soon.
+    pub(super) fn no_answer(&mut self, refusal: Refusal) -> Result<Next, StoreError> {
+        let Refusal { reason, text } = refusal;
+        if let Some(reason) = reason {
+            return self.fail(reason, None, text).map(|()| None);
+        }
+        let until = self.agent.clock.now().plus(LOCKED);
+        if self.progress.state.is_end() {
+            self.progress.until = until;
+            self.agent.store.keep_progress(&self.progress)?;
+        } else {
+            self.wait(Wait { reason: WaitReason::Retry, starts: Some(until) })?;
+        }
+        Ok(Some(until))
     }
 
     /// The device does not meet a requirement; said once.

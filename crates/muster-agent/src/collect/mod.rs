@@ -120,6 +120,12 @@ impl Collector {
         Machine::open(&self.root).is_ok_and(|machine| machine.has_session(user))
     }
 
+    /// Whether this user may end the work of everybody: at the machine, or alone on it.
+    #[must_use]
+    pub fn may_end_all(&self, user: u32) -> bool {
+        Machine::open(&self.root).is_ok_and(|machine| machine.may_end_all(user))
+    }
+
     /// Takes the inventory. Reads files and asks the kernel, writes nothing, starts no program; takes some tens of
     /// milliseconds, so call it from a thread that may block. `now` decides about daylight saving time only.
     #[must_use]

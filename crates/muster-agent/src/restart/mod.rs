@@ -211,9 +211,11 @@ async fn follow(
         Decision::Countdown { .. } => state.counting.or_else(|| Some(Instant::now())),
         _ => None,
     };
+    if is_forgotten(decision) {
+        agent.restarts.face().wanted = false;
+    }
     let why = match decision {
         Decision::Restart => {
-            agent.restarts.face().wanted = false;
             if program.is_empty() {
                 Some("agent.json names no program that restarts this machine")
             } else {
@@ -237,6 +239,28 @@ async fn follow(
     state.said = why.or(state.said.filter(|_| decision != Decision::Nothing));
 }
 
+/// Whether what a user wanted is over with this: another restart, weeks later, is asked for anew.
+const fn is_forgotten(decision: Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Restart | Decision::Nothing | Decision::Forbidden | Decision::Unprovable | Decision::GivenUp
+    )
+}
+
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_user_wanted_does_not_outlive_its_restart() {
+        for over in [Decision::Nothing, Decision::Forbidden, Decision::Unprovable, Decision::GivenUp, Decision::Restart]
+        {
+            assert!(is_forgotten(over), "{over:?}");
+        }
+        assert!(!is_forgotten(Decision::Countdown { left: 1 }) && !is_forgotten(Decision::Underway));
+    }
 }

@@ -16,7 +16,7 @@ pub use journal::{Journal, Step};
 pub use lock::message;
 
 use crate::os::{
-    PrivateDirectory,
+    PrivateDirectory, process,
     writable::{self, Inside, Writable},
     write_filter::{self, FilterState},
 };
@@ -149,7 +149,7 @@ const fn at(step: Step) -> impl Fn(io::Error) -> ServicingError {
 pub fn begin<'a>(order: &Order<'a>) -> Result<Open<'a>, ServicingError> {
     let filter = write_filter::this_machine().ok_or(ServicingError::NotServiceable)?;
     let lower = filter.lower.ok_or(ServicingError::NotServiceable)?;
-    if filter.state != FilterState::On {
+    if filter.state != FilterState::On || filter.half_open {
         return Err(ServicingError::OpenAlready);
     }
     if write_filter::is_volatile(order.directory.path()).map_err(at(Step::Plan))? {
@@ -189,6 +189,14 @@ impl Open<'_> {
         self.journal.write(self.directory).map_err(at(step))?;
         self.watch.begins(step);
         Ok(())
+    }
+
+    /// On the way back a full disk holds up nothing: what was kept before leads to the same end.
+    fn note(&mut self, step: Step) {
+        if let Err(error) = self.step(step) {
+            tracing::warn!(%error, "a step of a servicing could not be kept");
+            self.watch.begins(step);
+        }
     }
 
     fn open(
@@ -253,17 +261,17 @@ impl Open<'_> {
     /// When it is not protected: it stays locked then, and the next [`recover`] tries again.
     pub fn close(mut self) -> Result<(), ServicingError> {
         self.closed = true;
-        self.step(Step::Protect)?;
+        self.note(Step::Protect);
         self.protect()?;
-        self.step(Step::Verify)?;
+        self.note(Step::Verify);
         verify(&self.journal)?;
-        self.step(Step::Unlock)?;
+        self.note(Step::Unlock);
         unlock()?;
         self.over()
     }
 
     fn protect(&mut self) -> Result<(), ServicingError> {
-        end(&mut self.journal, self.writable.take())
+        end(self.directory, &mut self.journal, self.writable.take())
     }
 
     fn undo(&mut self) -> Result<(), ServicingError> {
@@ -290,14 +298,24 @@ impl Drop for Open<'_> {
 }
 
 /// Ends what still sees the writable view, closes it, and makes the file systems read-only.
-fn end(journal: &mut Journal, writable: Option<Writable>) -> Result<(), ServicingError> {
+fn end(directory: &PrivateDirectory, journal: &mut Journal, writable: Option<Writable>) -> Result<(), ServicingError> {
     if let Some(name) = &journal.namespace {
         writable::end_inside(name);
     }
+    end_of(directory.path(), &journal.deployments);
     drop(writable);
     protect(&journal.file_systems)?;
     writable::forget_cached();
     Ok(())
+}
+
+/// Ends what installers of these deployments started, also what made a view of its own and so is not found by the name of ours.
+fn end_of(directory: &Path, deployments: &[DeploymentId]) {
+    let heads: Vec<String> = deployments.iter().map(|id| format!("{id} {}", directory.display())).collect();
+    process::end_marked(&|mark| {
+        let rest = heads.iter().find_map(|head| mark.strip_prefix(head.as_str()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ' ']))
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "the kernel tells nobody when a file system is busy no more")]
@@ -359,7 +377,7 @@ pub fn recover(directory: &PrivateDirectory) -> Result<Option<Interrupted>, Serv
             // After a restart without the filter there is nothing to protect: the root is not an overlay.
             let is_overlay = filter.as_ref().is_some_and(|filter| filter.state.is_overlay());
             journal.file_systems.retain(|path| is_overlay && mounted(path));
-            end(&mut journal, None)?;
+            end(directory, &mut journal, None)?;
             if is_overlay {
                 verify_now()?;
             }
@@ -397,4 +415,29 @@ fn faillock() -> Option<PathBuf> {
         (name.trim() == "dir").then(|| PathBuf::from(value.trim()))
     });
     place.next_back().filter(|place| place.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn what_an_installer_started_is_ended_wherever_it_went_and_nothing_else() {
+        let started = |mark: &str| {
+            let mut sleep = Command::new("sleep");
+            sleep.arg("60").env("MUSTER_RUN", mark).stdin(Stdio::null()).spawn().unwrap()
+        };
+        let (id, other) = (DeploymentId(uuid::Uuid::new_v4()), DeploymentId(uuid::Uuid::new_v4()));
+        let mut ours = started(&format!("{id} /var/x/run 17"));
+        let mut of_another_agent = started(&format!("{id} /var/xy/run 17"));
+        let mut of_another = started(&format!("{other} /var/x/run 17"));
+        end_of(Path::new("/var/x"), &[id]);
+        assert!(!ours.wait().unwrap().success());
+        for left in [&mut of_another_agent, &mut of_another] {
+            assert!(left.try_wait().unwrap().is_none());
+            left.kill().unwrap();
+            left.wait().unwrap();
+        }
+    }
 }

@@ -218,6 +218,10 @@ impl UpdateGroup {
             true => package.version == update.candidate,
             false => self.at_least(&update.candidate, &package.version),
         };
+        // An exact version is the only one, whatever else fits.
+        if let Some(package) = by_name.filter(|package| package.exact) {
+            return version(package);
+        }
         by_name.is_some_and(version) || self.criteria.as_ref().is_some_and(|criteria| criteria.fit(update))
     }
 

@@ -226,3 +226,15 @@ fn what_dnf_would_do_is_judged() {
         assert!(error.contains(said), "{more}: {error}");
     }
 }
+
+#[test]
+fn an_exact_version_is_the_only_one_whatever_else_fits() {
+    let criteria = UpdateCriteria { security: true, ..UpdateCriteria::default() };
+    let group = group(&[("openssl", "3.0.17", true)], Some(criteria));
+    let offered = updates("Inst openssl [3.0.16] (3.0.18 Debian-Security:12/stable-security [amd64])\n");
+    assert!(offered[0].security);
+    assert!(!group.allows(&offered[0]) && group.permits(&[Change::Install(offered[0].clone())]).is_err());
+    let missing = group.missing(&offered, &[Installed { name: "openssl", version: "3.0.16" }]);
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].version.as_deref(), Some("3.0.17"));
+}

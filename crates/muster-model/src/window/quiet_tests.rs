@@ -126,7 +126,7 @@ proptest! {
         };
         let free: Vec<bool> = (0..MINUTES).map(|at| {
             let at = minute(at).0;
-            !names(at) && !(later > 0 && names(at - later * MINUTE))
+            !(names(at) || later > 0 && names(at - later * MINUTE))
         }).collect();
         for (at, free) in free.iter().enumerate().step_by(7) {
             prop_assert_eq!(!quiet.is_business(minute(at)), *free);

@@ -45,11 +45,11 @@ fn counted_row(row: &AnyRow) -> Result<Counted, StoreError> {
 }
 
 /// Counts: how many active devices miss which update. Rows that devices share are counted by their number first, so that each list
-/// of a device is read once and no text of it.
+/// of a device is read once and no text of it. Names are said by devices: at most `limit`, those that most devices miss first.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn counted(conn: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Counted>, StoreError> {
+pub async fn counted(conn: &mut AnyConnection, dialect: Dialect, limit: u64) -> Result<Vec<Counted>, StoreError> {
     let statement = format!(
         "SELECT r.\"Package\" AS package, COALESCE(r.\"Architecture\", '') AS architecture, \
          COALESCE(r.\"CandidateVersion\", '') AS version, COALESCE(r.\"Tool\", '') AS tool, \
@@ -57,10 +57,10 @@ pub async fn counted(conn: &mut AnyConnection, dialect: Dialect) -> Result<Vec<C
          CAST(SUM(c.devices) AS BIGINT) AS devices FROM (SELECT CAST(e.value AS BIGINT) AS row_id, COUNT(*) AS devices \
          FROM device d JOIN device_section s ON s.device = d.id AND s.class = 'SoftwareUpdate' CROSS JOIN {} \
          WHERE d.state = 'active' GROUP BY 1) c JOIN inv_softwareupdate r ON r.row_id = c.row_id \
-         WHERE r.\"Package\" IS NOT NULL GROUP BY 1, 2, 3, 4",
+         WHERE r.\"Package\" IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 7 DESC, 1, 2, 3, 4 LIMIT $1",
         each_row_id(dialect)
     );
-    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(conn).await?;
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(signed(limit)).fetch_all(conn).await?;
     rows.iter().map(counted_row).collect()
 }
 
@@ -109,6 +109,27 @@ pub async fn put(tx: &mut Tx, rows: &[Counted], now: UnixMillis) -> Result<(), S
     Ok(())
 }
 
+/// Whether scans of devices changed between two changes of inventories.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn has_changed(conn: &mut AnyConnection, after: i64, until: i64) -> Result<bool, StoreError> {
+    let statement = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM section_change \
+         WHERE id > $1 AND id <= $2 AND class = 'SoftwareUpdate' LIMIT 1) c";
+    let found: i64 = sqlx::query_scalar(statement).bind(after).bind(until).fetch_one(conn).await?;
+    Ok(found > 0)
+}
+
+/// Forgets what no device misses any more beyond the latest `keep`.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn cap(tx: &mut Tx, keep: u64) -> Result<u64, StoreError> {
+    let statement = "DELETE FROM software_update WHERE id IN (SELECT id FROM software_update WHERE devices = 0 \
+         ORDER BY last_seen DESC, id DESC LIMIT 9223372036854775807 OFFSET $1)";
+    Ok(sqlx::query(statement).bind(signed(keep)).execute(tx.conn()).await?.rows_affected())
+}
+
 /// Forgets updates that no device misses and whose count did not change since then.
 ///
 /// # Errors
@@ -118,13 +139,14 @@ pub async fn purge(tx: &mut Tx, until: UnixMillis) -> Result<u64, StoreError> {
     Ok(sqlx::query(statement).bind(until.0).execute(tx.conn()).await?.rows_affected())
 }
 
+// A device says itself where an update comes from: a security update that devices miss is shown whatever others say.
 macro_rules! listed {
     ($what:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             $what,
             " FROM software_update WHERE lower(package) LIKE $1 ESCAPE '!' AND security >= $2 \
-             AND ($3 = 1 OR (devices > 0 AND superseded_by IS NULL)) ",
+             AND ($3 = 1 OR (devices > 0 AND (superseded_by IS NULL OR security = 1))) ",
             $rest
         )
     };

@@ -228,6 +228,12 @@ impl Machine {
         restart::has_session(&self.files, user)
     }
 
+    /// Whether this user may end the work of everybody: at the machine, or alone on it.
+    #[must_use]
+    pub fn may_end_all(&self, user: u32) -> bool {
+        restart::may_end_all(&self.files, user)
+    }
+
     /// Who used the console.
     #[must_use]
     pub fn console_users(&self, gaps: &mut Gaps) -> Option<Vec<ConsoleUser>> {

@@ -82,6 +82,16 @@ pub fn has_session(files: &Files, user: u32) -> bool {
     text.lines().any(|line| matches!(line, "STATE=active" | "STATE=online"))
 }
 
+/// Whether this user sits at the machine, or works at it alone: then its restart takes nobody else's work.
+pub fn may_end_all(files: &Files, user: u32) -> bool {
+    let bytes = files.bytes(&format!("{USERS}/{user}"), TEXT_BYTES).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let has_seat = text.lines().filter_map(|line| line.strip_prefix("SEATS=")).any(|seats| !seats.trim().is_empty());
+    let others = files.names(USERS).unwrap_or_default();
+    let mut others = others.iter().filter_map(|name| name.parse().ok()).filter(|other| *other != user);
+    has_session(files, user) && (has_seat || !others.any(|other| has_session(files, other)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +143,15 @@ mod tests {
         assert!(!somebody(&tree(&[closing]).1));
         let (_temp, files) = tree(&[closing, ("run/systemd/users/1001", "STATE=active\n")]);
         assert!(somebody(&files) && has_session(&files, 1001) && !has_session(&files, 1000) && !has_session(&files, 7));
+    }
+
+    #[test]
+    fn who_came_from_afar_does_not_end_the_work_of_others() {
+        let ada = ("run/systemd/users/1000", "STATE=active\nSEATS=\n");
+        let bob = ("run/systemd/users/1001", "STATE=active\nSEATS=seat0\n");
+        let (_temp, alone) = tree(&[ada, ("run/systemd/users/1002", "STATE=closing\n")]);
+        assert!(may_end_all(&alone, 1000) && !may_end_all(&alone, 1002));
+        let (_temp, both) = tree(&[ada, bob]);
+        assert!(!may_end_all(&both, 1000) && may_end_all(&both, 1001));
     }
 }

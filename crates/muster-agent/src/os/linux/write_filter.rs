@@ -79,11 +79,13 @@ pub struct WriteFilter {
     pub below: Vec<PathBuf>,
     /// Where file systems of disks are mounted that are not filtered.
     pub beside: Vec<PathBuf>,
+    /// One of `below` is mounted writable, and only its disk is not: it would become writable for everybody as soon as its disk does.
+    pub half_open: bool,
 }
 
 impl WriteFilter {
     const fn plain(provider: Option<Provider>, state: FilterState) -> Self {
-        Self { provider, state, lower: None, below: Vec::new(), beside: Vec::new() }
+        Self { provider, state, lower: None, below: Vec::new(), beside: Vec::new(), half_open: false }
     }
 }
 
@@ -165,6 +167,7 @@ fn read(table: &str, kernel: &str, configured: &[String]) -> WriteFilter {
             let is_below = |mount: &&Mount| Path::new(&mount.point).starts_with(&place);
             let filters = |mount: &&Mount| upper.is_some_and(|upper| upper.starts_with(&mount.point));
             let below = disks().filter(is_below).filter(|mount| mount.file_system_read_only);
+            let half_open = below.clone().any(|mount| !mount.read_only);
             let beside = disks().filter(|mount| !is_below(mount) && !filters(mount));
             WriteFilter {
                 provider: Some(Provider::OverlayRoot),
@@ -172,6 +175,7 @@ fn read(table: &str, kernel: &str, configured: &[String]) -> WriteFilter {
                 below: below.map(|mount| PathBuf::from(&mount.point)).collect(),
                 beside: beside.map(|mount| PathBuf::from(&mount.point)).collect(),
                 lower: Some(place),
+                half_open,
             }
         }
         (Some(root), None) if root.source == "overlayroot" => {
@@ -245,6 +249,12 @@ mod tests {
         let found = read(&[ROOT, LOWER, filtered, bind, beside, upper].join("\n"), "", &[]);
         assert_eq!(found.below, [PathBuf::from("/media/root-ro/home")]);
         assert_eq!(found.beside, [PathBuf::from("/var/lib/muster-agent")]);
+        assert!(!found.half_open);
+        let half = filtered.replace("/home ro -", "/home rw -");
+        assert!(
+            read(&[ROOT, LOWER, &half].join("\n"), "", &[]).half_open,
+            "its disk alone keeps it from being written to"
+        );
     }
 
     #[test]
