@@ -422,6 +422,36 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
+    struct Deaf;
+
+    impl Watch for Deaf {
+        fn begins(&self, _step: Step) {}
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_kept_does_not_keep_it_from_being_closed() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = PrivateDirectory::open(&temp.path().join("state")).unwrap();
+        let lock = directory.lock(LOCK).unwrap().unwrap();
+        let journal = Journal {
+            step: Step::Install,
+            begun: UnixMillis(1),
+            boot: String::new(),
+            namespace: None,
+            file_systems: Vec::new(),
+            deployments: Vec::new(),
+        };
+        let ends = Instant::now();
+        let open =
+            Open { directory: &directory, watch: &Deaf, journal, writable: None, ends, closed: false, _lock: lock };
+        // Nothing can be written there any more.
+        std::fs::remove_dir_all(temp.path().join("state")).unwrap();
+        assert!(
+            matches!(open.close(), Err(ServicingError::NotProtected)),
+            "it came as far as the look at what is protected"
+        );
+    }
+
     #[test]
     fn what_an_installer_started_is_ended_wherever_it_went_and_nothing_else() {
         let started = |mark: &str| {
