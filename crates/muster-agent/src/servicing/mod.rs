@@ -458,7 +458,8 @@ mod tests {
             let mut sleep = Command::new("sleep");
             sleep.arg("60").env("MUSTER_RUN", mark).stdin(Stdio::null()).spawn().unwrap()
         };
-        let (id, other) = (DeploymentId(uuid::Uuid::new_v4()), DeploymentId(uuid::Uuid::new_v4()));
+        let of = |number: u128| DeploymentId(uuid::Uuid::from_u128(number << 64 | u128::from(std::process::id())));
+        let (id, other) = (of(1), of(2));
         let mut ours = started(&format!("{id} /var/x/run 17"));
         let mut of_another_agent = started(&format!("{id} /var/xy/run 17"));
         let mut of_another = started(&format!("{other} /var/x/run 17"));
