@@ -85,7 +85,9 @@ pub(super) async fn that_is_there<'a>(step: &Step<'_>, types: &'a [Application],
         match install::detected(step, one).await {
             Ok(true) => return Choice::One(*place, one),
             Ok(false) => {}
-            Err(error) => return Choice::Unknown(FailureReason::DetectionFailed, error.0),
+            Err(refusal) => {
+                return Choice::Unknown(refusal.reason.unwrap_or(FailureReason::DetectionFailed), refusal.text);
+            }
         }
     }
     let can = here.iter().copied().find(|(_, one)| command(one, verb).is_some());

@@ -62,7 +62,7 @@ pub(super) async fn consider(round: &Round<'_>, deployment: &Deployment) -> Resu
     if let Err(error) = application.given(&deployment.policy().options.parameters) {
         return step.fail(FailureReason::ParameterInvalid, None, format!("{error}.")).map(|()| None);
     }
-    if let Some(why) = servicing::refuses(application, servicing::is_wanted(deployment.policy())) {
+    if let Some(why) = servicing::refuses(application.updates().is_some(), servicing::is_wanted(deployment.policy())) {
         return step.fail(FailureReason::Servicing, None, why).map(|()| None);
     }
     if !deployment.policy().purpose.is_required() && step.intent.is_none() {
@@ -498,7 +498,7 @@ async fn run(
         files.extend(next.content.iter().filter(|file| !application.content.contains(file)).cloned());
     }
     let serviced = servicing::is_wanted(deployment.policy());
-    if let Some(why) = servicing::refuses(application, serviced) {
+    if let Some(why) = servicing::refuses(application.updates().is_some(), serviced) {
         return step.fail(FailureReason::Servicing, None, why).map(|()| (false, None));
     }
     if serviced {

@@ -153,7 +153,7 @@ pub(super) async fn run(
                 return finish(step, work, &names, came).await;
             }
             Ok(_) => {}
-            Err(refusal) => return refused(step, work, &names, refusal).await,
+            Err(refusal) => return not_now(step, work, &names, refusal).await,
         }
     }
     let in_memory = match lay_out(agent, &names, &secrets) {

@@ -11,7 +11,6 @@ use crate::{
     store::StoreError,
 };
 use muster_model::{
-    application::Application,
     id::DeploymentId,
     policy::DeploymentPolicy,
     settings::ServicingSettings,
@@ -130,8 +129,8 @@ pub(super) fn is_wanted(policy: &DeploymentPolicy) -> bool {
 
 /// Why a group of updates is not installed below the write filter: its sources cannot be reached from there, and what the tool would do is
 /// not known. People are not locked out for that, and what lies above the filter says nothing.
-pub(super) fn refuses(application: &Application, serviced: bool) -> Option<String> {
-    (serviced && application.updates().is_some()).then(|| {
+pub(super) fn refuses(updates: bool, serviced: bool) -> Option<String> {
+    (serviced && updates).then(|| {
         "Updates are not installed below a write filter: their sources cannot be reached from there.".to_owned()
     })
 }
@@ -375,6 +374,12 @@ mod tests {
 
     fn id(number: u128) -> DeploymentId {
         DeploymentId(uuid::Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn the_filter_is_not_opened_for_a_group_of_updates() {
+        assert!(refuses(true, true).is_some());
+        assert_eq!((refuses(true, false), refuses(false, true)), (None, None));
     }
 
     #[test]

@@ -280,7 +280,7 @@ impl<'a> Step<'a> {
             self.progress.until = until;
             self.agent.store.keep_progress(&self.progress)?;
         } else {
-            self.wait(Wait { reason: WaitReason::Retry, starts: Some(until) })?;
+            self.wait(Wait { reason: WaitReason::PackageManager, starts: Some(until) })?;
         }
         Ok(Some(until))
     }

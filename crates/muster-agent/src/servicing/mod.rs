@@ -422,13 +422,44 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
+    struct Deaf;
+
+    impl Watch for Deaf {
+        fn begins(&self, _step: Step) {}
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_kept_does_not_keep_it_from_being_closed() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = PrivateDirectory::open(&temp.path().join("state")).unwrap();
+        let lock = directory.lock(LOCK).unwrap().unwrap();
+        let journal = Journal {
+            step: Step::Install,
+            begun: UnixMillis(1),
+            boot: String::new(),
+            namespace: None,
+            file_systems: Vec::new(),
+            deployments: Vec::new(),
+        };
+        let ends = Instant::now();
+        let open =
+            Open { directory: &directory, watch: &Deaf, journal, writable: None, ends, closed: false, _lock: lock };
+        // Nothing can be written there any more.
+        std::fs::remove_dir_all(temp.path().join("state")).unwrap();
+        assert!(
+            matches!(open.close(), Err(ServicingError::NotProtected)),
+            "it came as far as the look at what is protected"
+        );
+    }
+
     #[test]
     fn what_an_installer_started_is_ended_wherever_it_went_and_nothing_else() {
         let started = |mark: &str| {
             let mut sleep = Command::new("sleep");
             sleep.arg("60").env("MUSTER_RUN", mark).stdin(Stdio::null()).spawn().unwrap()
         };
-        let (id, other) = (DeploymentId(uuid::Uuid::new_v4()), DeploymentId(uuid::Uuid::new_v4()));
+        let of = |number: u128| DeploymentId(uuid::Uuid::from_u128(number << 64 | u128::from(std::process::id())));
+        let (id, other) = (of(1), of(2));
         let mut ours = started(&format!("{id} /var/x/run 17"));
         let mut of_another_agent = started(&format!("{id} /var/xy/run 17"));
         let mut of_another = started(&format!("{other} /var/x/run 17"));

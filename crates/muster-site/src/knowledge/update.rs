@@ -117,7 +117,7 @@ fn changed(counted: Vec<Counted>, stored: &HashMap<UpdateKey, Counted>) -> Vec<C
     for row in all.values_mut() {
         let (_, _, version, tool) = &row.key;
         let is_later = |newest: &&String| version::compare(database(tool), newest, version).is_gt();
-        row.superseded_by = newest.get(&line(row)).filter(is_later).cloned();
+        row.superseded_by = newest.get(&line(&*row)).filter(is_later).cloned();
     }
     all.into_values().filter(|row| stored.get(&row.key) != Some(row)).collect()
 }

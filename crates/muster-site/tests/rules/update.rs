@@ -109,8 +109,8 @@ async fn names_that_devices_invent_are_counted_and_kept_up_to_a_limit() {
         drop(reader);
         test.sources.pass(10 * MINUTE);
         update_work(&test.site, &mut work, test.now()).await.unwrap();
-        let forgotten =
-            transaction!(test.site.store, "cap", |tx| { Ok::<_, StoreError>(software_update::cap(tx, 2).await?) });
+        let forgotten: Result<_, StoreError> =
+            transaction!(test.site.store, "cap", |tx| { software_update::cap(tx, 2).await });
         assert_eq!(forgotten.unwrap(), 3);
         assert_eq!(listed(&test, UpdateQuery { superseded: true, ..UpdateQuery::default() }).await.len(), 2);
     }
