@@ -320,7 +320,11 @@ pub fn assemble(
         match reference.kind {
             BodyKind::Settings if settings.is_some() => return Err(PolicyRefusal::Malformed),
             BodyKind::Settings => settings = Some(read_settings(body)?),
-            BodyKind::Deployment => match read(body)? {
+            BodyKind::Deployment => match read::<DeploymentPolicy, _>(body)? {
+                // Two of one name would overwrite what is kept of each other.
+                Read::Whole(policy) if deployments.iter().any(|(_, of)| of.deployment == policy.deployment) => {
+                    return Err(PolicyRefusal::Malformed);
+                }
                 Read::Whole(policy) => deployments.push((approvable(reference.hash, &policy)?, policy)),
                 Read::Newer(policy) => unread.push(policy),
             },

@@ -28,7 +28,7 @@ fn is_approved(agent: &Agent, bundle: &TrustBundle, deployment: &Deployment) -> 
 
 /// Why nothing of a deployment is begun. How many other devices have it no client knows: where the bundle demands approval above a
 /// number, the site counts; an approval that came along and has ended counts everywhere.
-pub(super) fn refusal(agent: &Agent, deployment: &Deployment) -> Option<(FailureReason, String)> {
+pub(crate) fn refusal(agent: &Agent, deployment: &Deployment) -> Option<(FailureReason, String)> {
     let trust = agent.site.trust();
     let bundle = trust.bundle();
     let demanded = bundle.approves_everything() || deployment.approval().is_some();
@@ -77,6 +77,18 @@ pub(super) fn detection_refused(
     let runs = |hash: Hash| deployment.types_of(hash).iter().any(asks);
     let (_, why) = refused.iter().find(|(hash, _)| runs(*hash))?;
     Some((FailureReason::ScriptPolicy, why.clone()))
+}
+
+/// Why the detection rule of an object is not asked among its files: it is a script there, and none runs.
+pub(super) fn detection_refused_in(
+    refused: &[(Hash, String)],
+    (hash, rule): (Hash, &Detection),
+    directory: &Path,
+) -> Option<String> {
+    let Detection::Command { command } = rule else { return None };
+    let (_, why) = refused.iter().find(|(of, _)| *of == hash)?;
+    let (program, arguments) = super::arguments(command, directory, None);
+    script::is_script(&program, &arguments, directory).then(|| why.clone())
 }
 
 /// Whether a detection rule is a script. A file of the application is looked at when it lies in its place; here it is taken for one, and so is

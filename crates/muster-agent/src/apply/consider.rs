@@ -470,6 +470,18 @@ fn stand_back(step: &mut Step<'_>, reason: WaitReason) -> Result<Next, StoreErro
     step.wait_once(Wait::for_ever(reason)).map(|()| Some(now.plus(HOUR)))
 }
 
+/// Policy, approval and scripts, before each command: the one before may have run for a day. `Some`: it does not go on.
+fn judged_anew(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) -> Result<Option<Next>, StoreError> {
+    if let Some(next) = expired(round) {
+        return Ok(Some(Some(next)));
+    }
+    if let Some((reason, why)) = approve::refusal(round.agent, deployment) {
+        return step.fail(reason, None, why).map(|()| Some(None));
+    }
+    step.scripts_refused = approve::scripts_refused(round.agent, round.policy, deployment);
+    Ok(None)
+}
+
 /// One command with all that it needs. `true`: it worked, and the next one follows.
 async fn run(
     round: &Round<'_>,
@@ -521,6 +533,9 @@ async fn run(
     // What is left of a window is asked for last: a download may have taken long, and the policy may be another one by now.
     if round.is_over() {
         return Ok((false, Some(agent.clock.now())));
+    }
+    if let Some(stopped) = judged_anew(round, step, deployment)? {
+        return Ok((false, stopped));
     }
     // Somebody may have put it off while something was fetched.
     if step.intent.is_none()

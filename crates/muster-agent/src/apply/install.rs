@@ -1,7 +1,7 @@
 //! A command itself, and taking up one that a kill of the agent left behind.
 
 use super::{
-    Next, arguments,
+    Next, approve, arguments,
     consider::may_pass,
     detect::{self, DetectionFailed},
     servicing,
@@ -123,6 +123,11 @@ fn mark_of_detection(agent: &Agent, id: DeploymentId) -> String {
 
 /// Asks the detection rule among the files of the application.
 async fn detect_in(step: &Step<'_>, work: &Work<'_>, directory: &PrivateDirectory) -> Result<bool, Refusal> {
+    // Here, where the files lie: each time, for an installer may have put others there.
+    let rule = (work.runs.application, &work.application.detection);
+    if let Some(why) = approve::detection_refused_in(&step.scripts_refused, rule, directory.path()) {
+        return Err(Refusal { reason: Some(FailureReason::ScriptPolicy), text: why });
+    }
     ask(step, work.application, directory).await
 }
 
@@ -189,7 +194,6 @@ pub(super) async fn run(
             Err(error) => return cannot_start(step, work, &names, &error).await,
         };
     }
-    let environment = given.environment;
     let job = Job {
         program,
         arguments,
@@ -198,7 +202,7 @@ pub(super) async fn run(
         mark: &mark,
         limit,
         stdin: Some(lock),
-        environment,
+        environment: given.environment,
     };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
     let cut = tail.was_cut();
@@ -493,7 +497,12 @@ async fn take_up(agent: &Agent, policy: &Policy, progress: Progress) -> Result<(
     let types = deployment.map(|deployment| deployment.types_of(runs.application)).unwrap_or_default();
     let place = progress.runs_type.unwrap_or(0);
     let application = types.get(place);
-    let found = match application {
+    // What is refused now is not asked either: the policy may have changed since it began.
+    let refused = deployment.is_some_and(|of| {
+        let scripts = approve::scripts_refused(agent, policy, of);
+        approve::refusal(agent, of).is_some() || approve::detection_refused(of, &scripts).is_some()
+    });
+    let found = match application.filter(|_| !refused) {
         // How it ended, nobody can be asked.
         Some(application) if application.is_program() => None,
         Some(application) => match agent.runs.directory(&names.directory) {

@@ -28,7 +28,7 @@ use crate::{
     policy::{Deployment, Policy},
     store::deployments::Progress,
 };
-pub(crate) use approve::scripts_refused;
+pub(crate) use approve::{refusal, scripts_refused};
 use consider::consider;
 pub(crate) use consider::may_pass;
 use muster_model::{

@@ -61,6 +61,10 @@ fn ready<'a>(agent: &Agent, deployment: &'a Deployment) -> Option<(&'a Applicati
     let application = deployment.application()?.value();
     let collector = application.collector.as_ref()?;
     let progress = agent.store.deployment(deployment.policy().deployment).ok().flatten()?;
+    // An approval that ended, or that is missing, lets nothing more be begun.
+    if apply::refusal(agent, deployment).is_some() {
+        return None;
+    }
     // What succeeded may have been a removal.
     let is_here = deployment.policy().action.is_install()
         && progress.state == DeploymentState::Succeeded

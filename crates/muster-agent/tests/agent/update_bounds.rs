@@ -71,7 +71,7 @@ async fn a_gigabyte_of_output_is_cut_and_ends_as_what_it_is() {
     let alpha = signed(&machine, 1, group(&[("alpha", "1.1", false)], None));
     site.assign_all(&[(one.clone(), &alpha, &[])]);
     let end = ends(&site, &one).await;
-    assert_eq!((end.state, end.reason), (State::Failed, Some(Reason::DetectionFailed)), "{}", end.output);
+    assert_eq!((end.state, end.reason), (State::Failed, Some(Reason::UpdateRefused)), "{}", end.output);
     assert!(end.output.contains("printed more than"), "{}", end.output);
     // What installs is not ended in the middle for what it prints: the end of it is kept.
     tool.does(OFFER, &format!("{gigabyte}; echo the end; sed -i s/1.0/1.1/ $tree/var/lib/dpkg/status; exit 3"));

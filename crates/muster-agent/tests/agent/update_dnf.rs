@@ -216,6 +216,8 @@ async fn dnf_believes_nothing_that_is_not_signed_and_a_lock_is_waited_for() {
     let path = repository.build(&repository.place, "alpha", "1.1", "");
     repository.publish(("alpha", "1.1"));
     let running = machine.run();
+    // The scan makes the key of the repository known.
+    rows(&site, "LastUpdateScan").await;
     let alpha = signed(&machine, 1, of_dnf(&[("alpha", "1.1-1", false)], None));
     let plain = policy(1);
     site.assign_all(&[(plain.clone(), &alpha, &[])]);

@@ -165,7 +165,7 @@ async fn hostile_definitions_change_nothing() {
             assert_eq!(error.code(), Code::Malformed, "{add:?}");
         }
         let list = class_list(&test.analyst(), &test.site).await.unwrap();
-        assert_eq!(list.items.len(), 180);
+        assert_eq!(list.items.len(), 181);
         let fine = definition("THING", &[("Name", "String")]);
         assert_eq!(class_add(&test.analyst(), &test.site, fine).await.unwrap_err().code(), Code::Forbidden);
         for name in ["THING", "x' OR 1=1", "PC_BIOS"] {

@@ -209,7 +209,7 @@ async fn rows_that_nobody_signed_reach_no_device() {
             assert!(order.waits_for_approval, "{alter}");
         }
         // One that was made before the rule waits in the same way, until it is approved.
-        approve(&test, &of, &second, &says(&test, &order, &of, 2)).await.unwrap();
+        approve(&test, &of, &second, &says(&test, &order, &of, 3)).await.unwrap();
         change(&test, vec![]).await;
         assert_eq!(told(&test, &first).await.len(), 3);
     }

@@ -100,12 +100,16 @@ async fn names_that_devices_invent_are_counted_and_kept_up_to_a_limit() {
         assert!(software_update::has_changed(&mut reader, 0, before).await.unwrap());
         drop(reader);
         outbox.push(inventory(vec![full("SoftwareUpdate", &[])]));
+        outbox.send(&test, &device).await.unwrap();
+        let mut reader = test.site.store.reader().await.unwrap();
+        let middle = software_title::latest(&mut reader).await.unwrap();
+        drop(reader);
         outbox.push(inventory(vec![full("COMPUTER_SYSTEM", &[row(&[("Name", Value::Text("alpha".to_owned()))])])]));
         outbox.send(&test, &device).await.unwrap();
         let mut reader = test.site.store.reader().await.unwrap();
         let after = software_title::latest(&mut reader).await.unwrap();
-        assert!(software_update::has_changed(&mut reader, before, after).await.unwrap());
-        assert!(!software_update::has_changed(&mut reader, after - 1, after).await.unwrap(), "another class");
+        assert!(middle < after && software_update::has_changed(&mut reader, before, middle).await.unwrap());
+        assert!(!software_update::has_changed(&mut reader, middle, after).await.unwrap(), "another class");
         drop(reader);
         test.sources.pass(10 * MINUTE);
         update_work(&test.site, &mut work, test.now()).await.unwrap();

@@ -47,7 +47,7 @@ fn offered(package: &str, version: &str, security: bool) -> Row {
 async fn says(test: &TestSite, device: &TestDevice, outbox: &mut Outbox, work: &mut UpdateWork, rows: &[Row]) {
     outbox.push(inventory(vec![full("SoftwareUpdate", rows)]));
     outbox.send(test, device).await.unwrap();
-    test.sources.pass(2 * MINUTE);
+    test.sources.pass(11 * MINUTE);
     update_work(&test.site, work, test.now()).await.unwrap();
 }
 
