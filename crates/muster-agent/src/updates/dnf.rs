@@ -17,6 +17,8 @@ use std::{
 const PROGRAM: &str = "/usr/bin/dnf";
 /// Its code where another program has it.
 const LOCKED: i32 = 200;
+/// How often it is asked while whoever had it was done when it was asked for its errors.
+const TRIES: u32 = 3;
 
 /// Said with each call, after the machine's own configuration: it holds whatever that says, for each repository too.
 const OPTIONS: &[&str] = &[
@@ -100,12 +102,17 @@ impl<'a> Dnf<'a> {
         let refused = |text: String| Refusal::new(FailureReason::UpdateRefused, text);
         let arguments: Vec<String> =
             AS_KNOWN.iter().chain(&["--quiet"]).chain(more).map(|word| (*word).to_owned()).collect();
-        let ran = self.call(agent, place, &arguments, false, THINKS).await.map_err(refused)?;
-        if ran.code == Some(0) {
-            return Ok(ran.text);
+        for _ in 0..TRIES {
+            let ran = self.call(agent, place, &arguments, false, THINKS).await.map_err(refused)?;
+            if ran.code == Some(0) {
+                return Ok(ran.text);
+            }
+            let said = self.call(agent, place, &arguments, true, THINKS).await.map_err(refused)?;
+            if said.code != Some(0) {
+                return Err(held(&said).unwrap_or_else(|| refused(super::end(&said.text))));
+            }
         }
-        let said = self.call(agent, place, &arguments, true, THINKS).await.map_err(refused)?;
-        Err(held(&said).unwrap_or_else(|| refused(super::end(&said.text))))
+        Err(busy())
     }
 
     /// What it offers for what is installed.
@@ -128,13 +135,19 @@ impl<'a> Dnf<'a> {
         let mut arguments: Vec<String> =
             AS_KNOWN.iter().chain(&["--verbose", "--assumeno"]).map(|word| (*word).to_owned()).collect();
         arguments.extend(targets(wanted));
-        let ran = self.call(agent, place, &arguments, false, THINKS).await.map_err(refused)?;
         // It ends with the same code whether it was told no or could not do it.
-        if !ran.text.lines().any(|line| line == SOLVED) {
+        let is_solved = |ran: &Ran| ran.text.lines().any(|line| line == SOLVED);
+        for _ in 0..TRIES {
+            let ran = self.call(agent, place, &arguments, false, THINKS).await.map_err(refused)?;
+            if is_solved(&ran) {
+                return dnf::read(&ran.text).map_err(|error| refused(error.to_string()));
+            }
             let said = self.call(agent, place, &arguments, true, THINKS).await.map_err(refused)?;
-            return Err(held(&said).unwrap_or_else(|| refused(super::end(&said.text))));
+            if !is_solved(&said) {
+                return Err(held(&said).unwrap_or_else(|| refused(super::end(&said.text))));
+            }
         }
-        dnf::read(&ran.text).map_err(|error| refused(error.to_string()))
+        Err(busy())
     }
 
     /// Asks its sources. One that is not believed, or does not answer, is an error.
@@ -155,6 +168,11 @@ impl<'a> Dnf<'a> {
         more.extend(targets(wanted));
         (self.program(), self.arguments(&more))
     }
+}
+
+/// It answers each time that its errors are asked for, and else does not.
+fn busy() -> Refusal {
+    Refusal { reason: None, text: "Another program has the package manager again and again.".to_owned() }
 }
 
 fn held(ran: &Ran) -> Option<Refusal> {

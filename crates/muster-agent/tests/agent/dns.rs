@@ -2,7 +2,7 @@
 
 use crate::actor::machine::skip;
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -13,8 +13,12 @@ pub(crate) struct NameServer {
     _temp: tempfile::TempDir,
 }
 
+/// A port that is free for both protocols, below those that the system gives to clients.
 fn free() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let is_free =
+        |port: &u16| UdpSocket::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..32_000).find(is_free).unwrap()
 }
 
 impl NameServer {

@@ -1,3 +1,5 @@
+//! What is printed of deployments.
+
 use super::*;
 use muster_model::api::{DeploymentRival, RivalKind};
 use muster_model::{

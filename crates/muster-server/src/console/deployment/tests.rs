@@ -1,3 +1,5 @@
+//! What the form of a deployment becomes.
+
 use super::*;
 
 #[test]
