@@ -34,6 +34,8 @@ use tokio::sync::Notify;
 /// The highest time that the site signed for this client, and the highest version of its policy by each key that signed one.
 const FLOOR: &str = "time_floor";
 const VERSIONS: &str = "policy_versions";
+/// The version of the policy that the site was told is in force.
+const SAID: &str = "policy_said";
 /// The highest time by which a maintenance window was opened or kept closed.
 const USED: &str = "time_used";
 
@@ -184,6 +186,17 @@ impl Agent {
     pub fn report(&self, component: Component, severity: Severity, id: MessageId, values: &[(&str, &str)]) {
         let body = outbox::status(component, severity, id, values);
         if let Err(error) = self.store.push(&Message { time: self.clock.now(), body }) {
+            tracing::error!(message = id.as_str(), %error, "a status message could not be kept");
+        }
+    }
+
+    /// Says which version of the policy is in force, once for each: also where a kill came between keeping it and saying so.
+    pub(crate) fn report_policy(&self, version: u64) {
+        let text = version.to_string();
+        let (component, id) = (Component::Policy, MessageId::PolicyAccepted);
+        let body = outbox::status(component, Severity::Information, id, &[("version", &text)]);
+        let message = Message { time: self.clock.now(), body };
+        if let Err(error) = self.store.push_change(SAID, &text, &message) {
             tracing::error!(message = id.as_str(), %error, "a status message could not be kept");
         }
     }

@@ -291,6 +291,9 @@ impl Follower {
     async fn look(&mut self) -> Result<(), FollowError> {
         let mut session = self.agent.site.session().await?;
         let version = self.publish.borrow().as_deref().map(|policy| policy.assignment().version);
+        if let Some(version) = version {
+            self.agent.report_policy(version);
+        }
         let answer = session.assignment(version, &self.agent.limits).await;
         let envelope = match answer {
             // Not what an assignment may have; nothing of it was kept.
@@ -338,8 +341,7 @@ impl Follower {
         }
         self.publish.send_replace(Some(Arc::new(policy)));
         tracing::info!(version, "policy accepted");
-        let text = version.to_string();
-        self.agent.report(Component::Policy, Severity::Information, MessageId::PolicyAccepted, &[("version", &text)]);
+        self.agent.report_policy(version);
         Ok(())
     }
 

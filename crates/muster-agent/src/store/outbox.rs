@@ -193,6 +193,23 @@ impl Store {
         Ok(())
     }
 
+    /// As [`Store::push`], if `value` is another one than what was said under this name before. Both are kept at once: a kill in between
+    /// neither loses the message nor says it twice.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn push_change(&self, key: &str, value: &str, message: &Message) -> Result<(), StoreError> {
+        if self.value(key)?.as_deref() == Some(value) {
+            return Ok(());
+        }
+        self.run(|tx, size, bounds| {
+            set_value(tx, key, value)?;
+            push(tx, size, bounds, message).map(drop)
+        })?;
+        self.more.notify_one();
+        Ok(())
+    }
+
     /// Waits until something may be there to send.
     pub async fn wait_for_more(&self) {
         self.more.notified().await;

@@ -317,6 +317,28 @@ async fn the_program_is_killed_again_and_again_and_the_chain_is_whole() {
 }
 
 #[tokio::test]
+async fn a_policy_that_was_kept_before_a_kill_is_said_after_it_and_once() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    machine.enrol(&site).await;
+    let count = |state: &crate::actor::State, id: MessageId| {
+        state.messages.iter().filter(|(_, _, m)| matches!(&m.body, Body::Status(s) if s.id == id)).count()
+    };
+    let running = machine.run();
+    site.wait_status(MessageId::PolicyAccepted).await;
+    running.stop().await;
+    // The policy is in its place, and nobody was told.
+    Store::open(&machine.directory(), true).unwrap().set_value("policy_said", "").unwrap();
+    let running = machine.run();
+    site.wait("it is said", |state| (count(state, MessageId::PolicyAccepted) == 2).then_some(())).await;
+    running.stop().await;
+    let before = count(&site.state(), MessageId::AgentStarted);
+    let running = machine.run();
+    site.wait("a start", |state| (count(state, MessageId::AgentStarted) > before).then_some(())).await;
+    running.stop().await;
+    assert_eq!(count(&site.state(), MessageId::PolicyAccepted), 2);
+}
+
+#[tokio::test]
 async fn the_program_goes_on_after_its_database_was_lost() {
     let (site, machine) = (Site::start().await, Machine::new());
     machine.enrol(&site).await;
