@@ -82,6 +82,13 @@ const INTERPRETERS: &[&str] = &[
     "zsh",
 ];
 
+/// Those of them that take one file or one text for their program, and whatever follows it for what that works with. Others go on to read
+/// code: `make` in each target, `sqlite3` in each argument.
+const RUN_A_FILE: &[&str] = &[
+    "ash", "bash", "dash", "ksh", "mksh", "node", "nodejs", "perl", "php", "pypy", "python", "ruby", "sh", "tclsh",
+    "zsh",
+];
+
 /// Programs that start another one, which stands among their arguments.
 const LAUNCHERS: &[&str] = &[
     "cgexec",
@@ -132,6 +139,12 @@ fn is_of(list: &[&str], path: &Path) -> bool {
         name.strip_prefix(known).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
     };
     list.iter().any(is)
+}
+
+/// Whether a program takes a file or a text for its program, and nothing else for code.
+#[must_use]
+pub(crate) fn runs_a_file(program: &Path) -> bool {
+    is_of(RUN_A_FILE, program) && !is_launcher(program)
 }
 
 /// Whether a program starts another one that stands among its arguments.

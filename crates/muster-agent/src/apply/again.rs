@@ -20,16 +20,16 @@ pub(super) fn anew(
         return Ok(before);
     }
     let fresh = || Progress::new(policy.deployment, policy.application, agent.clock.now());
-    let progress = match before {
-        None => fresh(),
+    let (progress, again) = match before {
+        None => (fresh(), true),
         Some(before) if is_over(&before) => {
             tracing::info!(deployment = %policy.deployment, attempt = policy.attempt, "it is tried again");
-            fresh()
+            (fresh(), true)
         }
-        Some(before) => before,
+        Some(before) => (before, false),
     };
     servicing::anew(agent, policy.deployment)?;
-    agent.store.begin_attempt(&progress, policy.attempt)?;
+    agent.store.begin_attempt(&progress, policy.attempt, again)?;
     Ok(Some(progress))
 }
 

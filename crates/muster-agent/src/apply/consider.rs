@@ -386,8 +386,9 @@ async fn start(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) 
     }
     let there = rival::there(round.agent, round.policy, deployment.policy().deployment)?;
     let mut done = Done::default();
-    // Each of what comes along once for each of its commands, and its own.
-    for _ in 0..=deployment.related().len() * 2 {
+    // Each of what comes along installed once, and removed once for each of its types; and its own.
+    let commands = deployment.related().iter().map(|related| related.types().len() + 1).sum::<usize>();
+    for _ in 0..=commands {
         let next = match own.runs.verb {
             Verb::Install => plan::next(step, deployment, application, &there, &done).await,
             Verb::Uninstall | Verb::Repair => Ok(None),

@@ -22,7 +22,7 @@ use crate::{
     updates::{self, Refusal},
 };
 use muster_model::{
-    application::{Application, Command, FileName, Given, ParameterValues, ReturnMeaning},
+    application::{Application, Command, FileName, Given, ParameterValues, ParameterWay, ReturnMeaning},
     id::DeploymentId,
     secret::SECRET_BYTES,
     status::{DeploymentState, FailureReason, Runs, Verb, WaitReason},
@@ -255,8 +255,10 @@ fn ready(
     // Here, where the files lie as they would be run.
     let is_script = script::is_script(&program, &arguments, directory);
     // What looks like the place of a value is a text where nothing is declared.
-    let has_values = !work.application.parameters.is_empty();
-    if has_values && (is_script || script::is_launcher(&program)) && !command.values_follow_code() {
+    let by_input = work.application.parameters.iter().any(|parameter| parameter.way == ParameterWay::Input);
+    let has_values = by_input || !work.application.parameters.is_empty() && command.has_places();
+    let reads_code = is_script && !command.program.starts_with("content/") || script::is_launcher(&program);
+    if has_values && reads_code && !(script::runs_a_file(&program) && command.values_follow_code()) {
         let text = "A value stands where the program would read code: its authors must give it behind the code.";
         return Err(invalid(text.to_owned()));
     }

@@ -36,7 +36,14 @@ pub(super) fn look(deployment: &Deployment, step: &Step<'_>, now: UnixMillis) ->
     if !is_program || options.schedule.is_empty() || !step.progress.state.is_end() || step.intent.is_some() {
         return None;
     }
-    if step.progress.changed < due(deployment, now) {
+    // A run may end after its next time has come: what counts is for which time it began.
+    let policy = deployment.policy();
+    let ran = step.agent.store.program_of(policy.application, policy.deployment);
+    let last = match ran {
+        Ok(Some(Known::Ran(run))) => run.due,
+        _ => step.progress.changed,
+    };
+    if last < due(deployment, now) {
         return Some(Look::Now);
     }
     // A failure that may pass is another matter, and is looked at as ever.

@@ -247,18 +247,21 @@ impl Store {
         Ok(self.lock().connection.query_row(sql, [id.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
     }
 
-    /// Begins an attempt: its number and the progress that it begins with are kept in one.
+    /// Begins an attempt: its number and the progress that it begins with are kept in one. `again`: a program that ran runs once more.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn begin_attempt(&self, progress: &Progress, number: u32) -> Result<(), StoreError> {
+    pub fn begin_attempt(&self, progress: &Progress, number: u32, again: bool) -> Result<(), StoreError> {
         self.run(|tx, _, _| {
             keep(tx, progress)?;
             tx.execute(
                 "INSERT INTO attempt (id, number) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET number = ?2",
                 params![progress.deployment.to_string(), number],
             )?;
-            programs::want(tx, progress.application, progress.deployment)
+            if again {
+                programs::want(tx, progress.application, progress.deployment)?;
+            }
+            Ok(())
         })
     }
 

@@ -143,11 +143,15 @@ async fn a_value_is_never_what_an_interpreter_runs() {
         (2, "/bin/sh", &["-x", "parameter/first"]),
         (3, "/usr/bin/env", &["sh", "parameter/first"]),
         (4, "/usr/bin/timeout", &["9", "parameter/first"]),
+        (5, "/usr/bin/make", &["-f", "content/own", "parameter/first"]),
+        (6, "/usr/bin/find", &["content/own", "-execdir", "parameter/first", ";"]),
+        (7, "/bin/sh", &["--init-file=parameter/first", "content/own"]),
     ] {
         let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
         let own = Application {
             install: Command { program: program.into(), arguments, success_codes: vec![0] },
             parameters: vec![text("first", ParameterWay::Argument)],
+            content: vec![site.content("own", b"own")],
             ..app(&machine, 1, "own")
         };
         own.check().unwrap();

@@ -8,16 +8,19 @@ use crate::{
     },
     application::{app, enrolled, order, policy, states},
 };
-use muster_agent::clock::Clock;
+use muster_agent::{
+    clock::Clock,
+    store::{Store, programs::Known},
+};
 use muster_model::{
     application::{Application, Detection},
     policy::{BodyKind, BodyRef, DeploymentPolicy, Purpose},
-    program::{DeploymentOptions, Rerun},
+    program::{DeploymentOptions, Outcome, Rerun},
     schedule::{Recurrence, ScheduleToken},
     status::{DeploymentReport, DeploymentState as State, FailureReason as Reason},
     time::{DAY, HOUR, UnixMillis},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 fn program(machine: &Machine, line: &str) -> Application {
     let mut application = app(machine, 1, "program");
@@ -97,7 +100,16 @@ async fn a_program_that_ran_runs_again_by_its_rule_alone_and_its_code_decides() 
     let last = steps.await.pop().unwrap();
     assert_eq!((last.reason, last.exit_code), (Some(Reason::ExitCode), Some(3)));
     assert_eq!(order(&machine).len() - before, 1);
+    // What succeeded is done, however often it is asked for.
+    let heard = DeploymentPolicy { attempt: 1, ..first.clone() };
+    site.assign(good.bodies(&site, &heard));
+    let store = || Store::open(&machine.directory(), true).unwrap();
+    while store().attempt(first.deployment).unwrap() < 1 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     running.stop().await;
+    let known = store().program_of(good.0.hash, first.deployment).unwrap();
+    assert!(matches!(known, Some(Known::Ran(run)) if run.outcome == Outcome::Succeeded), "{known:?}");
 }
 
 #[tokio::test]

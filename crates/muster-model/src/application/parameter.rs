@@ -378,9 +378,20 @@ impl Command {
     /// Asked of commands that are interpreters or start other programs.
     #[must_use]
     pub fn values_follow_code(&self) -> bool {
-        let Some(first) = self.arguments.iter().position(|argument| place(argument).is_some()) else { return true };
-        let before = &self.arguments[..first];
-        let inline = before.windows(2).any(|two| CODE.contains(&two[0].as_str()) && !two[1].starts_with('-'));
-        self.program.starts_with("content/") || inline || before.iter().any(|argument| argument.starts_with("content/"))
+        let first = self.arguments.iter().position(|argument| place(argument).is_some());
+        let mut before = self.arguments[..first.unwrap_or(self.arguments.len())].iter();
+        // Options that are none for code stand before it.
+        let what = before.find(|argument| !argument.starts_with('-') || CODE.contains(&argument.as_str()));
+        self.program.starts_with("content/")
+            || what.is_some_and(|what| match CODE.contains(&what.as_str()) {
+                true => before.next().is_some_and(|code| !code.starts_with('-')),
+                false => what.starts_with("content/"),
+            })
+    }
+
+    /// Whether a value gets to the command as one of its arguments.
+    #[must_use]
+    pub fn has_places(&self) -> bool {
+        self.arguments.iter().any(|argument| place(argument).is_some())
     }
 }

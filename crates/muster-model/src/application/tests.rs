@@ -390,8 +390,13 @@ fn parameters_have_bounds_are_no_secrets_and_stand_nowhere_where_code_is_read() 
     }
     let follows = |arguments: &[&str]| command("/bin/sh", arguments).values_follow_code();
     assert!(
-        follows(&["content/setup", "parameter/a"]) && follows(&["-c", "echo $0", "parameter/a"]) && follows(&["-x"])
+        follows(&["content/setup", "parameter/a"])
+            && follows(&["-c", "echo $0", "parameter/a"])
+            && follows(&["-x", "content/a"])
     );
+    // A file that is something else than the program, and a program that reads its input.
+    assert!(!follows(&["-f", "x", "content/a", "parameter/a"]) && !follows(&["-s"]) && !follows(&[]));
+    assert!(!follows(&["--eval=parameter/a", "content/a"]));
     assert!(!follows(&["parameter/a"]) && !follows(&["sh", "parameter/a"]) && !follows(&["-c", "-x", "parameter/a"]));
 }
 
