@@ -167,8 +167,9 @@ pub async fn update_rule_signed(
     authz::change(ctx)?;
     let info =
         transaction!(site.store, "update_rule_signed", |tx| { take(ctx, site, tx, id, signed.application).await })?;
-    look(site, &info, ctx.now).await?;
+    // What is kept is told, also where the next draft cannot be made.
     super::deployment::changed(site);
+    look(site, &info, ctx.now).await?;
     update_rule_show(ctx, site, id).await
 }
 
