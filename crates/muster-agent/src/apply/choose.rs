@@ -2,7 +2,7 @@
 //! requirements it meets. To remove or repair: the first that is there.
 
 use super::{
-    detect, install,
+    install,
     require::{Verdict, requirements, until_met},
     step::{Step, command},
 };
@@ -78,7 +78,7 @@ pub(super) async fn that_is_there<'a>(step: &Step<'_>, types: &'a [Application],
         if types.len() == 1 {
             return Choice::One(*place, one);
         }
-        if detect::needs_content(&one.detection) {
+        if one.detection.needs_content() {
             asked_later = asked_later.or(Some((*place, *one)));
             continue;
         }

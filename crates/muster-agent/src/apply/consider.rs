@@ -3,7 +3,7 @@
 use super::{
     AGAIN, Next, Round, again, approve,
     choose::{self, Choice},
-    defer, detect, install,
+    defer, install,
     plan::{self, Done},
     program,
     require::{Verdict, requirements},
@@ -306,7 +306,7 @@ async fn offer(round: &Round<'_>, step: &mut Step<'_>, deployment: &Deployment) 
     if was_there && application.is_program() {
         return step.as_it_was().map(|()| None);
     }
-    if !application.is_program() && !detect::needs_content(&application.detection) {
+    if !application.is_program() && !application.detection.needs_content() {
         match install::detected(step, application).await {
             Ok(true) if was_there => return step.as_it_was().map(|()| None),
             Ok(true) => return step.succeed(String::new(), false).map(|()| None),
@@ -423,7 +423,7 @@ async fn before(
     let asked_repair = own.runs.verb == Verb::Repair;
     if application.is_program() {
         // What is asked of it was asked.
-    } else if !detect::needs_content(&application.detection) {
+    } else if !application.detection.needs_content() {
         match install::detected(step, application).await {
             Ok(there) if asked_repair && there => {}
             Ok(_) if asked_repair => {
@@ -561,7 +561,7 @@ async fn run(
             let leave = || {
                 servicing::leave(round);
             };
-            let detect_first = detect::needs_content(&application.detection);
+            let detect_first = application.detection.needs_content();
             let done = install::run(step, piece, secrets, detect_first, &leave).await;
             servicing::ran(step, deployment.policy());
             done

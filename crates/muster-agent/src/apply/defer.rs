@@ -68,7 +68,8 @@ pub(super) fn until(agent: &Agent, policy: &Policy, deployment: &Deployment) -> 
         None => {
             let until = if agent.collector.somebody() { now.plus(ANSWER).min(last) } else { UnixMillis(0) };
             let told = Deferred { count: 0, until };
-            agent.store.defer(id, application, told, None)?;
+            // Where a user was quicker, that stands at the next look.
+            agent.store.defer(id, application, None, told, None)?;
             told
         }
     };
@@ -138,7 +139,8 @@ pub(crate) fn defer(
     let (now, starts) = (agent.clock.now(), starts(policy, deployment.policy()));
     let last = deferral.last(starts);
     let object = deployment.policy().application;
-    let before = agent.store.deferred(id, object)?.unwrap_or(Deferred { count: 0, until: UnixMillis(0) });
+    let known = agent.store.deferred(id, object)?;
+    let before = known.unwrap_or(Deferred { count: 0, until: UnixMillis(0) });
     let until = now.max(starts).plus(i64::from(deferral.minutes) * MINUTE).min(last);
     if before.count >= deferral.times || until <= now.max(before.until) {
         return Ok(Err(Declined::DeferredOut));
@@ -159,7 +161,9 @@ pub(crate) fn defer(
     ];
     let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
     let body = outbox::status(Component::Deployment, Severity::Information, MessageId::UserDeferred, &values);
-    agent.store.defer(id, object, deferred, Some(&Message { time: now, body }))?;
+    if !agent.store.defer(id, object, known, deferred, Some(&Message { time: now, body }))? {
+        return Ok(Err(Declined::NotDeferrable));
+    }
     tracing::info!(deployment = %id, user, count = deferred.count, "a user puts an installation off");
     agent.look_again.notify_one();
     Ok(Ok(until))

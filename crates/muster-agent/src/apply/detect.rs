@@ -28,17 +28,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[error("{0}")]
 pub struct DetectionFailed(pub String);
 
-/// Whether the rule needs files of the application.
-#[must_use]
-pub fn needs_content(rule: &Detection) -> bool {
-    match rule {
-        Detection::Command { command } => {
-            command.program.starts_with("content/") || command.arguments.iter().any(|a| a.starts_with("content/"))
-        }
-        Detection::Package { .. } | Detection::File { .. } | Detection::Updates { .. } | Detection::Program => false,
-    }
-}
-
 /// Applies the rule. `directory` has the application's files, where the rule needs them.
 ///
 /// # Errors
@@ -198,7 +187,7 @@ mod tests {
         assert_eq!(detect(&rule("/bin/sh", &["-c", "exit 1"]), &directory, "m").await, Ok(false));
         assert_eq!(detect(&rule("/opt/not/there", &[]), &directory, "m").await, Ok(false));
         assert!(detect(&rule("/bin/sh", &["-c", "kill -9 $$"]), &directory, "m").await.is_err());
-        assert!(needs_content(&rule("content/probe", &[])) && !needs_content(&rule("/bin/true", &[])));
+        assert!(rule("content/probe", &[]).needs_content() && !rule("/bin/true", &[]).needs_content());
     }
 
     #[test]

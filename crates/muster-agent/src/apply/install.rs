@@ -247,7 +247,12 @@ fn ready(
         return Err(failed(FailureReason::NoCommand, None, text));
     };
     let values = if work.own { &step.values } else { &NOTHING };
-    let given = work.application.given(values).map_err(|error| invalid(format!("{error}.")))?;
+    let given = match work.application.given(values) {
+        Ok(given) => given,
+        // What is removed for another one has no values, and needs none where its command names none.
+        Err(_) if !work.own && !work.application.takes_values(command) => Given::default(),
+        Err(error) => return Err(invalid(format!("{error}."))),
+    };
     let (program, arguments) = match plan {
         Some(plan) => (plan.program.clone(), plan.arguments.clone()),
         None => with_values(command, directory, secrets, &given),

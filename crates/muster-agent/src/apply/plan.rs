@@ -3,7 +3,7 @@
 
 use super::{
     choose::{self, Choice},
-    detect, install, rival,
+    install, rival,
     step::{Step, Work, work},
 };
 use crate::{
@@ -125,7 +125,7 @@ impl<'a> Plan<'_, 'a> {
             return last.map(|run| run.is_some_and(|run| run.outcome == Outcome::Succeeded)).map_err(failed);
         }
         // Where the rule needs files it is asked when they are there, right before anything runs.
-        if detect::needs_content(&application.detection) {
+        if application.detection.needs_content() {
             return Ok(false);
         }
         let failed = |refusal: Refusal| {
@@ -198,7 +198,7 @@ impl<'a> Plan<'_, 'a> {
                 if !removable || self.done.removed(version, place) {
                     continue;
                 }
-                if detect::needs_content(&application.detection) || self.is_type_there(version, application).await? {
+                if application.detection.needs_content() || self.is_type_there(version, application).await? {
                     return Ok(Some((version, place, application)));
                 }
             }

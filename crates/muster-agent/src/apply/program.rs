@@ -48,11 +48,7 @@ pub(super) fn look(deployment: &Deployment, step: &Step<'_>, now: UnixMillis) ->
     }
     // A failure that may pass is another matter, and is looked at as ever.
     let next = options.next(from(deployment), now);
-    let is_rest = step.progress.state == DeploymentState::Succeeded
-        || matches!(
-            step.progress.reason,
-            Some(FailureReason::ExitCode | FailureReason::TimedOut | FailureReason::Interrupted)
-        );
+    let is_rest = step.progress.state == DeploymentState::Succeeded || is_of_a_run(step);
     is_rest.then(|| Look::Later(next.map(|next| next.min(now.plus(HOUR)))))
 }
 
@@ -79,7 +75,8 @@ fn settle(step: &mut Step<'_>, run: &Run) -> Result<Next, StoreError> {
     let (now, began) = (step.agent.clock.now(), crate::clock::shown(run.started));
     let stands = match run.outcome {
         Outcome::Succeeded => step.progress.state == DeploymentState::Succeeded,
-        Outcome::Failed | Outcome::Unknown => step.progress.state == DeploymentState::Failed,
+        // Another failure, of its files perhaps, is not how it ended.
+        Outcome::Failed | Outcome::Unknown => step.progress.state == DeploymentState::Failed && is_of_a_run(step),
     };
     if stands {
         step.progress.changed = now;
@@ -97,4 +94,14 @@ fn settle(step: &mut Step<'_>, run: &Run) -> Result<Next, StoreError> {
         }
     }
     Ok(None)
+}
+
+/// Whether it failed by running.
+const fn is_of_a_run(step: &Step<'_>) -> bool {
+    matches!(
+        step.progress.reason,
+        Some(
+            FailureReason::ExitCode | FailureReason::TimedOut | FailureReason::Interrupted | FailureReason::CannotStart
+        )
+    )
 }

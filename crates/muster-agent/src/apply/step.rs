@@ -10,7 +10,7 @@ use crate::{
         StoreError,
         deployments::{Kept, Progress},
         intents::Intent,
-        programs::Run,
+        programs::{Known, Run},
     },
     updates::Refusal,
 };
@@ -324,8 +324,13 @@ impl<'a> Step<'a> {
                 Came::Failed { reason: FailureReason::Interrupted, .. } => (Outcome::Unknown, None),
                 Came::Failed { code, .. } => (Outcome::Failed, *code),
             };
-            // Its beginning was kept with this state.
-            let run = Run { due: self.due, started: self.progress.changed, outcome, code };
+            // Its beginning was kept with this state, and for which time it was: an agent that takes it up comes later.
+            let begun = self.agent.store.program_of(work.runs.application, self.progress.deployment)?;
+            let begun = match begun {
+                Some(Known::Ran(run)) if run.started == self.progress.changed => run.due,
+                _ => self.due,
+            };
+            let run = Run { due: begun, started: self.progress.changed, outcome, code };
             self.program = Some((work.runs.application, run));
         }
         match came {

@@ -4,6 +4,7 @@ use super::{Store, StoreError, outbox::push};
 use muster_model::{
     id::{DeploymentId, Hash},
     report::Message,
+    status::DeploymentState,
     time::UnixMillis,
 };
 use rusqlite::{OptionalExtension, params};
@@ -29,7 +30,8 @@ impl Store {
         Ok(self.lock().connection.query_row(sql, values, read).optional()?)
     }
 
-    /// Keeps how far it is put off now, and what the site is told of it.
+    /// Keeps how far it is put off now, and what the site is told of it, where it still stands as it was read. `false`: it does not, or it
+    /// has begun meanwhile, and nothing is kept.
     ///
     /// # Errors
     /// See [`StoreError`]; neither is kept then.
@@ -37,19 +39,29 @@ impl Store {
         &self,
         id: DeploymentId,
         application: Hash,
+        before: Option<Deferred>,
         deferred: Deferred,
         told: Option<&Message>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.run(|tx, size, bounds| {
+            let sql = "SELECT count, until FROM deferral WHERE id = ?1 AND application = ?2";
+            let read = |row: &rusqlite::Row<'_>| Ok(Deferred { count: row.get(0)?, until: UnixMillis(row.get(1)?) });
+            let now = tx.query_row(sql, params![id.to_string(), application.to_string()], read).optional()?;
+            let sql = "SELECT COUNT(*) FROM deployment WHERE id = ?1 AND application = ?2 AND state = ?3";
+            let values = params![id.to_string(), application.to_string(), DeploymentState::Installing.as_str()];
+            let begun: i64 = tx.query_row(sql, values, |row| row.get(0))?;
+            if now != before || begun > 0 {
+                return Ok(false);
+            }
             tx.execute(
                 "INSERT INTO deferral (id, application, count, until) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (id) DO UPDATE SET application = ?2, count = ?3, until = ?4",
                 params![id.to_string(), application.to_string(), deferred.count, deferred.until.0],
             )?;
-            match told {
-                Some(told) => push(tx, size, bounds, told).map(|_| ()),
-                None => Ok(()),
+            if let Some(told) = told {
+                push(tx, size, bounds, told)?;
             }
+            Ok(true)
         })
     }
 }

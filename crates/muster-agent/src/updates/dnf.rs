@@ -10,6 +10,7 @@ use muster_model::{
     },
 };
 use std::{
+    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -153,6 +154,9 @@ impl<'a> Dnf<'a> {
     /// Asks its sources. One that is not believed, or does not answer, is an error.
     pub(super) async fn refresh(&self, agent: &Agent, place: &str, limit: Duration) -> Result<(), Refusal> {
         let failed = |text: String| Refusal::new(FailureReason::UpdateSource, text);
+        if let Some(key) = odd_key(self.root).map_err(failed)? {
+            return Err(failed(key));
+        }
         let arguments: Vec<String> =
             ["--quiet", "--assumeyes", "makecache", "--refresh"].iter().map(|word| (*word).to_owned()).collect();
         let ran = self.call(agent, place, &arguments, true, limit.min(ASKS)).await.map_err(failed)?;
@@ -180,4 +184,77 @@ fn held(ran: &Ran) -> Option<Refusal> {
         let text = || super::end(&ran.text).chars().take(300).collect();
         (ran.code == Some(LOCKED)).then(|| Refusal { reason: None, text: text() })
     })
+}
+
+/// Where the machine's configuration names repositories, below its root.
+const CONFIGURATION: [&str; 4] = ["etc/dnf/dnf.conf", "etc/yum.repos.d", "etc/yum/repos.d", "etc/distro.repos.d"];
+/// Bytes of a file with repositories, at most.
+const CONFIGURATION_BYTES: u64 = 1 << 20;
+
+/// The first key that a repository has from a place where anybody on the way could put another one: it is taken without a question.
+fn odd_key(root: &Path) -> Result<Option<String>, String> {
+    for place in CONFIGURATION.map(|place| root.join(place)) {
+        for file in files(&place).map_err(|error| format!("{} cannot be read: {error}.", place.display()))? {
+            let unread = |error: std::io::Error| format!("{} cannot be read: {error}.", file.display());
+            let mut text = String::new();
+            let opened = std::fs::File::open(&file).map_err(unread)?;
+            opened.take(CONFIGURATION_BYTES).read_to_string(&mut text).map_err(unread)?;
+            if let Some(key) = keys(&text).find(|key| !key.starts_with("file:") && !key.starts_with("https:")) {
+                let name = file.display();
+                return Ok(Some(format!(
+                    "A repository in {name} has its key from {key:?}; say a file: or https: address, else who is on the way gives the key."
+                )));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn files(place: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if place.is_file() {
+        return Ok(vec![place.to_owned()]);
+    }
+    if !place.is_dir() {
+        return Ok(Vec::new());
+    }
+    let all = place.read_dir()?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    Ok(all.into_iter().filter(|path| path.extension().is_some_and(|end| end == "repo")).collect())
+}
+
+/// Addresses of keys: on the line of their name, and on indented lines behind it.
+fn keys(text: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    text.lines().flat_map(move |line| {
+        let more = line.starts_with([' ', '\t']);
+        let value = match line.split_once('=') {
+            Some((name, value)) if !more => {
+                inside = name.trim() == "gpgkey";
+                value
+            }
+            _ if more => line,
+            _ => "",
+        };
+        let of_keys = if inside { value } else { "" };
+        of_keys.split([' ', '\t', ',']).filter(|word| !word.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_from_files_or_over_tls_and_from_nowhere_else() {
+        let text = "[a]\ngpgkey = file:///k1\n  https://k2, http://k3\nname=x http://none\n[b]\ngpgkey=\n\tftp://k4\nbaseurl=http://x\n";
+        assert_eq!(keys(text).collect::<Vec<_>>(), ["file:///k1", "https://k2", "http://k3", "ftp://k4"]);
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("etc/yum.repos.d");
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("a.repo"), "[a]\ngpgkey=file:///etc/key https://example.org/key\n").unwrap();
+        std::fs::write(place.join("not-one.txt"), "gpgkey=http://x\n").unwrap();
+        assert_eq!(odd_key(root.path()), Ok(None));
+        std::fs::write(place.join("b.repo"), "[b]\ngpgkey=http://example.org/key\n").unwrap();
+        let said = odd_key(root.path()).unwrap().unwrap();
+        assert!(said.contains("b.repo") && said.contains("http://example.org/key"), "{said}");
+    }
 }

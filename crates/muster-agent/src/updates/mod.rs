@@ -231,7 +231,26 @@ async fn judged(
     group: &UpdateGroup,
     wanted: &[&Missing],
 ) -> Result<(), Refusal> {
-    judge(group, tool.simulate(agent, place, wanted).await?)
+    let simulation = tool.simulate(agent, place, wanted).await?;
+    judge_all(group, wanted, simulation)
+}
+
+/// What the tool would do is judged, and that it would do all that is wanted: it may come to an answer that leaves something out.
+fn judge_all(group: &UpdateGroup, wanted: &[&Missing], simulation: Simulation) -> Result<(), Refusal> {
+    let does = |missing: &&Missing| {
+        let same = |update: &Update| {
+            update.package == missing.package
+                && missing.version.as_ref() == Some(&update.candidate)
+                && missing.architecture.as_ref().is_none_or(|of| *of == update.architecture)
+        };
+        simulation.changes.iter().any(|change| matches!(change, Change::Install(update) if same(update)))
+    };
+    let lacking: Vec<String> = wanted.iter().filter(|missing| !does(missing)).map(|missing| missing.shown()).collect();
+    if !lacking.is_empty() {
+        let text = format!("The tool would leave out {}.", shown(&lacking));
+        return Err(Refusal::new(FailureReason::UpdateRefused, text));
+    }
+    judge(group, simulation)
 }
 
 fn judge(group: &UpdateGroup, simulation: Simulation) -> Result<(), Refusal> {

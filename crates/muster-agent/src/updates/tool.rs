@@ -1,15 +1,17 @@
 //! The tools of systems, behind what all of them are asked.
 
-use super::{Refusal, apt, apt::Apt, dnf::Dnf, judge, updates};
+use super::{Refusal, apt, apt::Apt, dnf::Dnf, judge_all, updates};
 use crate::agent::Agent;
 use muster_model::update::{Missing, Simulation, UpdateGroup, UpdateTool};
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How many updates are asked for one by one, where all together are not allowed and the tool does not say by itself what goes alone.
 const ALONE: usize = 40;
+/// For how long they are asked for, all in all.
+const ALONE_FOR: Duration = Duration::from_secs(600);
 
 /// The tool of a machine.
 pub(super) enum Tool<'a> {
@@ -85,13 +87,13 @@ impl<'a> Tool<'a> {
                 Ok(wanted.into_iter().partition(is_easy))
             }
             Self::Dnf(dnf) => {
-                let (mut chosen, mut rest) = (Vec::new(), Vec::new());
+                let (mut chosen, mut rest, since) = (Vec::new(), Vec::new(), Instant::now());
                 for (at, missing) in wanted.into_iter().enumerate() {
-                    let alone = match at < ALONE {
+                    let alone = match at < ALONE && since.elapsed() < ALONE_FOR {
                         true => dnf.simulate(agent, place, &[missing]).await,
                         false => Ok(Simulation::default()),
                     };
-                    match alone.and_then(|simulation| judge(group, simulation)) {
+                    match alone.and_then(|simulation| judge_all(group, &[missing], simulation)) {
                         Ok(()) => chosen.push(missing),
                         Err(held @ Refusal { reason: None, .. }) => return Err(held),
                         Err(_) => rest.push(missing),

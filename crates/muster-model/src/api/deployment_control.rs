@@ -214,6 +214,8 @@ api! {
         Approve = "approve",
         /// The approval was taken back.
         Withdraw = "withdraw",
+        /// It deploys another revision of its application.
+        Revise = "revise",
     }
 }
 
@@ -229,6 +231,7 @@ impl DeploymentAct {
             Self::PhaseBegin => "phase begun",
             Self::Approve => "approved",
             Self::Withdraw => "approval withdrawn",
+            Self::Revise => "revised",
         }
     }
 }

@@ -206,6 +206,19 @@ pub enum Detection {
     Program,
 }
 
+impl Detection {
+    /// Whether it needs files of the application.
+    #[must_use]
+    pub fn needs_content(&self) -> bool {
+        match self {
+            Self::Command { command } => {
+                command.program.starts_with("content/") || command.arguments.iter().any(|a| a.starts_with("content/"))
+            }
+            Self::Package { .. } | Self::File { .. } | Self::Updates { .. } | Self::Program => false,
+        }
+    }
+}
+
 /// What is wrong with an application.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApplicationError {

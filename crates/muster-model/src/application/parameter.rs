@@ -293,6 +293,13 @@ impl Application {
         Ok(given)
     }
 
+    /// Whether one of its commands could be given values: it has places for them, or they come by environment or standard input.
+    #[must_use]
+    pub fn takes_values(&self, command: &Command) -> bool {
+        let other_ways = self.parameters.iter().any(|parameter| parameter.way != ParameterWay::Argument);
+        !self.parameters.is_empty() && (command.has_places() || other_ways)
+    }
+
     /// Values that people typed, `name` and text, as the types of its parameters have them. What is no value of its type stays a text,
     /// which [`Application::given`] refuses.
     ///

@@ -100,6 +100,15 @@ impl Application {
         self.uninstall.is_some() || self.types.iter().any(|kind| kind.uninstall.is_some())
     }
 
+    /// Whether a device cannot say which of its types is there: the rules of several for one system need files that only come with a type.
+    #[must_use]
+    pub fn is_found_by_files(&self) -> bool {
+        let own = std::iter::once((self.platform, &self.detection));
+        let all = own.chain(self.types.iter().map(|kind| (kind.platform, &kind.detection)));
+        let by_files: Vec<Platform> = all.filter(|(_, rule)| rule.needs_content()).map(|(of, _)| of).collect();
+        by_files.iter().enumerate().any(|(at, of)| by_files[..at].contains(of))
+    }
+
     /// Whether it is a program that runs, and nothing that is there afterwards.
     #[must_use]
     pub const fn is_program(&self) -> bool {

@@ -44,7 +44,18 @@ impl Quiet<'_> {
     /// Whether users are left alone at a moment.
     #[must_use]
     pub fn is_business(&self, at: UnixMillis) -> bool {
-        self.by_wall(at) || self.later > 0 && self.by_wall(at.plus(-self.later))
+        if self.by_wall(at) {
+            return true;
+        }
+        // They end later here: also what began and ended since is not over.
+        let mut before = at.plus(-self.later);
+        while before < at {
+            if self.by_wall(before) {
+                return true;
+            }
+            before = self.change(before);
+        }
+        false
     }
 
     /// The next moment at which that may change by the clock on the wall.

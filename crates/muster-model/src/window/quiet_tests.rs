@@ -124,10 +124,11 @@ proptest! {
                 selected(day) && of_day >= begin || selected((day + 6) % 7) && of_day < end
             }
         };
-        let free: Vec<bool> = (0..MINUTES).map(|at| {
-            let at = minute(at).0;
-            !(names(at) || later > 0 && names(at - later * MINUTE))
-        }).collect();
+        let mut last = None;
+        let free: Vec<bool> = (-later..i64::try_from(MINUTES).unwrap()).map(|at| {
+            last = if names(from + at * MINUTE) { Some(at) } else { last };
+            last.is_none_or(|last| at - last > later)
+        }).skip(usize::try_from(later).unwrap()).collect();
         for (at, free) in free.iter().enumerate().step_by(7) {
             prop_assert_eq!(!quiet.is_business(minute(at)), *free);
         }
@@ -147,4 +148,18 @@ proptest! {
             (said, first) => prop_assert!(false, "{said:?} but {first:?}: {windows:?} {hours}"),
         }
     }
+}
+
+#[test]
+fn hours_that_end_later_on_a_device_are_whole_however_short_they_are() {
+    let zone = TimeZone::UTC;
+    let quiet = Quiet { hours: hours("wed 08:00-09:00"), zone: &zone, later: 2 * HOUR };
+    // The 7th of January 2026 is a Wednesday.
+    for (at, is_business) in
+        [("07:59", false), ("08:00", true), ("09:30", true), ("10:30", true), ("10:59", true), ("11:00", false)]
+    {
+        assert_eq!(quiet.is_business(utc(&format!("2026-01-07T{at}"))), is_business, "{at}");
+    }
+    let opening = quiet.opens(utc("2026-01-07T08:10"), UnixMillis(i64::MAX), MINUTE).unwrap();
+    assert_eq!(WallTime::of_utc(opening.from).to_string(), "2026-01-07T11:00");
 }

@@ -62,6 +62,13 @@ pub(super) async fn check_action(
         );
         return Err(SiteError::refused(Code::Conflict, detail));
     }
+    if create.action == Action::Uninstall && application.is_found_by_files() {
+        let detail = format!(
+            "Several deployment types of {} {} for one system are found by files of their own; which of them is there no device can say              before it has them. Deploy a version that has one such type.",
+            application.name, application.version
+        );
+        return Err(SiteError::refused(Code::Conflict, detail));
+    }
     if create.action == Action::Uninstall && !create.purpose.is_required() {
         let detail =
             "What is to be uninstalled is required; users uninstall what was offered to them without a deployment.";
@@ -110,6 +117,18 @@ pub(super) fn check_options(
             let detail = format!(
                 "{} {} comes along as a dependency, and {error}: values go to the deployment's own application alone.",
                 dependency.name, dependency.version
+            );
+            return Err(SiteError::refused(Code::Conflict, detail));
+        }
+    }
+    for replaced in related.replaced() {
+        let takes = replaced.uninstall.as_ref().is_some_and(|command| replaced.takes_values(command));
+        if let Err(error) = replaced.given(&ParameterValues::new())
+            && takes
+        {
+            let detail = format!(
+                "{} {} is to be removed by a command that takes values, and {error}: remove it by a deployment of its own first.",
+                replaced.name, replaced.version
             );
             return Err(SiteError::refused(Code::Conflict, detail));
         }

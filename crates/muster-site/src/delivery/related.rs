@@ -77,6 +77,12 @@ impl Related {
         those.map(|entry| &entry.application)
     }
 
+    /// What is removed to make room.
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &Application> {
+        let those = self.entries.iter().filter(|entry| entry.shown.relation == Relation::Superseded);
+        those.map(|entry| &entry.application)
+    }
+
     /// As it is stored with the deployment.
     pub(super) fn rows(&self) -> Vec<(Hash, u64, Relation)> {
         self.entries.iter().map(|entry| (entry.shown.application, entry.size, entry.shown.relation)).collect()

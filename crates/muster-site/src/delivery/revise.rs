@@ -1,8 +1,9 @@
 //! A deployment of a group of updates gets the next revision of that group, which authors signed.
 
-use crate::{Ctx, SiteError, audit};
+use super::control::acted;
+use crate::{Ctx, Site, SiteError, audit};
 use muster_model::{
-    api::UpdateRuleInfo,
+    api::{DeploymentAct, UpdateRuleInfo},
     application::Application,
     id::DeploymentId,
     policy::{BodyKind, DeploymentPolicy},
@@ -10,12 +11,18 @@ use muster_model::{
 };
 use muster_store::{
     Tx,
-    db::{application::ApplicationRow, assignment, deployment, deployment_revision as stored, policy_body},
+    db::{
+        application::ApplicationRow,
+        assignment, deployment,
+        deployment_approval::{self, ReachRow},
+        deployment_revision as stored, policy_body,
+    },
 };
 
 /// Puts the revision into the deployment. All of its devices begin anew; those that were approved for another one wait for another approval.
 pub(super) async fn revise(
     ctx: &Ctx,
+    site: &Site,
     tx: &mut Tx,
     id: DeploymentId,
     row: &ApplicationRow,
@@ -39,7 +46,9 @@ pub(super) async fn revise(
     }
     let fault = |what: String| SiteError::Fault(format!("the policy body of deployment {id}: {what}"));
     let body = policy_body::get(tx.conn(), shown.row.policy).await?;
-    let body = body.ok_or_else(|| fault("it is not there".to_owned()))?;
+    // Whoever writes into the database must not choose what the next revision takes over.
+    let body = body.filter(|body| muster_trust::sha256(body) == shown.row.policy);
+    let body = body.ok_or_else(|| fault("it is gone or altered".to_owned()))?;
     let policy: DeploymentPolicy = serde_json::from_slice(&body).map_err(|error| fault(error.to_string()))?;
     let policy = DeploymentPolicy { application: row.hash, related: Vec::new(), attempt: 0, ..policy };
     let own = put(ctx, tx, &policy).await?;
@@ -48,12 +57,27 @@ pub(super) async fn revise(
         stored::put_attempt(tx, id, attempt, body).await?;
     }
     let devices = stored::replace(tx, id, (row.hash, row.object.len() as u64), own, ctx.now).await?;
+    let waits = hold(site, tx, id).await?;
     assignment::ask_targeted(tx, id, ctx.now).await?;
+    let waits = if waits { " It waits for the approval of a second key." } else { "" };
     let detail = format!(
-        "{name} deploys version {} of {} to {devices} device(s), in the place of {}, as the rule {} says.",
+        "{name} deploys version {} of {} to {devices} device(s), in the place of {}, as the rule {} says.{waits}",
         application.version, application.name, shown.application_version, rule.rule.name
     );
+    let reason = format!("version {} in the place of {}", application.version, shown.application_version);
+    acted(ctx, tx, id, DeploymentAct::Revise, &reason).await?;
     audit::append(tx, ctx, "deployment_revise", format!("deployment {id}"), detail).await
+}
+
+/// An approval was for the revision before, and dies with it. Returns whether the deployment waits for another one.
+async fn hold(site: &Site, tx: &mut Tx, id: DeploymentId) -> Result<bool, SiteError> {
+    let Some(reach) = deployment_approval::get(tx.conn(), id).await? else { return Ok(false) };
+    let reached = deployment_approval::reached(tx.conn(), id).await?;
+    let above = site.trust.load().bundle().approval.map_or(reached, |rule| rule.above);
+    let held = reached > above;
+    let row = ReachRow { reach: above, held, approved: None, ..reach };
+    deployment_approval::put(tx, &row).await?;
+    Ok(held)
 }
 
 async fn put(ctx: &Ctx, tx: &mut Tx, policy: &DeploymentPolicy) -> Result<stored::Object, SiteError> {

@@ -70,7 +70,7 @@ pub async fn update_rule_create(ctx: &Ctx, site: &Site, rule: UpdateRule) -> Res
         if total >= UPDATE_RULES {
             return Err(SiteError::refused(Code::Conflict, format!("There are {total} rules, and no more may be.")));
         }
-        let application = group_of(tx.conn(), &rule).await?.unwrap_or(new);
+        let application = group_of(site, tx.conn(), &rule).await?.unwrap_or(new);
         let rule = UpdateRule { application: Some(application), ..rule.clone() };
         let (created_by, created) = (admin.clone(), ctx.now);
         let info =
@@ -90,7 +90,7 @@ pub async fn update_rule_create(ctx: &Ctx, site: &Site, rule: UpdateRule) -> Res
 }
 
 /// The group that a rule goes on with: the one it names, or that of its deployment.
-async fn group_of(conn: &mut Connection, rule: &UpdateRule) -> Result<Option<ApplicationId>, SiteError> {
+async fn group_of(site: &Site, conn: &mut Connection, rule: &UpdateRule) -> Result<Option<ApplicationId>, SiteError> {
     let conflict = |detail: &str| SiteError::refused(Code::Conflict, detail);
     let Some(id) = rule.deployment else { return Ok(rule.application) };
     let shown = deployment::get(conn, id).await?.filter(|shown| shown.row.deleted.is_none());
@@ -100,15 +100,16 @@ async fn group_of(conn: &mut Connection, rule: &UpdateRule) -> Result<Option<App
     if rule.application.is_some_and(|application| application != shown.application_id) {
         return Err(conflict("The deployment deploys another application than the rule names."));
     }
-    match latest(conn, shown.application_id).await? {
+    match latest(site, conn, shown.application_id).await? {
         Some((_, _, group)) if group.tool == rule.tool => Ok(Some(shown.application_id)),
         Some(_) => Err(conflict("The group of the deployment is for another tool.")),
         None => Err(conflict("The deployment does not deploy a group of updates.")),
     }
 }
 
-/// The newest signed revision of a group: by its version, and not by when it came.
+/// The newest revision of a group that authors signed whom the trust bundle names now: by its version, and not by when it came.
 async fn latest(
+    site: &Site,
     conn: &mut Connection,
     id: ApplicationId,
 ) -> Result<Option<(ApplicationRow, String, UpdateGroup)>, SiteError> {
@@ -119,7 +120,8 @@ async fn latest(
         let is_newer = newest
             .as_ref()
             .is_none_or(|(_, version, _)| version::compare("rpm", &application.version, version).is_gt());
-        if is_newer {
+        // What nobody believes any more stands in nobody's way.
+        if is_newer && application::believed(site, &row.object) {
             newest = Some((row, application.version, group));
         }
     }
@@ -185,11 +187,11 @@ async fn take(ctx: &Ctx, site: &Site, tx: &mut Tx, id: UpdateRuleId, hash: Hash)
     if !application::believed(site, &row.object) {
         return Err(conflict("No author that the trust bundle names signed this application."));
     }
-    if latest(tx.conn(), row.id).await?.is_some_and(|(newest, _, _)| newest.hash != hash) {
+    if latest(site, tx.conn(), row.id).await?.is_some_and(|(newest, _, _)| newest.hash != hash) {
         return Err(conflict("A later revision of this group is here already."));
     }
     match info.rule.deployment {
-        Some(deployment) => revise::revise(ctx, tx, deployment, &row, &application, &info).await?,
+        Some(deployment) => revise::revise(ctx, site, tx, deployment, &row, &application, &info).await?,
         None => {
             let detail = format!("Version {} of {} was signed.", application.version, info.rule.name);
             audit::append(tx, ctx, "update_rule_signed", format!("update rule {id}"), detail).await?;
@@ -202,7 +204,7 @@ async fn take(ctx: &Ctx, site: &Site, tx: &mut Tx, id: UpdateRuleId, hash: Hash)
 async fn look(site: &Site, info: &UpdateRuleInfo, now: UnixMillis) -> Result<(), SiteError> {
     let mut reader = site.store.reader().await?;
     let last = match info.rule.application {
-        Some(application) => latest(&mut reader, application).await?,
+        Some(application) => latest(site, &mut reader, application).await?,
         None => None,
     };
     let known = software_update::current(&mut reader, info.rule.tool.as_str()).await?;
@@ -232,7 +234,14 @@ async fn look(site: &Site, info: &UpdateRuleInfo, now: UnixMillis) -> Result<(),
 pub async fn update_rule_work(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
     let due = stored::due(&mut *site.store.reader().await?, now).await?;
     let Some(info) = due else { return Ok(false) };
-    look(site, &info, now).await?;
+    if let Err(error) = look(site, &info, now).await {
+        // The next rule has its turn, and this one another one.
+        transaction!(site.store, "update_rule_put_off", |tx| {
+            stored::put_off(tx, info.id, now.plus(HOUR)).await?;
+            Ok::<_, SiteError>(())
+        })?;
+        return Err(error);
+    }
     Ok(true)
 }
 

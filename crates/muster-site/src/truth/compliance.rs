@@ -136,6 +136,7 @@ impl Heard {
                 if *reason == WaitReason::NeverFits {
                     // What can never be evaluated is not known any more.
                     (stand.state, stand.severity, stand.digest) = (ComplianceState::Unknown, None, None);
+                    self.results = Some(Vec::new());
                 }
                 return Ok(None);
             }

@@ -3,7 +3,9 @@
 
 use crate::{
     client::{Outbox, full, inventory, row},
+    deployment_approval::{approve, ruled, says as approval},
     loop_story::application,
+    trust::change,
 };
 use muster_model::{
     api::{
@@ -21,12 +23,12 @@ use muster_model::{
 };
 use muster_site::{
     UpdateWork, Worker, application_create, assignment_show, audit_list, body_show, dashboard_show, deployment_create,
-    deployment_delete, deployment_devices, deployment_show,
+    deployment_delete, deployment_devices, deployment_order, deployment_show,
     testing::{TestDevice, TestSite},
     update_draft_count, update_group_show, update_rule_create, update_rule_delete, update_rule_list, update_rule_look,
     update_rule_show, update_rule_signed, update_rule_work, update_work,
 };
-use muster_trust::envelope;
+use muster_trust::{PrivateKey, bundle::NamedKey, envelope, proposal::Change};
 
 const PAGE: PageQuery = PageQuery { offset: 0, limit: 50 };
 
@@ -231,6 +233,63 @@ async fn a_rule_proposes_and_only_what_an_author_signed_takes_its_place() {
         let dead = UpdateRule { deployment: Some(deployment.id), ..rule("Dead") };
         assert_eq!(update_rule_create(&test.full(), &test.site, dead).await.unwrap_err().code(), Code::NotFound);
         assert_eq!(update_rule_list(&test.analyst(), &test.site, PAGE).await.unwrap().total, 1);
+    }
+}
+
+/// Whether a device is told of a deployment.
+async fn is_told(test: &TestSite, device: &TestDevice) -> bool {
+    let mut worker = Worker::new(test.site.clone());
+    while worker.step().await.unwrap() {}
+    let bodies = assignment_show(&test.device(device), &test.site).await.unwrap().bodies.clone();
+    bodies.iter().any(|body| body.kind == BodyKind::Deployment)
+}
+
+// proves S19: an approval is for one revision
+#[tokio::test]
+async fn a_revision_waits_for_an_approval_of_its_own_and_what_nobody_believes_any_more_is_in_no_way() {
+    for test in TestSite::all().await {
+        let (device, mut work) = (test.enrol("alpha").await, UpdateWork::default());
+        let mut outbox = Outbox::new(Channel::Inventory);
+        let second = ruled(&test, 0).await;
+        says(&test, &device, &mut outbox, &mut work, &[offered("openssl", "1.9", true)]).await;
+        let first = update_rule_create(&test.full(), &test.site, rule("Security")).await.unwrap();
+        let one = sign(&test, &first).await;
+        let deployment = deployment_create(&test.full(), &test.site, &create(one, None)).await.unwrap();
+        assert!(!is_told(&test, &device).await);
+        let order = deployment_order(&test.analyst(), &test.site, deployment.id).await.unwrap();
+        let early = approval(&test, &order, &deployment, 1);
+        approve(&test, &deployment, &second, &early).await.unwrap();
+        assert!(is_told(&test, &device).await);
+
+        // The next revision: the approval was for the other one.
+        let next = UpdateRule { deployment: Some(deployment.id), ..rule("Goes on") };
+        let next = update_rule_create(&test.full(), &test.site, next).await.unwrap();
+        says(&test, &device, &mut outbox, &mut work, &[offered("openssl", "1.10", true)]).await;
+        let next = update_rule_look(&test.full(), &test.site, next.info.id).await.unwrap();
+        let signed = UpdateRuleSigned { application: sign(&test, &next).await };
+        update_rule_signed(&test.full(), &test.site, next.info.id, signed.clone()).await.unwrap();
+        assert!(!is_told(&test, &device).await, "nobody approved this one");
+        let order = deployment_order(&test.analyst(), &test.site, deployment.id).await.unwrap();
+        assert!(order.waits_for_approval && order.approval.is_none(), "{order:?}");
+        assert_eq!(approve(&test, &deployment, &second, &early).await.unwrap_err().code(), Code::Conflict);
+        let again = approval(&test, &order, &deployment, 1);
+        approve(&test, &deployment, &second, &again).await.unwrap();
+        assert!(is_told(&test, &device).await);
+        assert_eq!(policy(&test, &device).await.application, signed.application);
+
+        // Somebody who is no author any more signed a revision that no other one could ever follow.
+        let group = next.draft.clone().unwrap().group;
+        let last = revision(next.info.rule.application.unwrap(), "9999", group);
+        let last = envelope::sign_json(&[&second], &last).unwrap();
+        application_create(&test.full(), &test.site, &last).await.unwrap();
+        let third = NamedKey::new("third", PrivateKey::generate().unwrap().public());
+        change(&test, vec![Change::Author(third), Change::Revoke(second.public().id())]).await;
+        says(&test, &device, &mut outbox, &mut work, &[offered("openssl", "1.11", true)]).await;
+        let next = update_rule_look(&test.full(), &test.site, next.info.id).await.unwrap();
+        let draft = next.draft.clone().unwrap();
+        assert_eq!((draft.version.as_str(), draft.last), ("3", Some(signed.application)));
+        let signed = UpdateRuleSigned { application: sign(&test, &next).await };
+        update_rule_signed(&test.full(), &test.site, next.info.id, signed).await.unwrap();
     }
 }
 

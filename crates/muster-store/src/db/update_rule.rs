@@ -133,3 +133,13 @@ pub async fn looked(
         .await?;
     Ok(())
 }
+
+/// Looks by a rule again at another time, and at nothing else.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put_off(tx: &mut Tx, id: UpdateRuleId, due: UnixMillis) -> Result<(), StoreError> {
+    let query = sqlx::query("UPDATE update_rule SET due = $2 WHERE id = $1").bind(id.to_string()).bind(due.0);
+    query.execute(tx.conn()).await?;
+    Ok(())
+}
