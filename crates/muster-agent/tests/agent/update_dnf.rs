@@ -204,6 +204,17 @@ async fn dnf_finds_and_installs_what_the_signed_group_allows_and_nothing_else() 
     let end = ends(&site, &wide).await;
     assert_eq!(end.state, State::Succeeded, "{end:?}");
     assert_eq!(repository.versions(names), ["1.1", "1.0", "1.0", "1.1", "1.0"]);
+    // One that needs what nobody has is not installed, and keeps no other one back.
+    repository.add("gamma", "1.1", "Requires: nobody-has-this");
+    repository.add("alpha", "1.2", "");
+    repository.publish(("alpha", "1.2"));
+    let broken = policy(5);
+    let both = signed(&machine, 5, of_dnf(&[("gamma", "1.1-1", false), ("alpha", "1.2-1", false)], None));
+    site.assign_all(&[(broken.clone(), &both, &[])]);
+    let end = ends(&site, &broken).await;
+    assert_eq!((end.state, end.reason), (State::Failed, Some(Reason::UpdateRefused)), "{}", end.output);
+    assert!(end.output.contains("gamma 1.1-1"), "{}", end.output);
+    assert_eq!(repository.versions(["alpha", "gamma"]), ["1.2", "1.0"]);
     running.stop().await;
 }
 
