@@ -1,6 +1,9 @@
 //! The parts that are played on the protected machine: a test above starts itself again there, with the name of its part in the environment.
 
-use super::net::{HERE, Neighbour, reaches};
+use super::{
+    machine::WAITS,
+    net::{HERE, Neighbour, reaches},
+};
 use crate::{
     actor::{
         Site, application,
@@ -45,6 +48,8 @@ pub(super) fn play(part: &str) {
         "steps" => steps(),
         "power" => power(),
         "after_power" => after_power(),
+        "machine" => driver(),
+        "machine_again" => machine_again(),
         "logons" => logons(),
         "traffic" => traffic(),
         "attacks" => attacks(),
@@ -63,15 +68,25 @@ struct Deadly;
 impl Watch for Deadly {
     fn begins(&self, step: Step) {
         if std::env::var("MUSTER_SERVICING_DIE").is_ok_and(|name| name == step.as_str()) {
-            die();
+            die(step.as_str());
         }
     }
 }
 
-fn die() {
-    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+fn die(step: &str) {
+    if std::env::var(PART).is_ok_and(|part| part.starts_with("machine")) {
+        // The test hears it, and ends the whole machine.
+        let mut console = std::fs::OpenOptions::new().write(true).open("/dev/console").unwrap();
+        writeln!(console, "{WAITS} {step}").unwrap();
+    } else {
+        kill();
+    }
     #[expect(clippy::disallowed_methods, reason = "until it is killed")]
     std::thread::sleep(Duration::from_secs(60));
+}
+
+fn kill() {
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
 }
 
 fn order(directory: &PrivateDirectory) -> Order<'_> {
@@ -128,7 +143,7 @@ fn driver() {
     let held = command(&open, "exec 3>held; echo begun >&3; exec sleep 1000").spawn().unwrap();
     install(&open, "while [ ! -s held ]; do sleep 0.01; done; echo program > program");
     if std::env::var("MUSTER_SERVICING_DIE").is_ok_and(|name| name == "installed") {
-        die();
+        die("installed");
     }
     open.close().unwrap();
     drop(held);
@@ -188,6 +203,14 @@ fn after_power() {
     assert!(!Path::new("/run/nologin").exists() && !is_closed());
     assert!(recover(&state()).unwrap().is_some());
     assert_protected();
+}
+
+/// A start after the power went; then it is serviced once more.
+fn machine_again() {
+    after_power();
+    if std::env::var("MUSTER_SERVICING_DIE").is_ok_and(|step| !step.is_empty()) {
+        driver();
+    }
 }
 
 /// Logs on with a password, and says what PAM did.

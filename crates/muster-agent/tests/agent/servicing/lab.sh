@@ -3,24 +3,8 @@
 set -e
 work=$1 exe=$2 test=$3 part=$4 die=$5
 if [ ! -e "$work/root.img" ]; then
-  truncate -s 12M "$work/root.img" "$work/state.img"
-  mkdir "$work/new" "$work/image"
-  mkfs.ext4 -q -F "$work/root.img"
-  mkfs.ext4 -q -F "$work/state.img"
-  mount -o loop "$work/root.img" "$work/image"
-  cd "$work/image"
-  mkdir -p dev etc/pam.d etc/security media/root-ro media/root-rw old opt proc root run sys test tmp usr var/lib/faillock var/lib/muster-agent
-  ln -s usr/bin usr/sbin usr/lib .
-  ln -s /run var/run
-  [ ! -e /lib64 ] || ln -s usr/lib64 .
-  touch test/exe
-  cp -a /etc/ld.so.cache etc/ 2>/dev/null || true
-  cp "$work"/etc/* etc/
-  mv etc/login etc/sshd etc/pam.d/
-  mv etc/faillock.conf etc/security/
-  chmod 600 etc/shadow
-  cd /
-  umount "$work/image"
+  mkdir "$work/new"
+  . "$work/disks.sh"
 fi
 mount -t tmpfs tmpfs /media
 mkdir /media/root-ro /media/root-rw

@@ -2,6 +2,7 @@
 //! and namespaces. A kill at every step, and a start with the same disks after it, end protected.
 
 mod inside;
+mod machine;
 mod net;
 
 use crate::actor::machine::skip;
@@ -67,6 +68,7 @@ impl Lab {
             std::fs::write(etc.join(name), text.replace("HASH", hash.trim())).unwrap();
         }
         std::fs::write(temp.path().join("lab.sh"), include_str!("lab.sh")).unwrap();
+        std::fs::write(temp.path().join("disks.sh"), include_str!("disks.sh")).unwrap();
         Some(Self(temp, what))
     }
 
@@ -117,6 +119,21 @@ fn a_power_loss_in_each_step_ends_protected() {
         assert!(!worked && !said.contains("panicked"), "{step}: {said}");
         lab.play("after_power");
     }
+}
+
+// proves S16: the same with a kernel of its own, which takes with it what it had not written yet.
+#[test]
+fn a_virtual_machine_that_loses_its_power_in_each_step_starts_protected() {
+    let Some(machine) = machine::Machine::new("a_virtual_machine_that_loses_its_power_in_each_step_starts_protected")
+    else {
+        return;
+    };
+    let mut part = "machine";
+    for step in ["lock", "open", "install", "protect", "verify", "unlock"] {
+        machine.start(part, step);
+        part = "machine_again";
+    }
+    machine.start("machine_again", "");
 }
 
 // proves S15 I10
