@@ -7,9 +7,12 @@ use crate::{Ctx, SiteError, authz, site::Site};
 use muster_model::{
     api::{AuditEntry, AuditVerdict, Page, PageQuery},
     id::Hash,
+    time::UnixMillis,
 };
 use muster_store::{Tx, db::audit};
 
+/// The action of an entry that notes which ones were removed.
+const REMOVED: &str = "audit_remove";
 /// Entries that are read at once when the log is verified.
 const VERIFY_ROWS: u32 = 1_000;
 
@@ -46,6 +49,26 @@ pub async fn append(
     Ok(())
 }
 
+/// Removes some of the oldest entries, all from before a moment; how many went. What was removed is an entry itself.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn remove_aged(tx: &mut Tx, ctx: &Ctx, before: UnixMillis, most: u32) -> Result<u64, SiteError> {
+    // Nobody adds one meanwhile.
+    let (end, _) = audit::lock(tx).await?;
+    let Some((last, count)) = audit::aged(tx.conn(), (before, end), most).await? else { return Ok(0) };
+    audit::remove_until(tx, &last).await?;
+    let detail =
+        format!("{count} entries were removed because they are too old; the head after the last one is {}.", last.head);
+    append(tx, ctx, REMOVED, format!("audit {}", last.number), detail).await?;
+    Ok(count)
+}
+
+/// Whether an entry notes that all up to this one were removed.
+fn is_removal(entry: &AuditEntry, number: u64, head: Hash) -> bool {
+    entry.action == REMOVED && entry.object == format!("audit {number}") && entry.detail.contains(&head.to_string())
+}
+
 /// A page of the log, the newest entry first.
 ///
 /// # Errors
@@ -63,7 +86,10 @@ pub async fn audit_list(ctx: &Ctx, site: &Site, query: PageQuery) -> Result<Page
 /// `unauthenticated`.
 pub async fn audit_verify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteError> {
     authz::see(ctx)?;
-    let mut verdict = AuditVerdict { entries: 0, broken_at: None, head: Hash::ZERO };
+    let (base, base_head) = audit::base(&mut *site.store.reader().await?).await?;
+    let mut verdict = AuditVerdict { entries: base, broken_at: None, head: base_head };
+    // What was removed was noted in the log itself, which nobody can add afterwards without making all heads anew.
+    let mut is_noted = base == 0;
     // The head first: entries that are added meanwhile are checked too, and none that it promises may be missing.
     let (last, last_head) = audit::head(&mut *site.store.reader().await?).await?;
     loop {
@@ -79,11 +105,14 @@ pub async fn audit_verify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteEr
                 verdict.broken_at = Some(expected);
                 return Ok(verdict);
             }
+            is_noted |= is_removal(&entry, base, base_head);
             verdict.entries = expected;
             verdict.head = head;
         }
     }
-    if verdict.entries < last {
+    if !is_noted {
+        verdict.broken_at = Some(base);
+    } else if verdict.entries < last {
         verdict.broken_at = Some(verdict.entries + 1);
     }
     Ok(verdict)

@@ -118,6 +118,9 @@ pub use truth::{
     dashboard::dashboard_show,
     deployment_event::{deployment_history, deployment_state},
     foreign::foreign_submit,
+    maintenance::{
+        maintenance_history, maintenance_list, maintenance_preview, maintenance_run, maintenance_set, maintenance_show,
+    },
     message::message_list,
     quarantine::quarantine_list,
     report::report_submit,

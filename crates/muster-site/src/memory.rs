@@ -50,6 +50,8 @@ pub struct Memory {
     pub seen: Seen,
     /// Which devices said which version of their policy they have, as far as it is not written yet.
     pub confirmed: Confirmed,
+    /// Somebody asked for maintenance.
+    pub(crate) maintenance: AtomicBool,
     /// Tells the background worker of this process that there is work.
     pub work: Notify,
     /// Which application names which content, as devices asked for it.

@@ -24,7 +24,7 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
-        deployment_event::event_purge,
+        maintenance::{MaintenanceWork, maintenance_work},
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -82,13 +82,15 @@ pub struct Worker {
     refused: Option<String>,
     /// When updates were counted.
     updates: UpdateWork,
+    /// How far maintenance is.
+    maintenance: MaintenanceWork,
 }
 
 impl Worker {
     /// A worker of this site.
     #[must_use]
     pub fn new(site: Arc<Site>) -> Self {
-        let swept = site.sources.now();
+        let (swept, maintenance) = (site.sources.now(), MaintenanceWork::new(&site));
         Self {
             site,
             renewed: None,
@@ -99,6 +101,7 @@ impl Worker {
             alerts: AlertWork::default(),
             refused: None,
             updates: UpdateWork::default(),
+            maintenance,
         }
     }
 
@@ -204,7 +207,7 @@ impl Worker {
             if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
                 return Ok(true);
             }
-            if compliance_purge(&self.site, now).await? || event_purge(&self.site, now).await? {
+            if compliance_purge(&self.site, now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;
@@ -217,6 +220,12 @@ impl Worker {
                 "Old changes of inventory, and rows that no device has any more, were removed."
             );
             self.swept = now;
+        }
+        // What cannot be removed keeps nobody from the rest of the work.
+        match maintenance_work(&self.site, &mut self.maintenance, now).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "Maintenance failed; it is tried again."),
         }
         update_work(&self.site, &mut self.updates, now).await?;
         if update_rule_work(&self.site, now).await? {

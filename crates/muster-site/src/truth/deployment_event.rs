@@ -5,15 +5,8 @@ use muster_model::{
     api::{DeploymentEvent, Page, PageQuery},
     id::{DeploymentId, DeviceId},
     status::DeploymentState,
-    time::{DAY, UnixMillis},
 };
-use muster_store::{
-    db::{alert, deployment, deployment_event},
-    transaction,
-};
-
-/// How long steps, and alerts that are over, are kept.
-const KEPT: i64 = 90 * DAY;
+use muster_store::db::{deployment, deployment_event};
 
 /// One page of the steps of a deployment on a device, with what administrators and the site did to it there, the latest first.
 ///
@@ -46,15 +39,4 @@ pub async fn deployment_state(
 ) -> Result<Option<DeploymentState>, SiteError> {
     authz::see(ctx)?;
     Ok(deployment::state_on(&mut *site.store.reader().await?, id, device).await?)
-}
-
-/// Removes steps and alerts that are too old, a piece at a time; whether there are more.
-pub(crate) async fn event_purge(site: &Site, now: UnixMillis) -> Result<bool, SiteError> {
-    const PIECE: u32 = 5_000;
-    let until = now.plus(-KEPT);
-    let gone = transaction!(site.store, "event_purge", |tx| {
-        let steps = deployment_event::purge(tx, until, PIECE).await?;
-        Ok::<_, SiteError>(steps + alert::purge(tx, until, PIECE).await?)
-    })?;
-    Ok(gone > 0)
 }

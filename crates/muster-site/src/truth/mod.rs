@@ -6,6 +6,7 @@ pub mod compliance;
 pub mod dashboard;
 pub mod deployment_event;
 pub mod foreign;
+pub mod maintenance;
 pub mod message;
 pub mod online;
 pub mod quarantine;

@@ -70,7 +70,8 @@ pub async fn head(conn: &mut AnyConnection) -> Result<(u64, Hash), StoreError> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn list(conn: &mut AnyConnection, page: PageQuery) -> Result<(Vec<AuditEntry>, u64), StoreError> {
-    let (total, _) = head(&mut *conn).await?;
+    let (last, _) = head(&mut *conn).await?;
+    let total = last.saturating_sub(base(&mut *conn).await?.0);
     let statement = "SELECT number, happened, actor, action, object, detail, head FROM audit \
          ORDER BY number DESC LIMIT $1 OFFSET $2";
     let rows: Vec<Row> =
@@ -87,4 +88,42 @@ pub async fn after(conn: &mut AnyConnection, number: u64, limit: u32) -> Result<
          WHERE number > $1 ORDER BY number LIMIT $2";
     let rows: Vec<Row> = sqlx::query_as(statement).bind(signed(number)).bind(i64::from(limit)).fetch_all(conn).await?;
     rows.into_iter().map(entry).collect()
+}
+
+/// Number and head of the last entry that was removed because it had been kept for long enough; (0, zero): none was.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn base(conn: &mut AnyConnection) -> Result<(u64, Hash), StoreError> {
+    let row: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT number, head FROM audit_base WHERE id = 1").fetch_optional(conn).await?;
+    row.map_or(Ok((0, Hash::ZERO)), |(number, head)| Ok((unsigned(number), bytes32(&head)?)))
+}
+
+/// The last of the oldest entries that are all from before a moment and before the entry `end`, of at most `most`; and how many they are.
+/// `None`: there is none.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn aged(
+    conn: &mut AnyConnection,
+    (before, end): (UnixMillis, u64),
+    most: u32,
+) -> Result<Option<(AuditEntry, u64)>, StoreError> {
+    let (base, _) = base(&mut *conn).await?;
+    let entries = after(&mut *conn, base, most).await?;
+    let old = entries.into_iter().take_while(|entry| entry.time < before && entry.number < end);
+    Ok(old.fold(None, |last, entry| Some((entry, last.map_or(0, |(_, count)| count) + 1))))
+}
+
+/// Removes entries from the beginning of the log, up to this one.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn remove_until(tx: &mut Tx, last: &AuditEntry) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM audit WHERE number <= $1").bind(signed(last.number)).execute(tx.conn()).await?;
+    let statement = "INSERT INTO audit_base (id, number, head) VALUES (1, $1, $2) \
+         ON CONFLICT (id) DO UPDATE SET number = excluded.number, head = excluded.head";
+    sqlx::query(statement).bind(signed(last.number)).bind(&last.head.0[..]).execute(tx.conn()).await?;
+    Ok(())
 }

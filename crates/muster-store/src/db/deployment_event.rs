@@ -194,21 +194,3 @@ pub async fn list(
         .await?;
     Ok((rows.iter().map(event).collect::<Result<_, _>>()?, column::unsigned(total)))
 }
-
-/// Removes steps, and what was done, from before a moment, at most so many of each; how many they were.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn purge(tx: &mut Tx, before: UnixMillis, most: u32) -> Result<u64, StoreError> {
-    let mut gone = 0;
-    for statement in [
-        "DELETE FROM deployment_event WHERE id IN \
-         (SELECT id FROM deployment_event WHERE received < $1 ORDER BY received, id LIMIT $2)",
-        "DELETE FROM deployment_act WHERE id IN \
-         (SELECT id FROM deployment_act WHERE happened < $1 ORDER BY happened, id LIMIT $2)",
-    ] {
-        let query = sqlx::query(statement).bind(before.0).bind(i64::from(most));
-        gone += query.execute(tx.conn()).await?.rows_affected();
-    }
-    Ok(gone)
-}

@@ -50,6 +50,7 @@ pub mod inventory_schema;
 pub mod inventory_sweep;
 pub mod issuer;
 mod lock;
+pub mod maintenance;
 pub mod message;
 mod migrate;
 pub mod network;

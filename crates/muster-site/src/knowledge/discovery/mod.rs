@@ -8,7 +8,7 @@ mod directory;
 mod merge;
 mod network;
 mod passed;
-mod show;
+pub(crate) mod show;
 mod source;
 mod take;
 mod upkeep;
@@ -23,3 +23,12 @@ pub use source::{discovery_delete, discovery_list, discovery_run, discovery_set,
 pub use take::{Taken, discovery_take};
 pub(crate) use take::{heartbeat, take};
 pub use upkeep::discovery_work;
+
+use crate::SiteError;
+use muster_model::time::UnixMillis;
+use muster_store::Connection;
+
+/// The moment that is so many milliseconds ago, without time in which the site did not run.
+pub(crate) async fn lived_before(conn: &mut Connection, now: UnixMillis, keep: i64) -> Result<UnixMillis, SiteError> {
+    Ok(passed::read(conn).await?.before(now, keep))
+}

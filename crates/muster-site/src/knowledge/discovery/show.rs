@@ -82,7 +82,7 @@ pub async fn resource_remove(ctx: &Ctx, site: &Site, id: ResourceId) -> Result<R
 }
 
 /// The settings in force.
-pub(super) async fn settings(conn: &mut Connection) -> Result<DiscoverySettings, SiteError> {
+pub(crate) async fn settings(conn: &mut Connection) -> Result<DiscoverySettings, SiteError> {
     setting::get(conn, SETTING).await?.map_or_else(
         || Ok(DiscoverySettings::default()),
         |text| {
