@@ -22,6 +22,7 @@ mod events;
 mod hardware;
 mod history;
 mod issuer;
+mod maintenance;
 mod message;
 mod query;
 mod resource;

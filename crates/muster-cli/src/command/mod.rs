@@ -31,6 +31,7 @@ mod history;
 mod inventory;
 mod issuer;
 mod key;
+mod maintenance;
 mod message;
 mod profile;
 mod quarantine;
@@ -168,6 +169,9 @@ enum Noun {
     /// Discovery: how resources are found, and for how long what was found is kept
     #[command(subcommand)]
     Discovery(discovery::Verb),
+    /// Maintenance: what is removed when it has been kept for long enough
+    #[command(subcommand)]
+    Maintenance(maintenance::Verb),
     /// Resources: what discovery found, with a client or without
     #[command(subcommand)]
     Resource(resource::Verb),
@@ -281,6 +285,7 @@ impl Cli {
             Noun::BoundaryGroup(verb) => verb.run(&ctx).await,
             Noun::Query(verb) => verb.run(&ctx).await,
             Noun::Discovery(verb) => verb.run(&ctx).await,
+            Noun::Maintenance(verb) => verb.run(&ctx).await,
             Noun::Resource(verb) => verb.run(&ctx).await,
             Noun::Settings(verb) => verb.run(&ctx).await,
             Noun::Site(verb) => verb.run(&ctx).await,
@@ -369,6 +374,10 @@ mod tests {
         "muster deployment phase Hello --begin 2",
         "muster deployment history Hello --device kiosk-7",
         "muster alert list --all",
+        "muster maintenance list",
+        "muster maintenance set audit_log --keep-days 365 --hours 'sat-sun 00:00-06:00'",
+        "muster maintenance preview status_messages --keep-days 14",
+        "muster maintenance run status_messages --yes",
         "muster alert show 0192f0c1-7a3b-7c4d-8e5f-0123456789ab",
         "muster alert acknowledge 0192f0c1-7a3b-7c4d-8e5f-0123456789ab",
         "muster deployment create Hello --collection Kiosks --high-impact",

@@ -165,3 +165,11 @@ api! {
         oldest: Option<UnixMillis>,
     }
 }
+api! {
+    /// What a preview is asked for.
+    #[derive(Copy, Eq, Default)]
+    struct MaintenanceWanted {
+        /// As if it were kept for so many days.
+        #[serde(default)] keep_days: Option<u32>,
+    }
+}

@@ -24,6 +24,7 @@ mod escape;
 mod format;
 mod history;
 mod issuer;
+mod maintenance;
 mod message;
 mod paging;
 mod picture;
@@ -239,6 +240,10 @@ fn routes_of_software() -> Vec<Route> {
         get("/deployments/{id}/devices/{device}", See, deployment_control::deployment_history),
         post("/deployments/{id}/devices/{device}/retry", Change, deployment_control::device_retry),
         get("/alerts", See, alert::alert_list),
+        get("/maintenance", See, maintenance::maintenance_list),
+        get("/maintenance/{task}", See, maintenance::maintenance_show),
+        post("/maintenance/{task}", Change, maintenance::maintenance_set),
+        post("/maintenance/{task}/run", Change, maintenance::maintenance_run),
         get("/alerts/{id}", See, alert::alert_show),
         post("/alerts/{id}/acknowledge", Change, alert::alert_acknowledge),
     ]

@@ -1,6 +1,7 @@
 //! Sample data of software titles.
 
 use super::{
+    maintenance::{MaintenancePage, TaskPage},
     sample::{Flavour, NOW},
     title::{TitlePage, TitlesPage},
     update::UpdatesPage,
@@ -9,16 +10,71 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        Count, ModelCount, PageQuery, SoftwareTitle, SoftwareUpdate, SoftwareVersion, Spread, TitleDetail, TitleQuery,
-        UpdateDraft, UpdateQuery, UpdateRule, UpdateRuleDetail, UpdateRuleInfo,
+        Count, MaintenancePreview, MaintenanceRun, MaintenanceTask, ModelCount, PageQuery, SoftwareTitle,
+        SoftwareUpdate, SoftwareVersion, Spread, TaskName, TitleDetail, TitleQuery, UpdateDraft, UpdateQuery,
+        UpdateRule, UpdateRuleDetail, UpdateRuleInfo,
     },
     id::{DeploymentId, Hash, UpdateRuleId},
-    time::MINUTE,
+    time::{DAY, MINUTE},
     update::{UpdateGroup, UpdateGroupChange, UpdateTool},
 };
 
 fn title(sample: Flavour, id: u64, product: &str, publisher: &str, devices: u64) -> SoftwareTitle {
     SoftwareTitle { id, product: sample.text(product), publisher: sample.text(publisher), devices, versions: 4 }
+}
+
+fn maintenance(sample: Flavour) -> Vec<MaintenanceTask> {
+    let task = |(at, name): (usize, &TaskName)| MaintenanceTask {
+        name: *name,
+        about: name.about().to_owned(),
+        enabled: at != 2,
+        keep_days: name.default_days(),
+        default_days: name.default_days(),
+        every_days: 1,
+        hours: "mon-sun 00:00-05:00".to_owned(),
+        continuous: name.is_continuous(),
+        changed: (at == 1).then_some(NOW),
+        changed_by: (at == 1).then(|| sample.text("Ada")),
+        next: Some(NOW.plus(90 * MINUTE)),
+        last: (sample != Flavour::Empty && at < 3).then(|| run(sample, *name, at)),
+    };
+    TaskName::ALL.iter().enumerate().map(task).collect()
+}
+
+fn run(sample: Flavour, task: TaskName, at: usize) -> MaintenanceRun {
+    MaintenanceRun {
+        id: 7,
+        task,
+        began: NOW.plus(-30 * MINUTE),
+        ended: (at != 0).then_some(NOW),
+        before: NOW.plus(-30 * DAY),
+        removed: 1_204_331,
+        pieces: 241,
+        longest: 23_417,
+        asked_by: (at == 1).then(|| sample.text("Ada")),
+    }
+}
+
+fn maintenance_pages(sample: Flavour) -> Vec<(&'static str, String)> {
+    let tasks = maintenance(sample);
+    let empty = sample == Flavour::Empty;
+    let page = |name: &'static str, at: usize, problem: Option<String>| {
+        let task = tasks[at].clone();
+        let rows = if empty { 0 } else { 1_204_331 };
+        let oldest = (!empty).then(|| NOW.plus(-41 * DAY));
+        let before = NOW.plus(-30 * DAY);
+        let preview = MaintenancePreview { task: task.name, before, rows, total: rows * 3, oldest };
+        let runs = if empty { vec![] } else { vec![run(sample, task.name, 0), run(sample, task.name, 1)] };
+        let runs = (PageQuery::default(), sample.page(runs, if empty { 0 } else { 2 }));
+        (name, TaskPage::new(sample.shell("maintenance"), task, preview, runs, problem).render().unwrap())
+    };
+    let refused = Some(sample.text("audit_log is kept for 30 to 3650 days."));
+    vec![
+        ("maintenance", MaintenancePage { shell: sample.shell("maintenance"), tasks: tasks.clone() }.render().unwrap()),
+        page("maintenance-task", 1, None),
+        page("maintenance-refused", 6, refused),
+        page("maintenance-continuous", 7, None),
+    ]
 }
 
 fn titles(sample: Flavour) -> Vec<SoftwareTitle> {
@@ -147,11 +203,13 @@ pub(super) fn pages(f: Flavour) -> Vec<(&'static str, String)> {
     let problem = (f == Flavour::Hostile).then(|| f.text("The name does not do."));
     let (first, rules) = (PageQuery { offset: 0, limit: 50 }, f.page(update_rules(f), 1));
     let rules = UpdateRulesPage::new(f.shell("updates"), first, rules, f.deployments(), problem);
-    vec![
+    let mut pages = vec![
         ("software", TitlesPage::new(f.shell("software"), &TitleQuery::default(), titles).render().unwrap()),
         ("updates", UpdatesPage::new(f.shell("updates"), UpdateQuery::default(), updates, 1).render().unwrap()),
         ("update-rules", rules.render().unwrap()),
         ("update-rule", UpdateRulePage { shell: f.shell("updates"), detail: update_rule_detail(f) }.render().unwrap()),
         ("software-title", TitlePage::new(f.shell("software"), title_detail(f)).render().unwrap()),
-    ]
+    ];
+    pages.extend(maintenance_pages(f));
+    pages
 }

@@ -72,6 +72,10 @@ pub(crate) enum Done {
     ClassRetired,
     ResourceRemoved,
     DiscoverySaved,
+    /// A maintenance task was set.
+    MaintenanceSaved,
+    /// A maintenance task was asked for.
+    MaintenanceAsked,
     DiscoveryAsked,
     UpdateRuleSaved,
     UpdateRuleLooked,
@@ -79,7 +83,7 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 37] = [
+    const ALL: [(Self, &str, &str); 39] = [
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
         (Self::UpdateRuleRemoved, "update-rule-removed", "The rule was removed. What was signed and deployed stays."),
@@ -156,6 +160,8 @@ impl Done {
         (Self::ClassAdded, "class-added", "The class was added. What waited for it is taken in by the minute."),
         (Self::ClassRetired, "class-retired", "The class was retired. Devices' reports of it are refused."),
         (Self::DiscoverySaved, "discovery-saved", "It was saved. The next run reads everything."),
+        (Self::MaintenanceSaved, "maintenance-saved", "It was saved, and holds for the next run."),
+        (Self::MaintenanceAsked, "maintenance-asked", "The task runs. This page says what it removed."),
         (Self::DiscoveryAsked, "discovery-asked", "The directory is read within seconds."),
         (Self::ResourceRemoved, "resource-removed", "The resource was removed, with what discovery said of it."),
         (Self::QueryKept, "query-kept", "The query is kept. Everybody who signs in can run it."),

@@ -22,6 +22,7 @@ pub(crate) mod event;
 mod hardware;
 mod history;
 mod issuer;
+mod maintenance;
 mod message;
 pub mod openapi;
 mod quarantine;
@@ -74,6 +75,7 @@ pub(crate) fn routes() -> Vec<Route> {
         boundary::routes(),
         query::routes(),
         settings::routes(),
+        maintenance::routes(),
         message::routes(),
         quarantine::routes(),
         secret::routes(),
