@@ -136,3 +136,29 @@ async fn peers_of(site: &Site, current: &Current) -> Result<ContentPeers, SiteEr
     let settings = bytes.and_then(|bytes| ClientSettings::from_body(&bytes));
     Ok(settings.map_or(ContentPeers::Off, |(settings, _)| settings.content_peers))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::id::DeviceId;
+
+    #[test]
+    fn a_grant_has_so_many_peers_and_not_all_ask_the_same_first() {
+        // proves S1: a grant is bounded.
+        let peer = |byte: u8| Peer {
+            device: DeviceId(uuid::Uuid::from_u128(u128::from(byte))),
+            key: Hash([byte; 32]),
+            address: IpAddr::from([10, 0, 0, byte]),
+            port: 8_003,
+        };
+        let all: Vec<Peer> = (1..40).map(peer).collect();
+        let first: std::collections::HashSet<Hash> = (100..120)
+            .map(|asking| chosen(all.clone(), Hash([asking; 32])))
+            .map(|chosen| {
+                assert_eq!(chosen.len(), PEERS, "limit + 23");
+                chosen[0].key
+            })
+            .collect();
+        assert!(first.len() > 5, "{first:?}");
+    }
+}
