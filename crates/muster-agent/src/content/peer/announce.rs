@@ -109,7 +109,10 @@ async fn tell(agent: &Agent, port: u16, told: &mut bool) {
         if before.as_ref() != Some(&state) && (*told || !state.0.is_empty()) {
             let said = PeerAnnouncement { port, content: state.0.clone() };
             match announce(agent, &said).await {
-                Ok(()) => (*told, before) = (!said.content.is_empty(), Some(state)),
+                Ok(()) => {
+                    tracing::info!(files = said.content.len(), "the site knows what this client serves");
+                    (*told, before) = (!said.content.is_empty(), Some(state));
+                }
                 Err(error) => {
                     tracing::info!(%error, "the site could not be told what this client serves");
                     next = again + spread(LATER, random());
