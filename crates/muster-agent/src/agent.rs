@@ -4,7 +4,7 @@ use crate::{
     apply::facts::Inventories,
     clock::Clock,
     collect::Collector,
-    content::{Turn, rate::Rate},
+    content::{Turn, peer::Peers, rate::Rate},
     identity::{self, Identity, Stage},
     os::{DirectoryError, PrivateDirectory},
     restart::Restarts,
@@ -95,6 +95,8 @@ pub struct Agent {
     pub turn: Turn,
     /// See [`Self::turn`].
     pub rate: Rate,
+    /// Clients of the subnet, which have content too.
+    pub peers: Peers,
     /// Directories of installations.
     pub runs: PrivateDirectory,
     /// Keys to which secrets are sealed.
@@ -139,6 +141,7 @@ impl Agent {
             cache: directory.directory("content")?,
             turn: Turn::default(),
             rate: Rate::default(),
+            peers: Peers::default(),
             runs: directory.directory("run")?,
             sealing: directory.directory("sealing")?,
             site: Site::new(clock.clone(), key, identity, trust, identity::load_statuses(&directory))?,

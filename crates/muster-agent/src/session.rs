@@ -10,7 +10,8 @@ use muster_model::{
     chunk::{CHUNK_ENTRY, CHUNK_LIST_HEAD, ChunkRanges},
     enrol::{RenewAnswer, RenewRequest},
     id::Hash,
-    limits::{CHUNK_LEAST_BYTES, CHUNKS, Limits},
+    limits::{CHUNK_LEAST_BYTES, CHUNKS, Limits, PEER_GRANT_BYTES},
+    peer::PeerAnnouncement,
     report::ReportAnswer,
     time::UnixMillis,
 };
@@ -125,6 +126,26 @@ impl Session {
         let path = format!("/mp/v1/chunks/{hash}");
         let answer = self.connection.ask(Ask::post(&path, "application/json", body)).await?;
         Ok(Body::new(answer.into_body(), bytes))
+    }
+
+    /// `GET /mp/v1/content-peers/{hash}`: the signed grant by which others of the subnet give this file; `None`: nobody has it.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn content_peers(&mut self, hash: Hash) -> Result<Option<Bytes>, HttpError> {
+        let path = format!("/mp/v1/content-peers/{hash}");
+        let (status, _, body) = self.connection.fetch(Ask::get(&path), PEER_GRANT_BYTES).await?;
+        Ok((status == StatusCode::OK).then_some(body))
+    }
+
+    /// `POST /mp/v1/content-peers`: what this client serves to others of its subnet.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn announce_content(&mut self, said: &PeerAnnouncement) -> Result<(), HttpError> {
+        let body = serde_json::to_vec(said).map_err(|_| HttpError::Malformed)?;
+        let ask = Ask::post("/mp/v1/content-peers", "application/json", body);
+        self.connection.fetch(ask, ANSWER_BYTES).await.map(drop)
     }
 
     /// `POST /mp/v1/reports`.

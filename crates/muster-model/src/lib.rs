@@ -20,6 +20,7 @@ pub mod inventory;
 pub mod ldap;
 pub mod limits;
 pub mod mof;
+pub mod peer;
 pub mod policy;
 pub mod problem;
 pub mod profile;

@@ -94,6 +94,22 @@ pub const CHUNKED_BYTES: u64 = 256 << 10;
 pub const CHUNK_RANGES: usize = 1_024;
 /// Bytes of such a request: two numbers of up to ten digits each.
 pub const CHUNK_RANGES_BYTES: usize = 32 << 10;
+/// Peers in one grant. Who has none that gives asks the site.
+pub const PEERS: usize = 16;
+/// Bytes of a signed grant. One with as many peers as it may have has about 4,000.
+pub const PEER_GRANT_BYTES: usize = 8 << 10;
+/// Files that a client says it serves.
+pub const PEER_CONTENT: usize = 256;
+/// Bytes of what it says: so many hashes.
+pub const PEER_ANNOUNCEMENT_BYTES: usize = 24 << 10;
+/// Bytes that a client asks a peer for at once: some chunks, and little enough to notice soon that it is slow.
+pub const PEER_RANGE_BYTES: u32 = 1 << 20;
+/// Requests on one connection between clients: a file of 8 GiB with holes.
+pub const PEER_REQUESTS: u32 = 65_536;
+/// Connections that a client serves to one address at once, of all that the settings allow.
+pub const PEER_ADDRESS_CONNECTIONS: usize = 2;
+/// Peers that a client remembers not to ask for a while.
+pub const PEERS_SHUNNED: usize = 256;
 
 /// Bytes of the trust bundles that a client keeps: the first, each that changed the roots, and the newest. One has about 4,000, so
 /// this is more changes of the root than there will be; a chain that is longer is not taken, because it could not be read again.

@@ -10,8 +10,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{
-    ClientSettings, SCAN_DEPTH, SCAN_FILES, SCAN_READ_BYTES, SCAN_READ_FILE, SCAN_RULES, SCAN_SECONDS, SCAN_TEXT_BYTES,
-    ScanPath, ScanRead, SoftwareScan,
+    ClientSettings, ContentPeers, SCAN_DEPTH, SCAN_FILES, SCAN_READ_BYTES, SCAN_READ_FILE, SCAN_RULES, SCAN_SECONDS,
+    SCAN_TEXT_BYTES, ScanPath, ScanRead, SoftwareScan,
 };
 
 /// Content type of a signed assignment.

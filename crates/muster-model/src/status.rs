@@ -127,6 +127,10 @@ messages! {
     ChunkListRefused = "chunk_list_refused", "The chunk list of content {hash} was refused: {reason}.";
     /// A large content file came: how much had to be moved for it, and how much was here in other files.
     ContentFetched = "content_fetched", "Content {hash} of {size} bytes came; {moved} bytes were moved, and {reused} were here.";
+    /// Of a content file, how much came from clients of the same subnet.
+    ContentFromPeers = "content_from_peers", "Of content {hash}, {bytes} bytes came from {peers} client(s) of the same subnet.";
+    /// A client of the same subnet gave other bytes than it should; it is not asked for a while, and others were.
+    PeerRefused = "peer_refused", "What the client {device} gave of content {hash} was refused: {reason}.";
     /// A user of the machine had software of an offer installed, repaired or removed; `user` is the name and number of the account there.
     UserBegan = "user_began", "{user} had {verb} of {name} begun (deployment {deployment}).";
     /// A user put an installation off.

@@ -31,6 +31,7 @@ pub use delivery::{
     chunk::{ChunkFailure, chunk_list_for_device, chunks_for_device, content_chunk},
     chunk_work::ContentWorker,
     content::{Chunks, ContentPath, Uploaded, content_for_device, content_show, content_upload},
+    content_peer::{content_peer_announce, content_peer_grant},
     control::{deployment_cancel, deployment_pause, deployment_resume, deployment_retry},
     deployment::{deployment_create, deployment_delete, deployment_devices, deployment_list, deployment_show},
     deployment_approval::{deployment_approval_withdraw, deployment_approve, deployment_order},

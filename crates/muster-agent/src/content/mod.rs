@@ -5,6 +5,7 @@ pub mod cache;
 mod chunks;
 mod out;
 mod part;
+pub mod peer;
 mod pool;
 pub mod rate;
 mod turn;
@@ -22,6 +23,7 @@ use muster_model::{
     status::{Component, MessageId, Severity},
 };
 use part::Part;
+use peer::FromPeers;
 use std::io;
 use tokio::time::Instant;
 use turn::Slice;
@@ -126,7 +128,19 @@ async fn fetch_in_turn(
     let mut slice = is_due.then(Slice::default);
     for file in files {
         let slice = slice.as_mut();
-        Fetch { agent, policy, file, session: None, moved: 0, reused: 0, doubted: false, slice }.run().await?;
+        Fetch {
+            agent,
+            policy,
+            file,
+            session: None,
+            moved: 0,
+            reused: 0,
+            from_peers: FromPeers::default(),
+            doubted: false,
+            slice,
+        }
+        .run()
+        .await?;
     }
     Ok(())
 }
@@ -140,6 +154,7 @@ struct Fetch<'a> {
     /// Bytes that came over the network, and that were in the cache already.
     moved: u64,
     reused: u64,
+    from_peers: FromPeers,
     /// Whether what is there of the file may be there by a list that lied.
     doubted: bool,
     /// `None`: it gives way by itself.
@@ -203,6 +218,7 @@ impl Fetch<'_> {
             // What lies there was not followed to its end. The client cuts the file by itself when it has to.
             cache.remove(&pool::list_name(file.hash))?;
         }
+        self.agent.peers.came.notify_one();
         self.say();
         Ok(())
     }
@@ -327,5 +343,10 @@ impl Fetch<'_> {
         tracing::info!(hash, size, moved, reused, "content");
         let values = [("hash", hash.as_str()), ("size", &size), ("moved", &moved), ("reused", &reused)];
         self.agent.report(Component::Content, Severity::Information, MessageId::ContentFetched, &values);
+        if self.from_peers.bytes > 0 {
+            let (bytes, peers) = (self.from_peers.bytes.to_string(), self.from_peers.peers.to_string());
+            let values = [("hash", hash.as_str()), ("bytes", &bytes), ("peers", &peers)];
+            self.agent.report(Component::Content, Severity::Information, MessageId::ContentFromPeers, &values);
+        }
     }
 }

@@ -82,6 +82,8 @@ pub async fn run(agent: Arc<Agent>, config: LocationConfig) {
                 tracing::info!(addresses = now.addresses.len(), "this machine is in another network");
                 here = now;
                 moved = true;
+                // The site has to see the address from which this client serves others now.
+                agent.peers.moved();
             }
         }
     }

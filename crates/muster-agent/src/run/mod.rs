@@ -15,6 +15,7 @@ use crate::{
     clock::{Backoff, Clock, random, spread},
     collect::Collector,
     comply,
+    content::peer,
     enrol::{EnrolError, Enrolment, Progress},
     identity::{self, Identity, Stage},
     local,
@@ -164,6 +165,7 @@ async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Rec
     tasks.spawn(heartbeat(agent.clone(), policy.clone()));
     tasks.spawn(discovery::run(agent.clone(), policy.clone()));
     tasks.spawn(content::run(agent.clone(), policy.clone()));
+    tasks.spawn(peer::run(agent.clone(), policy.clone()));
     let complying = tokio::spawn(comply::run(agent.clone(), policy.clone(), stop.clone()));
     if let Some(path) = software {
         tasks.spawn(local::run(agent.clone(), policy.clone(), path));

@@ -23,6 +23,7 @@ mod location;
 mod mischief;
 mod outbox;
 mod parameter;
+mod peer;
 mod policy;
 mod program;
 mod restart;

@@ -143,6 +143,27 @@ pub static CATALOGUE: &[Setting] = &[
         "When the limit of the bandwidth holds, by the device's clock; always where there are none.",
     )),
     plain(
+        "content_peers",
+        CONTENT,
+        "Clients of the same subnet",
+        Kind::Choice(&["off", "fetch", "fetch_and_serve"]),
+        "Whether chunks of content come from clients of the same subnet that the site names, and are served to them; each is verified.",
+    ),
+    plain(
+        "content_peer_connections",
+        CONTENT,
+        "Clients that are served at once",
+        number(1, 32, "connections"),
+        "How many connections of other clients are served at the same time; more are closed.",
+    ),
+    plain(
+        "content_peer_port",
+        CONTENT,
+        "Port for other clients",
+        number(1_024, 65_535, "port"),
+        "At which TCP port a client serves others of its subnet, where it does.",
+    ),
+    plain(
         "deadline_spread",
         DEPLOYMENT,
         "Deadline randomisation",

@@ -67,6 +67,12 @@ pub struct ClientSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub content_hours: Option<DayHours>,
+    /// Whether content comes from clients of the same subnet, and is served to them. Default: neither.
+    pub content_peers: ContentPeers,
+    /// Connections of such clients that are served at once. Default 4.
+    pub content_peer_connections: u32,
+    /// Where they are served. Default 8003.
+    pub content_peer_port: u16,
     /// How often deployed applications are looked at again. Default 7 days.
     pub application_reevaluation: i64,
     /// Whether clients look which software updates there are. Default: yes.
@@ -102,6 +108,9 @@ impl Default for ClientSettings {
             cache_min_age: DAY,
             content_rate: None,
             content_hours: None,
+            content_peers: ContentPeers::Off,
+            content_peer_connections: 4,
+            content_peer_port: 8_003,
             application_reevaluation: 7 * DAY,
             update_scan_enabled: true,
             update_scan: 7 * DAY,
@@ -111,6 +120,34 @@ impl Default for ClientSettings {
             restart: RestartSettings::default(),
             servicing: ServicingSettings::default(),
         }
+    }
+}
+
+/// What a client has to do with others of its subnet when it comes to content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ContentPeers {
+    /// Nothing: it asks the site alone, and listens nowhere.
+    #[default]
+    Off,
+    /// It asks those that the site names.
+    Fetch,
+    /// It serves those that the site sends, too.
+    FetchAndServe,
+}
+
+impl ContentPeers {
+    /// Whether it asks others.
+    #[must_use]
+    pub const fn fetches(self) -> bool {
+        matches!(self, Self::Fetch | Self::FetchAndServe)
+    }
+
+    /// Whether it serves others.
+    #[must_use]
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::FetchAndServe)
     }
 }
 

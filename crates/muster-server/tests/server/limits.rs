@@ -58,6 +58,7 @@ async fn one_byte_over_the_limit_is_refused_everywhere() {
         ("/mp/v1/certificate", "application/json", 1_500),
         ("/mp/v1/assignment", "application/cose", 3_000),
         ("/mp/v1/sealing-key", "application/cose", 1_500),
+        ("/mp/v1/content-peers", "application/json", muster_model::limits::PEER_ANNOUNCEMENT_BYTES),
         ("/mp/v1/foreign/inventory", "application/xml", muster_model::limits::FOREIGN_BYTES),
     ] {
         let answer = world.management_point(&device).await.post(path, media, vec![b' '; limit + 1]).await;

@@ -7,6 +7,7 @@ pub mod baseline_deployment;
 pub mod chunk;
 pub mod chunk_work;
 pub mod content;
+pub mod content_peer;
 pub mod control;
 pub mod deployment;
 pub mod deployment_approval;

@@ -20,6 +20,7 @@ mod collection_transfer;
 mod compliance;
 mod conflict;
 mod content;
+mod content_peer;
 mod control;
 mod deployment;
 mod deployment_approval;

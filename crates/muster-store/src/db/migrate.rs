@@ -45,6 +45,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (41, include_str!("../../migrations/0041_deployment_options.sql")),
     (42, include_str!("../../migrations/0042_compliance_total.sql")),
     (48, include_str!("../../migrations/0048_maintenance.sql")),
+    (43, include_str!("../../migrations/0043_content_peer.sql")),
 ];
 
 /// Which migrations a database has.

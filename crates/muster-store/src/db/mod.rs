@@ -23,6 +23,7 @@ mod column;
 pub mod compliance;
 pub mod compliance_total;
 pub mod conflict;
+pub mod content_peer;
 pub mod content_row;
 pub mod copy;
 pub mod dashboard;

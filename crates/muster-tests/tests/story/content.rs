@@ -14,8 +14,8 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// Deploys a version with these bytes, when the site has cut them; how many bytes the client says that it moved.
-async fn moved(site: &Site, device: &str, name: &str, bytes: &[u8]) -> u64 {
+/// Adds a version with these bytes, when the site has cut them; its hash, and what it installs.
+async fn added(site: &Site, name: &str, bytes: &[u8]) -> (String, PathBuf) {
     let dir = site.path(name);
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("data.bin"), bytes).unwrap();
@@ -27,27 +27,60 @@ async fn moved(site: &Site, device: &str, name: &str, bytes: &[u8]) -> u64 {
     );
     fs::write(&manifest, text).unwrap();
     let application = sign_and_add(site, &dir, &manifest).await;
-    let hash = muster_trust::sha256(bytes).to_string();
-    let list = list_of(site, &hash);
+    let list = list_of(site, &muster_trust::sha256(bytes).to_string());
     site.until("the chunk list", async |_| Ok(list.exists().then_some(()))).await;
-    // The row that speaks of it is written right behind the file.
-    let made = site.muster(&["deployment", "create", &application, "--device", device, "--yes", "--json"]).await.json();
-    let id = made["id"].as_str().unwrap();
-    let watched = site.muster(&["deployment", "watch", id, "--timeout", "60s"]).await;
-    assert_eq!(watched.code, Some(0), "{watched:?} {}", site.log("agent"));
-    assert!(fs::read(target).unwrap() == bytes);
+    (application, target)
+}
+
+/// Deploys an application to a device, and waits until it is installed.
+async fn installed(site: &Site, device: &str, application: &str, agent: &str) {
+    let made = site.muster(&["deployment", "create", application, "--device", device, "--yes", "--json"]).await.json();
+    let watched = site.muster(&["deployment", "watch", made["id"].as_str().unwrap(), "--timeout", "60s"]).await;
+    assert_eq!(watched.code, Some(0), "{watched:?} {}", site.log(agent));
+}
+
+/// What a client says of content in a message of that kind.
+async fn said(site: &Site, id: MessageId, hash: &str) -> String {
     site.until("what the client says", async |client| {
         let wanted: MessageQuery = serde_json::from_str(r#"{"limit": 200}"#).unwrap();
         let page = client.message_list(&wanted).await?;
-        let said =
-            page.items.into_iter().find(|m| m.id == MessageId::ContentFetched.as_str() && m.text.contains(&hash));
-        Ok(said.map(|m| m.text.split_once("came; ").unwrap().1.split(' ').next().unwrap().parse().unwrap()))
+        let said = page.items.into_iter().find(|m| m.id == id.as_str() && m.text.contains(hash));
+        Ok(said.map(|m| m.text))
     })
     .await
 }
 
+/// Deploys a version with these bytes, when the site has cut them; how many bytes the client says that it moved.
+async fn moved(site: &Site, device: &str, name: &str, bytes: &[u8]) -> u64 {
+    // The row that speaks of the list is written right behind the file.
+    let (application, target) = added(site, name, bytes).await;
+    installed(site, device, &application, "agent").await;
+    assert!(fs::read(target).unwrap() == bytes);
+    let text = said(site, MessageId::ContentFetched, &muster_trust::sha256(bytes).to_string()).await;
+    text.split_once("came; ").unwrap().1.split(' ').next().unwrap().parse().unwrap()
+}
+
 fn list_of(site: &Site, hash: &str) -> PathBuf {
     site.path("site").join("content").join(&hash[..2]).join(format!("{hash}.chunks"))
+}
+
+/// A second client has these bytes from the first one, which has them already, and not from the site.
+async fn a_second_client_asks_the_first(site: &Site, bytes: &[u8]) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = format!("content_peer_port={port}");
+    let set = ["settings", "update", "--set", "content_peers=fetch_and_serve", "--set", &port, "--yes"];
+    let ran = site.muster(&set).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let told = "the site knows what this client serves";
+    site.until(told, async |_| Ok(site.log("agent").contains(told).then_some(()))).await;
+    let (application, target) = added(site, "large-3", bytes).await;
+    // On the same machine, where the port is taken: it fetches all the same.
+    let (second, mut agent) = site.managed("neighbour").await;
+    installed(site, &second, &application, "neighbour").await;
+    assert!(fs::read(target).unwrap() == bytes);
+    let text = said(site, MessageId::ContentFromPeers, &muster_trust::sha256(bytes).to_string()).await;
+    assert!(text.contains(&format!(", {} bytes came from 1 client", bytes.len())), "{text}");
+    agent.kill().await.unwrap();
 }
 
 /// A new version moves only what changed, and what is installed is the new version.
@@ -60,4 +93,5 @@ pub(crate) async fn a_new_version_moves_only_what_changed(site: &Site, device: &
     assert!(first >= old.len() as u64, "all of it: {first}");
     let second = moved(site, device, "large-2", &new).await;
     assert!(second < old.len() as u64 / 4, "{second} of {}", new.len());
+    a_second_client_asks_the_first(site, &new).await;
 }

@@ -2,10 +2,12 @@
 //! Both sides check that the other's certificate is not revoked.
 
 mod directory;
+mod peer;
 mod server;
 mod signing;
 
 pub use directory::client_of_directory;
+pub use peer::{PeerSide, peer_key};
 pub use server::{ClientAuth, EnterpriseClients, NoEnterprise, Presented, Revocations, server};
 pub use signing::{client_enterprise, client_signing};
 

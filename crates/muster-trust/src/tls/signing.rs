@@ -37,7 +37,7 @@ pub fn client_enterprise(trust: ServerTrust, choice: &Choice) -> Result<ClientCo
 
 /// A key for handshakes, wherever it is; it signs in the one way that there is.
 #[derive(Debug, Clone)]
-struct HandshakeKey(Arc<dyn Signer>);
+pub(super) struct HandshakeKey(pub(super) Arc<dyn Signer>);
 
 impl rustls::sign::SigningKey for HandshakeKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {

@@ -186,7 +186,19 @@ fn management_point(
             _ => chunks(&mut state, hash, &serde_json::from_slice(body).map_err(io::Error::other)?),
         });
     }
+    if let (&Method::GET, Some(hash)) = (method, hash("/mp/v1/content-peers/")) {
+        let mut state = site.state();
+        state.grants_asked += 1;
+        return Ok(match state.grants.get(&hash) {
+            Some(grant) => whole(StatusCode::OK, "application/cose", grant.clone()),
+            None => whole(StatusCode::NO_CONTENT, "application/cose", Bytes::new()),
+        });
+    }
     match (method, path) {
+        (&Method::POST, "/mp/v1/content-peers") => {
+            site.state().announced.push(serde_json::from_slice(body).map_err(io::Error::other)?);
+            Ok(whole(StatusCode::NO_CONTENT, "application/cose", Bytes::new()))
+        }
         (&Method::GET, "/mp/v1/assignment") => {
             let state = site.state();
             if if_none_match == Some(&format!("\"{}\"", state.version)) && state.mischief.too_large_over.is_none() {

@@ -9,6 +9,7 @@ use muster_model::{
     chunk::{Chunk, ChunkList},
     enrol::EnrolmentToken,
     id::{ApplicationId, DeploymentId, DeviceId, EnrolmentId, Hash, SiteCode},
+    peer::PeerAnnouncement,
     policy::{Assignment, BodyKind, BodyRef, DeploymentPolicy, Recipient},
     report::{Body, Channel, Message},
     status::{DeploymentReport, DeploymentState, MessageId},
@@ -99,6 +100,11 @@ pub(crate) struct State {
     pub(crate) resync: Vec<String>,
     /// `Range` headers that came.
     pub(crate) ranges: Vec<Option<String>>,
+    /// What the client says that it serves, as often as it did.
+    pub(crate) announced: Vec<PeerAnnouncement>,
+    /// Grants by their content, and how often one was asked for.
+    pub(crate) grants: HashMap<Hash, Vec<u8>>,
+    pub(crate) grants_asked: usize,
     /// Statements of sealing keys, in the order in which they came.
     pub(crate) sealing_keys: Vec<Vec<u8>>,
     pub(crate) lives: usize,
@@ -111,7 +117,7 @@ pub(crate) struct State {
 }
 
 pub(crate) struct Site {
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) now: UnixMillis,
     pub(crate) code: SiteCode,
     pub(crate) device: DeviceId,
@@ -158,12 +164,22 @@ impl Site {
         let ca_certificate = certificate::issuing(code, &root_certificate, &root, ca_key.public(), &[], now).unwrap();
         let ca = IssuingCa::new(ca_certificate, &ca_key).unwrap();
         let keys = Keys { root, policy: generate(), author: generate(), ca, root_certificate };
+        Self::start_with(Arc::new(keys), 7, now).await
+    }
+
+    /// The same site for another device of it.
+    pub(crate) async fn twin(&self, device: u128) -> Arc<Self> {
+        Self::start_with(self.keys.clone(), device, self.now).await
+    }
+
+    async fn start_with(keys: Arc<Keys>, device: u128, now: UnixMillis) -> Arc<Self> {
+        let code: SiteCode = "TST".parse().unwrap();
         let enrol = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let site = Arc::new(Self {
             now,
             code,
-            device: DeviceId(Uuid::from_u128(7)),
+            device: DeviceId(Uuid::from_u128(device)),
             enrolment: EnrolmentId(Uuid::from_u128(5)),
             state: Mutex::new(State { bundle_version: 1, ..State::default() }),
             happened: Notify::new(),
@@ -176,7 +192,7 @@ impl Site {
         });
         site.sign_bundle(|_| {});
         site.assign(Vec::new());
-        let server_key = generate();
+        let server_key = PrivateKey::generate().unwrap();
         let server =
             site.keys.ca.server(&["127.0.0.1".to_owned(), "localhost".to_owned()], server_key.public(), now).unwrap();
         let chain = [server.der, site.keys.ca.certificate().to_vec(), site.keys.root_certificate.clone()];

@@ -7,6 +7,7 @@ mod body;
 mod certificate;
 mod chunk;
 mod content;
+mod content_peer;
 mod foreign;
 mod report;
 mod sealing_key;
@@ -216,6 +217,7 @@ async fn answer(
         (&Method::GET, "/mp/v1/trust-bundle") => trust_bundle::show(ctx, point).await,
         (&Method::POST, "/mp/v1/assignment") => assignment::ahead(ctx, point, request).await,
         (&Method::POST, "/mp/v1/sealing-key") => sealing_key::set(ctx, point, request).await,
+        (&Method::POST, "/mp/v1/content-peers") => content_peer::announce(ctx, point, request).await,
         (&Method::POST, "/mp/v1/certificate") => certificate::renew(ctx, point, request).await,
         (&Method::GET, _) => named(ctx, point, path, request.headers()).await,
         (&Method::POST, _) => match hash_after(path, "/mp/v1/chunks/") {
@@ -236,6 +238,9 @@ async fn named(ctx: &Ctx, point: &ManagementPoint, path: &str, headers: &HeaderM
     }
     if let Some(hash) = hash_after(path, "/mp/v1/chunks/") {
         return chunk::show(ctx, point, hash).await;
+    }
+    if let Some(hash) = hash_after(path, "/mp/v1/content-peers/") {
+        return content_peer::show(ctx, point, hash).await;
     }
     match version_after(path, "/mp/v1/trust-bundle/") {
         Some(version) => trust_bundle::show_version(ctx, point, version).await,
