@@ -5,6 +5,7 @@
 pub mod attestation;
 pub mod bundle;
 pub mod certificate;
+pub mod cms;
 pub mod crl;
 pub mod deployment_approval;
 mod differences;
