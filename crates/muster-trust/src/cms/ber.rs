@@ -63,7 +63,8 @@ fn read(bytes: &[u8]) -> Result<Vec<Node<'_>>, CmsError> {
         let end = end.map(|end| end.ok_or(CmsError::Malformed)).transpose()?;
         let parent = open.last().map(|inner| inner.node);
         let in_pieces = parent.is_some_and(|parent| nodes[parent].tag == PIECES);
-        let is_string = tag & 0xc0 == 0 && tag & CONSTRUCTED != 0 && !matches!(tag, der::SEQUENCE | der::SET | PIECES | 0x28);
+        let is_string =
+            tag & 0xc0 == 0 && tag & CONSTRUCTED != 0 && !matches!(tag, der::SEQUENCE | der::SET | PIECES | 0x28);
         if nodes.len() >= MAX_VALUES || is_string || in_pieces && !matches!(tag, der::OCTETS | PIECES) {
             return Err(CmsError::Malformed);
         }
@@ -158,7 +159,9 @@ mod tests {
             &[0x30, 2, 0, 0],
             &[0x30, 0xff, 1],
         ];
-        for bytes in bad.iter().map(|bytes| bytes.to_vec()).chain([deep(MAX_DEPTH + 1), wide(MAX_VALUES), vec![4, 1, 1]]) {
+        for bytes in
+            bad.iter().map(|bytes| bytes.to_vec()).chain([deep(MAX_DEPTH + 1), wide(MAX_VALUES), vec![4, 1, 1]])
+        {
             let limit = if bytes == [4, 1, 1] { 2 } else { 100_000 };
             assert_eq!(to_der(&bytes, limit), Err(CmsError::Malformed), "{:02x?}", &bytes[..bytes.len().min(20)]);
         }

@@ -25,7 +25,9 @@ pub fn parts(certificate: &[u8]) -> Result<Parts<'_>, CmsError> {
     let mut outer = der::Reader::new(der::only(certificate, der::SEQUENCE)?);
     let mut inside = der::Reader::new(outer.expect(der::SEQUENCE)?);
     inside.optional(der::context(0))?;
-    let mut whole = |tag: u8| inside.value().and_then(|value| if value.tag == tag { Ok(value.raw) } else { Err(CmsError::Malformed) });
+    let mut whole = |tag: u8| {
+        inside.value().and_then(|value| if value.tag == tag { Ok(value.raw) } else { Err(CmsError::Malformed) })
+    };
     let serial = whole(der::INTEGER)?;
     whole(der::SEQUENCE)?;
     let issuer = whole(der::SEQUENCE)?;

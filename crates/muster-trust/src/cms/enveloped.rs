@@ -12,7 +12,10 @@ use super::{
     rsa::seal_key,
 };
 use aws_lc_rs::{
-    cipher::{AES_128, AES_256, Algorithm, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey},
+    cipher::{
+        AES_128, AES_256, Algorithm, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
+        PaddedBlockEncryptingKey, UnboundCipherKey,
+    },
     iv::FixedLength,
 };
 use zeroize::Zeroizing;

@@ -67,7 +67,8 @@ fn challenge(attributes: &[u8]) -> Result<Option<Zeroizing<String>>, CmsError> {
         let value = values.value()?;
         values.end()?;
         let is_text = matches!(value.tag, der::UTF8 | der::PRINTABLE | der::IA5);
-        let text = std::str::from_utf8(value.content).ok().filter(|_| is_text && found.is_none() && count <= MAX_ATTRIBUTES);
+        let text =
+            std::str::from_utf8(value.content).ok().filter(|_| is_text && found.is_none() && count <= MAX_ATTRIBUTES);
         found = Some(Zeroizing::new(text.ok_or(CmsError::Malformed)?.to_owned()));
     }
     if count > MAX_ATTRIBUTES { Err(CmsError::Malformed) } else { Ok(found) }

@@ -4,7 +4,10 @@ use super::{CmsError, der, oid};
 use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
-    rsa::{KeyPair, KeySize, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey},
+    rsa::{
+        KeyPair, KeySize, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey,
+        PublicEncryptingKey,
+    },
     signature::{KeyPair as _, RSA_PKCS1_SHA256},
 };
 use std::fmt;
@@ -65,9 +68,7 @@ impl RsaKey {
     /// [`CmsError::Key`].
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CmsError> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| CmsError::Key)?;
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| CmsError::Key)?;
         Ok(signature)
     }
 

@@ -247,7 +247,9 @@ impl SigningKey<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CmsError> {
         match self {
             Self::Rsa(key) => key.sign(message),
-            Self::P256(key) => key.sign(message).and_then(|signature| signature_der(&signature)).map_err(|_| CmsError::Key),
+            Self::P256(key) => {
+                key.sign(message).and_then(|signature| signature_der(&signature)).map_err(|_| CmsError::Key)
+            }
         }
     }
 }
@@ -268,7 +270,12 @@ pub enum Content<'a> {
 ///
 /// # Errors
 /// [`CmsError::Key`]; [`CmsError::Malformed`] for a certificate that is none.
-pub fn sign(content: Content<'_>, by: SignAs<'_>, extra: Option<&[Attribute]>, chain: &[&[u8]]) -> Result<Vec<u8>, CmsError> {
+pub fn sign(
+    content: Content<'_>,
+    by: SignAs<'_>,
+    extra: Option<&[Attribute]>,
+    chain: &[&[u8]],
+) -> Result<Vec<u8>, CmsError> {
     let bytes = match content {
         Content::Attached(bytes) | Content::Detached(bytes) => bytes,
         Content::None => &[],
@@ -279,7 +286,8 @@ pub fn sign(content: Content<'_>, by: SignAs<'_>, extra: Option<&[Attribute]>, c
     let (attributes, signature) = match extra {
         None => (Vec::new(), by.key.sign(bytes)?),
         Some(extra) => {
-            let attribute = |kind: &[u8], value: &[u8]| der::sequence(&[&der::oid(kind), &der::value(der::SET, &[value])]);
+            let attribute =
+                |kind: &[u8], value: &[u8]| der::sequence(&[&der::oid(kind), &der::value(der::SET, &[value])]);
             let mut all = vec![
                 attribute(oid::CONTENT_TYPE, &der::oid(oid::DATA)),
                 attribute(oid::MESSAGE_DIGEST, &der::value(der::OCTETS, &[&sha256(bytes).0])),
