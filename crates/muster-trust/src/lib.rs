@@ -13,6 +13,7 @@ pub mod enterprise;
 pub mod envelope;
 pub mod kerberos;
 pub mod key;
+pub mod mobile;
 pub mod names_within;
 pub mod ocsp;
 pub mod proposal;

@@ -23,6 +23,7 @@ mod hardware;
 mod history;
 mod issuer;
 mod message;
+mod mobile;
 mod query;
 mod resource;
 mod secret;

@@ -35,6 +35,7 @@ mod hardware;
 mod history;
 mod inventory;
 mod loop_story;
+mod mobile;
 mod outbox;
 mod pending_restart;
 mod phase;

@@ -52,6 +52,7 @@ pub mod issuer;
 mod lock;
 pub mod message;
 mod migrate;
+pub mod mobile;
 pub mod network;
 pub mod policy_body;
 pub mod quarantine;

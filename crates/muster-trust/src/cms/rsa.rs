@@ -1,6 +1,7 @@
 //! RSA keys: for the registration authority of SCEP, and nowhere else. Everything that Muster decides by itself is signed with P-256.
 
 use super::{CmsError, der, oid};
+use crate::key::{pem_to_pkcs8, pkcs8_to_encrypted_pem};
 use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
@@ -48,6 +49,23 @@ impl RsaKey {
         let decrypting = Pkcs1PrivateDecryptingKey::new(private).map_err(|_| CmsError::Malformed)?;
         let spki = spki_of(pair.public_key().as_ref());
         Ok(Self { pair, decrypting, pkcs8: Zeroizing::new(pkcs8.to_vec()), spki })
+    }
+
+    /// From encrypted PEM.
+    ///
+    /// # Errors
+    /// [`CmsError::Malformed`], also when the passphrase is not the right one.
+    pub fn from_encrypted_pem(pem: &str, passphrase: &[u8]) -> Result<Self, CmsError> {
+        let document = pem_to_pkcs8(pem, Some(passphrase)).map_err(|_| CmsError::Malformed)?;
+        Self::from_pkcs8(document.as_bytes())
+    }
+
+    /// PEM, encrypted with the content of a key file.
+    ///
+    /// # Errors
+    /// [`CmsError::Key`].
+    pub fn to_encrypted_pem(&self, passphrase: &[u8]) -> Result<Zeroizing<String>, CmsError> {
+        pkcs8_to_encrypted_pem(&self.pkcs8, passphrase).map_err(|_| CmsError::Key)
     }
 
     /// PKCS#8, DER.

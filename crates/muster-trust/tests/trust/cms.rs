@@ -212,7 +212,8 @@ fn envelopes_open_for_their_recipient_and_nothing_says_why_another_does_not() {
         let message = seal(TEXT, &certificate, cipher).unwrap();
         judge.write("sealed", &message);
         assert_eq!(judge.run("cms -decrypt -binary -inform DER -in sealed -recip to.pem -inkey to.key"), TEXT);
-        assert_eq!(open(&message, &certificate, &other), Err(CmsError::NotOpened));
+        // The padding of one in 256 contents that were opened with a random key is good by chance.
+        assert!(open(&message, &certificate, &other).map_or(true, |opened| &opened.content[..] != TEXT));
         // A content that opens all the same is another one: CBC lets a block be altered. The error is always this.
         for other in altered(&message) {
             match open(&other, &certificate, &key) {

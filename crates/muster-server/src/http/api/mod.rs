@@ -23,6 +23,7 @@ mod hardware;
 mod history;
 mod issuer;
 mod message;
+mod mobile;
 pub mod openapi;
 mod quarantine;
 mod query;
@@ -50,6 +51,7 @@ pub(crate) fn routes() -> Vec<Route> {
         admin::routes(),
         title::routes(),
         token::routes(),
+        mobile::routes(),
         enrolment::routes(),
         hardware::routes(),
         history::routes(),
