@@ -151,3 +151,21 @@ fn an_address_is_read_as_clients_write_it() {
         assert_eq!(operation(query, None), Err(ScepError::NotARequest), "{query}");
     }
 }
+
+#[test]
+fn a_recorded_request_of_strongswan_is_read_and_no_byte_of_it_can_be_another() {
+    let recorded = include_bytes!("../../data/scep/strongswan-5.9.8.der");
+    let request = Request::read(recorded).unwrap();
+    assert_eq!((request.kind, request.transaction.len(), request.nonce.len()), (MessageType::PkcsReq, 40, 16));
+    for at in 0..recorded.len() {
+        let mut other = recorded.to_vec();
+        other[at] ^= 0x04;
+        // Left out of the signature are versions, and of the sender's certificate what is beside its key.
+        if let Ok(other) = Request::read(&other) {
+            assert_eq!(
+                (other.kind, &other.envelope, &other.transaction),
+                (request.kind, &request.envelope, &request.transaction)
+            );
+        }
+    }
+}

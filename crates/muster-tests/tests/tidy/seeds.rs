@@ -293,6 +293,11 @@ fn signed() -> Vec<Seed> {
     .collect()
 }
 
+/// A message of one of Apple's devices.
+fn apple(inside: &str) -> Vec<u8> {
+    format!("<plist version=\"1.0\"><dict><key>UDID</key><string>d</string>{inside}</dict></plist>").into_bytes()
+}
+
 /// Messages of CMS and SCEP, of a sender and to a recipient with an RSA key.
 fn cms(ca: &certificate::IssuingCa) -> Vec<Seed> {
     use muster_trust::cms::{RsaKey, der, enveloped, signed};
@@ -319,6 +324,12 @@ fn cms(ca: &certificate::IssuingCa) -> Vec<Seed> {
         ("cms", "certificates.der", signed::certificates_only(&[&holder], None)),
         ("scep", "request.der", message(signed::Content::Attached(&sealed), Some(&scep))),
         ("scep", "query", b"operation=PKIOperation&message=MIAG%2B/8=".to_vec()),
+        ("apple", "checkin.plist", apple("<key>MessageType</key><string>CheckOut</string>")),
+        (
+            "apple",
+            "report.plist",
+            apple("<key>CommandUUID</key><string>c</string><key>Status</key><string>NotNow</string>"),
+        ),
     ]
 }
 
