@@ -71,6 +71,10 @@ uuid_id!(
     TokenId, "a token id"
 );
 uuid_id!(
+    /// A device that is managed by a foreign protocol. Given by the site with its first certificate, never chosen by the device.
+    MobileId, "a mobile device id"
+);
+uuid_id!(
     /// An administrator.
     AdminId, "an administrator id"
 );

@@ -133,6 +133,13 @@ pub const BOUNDARY_GROUPS: u64 = 500;
 /// could name another one each time.
 pub const LOCATION_REPORTS: usize = 48;
 
+/// Bytes of a request for a certificate by SCEP or EST. A message with a chain in it has some 6,000.
+pub const CERTIFICATE_REQUEST_BYTES: usize = 64 << 10;
+/// Certificates that one mobile device may be given in a day. One that works asks twice in its certificate's life; beyond, it is blocked.
+pub const MOBILE_CERTIFICATES_A_DAY: u32 = 4;
+/// Mobile devices of one user that are not blocked.
+pub const MOBILE_DEVICES_OF_A_USER: u32 = 20;
+
 /// Bytes of an OCSP request, and of the address of one that comes by GET. One about a certificate has about 120.
 pub const OCSP_REQUEST_BYTES: usize = 4 << 10;
 /// Certificates that one OCSP request may ask about.

@@ -1,5 +1,6 @@
 //! The site server: configuration, listeners, HTTP, console, background work.
 
+mod authority;
 pub mod clock;
 pub mod command;
 pub mod config;
@@ -16,5 +17,6 @@ mod pem;
 mod pkcs11;
 mod ring;
 pub mod serve;
+mod serve_mobile;
 #[cfg(test)]
 mod testing;

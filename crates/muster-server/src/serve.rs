@@ -1,6 +1,7 @@
 //! A site server from its start to its end. At the start every error stops it with one sentence; afterwards the log has them.
 
 use crate::{
+    authority,
     config::{self, Config},
     directory::Directories,
     endorsement, foreign_list,
@@ -8,6 +9,7 @@ use crate::{
         App, AppState,
         agent::ManagementPoint,
         enrol::{self, EnrolmentDoor},
+        mobile::MobileDoor,
         rate::Rate,
         revocation::{self, RevocationDoor},
         route,
@@ -23,11 +25,12 @@ use crate::{
     },
     network,
     ring::Ring,
+    serve_mobile,
 };
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_site::{
-    Channel, CollectionWorker, ContentWorker, Notice, Site, SiteError, SiteParts, Store, Worker,
+    Channel, CollectionWorker, ContentWorker, MobileAuthority, Notice, Site, SiteError, SiteParts, Store, Worker,
     identity::new_site::ROOT_CERTIFICATE_FILE,
     site::{Addresses, Sources},
 };
@@ -116,6 +119,12 @@ pub struct Urls {
     /// Revocation lists and OCSP, where they are served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<String>,
+    /// Certificates for mobile devices by EST, where they are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub est: Option<String>,
+    /// And by SCEP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scep: Option<String>,
 }
 
 /// A running server.
@@ -141,6 +150,8 @@ struct Sockets {
     enrolment: TcpListener,
     admin: TcpListener,
     revocation: Option<TcpListener>,
+    est: Option<TcpListener>,
+    scep: Option<TcpListener>,
 }
 
 impl Server {
@@ -159,11 +170,16 @@ impl Server {
         let urls = sockets.urls(&config);
         let site = Arc::new(open(&layout, &config, &urls, keys, sources).await?);
         let tls = ServerTls::issue(&site, &config.names.server, site.sources.now()).await?;
+        let authority = match config.mobile.legacy_scep {
+            true => Some(Arc::new(authority::authority(&layout, &config, &site).await?)),
+            false => None,
+        };
         let registry = Arc::new(Registry::default());
         let (stopper, stop) = Stop::new();
         let known = Known {
             directories: Directories::new(&layout.resolve(&config.discovery.directories)),
             leases: config.discovery.lease_files.iter().map(|path| layout.resolve(path)).collect(),
+            authority,
         };
         spawn(&site, &tls, &registry, &config, known, sockets, &stop);
         let text = serde_json::to_vec_pretty(&urls).unwrap_or_default();
@@ -216,6 +232,14 @@ impl Sockets {
                 true => Some(bind("listen.revocation", config.listen.revocation).await?),
                 false => None,
             },
+            est: match config.mobile.est_served {
+                true => Some(bind("mobile.est", config.mobile.est).await?),
+                false => None,
+            },
+            scep: match config.mobile.legacy_scep {
+                true => Some(bind("mobile.scep", config.mobile.scep).await?),
+                false => None,
+            },
         })
     }
 
@@ -238,6 +262,8 @@ impl Sockets {
             enrolment: names.enrolment.clone().unwrap_or_else(|| https(&self.enrolment)),
             admin,
             revocation: self.revocation.as_ref().map(|listener| format!("http://{host}:{}", port(listener))),
+            est: self.est.as_ref().map(https),
+            scep: self.scep.as_ref().map(|listener| format!("http://{host}:{}/scep", port(listener))),
         }
     }
 }
@@ -329,10 +355,11 @@ fn recorder() -> PrometheusHandle {
         .clone()
 }
 
-/// What discovery may read.
+/// What discovery may read, and who answers for SCEP.
 struct Known {
     directories: Directories,
     leases: Vec<PathBuf>,
+    authority: Option<Arc<MobileAuthority>>,
 }
 
 fn spawn(
@@ -378,6 +405,14 @@ fn spawn(
     serve_enrolment(site, tls, config, enrolment, stop);
     if let Some(listener) = sockets.revocation {
         serve_revocation(site, config, door("revocation", listener, http.revocation_connections, each), stop);
+    }
+    let mobile =
+        Arc::new(MobileDoor { site: site.clone(), http: http.clone(), rate: Rate::new(http.requests_per_minute) });
+    if let Some(listener) = sockets.est {
+        serve_mobile::est(&mobile, tls, door("est", listener, config.mobile.connections, each), stop);
+    }
+    if let Some((listener, authority)) = sockets.scep.zip(known.authority) {
+        serve_mobile::scep(&mobile, authority, door("scep", listener, config.mobile.connections, each), stop);
     }
     let app: AppState = Arc::new(App {
         site: site.clone(),

@@ -1,8 +1,8 @@
 //! The rules of a site. No HTTP, no SQL text: a handler parses, calls one rule here, and encodes its answer.
 //!
 //! Every public rule takes the caller's context first, and authorises. The wings tell the story in order: `identity` (who may
-//! talk), `knowledge` (what is on the devices), `delivery` (what they shall run), `truth` (what happened). A wing may use the wings
-//! before it. Every rule is at the root of the crate under its one name: `muster_site::token_create`.
+//! talk), `knowledge` (what is on the devices), `delivery` (what they shall run), `truth` (what happened), `mobile` (what foreign protocols manage). A wing may use
+//! the wings before it. Every rule is at the root of the crate under its one name: `muster_site::token_create`.
 
 pub mod audit;
 pub mod authz;
@@ -12,6 +12,7 @@ pub mod error;
 pub mod identity;
 pub mod knowledge;
 pub mod memory;
+pub mod mobile;
 pub mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -110,6 +111,14 @@ pub use knowledge::{
     saved_query::{query_delete, query_list, query_run_saved, query_save, query_show},
     title::{TitleWork, title_list, title_rules_show, title_rules_update, title_show, title_test, title_work},
     update::{UpdateWork, update_list, update_work},
+};
+pub use mobile::{
+    authority::{MobileAuthority, mobile_authority_issue},
+    device::{mobile_device_block, mobile_device_list},
+    est::{est_authorities, est_enrol, est_renew},
+    issue::{Granted, mobile_certificate_issue, mobile_certificate_renew},
+    scep::{ScepReply, scep_answer},
+    token::{mobile_token_create, mobile_token_list, mobile_token_revoke},
 };
 pub use site::{Site, SiteParts};
 pub use truth::{

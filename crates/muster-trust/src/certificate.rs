@@ -259,11 +259,17 @@ impl IssuingCa {
         let uri = format!("urn:muster:{site}:device:{device}");
         params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(|_| CertificateError::Malformed)?)];
         params.extended_key_usages = vec![Eku::ClientAuth];
+        self.say_where_published(&mut params)?;
+        self.leaf(params, key)
+    }
+
+    /// Where the certificate's status is published, in it.
+    pub(crate) fn say_where_published(&self, params: &mut CertificateParams) -> Result<(), CertificateError> {
         if let Some(base) = &self.published_at {
             params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![list_address(base, &self.key)] }];
             params.custom_extensions = vec![CustomExtension::from_oid_content(&AIA_OID, responder(base)?)];
         }
-        self.leaf(params, key)
+        Ok(())
     }
 
     fn leaf(&self, mut params: CertificateParams, key: &PublicKey) -> Result<Issued, CertificateError> {
@@ -310,7 +316,7 @@ pub(crate) fn is_signed_by(der: &[u8], key: &PublicKey) -> bool {
     })
 }
 
-fn params(common_name: &str, now: UnixMillis, lifetime: i64) -> Result<CertificateParams, CertificateError> {
+pub(crate) fn params(common_name: &str, now: UnixMillis, lifetime: i64) -> Result<CertificateParams, CertificateError> {
     let mut serial = [0; 16];
     crate::random(&mut serial)?;
     // Positive, and of full length, so that two spellings of one serial number do not exist.
@@ -326,7 +332,7 @@ fn params(common_name: &str, now: UnixMillis, lifetime: i64) -> Result<Certifica
     Ok(params)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -363,6 +369,12 @@ pub fn client_identity(der: &[u8]) -> Result<ClientIdentity, CertificateError> {
 /// [`CertificateError::NotIssued`], or as [`client_identity`].
 pub fn issued_client(der: &[u8], issuing: &[Vec<u8>], now: UnixMillis) -> Result<ClientIdentity, CertificateError> {
     let identity = client_identity(der)?;
+    issued_for_clients(der, issuing, now)?;
+    Ok(identity)
+}
+
+/// That one of `issuing` (DER) issued a certificate for TLS clients, and that it is valid at `now`.
+pub(crate) fn issued_for_clients(der: &[u8], issuing: &[Vec<u8>], now: UnixMillis) -> Result<(), CertificateError> {
     let issuers: Vec<CertificateDer<'_>> = issuing.iter().map(|c| CertificateDer::from(c.as_slice())).collect();
     let anchors: Vec<_> = issuers.iter().filter_map(|c| webpki::anchor_from_trusted_cert(c).ok()).collect();
     let leaf = CertificateDer::from(der);
@@ -372,7 +384,7 @@ pub fn issued_client(der: &[u8], issuing: &[Vec<u8>], now: UnixMillis) -> Result
     let usage = webpki::KeyUsage::client_auth();
     leaf.verify_for_usage(&[webpki::aws_lc_rs::ECDSA_P256_SHA256], &anchors, &[], at, usage, None, None)
         .map_err(|_| CertificateError::NotIssued)?;
-    Ok(identity)
+    Ok(())
 }
 
 /// The public key of any certificate with a P-256 key.

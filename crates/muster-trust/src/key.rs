@@ -193,6 +193,32 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
+/// PKCS#8 of PEM, encrypted or not.
+pub(crate) fn pem_to_pkcs8(pem: &str, passphrase: Option<&[u8]>) -> Result<pkcs8::SecretDocument, KeyError> {
+    let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| KeyError::Malformed)?;
+    match (label, passphrase) {
+        ("PRIVATE KEY", None) => Ok(document),
+        ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => {
+            let info = EncryptedPrivateKeyInfo::from_der(document.as_bytes()).map_err(|_| KeyError::Malformed)?;
+            info.decrypt(passphrase).map_err(|_| KeyError::WrongPassphrase)
+        }
+        ("ENCRYPTED PRIVATE KEY", None) => Err(KeyError::WrongPassphrase),
+        _ => Err(KeyError::Malformed),
+    }
+}
+
+/// Encrypted PEM of PKCS#8.
+pub(crate) fn pkcs8_to_encrypted_pem(pkcs8: &[u8], passphrase: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    crate::random(&mut salt)?;
+    crate::random(&mut iv)?;
+    let cost = scrypt::Params::new(SCRYPT_LOG_N, 8, 1, 32).map_err(|_| KeyError::Malformed)?;
+    let parameters = pbes2::Parameters::scrypt_aes256cbc(cost, &salt, &iv).map_err(|_| KeyError::Malformed)?;
+    let info = PrivateKeyInfo::from_der(pkcs8).map_err(|_| KeyError::Malformed)?;
+    let encrypted = info.encrypt_with_params(parameters, passphrase).map_err(|_| KeyError::Malformed)?;
+    encrypted.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|_| KeyError::Malformed)
+}
+
 impl PrivateKey {
     /// A new key.
     ///
@@ -219,17 +245,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Malformed`] or [`KeyError::WrongPassphrase`].
     pub fn from_pem(pem: &str, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
-        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| KeyError::Malformed)?;
-        match (label, passphrase) {
-            ("PRIVATE KEY", None) => Self::from_pkcs8(document.as_bytes()),
-            ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => {
-                let info = EncryptedPrivateKeyInfo::from_der(document.as_bytes()).map_err(|_| KeyError::Malformed)?;
-                let plain = info.decrypt(passphrase).map_err(|_| KeyError::WrongPassphrase)?;
-                Self::from_pkcs8(plain.as_bytes())
-            }
-            ("ENCRYPTED PRIVATE KEY", None) => Err(KeyError::WrongPassphrase),
-            _ => Err(KeyError::Malformed),
-        }
+        Self::from_pkcs8(pem_to_pkcs8(pem, passphrase)?.as_bytes())
     }
 
     /// PEM, encrypted with `passphrase` (or the content of a key file).
@@ -237,14 +253,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Random`].
     pub fn to_encrypted_pem(&self, passphrase: &[u8]) -> Result<Zeroizing<String>, KeyError> {
-        let (mut salt, mut iv) = ([0; 16], [0; 16]);
-        crate::random(&mut salt)?;
-        crate::random(&mut iv)?;
-        let cost = scrypt::Params::new(SCRYPT_LOG_N, 8, 1, 32).map_err(|_| KeyError::Malformed)?;
-        let parameters = pbes2::Parameters::scrypt_aes256cbc(cost, &salt, &iv).map_err(|_| KeyError::Malformed)?;
-        let info = PrivateKeyInfo::from_der(&self.pkcs8).map_err(|_| KeyError::Malformed)?;
-        let encrypted = info.encrypt_with_params(parameters, passphrase).map_err(|_| KeyError::Malformed)?;
-        encrypted.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|_| KeyError::Malformed)
+        pkcs8_to_encrypted_pem(&self.pkcs8, passphrase)
     }
 
     /// PEM, not encrypted: for a device's key in a file of mode 0600.

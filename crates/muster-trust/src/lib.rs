@@ -5,6 +5,7 @@
 pub mod attestation;
 pub mod bundle;
 pub mod certificate;
+pub mod cms;
 pub mod crl;
 pub mod deployment_approval;
 mod differences;
@@ -12,6 +13,7 @@ pub mod enterprise;
 pub mod envelope;
 pub mod kerberos;
 pub mod key;
+pub mod mobile;
 pub mod names_within;
 pub mod ocsp;
 pub mod proposal;

@@ -24,6 +24,7 @@ mod history;
 mod issuer;
 mod maintenance;
 mod message;
+mod mobile;
 mod query;
 mod resource;
 mod secret;

@@ -33,6 +33,7 @@ mod issuer;
 mod key;
 mod maintenance;
 mod message;
+mod mobile;
 mod profile;
 mod quarantine;
 mod query;
@@ -88,6 +89,9 @@ enum Noun {
     /// Enrolment tokens: what a client is started with
     #[command(subcommand)]
     Token(token::Verb),
+    /// Devices that foreign protocols manage, and their tokens
+    #[command(subcommand)]
+    Mobile(mobile::Verb),
     /// Requests of devices to be enrolled
     #[command(subcommand)]
     Enrolment(enrolment::Verb),
@@ -258,6 +262,7 @@ impl Cli {
         let ctx = Context { dir, passphrase_file: self.global.passphrase_file, out, yes: self.global.yes, now };
         match self.noun {
             Noun::Token(verb) => verb.run(&ctx).await,
+            Noun::Mobile(verb) => verb.run(&ctx).await,
             Noun::Enrolment(verb) => verb.run(&ctx).await,
             Noun::Hardware(verb) => verb.run(&ctx).await,
             Noun::Issuer(verb) => verb.run(&ctx).await,
@@ -351,6 +356,9 @@ mod tests {
         "muster admin create --name Ada --role read_only_analyst --public-key ada.pub",
         "muster token list --offset 50 --limit 500",
         "muster token create --name x --valid 2h --serial 5CD1",
+        "muster mobile token create --name x --class apple --user Grace --valid 2h",
+        "muster mobile token list --limit 5",
+        "muster mobile device list",
     ];
 
     const DELIVERY: &[&str] = &[

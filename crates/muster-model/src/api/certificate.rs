@@ -34,6 +34,8 @@ api! {
         Client = "client",
         /// The site server's own.
         Server = "server",
+        /// A device's that is managed by a foreign protocol.
+        Mobile = "mobile",
     }
 }
 api! {

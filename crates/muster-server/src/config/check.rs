@@ -1,13 +1,13 @@
 //! What is wrong with a configuration although every value has its type. One sentence for each problem, with what to do.
 
-use super::{Config, Listen};
+use super::Config;
 use muster_model::{enrol::is_https_authority, limits::HISTORY_DAYS};
 
 /// Every problem; empty when the server can start with it.
 #[must_use]
 pub fn problems(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
-    listen(&config.listen, &mut found);
+    listen(config, &mut found);
     names(config, &mut found);
     numbers(config, &mut found);
     if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| config.site.database.starts_with(scheme)) {
@@ -16,7 +16,8 @@ pub fn problems(config: &Config) -> Vec<String> {
     found
 }
 
-fn listen(listen: &Listen, found: &mut Vec<String>) {
+fn listen(config: &Config, found: &mut Vec<String>) {
+    let (listen, mobile) = (&config.listen, &config.mobile);
     if !listen.admin_tls && !listen.admin.ip().is_loopback() {
         found.push(format!(
             "listen.admin_tls is off and listen.admin is {}, which others can reach: set listen.admin_tls = true, or listen on \
@@ -31,6 +32,12 @@ fn listen(listen: &Listen, found: &mut Vec<String>) {
     ];
     if listen.revocation_served {
         addresses.push(("listen.revocation", listen.revocation));
+    }
+    if mobile.est_served {
+        addresses.push(("mobile.est", mobile.est));
+    }
+    if mobile.legacy_scep {
+        addresses.push(("mobile.scep", mobile.scep));
     }
     for (at, (name, address)) in addresses.iter().enumerate() {
         for (other, taken) in &addresses[..at] {

@@ -31,6 +31,9 @@ pub struct Config {
     /// How long it waits, and how many it serves at once.
     #[serde(default)]
     pub http: Http,
+    /// Whether and how it gives certificates to mobile devices.
+    #[serde(default)]
+    pub mobile: Mobile,
     /// Whom it believes about TPMs.
     #[serde(default)]
     pub attestation: Attestation,
@@ -200,6 +203,34 @@ impl Default for Http {
     }
 }
 
+/// `[mobile]`: certificates for devices that foreign protocols manage. Off unless it is said here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mobile {
+    /// Whether EST is served.
+    pub est_served: bool,
+    /// Where: over TLS.
+    pub est: SocketAddr,
+    /// Whether SCEP is served, for devices that know nothing better.
+    pub legacy_scep: bool,
+    /// Where: over plain HTTP.
+    pub scep: SocketAddr,
+    /// Connections to each of the two at once.
+    pub connections: usize,
+}
+
+impl Default for Mobile {
+    fn default() -> Self {
+        Self {
+            est_served: false,
+            est: SocketAddr::from(([0, 0, 0, 0], 8443)),
+            legacy_scep: false,
+            scep: SocketAddr::from(([0, 0, 0, 0], 8481)),
+            connections: 1_000,
+        }
+    }
+}
+
 /// `[approval]`: which domains it has keys of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -297,6 +328,7 @@ impl Config {
             listen: Listen::default(),
             names: Names::default(),
             http: Http::default(),
+            mobile: Mobile::default(),
             attestation: Attestation::default(),
             approval: Approval::default(),
             discovery: Discovery::default(),

@@ -58,6 +58,19 @@ const KEYS: &[(&str, &str)] = &[
         "Address, `http://host` or `http://host:port`, that client certificates name for their revocation list and OCSP. Unset: \
          certificates name none. Set it when something else than Muster checks them.",
     ),
+    (
+        "mobile.est_served",
+        "Whether mobile devices and network equipment get certificates by EST (RFC 7030): `https://host:port/.well-known/est/`, with a token of \
+         `muster mobile token create`.",
+    ),
+    ("mobile.est", "Address of EST, TLS 1.3."),
+    (
+        "mobile.legacy_scep",
+        "Whether they get them by SCEP (RFC 8894) too, `http://host:port/scep`. It is older and weaker than EST: RSA with PKCS#1 v1.5 and AES in CBC \
+         mode. Single DES, triple DES and SHA-1 are refused.",
+    ),
+    ("mobile.scep", "Address of SCEP, plain HTTP: its messages are signed and sealed by themselves."),
+    ("mobile.connections", "Connections to each of the two doors at once."),
     ("http.handshake_seconds", "Seconds that a TLS handshake may take."),
     ("http.header_seconds", "Seconds until a request's header must be there; a kept connection may be idle as long."),
     ("http.body_seconds", "Seconds in which the next piece of a body must come in or go out."),

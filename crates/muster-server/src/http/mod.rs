@@ -10,6 +10,7 @@ pub(crate) mod extract;
 pub(crate) mod file;
 pub(crate) mod guard;
 pub(crate) mod health;
+pub(crate) mod mobile;
 pub(crate) mod rate;
 pub(crate) mod respond;
 pub(crate) mod revocation;

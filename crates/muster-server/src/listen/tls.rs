@@ -42,6 +42,7 @@ pub enum ServerTlsError {
 pub(crate) struct ServerTls {
     devices: ArcSwap<ServerConfig>,
     others: Arc<ServerConfig>,
+    mobile: ArcSwap<ServerConfig>,
     presented: Arc<Presented>,
     names: Vec<String>,
     own: Mutex<Own>,
@@ -73,6 +74,8 @@ struct Made {
 pub(crate) enum Ask {
     /// A client certificate of this site is required.
     Certificate,
+    /// One of this site may be shown.
+    Perhaps,
     /// None is asked for.
     Nothing,
 }
@@ -85,6 +88,7 @@ impl ServerTls {
         Ok(Arc::new(Self {
             devices: ArcSwap::from_pointee(devices(site, &presented)?),
             others: Arc::new(tls::server(presented.clone(), ClientAuth::None)?),
+            mobile: ArcSwap::from_pointee(mobile(site, &presented)?),
             presented,
             names: names.to_vec(),
             own: Mutex::new(made.own),
@@ -114,6 +118,7 @@ impl ServerTls {
 
     async fn replace(&self, site: &Site) -> Result<(), ServerTlsError> {
         self.devices.store(Arc::new(devices(site, &self.presented)?));
+        self.mobile.store(Arc::new(mobile(site, &self.presented)?));
         self.renew(site, site.sources.now()).await
     }
 
@@ -147,6 +152,7 @@ impl ServerTls {
     ) -> Option<TlsStream<TcpStream>> {
         let config = match ask {
             Ask::Certificate => self.devices.load_full(),
+            Ask::Perhaps => self.mobile.load_full(),
             Ask::Nothing => self.others.clone(),
         };
         let outcome = tokio::time::timeout(patience, TlsAcceptor::from(config).accept(stream)).await;
@@ -172,6 +178,13 @@ fn devices(site: &Site, presented: &Arc<Presented>) -> Result<ServerConfig, Serv
     let roots = site.trust.load().bundle().issuing_certificates().map_err(|_| ServerTlsError::Bundle)?;
     let (revoked, enterprise) = (site.memory.revoked.clone(), site.memory.issuers.clone());
     let clients = ClientAuth::Required { roots, revoked, enterprise };
+    Ok(tls::server(presented.clone(), clients)?)
+}
+
+/// A mobile device comes without a certificate first, and with one of this site for the next.
+fn mobile(site: &Site, presented: &Arc<Presented>) -> Result<ServerConfig, ServerTlsError> {
+    let roots = site.trust.load().bundle().issuing_certificates().map_err(|_| ServerTlsError::Bundle)?;
+    let clients = ClientAuth::Possible { roots, revoked: site.memory.revoked.clone() };
     Ok(tls::server(presented.clone(), clients)?)
 }
 

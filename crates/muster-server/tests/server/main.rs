@@ -10,6 +10,7 @@ mod harness;
 mod init;
 mod limits;
 mod management_point;
+mod mobile;
 mod others;
 mod protocol;
 mod protocol_tables;

@@ -30,14 +30,14 @@ use muster_model::id::Hash;
 use muster_trust::sha256;
 
 /// A new secret: its text, which is shown once, and the hash of its bytes, which is kept.
-fn new_secret() -> Result<(String, Hash), SiteError> {
+pub(crate) fn new_secret() -> Result<(String, Hash), SiteError> {
     let mut bytes = [0; 32];
     muster_trust::random(&mut bytes).map_err(|error| SiteError::Fault(error.to_string()))?;
     Ok((BASE64URL.encode(bytes), sha256(&bytes)))
 }
 
 /// The bytes of a secret's text and their hash; `None` for what was never a secret of ours.
-fn read_secret(text: &str) -> Option<([u8; 32], Hash)> {
+pub(crate) fn read_secret(text: &str) -> Option<([u8; 32], Hash)> {
     // 32 bytes have 43 characters; anything longer is not looked at.
     if text.len() != 43 {
         return None;

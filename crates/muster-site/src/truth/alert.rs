@@ -83,7 +83,9 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
         }
     };
     let mut reader = site.store.reader().await?;
-    let live = alert::all_live(&mut reader).await?;
+    let mut live = alert::all_live(&mut reader).await?;
+    // Those are about no deployment, and are not counted here.
+    live.retain(|alert| alert.kind != AlertKind::MobileBlocked);
     let watched = alert::watched(&mut reader, &after, PIECE).await?;
     let mut more = watched.len() == usize::try_from(PIECE).unwrap_or(usize::MAX);
     let mut looked: HashMap<String, Needs> = HashMap::new();
@@ -102,7 +104,7 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     }
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
-    // At the end of a look also those of deployments that are over. Every kind is about a deployment so far.
+    // At the end of a look also those of deployments that are over. Every kind that is left is about a deployment.
     let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
         Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
         None => !more && !work.present.contains(&alert.subject),

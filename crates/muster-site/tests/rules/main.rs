@@ -37,6 +37,7 @@ mod history;
 mod inventory;
 mod loop_story;
 mod maintenance;
+mod mobile;
 mod outbox;
 mod pending_restart;
 mod phase;

@@ -52,6 +52,31 @@ pub async fn insert(
     expires: UnixMillis,
 ) -> Result<(), StoreError> {
     let kind = if device.is_some() { CertificateKind::Client } else { CertificateKind::Server };
+    insert_kind(tx, issuer, (serial, kind), device, issued, expires).await
+}
+
+/// Notes that a certificate for a mobile device was issued; whose it is, stands with that.
+///
+/// # Errors
+/// [`StoreError::Exists`] when there is one with this serial number.
+pub async fn insert_mobile(
+    tx: &mut Tx,
+    issuer: &Hash,
+    serial: &str,
+    issued: UnixMillis,
+    expires: UnixMillis,
+) -> Result<(), StoreError> {
+    insert_kind(tx, issuer, (serial, CertificateKind::Mobile), None, issued, expires).await
+}
+
+async fn insert_kind(
+    tx: &mut Tx,
+    issuer: &Hash,
+    (serial, kind): (&str, CertificateKind),
+    device: Option<DeviceId>,
+    issued: UnixMillis,
+    expires: UnixMillis,
+) -> Result<(), StoreError> {
     let statement = "INSERT INTO issued_certificate (serial, kind, device, issued, expires, issuer) VALUES ($1, $2, $3, $4, $5, $6)";
     sqlx::query(statement)
         .bind(serial)
@@ -122,5 +147,6 @@ pub async fn purge(tx: &mut Tx, before: UnixMillis) -> Result<u64, StoreError> {
     let revoked = sqlx::query("DELETE FROM revoked_certificate WHERE expires < $1").bind(before.0);
     let revoked = revoked.execute(tx.conn()).await?.rows_affected();
     sqlx::query("DELETE FROM issued_certificate WHERE expires < $1").bind(before.0).execute(tx.conn()).await?;
+    sqlx::query("DELETE FROM mobile_certificate WHERE expires < $1").bind(before.0).execute(tx.conn()).await?;
     Ok(revoked)
 }

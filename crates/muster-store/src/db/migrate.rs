@@ -46,6 +46,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (42, include_str!("../../migrations/0042_compliance_total.sql")),
     (48, include_str!("../../migrations/0048_maintenance.sql")),
     (43, include_str!("../../migrations/0043_content_peer.sql")),
+    (50, include_str!("../../migrations/0050_mobile.sql")),
 ];
 
 /// Which migrations a database has.

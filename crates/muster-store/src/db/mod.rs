@@ -54,6 +54,7 @@ mod lock;
 pub mod maintenance;
 pub mod message;
 mod migrate;
+pub mod mobile;
 pub mod network;
 pub mod policy_body;
 pub mod quarantine;

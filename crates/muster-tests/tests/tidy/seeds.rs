@@ -263,6 +263,7 @@ fn signed() -> Vec<Seed> {
     let ca = certificate::IssuingCa::new(root.clone(), &key).unwrap();
     let revoked = ocsp::Status::Revoked { at: NOW, reason: RevocationReason::KeyCompromise };
     let (statement, sealed) = secret(&key);
+    let messages = cms(&ca);
     let computer = kerberos::Client::of(&kerberos::Keytab::read(&keytab()).unwrap()).unwrap();
     vec![
         ("kerberos", "sign-in.der", computer.sign_in(NOW).unwrap().message),
@@ -286,6 +287,49 @@ fn signed() -> Vec<Seed> {
         ("secret", "signed.cose", envelope::sign_json(&[&key], &sealed).unwrap()),
         ("key", "public.der", key.public().spki()),
         ("key", "public.pem", key.public().pem().into_bytes()),
+    ]
+    .into_iter()
+    .chain(messages)
+    .collect()
+}
+
+/// A message of one of Apple's devices.
+fn apple(inside: &str) -> Vec<u8> {
+    format!("<plist version=\"1.0\"><dict><key>UDID</key><string>d</string>{inside}</dict></plist>").into_bytes()
+}
+
+/// Messages of CMS and SCEP, of a sender and to a recipient with an RSA key.
+fn cms(ca: &certificate::IssuingCa) -> Vec<Seed> {
+    use muster_trust::cms::{RsaKey, der, enveloped, signed};
+    let key = RsaKey::generate().unwrap();
+    let holder = ca.authority("LAB".parse().unwrap(), key.spki(), NOW).unwrap().der;
+    let by = signed::SignAs { certificate: &holder, key: signed::SigningKey::Rsa(&key) };
+    let sealed = enveloped::seal(b"text", &holder, enveloped::Cipher::Aes256).unwrap();
+    let attribute = |last: u8, tag: u8, value: &[u8]| {
+        let kind = [&[0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x45, 0x01, 0x09][..], &[last]].concat();
+        signed::Attribute { kind, value: der::value(tag, &[value]) }
+    };
+    let scep = [
+        attribute(2, der::PRINTABLE, b"19"),
+        attribute(5, der::OCTETS, &[7; 16]),
+        attribute(7, der::PRINTABLE, b"0123456789abcdef"),
+    ];
+    let message = |content, attributes| signed::sign(content, by, attributes, &[]).unwrap();
+    let pieces = [&[0x30, 0x80, 0x24, 0x80, 4, 1, 7, 4, 1, 8, 0, 0, 0, 0][..]].concat();
+    vec![
+        ("cms", "pieces.ber", pieces),
+        ("cms", "attached.der", message(signed::Content::Attached(b"text"), Some(&[]))),
+        ("cms", "detached.der", message(signed::Content::Detached(b"text"), None)),
+        ("cms", "enveloped.der", sealed.clone()),
+        ("cms", "certificates.der", signed::certificates_only(&[&holder], None)),
+        ("scep", "request.der", message(signed::Content::Attached(&sealed), Some(&scep))),
+        ("scep", "query", b"operation=PKIOperation&message=MIAG%2B/8=".to_vec()),
+        ("apple", "checkin.plist", apple("<key>MessageType</key><string>CheckOut</string>")),
+        (
+            "apple",
+            "report.plist",
+            apple("<key>CommandUUID</key><string>c</string><key>Status</key><string>NotNow</string>"),
+        ),
     ]
 }
 

@@ -111,6 +111,13 @@ pub enum ClientAuth {
         /// Certificates of the enterprise that are taken as well.
         enterprise: Arc<dyn EnterpriseClients>,
     },
+    /// They may, and it is one of this site then: the door of mobile devices, which come without one and renew with it.
+    Possible {
+        /// Where their chains end.
+        roots: Vec<Vec<u8>>,
+        /// What was revoked.
+        revoked: Arc<dyn Revocations>,
+    },
     /// They are not asked: the enrolment door, and the administrators' door.
     None,
 }
@@ -123,10 +130,16 @@ pub fn server(presented: Arc<Presented>, clients: ClientAuth) -> Result<ServerCo
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     let (builder, ticketer) = match clients {
         ClientAuth::None => (builder.with_no_client_auth(), Ticketer::new()?),
-        ClientAuth::Required { roots: certificates, revoked, enterprise } => {
-            let inner = WebPkiClientVerifier::builder_with_provider(roots(&certificates)?, provider())
-                .build()
-                .map_err(|_| TlsError::Anchor)?;
+        ClientAuth::Required { .. } | ClientAuth::Possible { .. } => {
+            let (certificates, revoked, enterprise) = match clients {
+                ClientAuth::Required { roots, revoked, enterprise } => (roots, revoked, Some(enterprise)),
+                ClientAuth::Possible { roots, revoked } => (roots, revoked, None),
+                ClientAuth::None => return Err(TlsError::Anchor),
+            };
+            let inner = WebPkiClientVerifier::builder_with_provider(roots(&certificates)?, provider());
+            let inner = if enterprise.is_some() { inner } else { inner.allow_unauthenticated() };
+            let inner = inner.build().map_err(|_| TlsError::Anchor)?;
+            let enterprise = enterprise.unwrap_or_else(|| Arc::new(NoEnterprise));
             let tickets = Tickets::new(revoked.clone())?;
             (
                 builder.with_client_cert_verifier(Arc::new(Clients { inner, revoked, enterprise })),
@@ -164,6 +177,10 @@ impl Clients {
 }
 
 impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.inner.root_hint_subjects()
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
 mod bundle;
+mod cms;
 mod drills;
 mod foreign_list;
 mod proposal;

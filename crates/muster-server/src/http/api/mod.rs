@@ -24,6 +24,7 @@ mod history;
 mod issuer;
 mod maintenance;
 mod message;
+mod mobile;
 pub mod openapi;
 mod quarantine;
 mod query;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Vec<Route> {
         admin::routes(),
         title::routes(),
         token::routes(),
+        mobile::routes(),
         enrolment::routes(),
         hardware::routes(),
         history::routes(),

@@ -137,7 +137,7 @@ fn entry(row: &RevokedRow) -> Option<(u128, (UnixMillis, RevocationReason))> {
 
 /// What a transaction changed, for the memory of this process after its commit.
 #[derive(Debug, Default)]
-pub(super) struct Committed {
+pub(crate) struct Committed {
     added: Vec<RevokedRow>,
     lifted: Vec<String>,
     change: u64,
@@ -168,7 +168,7 @@ pub(super) async fn revoke_device(
 }
 
 /// Revokes one certificate.
-pub(super) async fn revoke_one(
+pub(crate) async fn revoke_one(
     tx: &mut Tx,
     ctx: &Ctx,
     serial: &str,
@@ -191,7 +191,7 @@ async fn counted(tx: &mut Tx, added: Vec<RevokedRow>, lifted: Vec<String>) -> Re
 }
 
 /// This process knows from now on, and its worker signs a new list.
-pub(super) fn committed(site: &Site, committed: &Committed) {
+pub(crate) fn committed(site: &Site, committed: &Committed) {
     if !committed.is_empty() {
         site.memory.revoked.apply(committed);
         site.memory.work.notify_one();
