@@ -19,6 +19,7 @@ pub mod id;
 pub mod inventory;
 pub mod ldap;
 pub mod limits;
+pub mod log;
 pub mod mof;
 pub mod policy;
 pub mod problem;

@@ -24,6 +24,7 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
+        client_log::client_log_purge,
         deployment_event::event_purge,
     },
 };
@@ -204,7 +205,10 @@ impl Worker {
             if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
                 return Ok(true);
             }
-            if compliance_purge(&self.site, now).await? || event_purge(&self.site, now).await? {
+            if compliance_purge(&self.site, now).await?
+                || event_purge(&self.site, now).await?
+                || client_log_purge(&self.site, now).await?
+            {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;

@@ -12,6 +12,7 @@ pub mod enterprise;
 pub mod envelope;
 pub mod kerberos;
 pub mod key;
+pub mod log;
 pub mod names_within;
 pub mod ocsp;
 pub mod proposal;

@@ -11,6 +11,7 @@ mod boundary;
 mod boundary_group;
 mod certificate;
 mod class;
+mod client_log;
 mod collection;
 mod collection_rule;
 mod collection_transfer;

@@ -16,6 +16,8 @@ api! {
         PhaseStopped = "phase_stopped",
         /// Long after the deadline of a deployment many devices are not done with it.
         DeadlineMissed = "deadline_missed",
+        /// The log of a client was altered.
+        LogAltered = "log_altered",
     }
 }
 api! {
@@ -36,7 +38,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment.
+        /// The id of the thing: of a deployment, or of a device.
         subject: String,
         /// Where it stands.
         state: AlertState,

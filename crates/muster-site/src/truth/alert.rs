@@ -102,8 +102,9 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     }
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
-    // At the end of a look also those of deployments that are over. Every kind is about a deployment so far.
+    // At the end of a look also those of deployments that are over. What is about a device is over when somebody has looked.
     let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
+        _ if alert.kind == AlertKind::LogAltered => false,
         Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
         None => !more && !work.present.contains(&alert.subject),
     };
@@ -289,10 +290,18 @@ pub async fn alert_acknowledge(ctx: &Ctx, site: &Site, id: AlertId) -> Result<Al
             };
             return Err(SiteError::refused(Code::Conflict, detail));
         }
+        if known.kind == AlertKind::LogAltered {
+            // What happened once is not so no longer by itself.
+            alert::close(tx, known.kind, &known.subject, ctx.now).await?;
+        }
         audit::append(tx, ctx, "alert_acknowledge", format!("alert {id}"), known.text.clone()).await?;
         Ok(known)
     })?;
     site.bus.publish(Notice::Changed(Noun::Deployment));
     let (acknowledged, acknowledged_by) = (Some(ctx.now), Some(by));
-    Ok(Alert { state: AlertState::Acknowledged, acknowledged, acknowledged_by, ..known })
+    let (state, closed) = match known.kind {
+        AlertKind::LogAltered => (AlertState::Closed, Some(ctx.now)),
+        _ => (AlertState::Acknowledged, None),
+    };
+    Ok(Alert { state, acknowledged, acknowledged_by, closed, ..known })
 }
