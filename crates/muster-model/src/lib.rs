@@ -5,6 +5,7 @@
 pub mod api;
 pub mod application;
 pub mod attestation;
+pub mod audit;
 pub mod baseline;
 pub mod boundary;
 pub mod catalogue;

@@ -420,8 +420,10 @@ pub const LOG_PIECES: u64 = 5;
 pub const LOG_PIECES_BYTES: u64 = 2 << 30;
 /// Days that a piece is kept.
 pub const LOG_PIECE_DAYS: i64 = 30;
-/// Entries of the audit log in one file of an export.
-pub const AUDIT_SEGMENT_ENTRIES: u32 = 10_000;
+/// Entries of the audit log in one file of an export, and bytes of them. One alone may have more.
+pub const AUDIT_SEGMENT_ENTRIES: u32 = 1_000;
+/// See [`AUDIT_SEGMENT_ENTRIES`].
+pub const AUDIT_SEGMENT_BYTES: usize = 512 << 10;
 
 #[cfg(test)]
 mod tests {

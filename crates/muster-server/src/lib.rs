@@ -1,5 +1,6 @@
 //! The site server: configuration, listeners, HTTP, console, background work.
 
+pub mod audit_export;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -1,6 +1,7 @@
 //! A site server from its start to its end. At the start every error stops it with one sentence; afterwards the log has them.
 
 use crate::{
+    audit_export,
     config::{self, Config},
     directory::Directories,
     endorsement, foreign_list,
@@ -164,6 +165,7 @@ impl Server {
         let known = Known {
             directories: Directories::new(&layout.resolve(&config.discovery.directories)),
             leases: config.discovery.lease_files.iter().map(|path| layout.resolve(path)).collect(),
+            audit: Some(&config.audit.export).filter(|path| !path.is_empty()).map(|path| layout.resolve(path)),
         };
         spawn(&site, &tls, &registry, &config, known, sockets, &stop);
         let text = serde_json::to_vec_pretty(&urls).unwrap_or_default();
@@ -329,10 +331,11 @@ fn recorder() -> PrometheusHandle {
         .clone()
 }
 
-/// What discovery may read.
+/// What discovery may read, and where the audit log is exported to.
 struct Known {
     directories: Directories,
     leases: Vec<PathBuf>,
+    audit: Option<PathBuf>,
 }
 
 fn spawn(
@@ -348,6 +351,10 @@ fn spawn(
     tokio::spawn(upkeep(metrics.clone(), stop.clone()));
     tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), stop.clone()));
     tokio::spawn(contacts(site.clone(), stop.clone()));
+    if let Some(directory) = known.audit {
+        let every = Duration::from_secs(config.audit.export_seconds);
+        tokio::spawn(audit_export::keep_exported(site.clone(), directory, every, stop.clone()));
+    }
     tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
     tokio::spawn(known.directories.keep_read(site.clone(), stop.clone()));
     tokio::spawn(network::keep_looking(site.clone(), known.leases, stop.clone()));

@@ -6,6 +6,7 @@ mod application;
 mod approval;
 mod ask;
 mod audit;
+mod audit_export;
 mod baseline;
 mod boundary;
 mod boundary_group;

@@ -102,9 +102,9 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     }
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
-    // At the end of a look also those of deployments that are over. What is about a device is over when somebody has looked.
+    // At the end of a look also those of deployments that are over. What was told is over when somebody has looked.
     let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
-        _ if alert.kind == AlertKind::LogAltered => false,
+        _ if alert.kind.is_told() => false,
         Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
         None => !more && !work.present.contains(&alert.subject),
     };
@@ -290,7 +290,7 @@ pub async fn alert_acknowledge(ctx: &Ctx, site: &Site, id: AlertId) -> Result<Al
             };
             return Err(SiteError::refused(Code::Conflict, detail));
         }
-        if known.kind == AlertKind::LogAltered {
+        if known.kind.is_told() {
             // What happened once is not so no longer by itself.
             alert::close(tx, known.kind, &known.subject, ctx.now).await?;
         }
@@ -299,9 +299,9 @@ pub async fn alert_acknowledge(ctx: &Ctx, site: &Site, id: AlertId) -> Result<Al
     })?;
     site.bus.publish(Notice::Changed(Noun::Deployment));
     let (acknowledged, acknowledged_by) = (Some(ctx.now), Some(by));
-    let (state, closed) = match known.kind {
-        AlertKind::LogAltered => (AlertState::Closed, Some(ctx.now)),
-        _ => (AlertState::Acknowledged, None),
+    let (state, closed) = match known.kind.is_told() {
+        true => (AlertState::Closed, Some(ctx.now)),
+        false => (AlertState::Acknowledged, None),
     };
     Ok(Alert { state, acknowledged, acknowledged_by, closed, ..known })
 }

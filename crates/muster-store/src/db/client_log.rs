@@ -375,6 +375,7 @@ pub async fn purge(tx: &mut Tx, before: UnixMillis, most: u32) -> Result<Vec<Dev
     let statement = "DELETE FROM client_log_piece WHERE id IN \
          (SELECT id FROM client_log_piece WHERE asked < $1 ORDER BY asked, id LIMIT $2) RETURNING device";
     let query = sqlx::query_scalar(statement).bind(before.0).bind(i64::from(most));
-    let devices: Vec<String> = query.fetch_all(tx.conn()).await?;
+    // One device may have several.
+    let devices: BTreeSet<String> = query.fetch_all(tx.conn()).await?.into_iter().collect();
     devices.iter().map(|device| column::parse(device, "device")).collect()
 }
