@@ -5,6 +5,7 @@ use muster_model::{
     api::{AuditSegment, AuditSegmentQuery},
     audit::{ENTRIES, Exported, HEAD, SignedHead},
     problem::Code,
+    time::{DAY, UnixMillis},
 };
 use muster_site::{Ctx, Site, SiteError};
 use rustix::fs::fsync;
@@ -57,7 +58,8 @@ pub async fn export(ctx: &Ctx, site: &Site, directory: &Path) -> Result<u64, Exp
             Ok(segment) => segment,
             Err(error) => {
                 if error.code() == Code::Conflict {
-                    muster_site::audit_altered(ctx, site, &error.problem().detail).await?;
+                    let since = signed_at(directory, at.last).map_err(failed)?;
+                    muster_site::audit_altered(ctx, site, &error.problem().detail, since).await?;
                 }
                 return Err(error.into());
             }
@@ -68,6 +70,28 @@ pub async fn export(ctx: &Ctx, site: &Site, directory: &Path) -> Result<u64, Exp
         entries += about.last + 1 - about.first;
         at = Exported { first: about.first, last: about.last, head: about.head };
     }
+}
+
+/// Reads the whole audit log, which must hang together; what was exported of it dates an alteration. Whether it does.
+///
+/// # Errors
+/// See [`ExportError`].
+pub async fn verify(ctx: &Ctx, site: &Site, directory: &Path) -> Result<bool, ExportError> {
+    let failed = |error| ExportError::Io { path: directory.display().to_string(), error };
+    let Some(number) = muster_site::audit_reverify(ctx, site).await?.broken_at else { return Ok(true) };
+    let since = signed_at(directory, number).map_err(failed)?;
+    let what = format!("The audit log was altered: entry {number} does not continue the chain.");
+    muster_site::audit_altered(ctx, site, &what, since).await?;
+    Ok(false)
+}
+
+/// When the last head was signed that says that an entry was there: the log was whole then.
+fn signed_at(directory: &Path, number: u64) -> io::Result<Option<UnixMillis>> {
+    let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<io::Result<_>>()?;
+    let Some(of) = Exported::all(&names).into_iter().find(|file| file.last >= number) else { return Ok(None) };
+    let head: SignedHead = serde_json::from_slice(&fs::read(directory.join(format!("{}.{HEAD}", of.stem())))?)?;
+    Ok(Some(head.about.time))
 }
 
 /// Writes a file and its head. Neither may be there; one without a head, which a kill left, gets it where it is whole.
@@ -98,7 +122,7 @@ fn once(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Exports what is new every so often, and at the end, until the server stops.
 pub(crate) async fn keep_exported(site: Arc<Site>, directory: PathBuf, every: Duration, mut stop: Stop) {
-    let mut every = tokio::time::interval(every);
+    let (mut every, mut verified) = (tokio::time::interval(every), None::<UnixMillis>);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let last = tokio::select! {
@@ -106,6 +130,14 @@ pub(crate) async fn keep_exported(site: Arc<Site>, directory: PathBuf, every: Du
             _ = every.tick() => false,
         };
         let ctx = Ctx::site(site.sources.now());
+        // What is new follows what was exported; what is old is read now and then.
+        if !last && verified.is_none_or(|at| ctx.now.since(at) > DAY) {
+            match verify(&ctx, &site, &directory).await {
+                Ok(true) => verified = Some(ctx.now),
+                Ok(false) => tracing::error!("The audit log does not hang together: somebody altered the database."),
+                Err(error) => tracing::error!(%error, "The audit log could not be verified."),
+            }
+        }
         match export(&ctx, &site, &directory).await {
             Ok(0) => {}
             Ok(entries) => tracing::info!(entries, "The audit log was exported."),

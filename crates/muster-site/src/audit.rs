@@ -12,6 +12,7 @@ use muster_model::{
     limits::{AUDIT_SEGMENT_BYTES, AUDIT_SEGMENT_ENTRIES},
     problem::Code,
     status::Severity,
+    time::UnixMillis,
 };
 use muster_store::{
     Tx,
@@ -79,6 +80,10 @@ pub async fn audit_list(ctx: &Ctx, site: &Site, query: PageQuery) -> Result<Page
 /// `unauthenticated`.
 pub async fn audit_verify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteError> {
     authz::see(ctx)?;
+    verify(site).await
+}
+
+async fn verify(site: &Site) -> Result<AuditVerdict, SiteError> {
     let mut verdict = AuditVerdict { entries: 0, broken_at: None, head: Hash::ZERO };
     // The head first: entries that are added meanwhile are checked too, and none that it promises may be missing.
     let (last, last_head) = audit::head(&mut *site.store.reader().await?).await?;
@@ -171,18 +176,33 @@ pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) ->
     Ok(AuditSegments { segment: Some(AuditSegment { about, lines, signed: BASE64.encode(signed), key }) })
 }
 
-/// The site's own export found that the audit log is not the one that was exported: somebody is told.
+/// As [`audit_verify`], by the site's own export.
 ///
 /// # Errors
 /// `unauthenticated` for everybody but the site itself.
-pub async fn audit_altered(ctx: &Ctx, site: &Site, what: &str) -> Result<(), SiteError> {
+pub async fn audit_reverify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteError> {
     authz::site(ctx)?;
+    verify(site).await
+}
+
+/// The site's own export found that the audit log is not the one that was exported: somebody is told. `since`: then it was.
+///
+/// # Errors
+/// `unauthenticated` for everybody but the site itself.
+pub async fn audit_altered(ctx: &Ctx, site: &Site, what: &str, since: Option<UnixMillis>) -> Result<(), SiteError> {
+    authz::site(ctx)?;
+    let shown = |at: UnixMillis| {
+        jiff::Timestamp::from_millisecond(at.0)
+            .map_or_else(|_| at.0.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    };
+    let since = since.map_or_else(|| "an unknown time".to_owned(), shown);
+    let text = format!("{what} That happened between {since} and {}.", shown(ctx.now));
     let raised = Raised {
         id: AlertId(site.sources.id()),
         kind: AlertKind::AuditAltered,
         subject: "audit".to_owned(),
         severity: Severity::Error,
-        text: what.to_owned(),
+        text,
         devices: 0,
         named: Vec::new(),
     };

@@ -18,7 +18,7 @@ pub mod testing;
 pub mod truth;
 pub mod worker;
 
-pub use audit::{audit_altered, audit_list, audit_segment, audit_verify};
+pub use audit::{audit_altered, audit_list, audit_reverify, audit_segment, audit_verify};
 pub use ctx::{Caller, Ctx};
 pub use delivery::{
     ahead::assignment_ahead,

@@ -1,6 +1,6 @@
 //! The log over time: its head is noted, told to the site, and the whole of it read again now and then.
 
-use super::{Bounds, Noted};
+use super::{Bounds, Entry, Noted};
 use crate::{
     agent::Agent,
     clock::{random, spread},
@@ -9,7 +9,7 @@ use crate::{
 };
 use muster_model::{
     limits::{LOG_PIECE_BYTES, LOG_PIECE_RECORDS},
-    log::{LogAnchor, LogBreak, LogPiece, LogRequest},
+    log::{LogAnchor, LogBreak, LogPiece, LogRequest, LogSeverity},
     report::{Body, Message},
     status::{Component, MessageId, Severity},
     time::UnixMillis,
@@ -101,6 +101,15 @@ impl Agent {
     pub fn open_log(&self) {
         let opened = self.log.open(&self.directory, self.noted(), Bounds::default());
         self.looked(opened);
+        let fields = [("version".to_owned(), env!("CARGO_PKG_VERSION").into())].into();
+        self.log.write(Entry {
+            severity: LogSeverity::Information,
+            component: "log".to_owned(),
+            id: "log_opened".to_owned(),
+            text: "the agent started, and its log goes on".to_owned(),
+            fields,
+            cut: false,
+        });
         self.anchor_log();
     }
 

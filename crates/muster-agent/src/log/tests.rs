@@ -109,6 +109,7 @@ fn records_hang_together_over_files_and_the_removal_of_the_oldest_is_a_record() 
     }
 }
 
+// proves I3
 #[test]
 fn a_deleted_log_is_found_and_dated() {
     let place = Place::new();
@@ -117,6 +118,7 @@ fn a_deleted_log_is_found_and_dated() {
     place.finds(noted, LogFault::Missing, 10);
 }
 
+// proves I3
 #[test]
 fn a_truncated_log_is_found_and_dated() {
     let place = Place::new();
@@ -138,6 +140,7 @@ fn half_of_a_record_that_was_noted_is_no_torn_one() {
     place.finds(noted, LogFault::Altered, 10);
 }
 
+// proves I3
 #[test]
 fn an_edited_line_is_found_and_dated() {
     for (number, sequence) in [(0, 1), (4, 5), (9, 10)] {
@@ -175,6 +178,7 @@ fn the_oldest_file_removed_by_somebody_else_is_found() {
     place.finds(noted, LogFault::Removed, first);
 }
 
+// proves I3
 #[test]
 fn a_log_that_was_chained_anew_is_found_and_dated() {
     let (place, other) = (Place::new(), Place::new());
@@ -220,6 +224,7 @@ fn a_log_open_to_others_or_behind_a_link_is_not_taken_for_ours() {
     assert!(away.is_dir());
 }
 
+// proves I3
 #[test]
 fn a_kill_at_any_moment_looks_like_no_alteration() {
     let place = Place::new();
@@ -271,6 +276,7 @@ fn a_kill_at_any_moment_looks_like_no_alteration() {
     assert_eq!(log.look(&place.held(), noted.whole).unwrap(), None);
 }
 
+// proves I3
 #[test]
 fn what_is_said_by_tracing_is_kept_bounded_and_without_secrets() {
     let place = Place::new();

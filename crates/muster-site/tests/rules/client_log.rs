@@ -122,6 +122,7 @@ async fn alerts(test: &TestSite) -> Vec<muster_model::api::Alert> {
     alert_list(&test.analyst(), &test.site, query).await.unwrap().items
 }
 
+// proves I3
 #[tokio::test]
 async fn a_log_that_goes_back_is_refused_and_dated_and_somebody_is_told() {
     for test in TestSite::all().await {
@@ -185,6 +186,7 @@ async fn what_a_client_finds_itself_is_dated_by_the_last_head_that_it_told() {
     assert_eq!(client.say(&test, Body::Log(odd)).await, 1);
 }
 
+// proves I3
 #[tokio::test]
 async fn a_piece_comes_only_where_it_was_asked_for_by_who_may() {
     for test in TestSite::all().await {
@@ -237,6 +239,7 @@ async fn a_piece_comes_only_where_it_was_asked_for_by_who_may() {
     }
 }
 
+// proves I3
 #[tokio::test]
 async fn a_piece_is_held_against_the_heads_that_the_site_was_told() {
     let test = TestSite::new().await;
