@@ -62,6 +62,7 @@ pub struct Policy {
     settings: ClientSettings,
     location: Option<LocationPolicy>,
     windows: Option<WindowPolicy>,
+    /// One that this client does not understand it does not answer.
     log_request: Option<LogRequest>,
     deployments: Vec<Deployment>,
     /// Deployments of which the site says more than this client understands.
@@ -366,7 +367,6 @@ pub fn assemble(
                 }
                 held.push(policy);
             }
-            // One that it does not understand it does not answer.
             BodyKind::LogRequest => log_request = serde_json::from_slice(body).ok(),
             BodyKind::Secret => secrets.extend(believe_secret(body, bundle, assignment.value())),
         }
@@ -400,11 +400,10 @@ pub fn assemble(
         Ok(BaselineDeployment { policy, baseline })
     });
     let baselines = baselines.collect::<Result<_, _>>()?;
-    let settings = settings.unwrap_or_default();
     Ok(Policy {
         assignment,
         digest: sha256(envelope_bytes),
-        settings,
+        settings: settings.unwrap_or_default(),
         location,
         windows,
         log_request,

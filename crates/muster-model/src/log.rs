@@ -134,6 +134,16 @@ pub struct LogBreak {
     pub found: UnixMillis,
 }
 
+/// A place in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPoint {
+    /// Number of a record.
+    pub sequence: u64,
+    /// Head after it.
+    pub head: Hash,
+}
+
 /// Where a client's log stands. What the site was told is not to be unsaid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +154,9 @@ pub struct LogAnchor {
     pub head: Hash,
     /// Number of the first record that is kept.
     pub first: u64,
+    /// What the site was told before, as the client remembers it; absent: this client never told anything, or its store was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<LogPoint>,
     /// The client found that its log had been altered since it said so the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<LogBreak>,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::{collections::VecDeque, io};
 
 /// Bytes of one file that are read at most: what is larger, this agent did not write.
-const MOST: usize = 2 * LOG_SEGMENT_BYTES as usize;
+pub(super) const MOST: usize = 2 * LOG_SEGMENT_BYTES as usize;
 /// Files that are looked at.
 const FILES: usize = 2 * LOG_SEGMENTS;
 

@@ -206,6 +206,7 @@ impl Log {
                 sequence: writer.at.sequence,
                 head: writer.at.head,
                 first: writer.first(),
+                after: None,
                 broken: None,
             }),
             _ => None,
@@ -227,8 +228,8 @@ impl Log {
         if writer.at.sequence == 0 {
             return Ok(None);
         }
-        let anchor =
-            LogAnchor { sequence: writer.at.sequence, head: writer.at.head, first: writer.first(), broken: None };
+        let (At { sequence, head }, first) = (writer.at, writer.first());
+        let anchor = LogAnchor { sequence, head, first, after: None, broken: None };
         Ok(Some((writer.tail(since, records, bytes)?, anchor)))
     }
 

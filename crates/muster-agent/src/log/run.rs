@@ -9,7 +9,7 @@ use crate::{
 };
 use muster_model::{
     limits::{LOG_PIECE_BYTES, LOG_PIECE_RECORDS},
-    log::{LogAnchor, LogBreak, LogPiece, LogRequest, LogSeverity},
+    log::{LogAnchor, LogBreak, LogPiece, LogPoint, LogRequest, LogSeverity},
     report::{Body, Message},
     status::{Component, MessageId, Severity},
     time::UnixMillis,
@@ -137,12 +137,11 @@ impl Agent {
         let fault = broken.fault.as_str();
         tracing::error!(fault, sequence = broken.sequence, "the log was altered; the site is told");
         let Some(anchor) = self.log.anchor() else { return };
-        let anchor = LogAnchor { broken: Some(broken.clone()), ..anchor };
         let (now, found) = (self.clock.now(), broken.found.0.to_string());
-        let message = Message { time: now, body: Body::Log(anchor) };
-        if let Err(error) = self.store.push_change(SAID, &found, &message) {
-            tracing::error!(%error, "that the log was altered could not be kept for the site");
+        if self.store.value(SAID).ok().flatten().as_ref() == Some(&found) {
+            return;
         }
+        self.tell(LogAnchor { broken: Some(broken.clone()), ..anchor }, Some(&found));
         let (from, until, sequence) =
             (crate::clock::shown(broken.whole), crate::clock::shown(broken.found), broken.sequence.to_string());
         let values = [("from", from.as_str()), ("until", &until), ("fault", fault), ("sequence", &sequence)];
@@ -180,9 +179,24 @@ impl Agent {
     pub fn anchor_log(&self) {
         self.note_log();
         let Some(anchor) = self.log.anchor() else { return };
-        let head = anchor.head.to_string();
+        if self.anchored() != Some(LogPoint { sequence: anchor.sequence, head: anchor.head }) {
+            self.tell(anchor, None);
+        }
+    }
+
+    /// What the site was told last.
+    fn anchored(&self) -> Option<LogPoint> {
+        self.store.value(ANCHORED).ok().flatten().and_then(|text| serde_json::from_str(&text).ok())
+    }
+
+    /// Tells where the log stands, and after what: each is remembered with the message, so that the next one follows it.
+    fn tell(&self, anchor: LogAnchor, broken: Option<&str>) {
+        let at = LogPoint { sequence: anchor.sequence, head: anchor.head };
+        let text = serde_json::to_string(&at).unwrap_or_default();
+        let anchor = LogAnchor { after: self.anchored(), ..anchor };
         let message = Message { time: self.clock.now(), body: Body::Log(anchor) };
-        if let Err(error) = self.store.push_change(ANCHORED, &head, &message) {
+        let values = std::iter::once((ANCHORED, text.as_str())).chain(broken.map(|found| (SAID, found)));
+        if let Err(error) = self.store.push_with(values, &message) {
             tracing::warn!(%error, "where the log stands could not be kept for the site");
         }
     }

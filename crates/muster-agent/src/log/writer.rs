@@ -210,7 +210,7 @@ impl Writer {
     pub(super) fn tail(&self, since: Option<UnixMillis>, records: usize, bytes: usize) -> io::Result<Vec<String>> {
         let (mut lines, mut total): (VecDeque<String>, usize) = (VecDeque::new(), 0);
         'files: for (first, _) in self.files.iter().rev() {
-            let text = self.directory.read(&segment_name(*first), usize::MAX - 1)?.unwrap_or_default();
+            let text = self.directory.read(&segment_name(*first), check::MOST)?.unwrap_or_default();
             for line in text.split(|byte| *byte == b'\n').rev().filter(|line| !line.is_empty()) {
                 let old = since.is_some_and(|since| {
                     serde_json::from_slice::<LogRecord>(line).is_ok_and(|record| record.time < since)

@@ -128,11 +128,10 @@ pub(super) fn push(
         Body::Discovery(_) => ("discovery", false),
         Body::Compliance(_) => ("compliance", false),
         Body::Inventory(_) => ("inventory", false),
-        // That a log was altered is not replaced by where it stands now.
-        Body::Log(anchor) => (if anchor.broken.is_some() { "log_broken" } else { "log" }, false),
+        Body::Log(_) => ("log", false),
         Body::LogPiece(_) => ("log_piece", false),
     };
-    if matches!(kind, "heartbeat" | "network" | "discovery" | "log" | "log_piece") {
+    if matches!(kind, "heartbeat" | "network" | "discovery" | "log_piece") {
         remove_waiting(tx, size, kind)?;
     }
     let body = serde_json::to_string(message).map_err(|_| StoreError::Damaged)?;
@@ -206,8 +205,22 @@ impl Store {
         if self.value(key)?.as_deref() == Some(value) {
             return Ok(());
         }
+        self.push_with([(key, value)], message)
+    }
+
+    /// As [`Store::push`], and keeps values under their names, both at once.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn push_with<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+        message: &Message,
+    ) -> Result<(), StoreError> {
         self.run(|tx, size, bounds| {
-            set_value(tx, key, value)?;
+            for (key, value) in values {
+                set_value(tx, key, value)?;
+            }
             push(tx, size, bounds, message).map(drop)
         })?;
         self.more.notify_one();

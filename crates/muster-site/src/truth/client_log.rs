@@ -6,7 +6,7 @@ use muster_model::{
     api::{AlertKind, ClientLog, DeviceState, LogAlteration, LogCollect, LogCollected, LogStanding, LogState},
     id::{AlertId, DeviceId, Hash, LogRequestId},
     limits::{LOG_ANCHORS, LOG_PIECE_BYTES, LOG_PIECE_DAYS, LOG_PIECE_RECORDS, LOG_PIECES, LOG_PIECES_BYTES},
-    log::{LogAnchor, LogFault, LogPiece, LogRequest},
+    log::{LogAnchor, LogFault, LogPiece, LogPoint, LogRequest},
     problem::Code,
     status::Severity,
     time::{DAY, UnixMillis},
@@ -216,7 +216,11 @@ fn after(before: Option<&LogRow>, said: &Said) -> (LogRow, bool) {
     let anchor = &said.anchor;
     let last = before.map(|row| &row.standing);
     let back = last.is_some_and(|last| {
-        anchor.sequence < last.sequence || anchor.sequence == last.sequence && anchor.head != last.head
+        let other = |sequence: u64, head: Hash| sequence == last.sequence && head != last.head;
+        // By what it remembers of what it told: an older copy may have grown beyond that by now. One that remembers more than the site
+        // does is no older copy; the site was restored.
+        let forgot = |told: LogPoint| told.sequence < last.sequence || other(told.sequence, told.head);
+        anchor.sequence < last.sequence || other(anchor.sequence, anchor.head) || anchor.after.is_some_and(forgot)
     });
     let mut altered = last.and_then(|last| last.altered);
     let since = last.map_or(UnixMillis(0), |last| last.received);

@@ -95,8 +95,9 @@ async fn what_follows_an_entry_is_signed_and_an_altered_entry_is_followed_by_not
         let third = lines.take(3).fold(Hash::ZERO, |head, line| muster_trust::chain(head, line.as_bytes()));
         assert_eq!(segment(&test, 3, third).await.unwrap().unwrap().about.first, 4);
         assert_eq!(segment(&test, 7, head).await.unwrap(), None);
-        let denied = audit_segment(&test.anonymous(), &test.site, AuditSegmentQuery { after: 0, head: Hash::ZERO });
-        assert_eq!(denied.await.unwrap_err().code(), Code::Unauthenticated);
+        let (nobody, wanted) = (test.anonymous(), AuditSegmentQuery { after: 0, head: Hash::ZERO });
+        let denied = audit_segment(&nobody, &test.site, wanted).await.unwrap_err();
+        assert_eq!(denied.code(), Code::Unauthenticated);
         // Another log, or the same one shorter: of this one nothing is said.
         for (after, head) in [(0, head), (3, head), (7, third), (8, head), (u64::MAX, head)] {
             assert_eq!(segment(&test, after, head).await.unwrap_err().code(), Code::Conflict, "{after}");

@@ -4,7 +4,7 @@ use crate::client::{Outbox, sealed};
 use muster_model::{
     api::{AlertKind, AlertQuery, AlertState, LogAlteration, LogCollect, LogCollected, LogState, PageQuery},
     id::Hash,
-    log::{LogAnchor, LogBreak, LogFault, LogPiece, LogRecord, LogRequest, LogSeverity},
+    log::{LogAnchor, LogBreak, LogFault, LogPiece, LogPoint, LogRecord, LogRequest, LogSeverity},
     policy::BodyKind,
     problem::Code,
     report::{Body, Channel, Message},
@@ -51,7 +51,7 @@ impl Log {
 
     fn anchor(&self) -> LogAnchor {
         let head = self.heads.last().copied().unwrap();
-        LogAnchor { sequence: self.lines.len() as u64, head, first: 1, broken: None }
+        LogAnchor { sequence: self.lines.len() as u64, head, first: 1, after: None, broken: None }
     }
 }
 
@@ -159,11 +159,39 @@ async fn a_log_that_goes_back_is_refused_and_dated_and_somebody_is_told() {
         assert_eq!(seen.state, AlertState::Closed);
         assert!(alerts(&test).await.is_empty());
 
+        // An older copy that has grown beyond what the site was told says by what it remembers that it is one.
+        let mut grown = old.clone();
+        for text in ["x", "y", "z"] {
+            grown.write(text);
+        }
+        let from = test.now();
+        let point = |log: &Log| {
+            let LogAnchor { sequence, head, .. } = log.anchor();
+            Some(LogPoint { sequence, head })
+        };
+        let mut told = log.clone();
+        told.write("d");
+        let anchor = |log: &Log, after| Body::Log(LogAnchor { after, ..log.anchor() });
+        client.say(&test, anchor(&told, point(&old))).await;
+        let last = test.now();
+        assert_eq!(client.say(&test, anchor(&grown, point(&old))).await, 1);
+        let altered = client.altered(&test).await.unwrap();
+        assert_eq!((altered.fault, altered.from, altered.until), (LogFault::SetBack, last, test.now()));
+        assert!(from < altered.from);
+        // One that remembers more than the site does tells nothing of an alteration: the site is the older copy.
+        grown.write("more");
+        let more = point(&grown);
+        grown.write("and more");
+        assert_eq!(client.say(&test, anchor(&grown, more)).await, 0);
+        let id = alerts(&test).await[0].id;
+        alert_acknowledge(&test.full(), &test.site, id).await.unwrap();
+
         // The log goes on where it is, and another one of the same length is found out as well.
-        let mut other = old.clone();
+        let mut other = grown.clone();
         other.write("quite other");
         client.anchor(&test, &other).await;
-        assert_eq!(client.say(&test, Body::Log(log.anchor())).await, 1);
+        grown.write("and another");
+        assert_eq!(client.say(&test, Body::Log(grown.anchor())).await, 1);
         assert_eq!(alerts(&test).await.len(), 1);
     }
 }
