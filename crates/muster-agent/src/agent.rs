@@ -6,6 +6,7 @@ use crate::{
     collect::Collector,
     content::{Turn, peer::Peers, rate::Rate},
     identity::{self, Identity, Stage},
+    log::Log,
     os::{DirectoryError, PrivateDirectory},
     restart::Restarts,
     site::{Site, SiteError},
@@ -105,6 +106,8 @@ pub struct Agent {
     pub site: Site,
     /// The outbox and what else is kept.
     pub store: Store,
+    /// What the agent says, for whoever looks into it later.
+    pub log: Log,
     /// Takes the inventory.
     pub collector: Collector,
     /// Told when the inventory is wanted again at once.
@@ -146,6 +149,7 @@ impl Agent {
             sealing: directory.directory("sealing")?,
             site: Site::new(clock.clone(), key, identity, trust, identity::load_statuses(&directory))?,
             directory,
+            log: Log::new(clock.clone()),
             clock,
             store,
             collector,

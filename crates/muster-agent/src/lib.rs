@@ -16,6 +16,7 @@ pub mod identity;
 pub mod image;
 pub mod local;
 pub mod locate;
+pub mod log;
 pub mod notify;
 pub mod os;
 pub mod points;

@@ -1,7 +1,13 @@
 //! `muster-agent`, the client: command line, log, and the two signals that stop it.
 
 use clap::{Args, Parser, Subcommand};
-use muster_agent::{clock::Clock, collect::Collector, command, notify, run, software};
+use muster_agent::{
+    clock::Clock,
+    collect::Collector,
+    command,
+    log::{Layer as Kept, Log},
+    notify, run, software,
+};
 use muster_model::status::Verb;
 use std::{
     path::{Path, PathBuf},
@@ -171,7 +177,7 @@ enum TrustCommand {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(&arguments);
+    let log = start_log(&arguments);
     // One thread does everything; a few more, for a moment, do what would hold it up.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -179,7 +185,7 @@ fn main() -> ExitCode {
         .thread_keep_alive(Duration::from_secs(2))
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(execute(arguments)),
+        Ok(runtime) => runtime.block_on(execute(arguments, log)),
         Err(error) => Err(Box::from(error)),
     };
     match done {
@@ -191,19 +197,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(arguments: &Arguments) {
+/// Says everything on standard error, and, where this is the agent itself, in its log.
+fn start_log(arguments: &Arguments) -> Option<Log> {
     // Not the filter with regular expressions: it would be a tenth of the program.
     let filter: Targets = arguments.log.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
-    let registry = tracing_subscriber::registry();
+    let log = matches!(arguments.command, Command::Run).then(|| Log::new(Clock::System));
+    let kept = log.clone().map(|log| Kept(log).with_filter(filter.clone()));
+    let registry = tracing_subscriber::registry().with(kept);
     match arguments.log_json {
         true => registry.with(lines.json().with_filter(filter)).init(),
         false => registry.with(lines.with_filter(filter)).init(),
     }
+    log
 }
 
-async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+async fn execute(arguments: Arguments, log: Option<Log>) -> Result<(), Box<dyn std::error::Error>> {
     let (state, clock) = (arguments.state, Clock::System);
     match arguments.command {
         Command::Enrol { token, wait, again, enterprise } => {
@@ -212,6 +222,7 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
         Command::Run => {
             let mut held = run::hold(&state)?;
             let usual = (state == Path::new(STATE)).then(|| SOCKET.into());
+            held.log = log;
             held.software = arguments.socket.or(usual);
             run::run(held, clock, Collector::this_machine(), stop_signal()?).await?;
         }

@@ -14,6 +14,7 @@ use muster_model::{
     deployment_approval::DeploymentApproval,
     id::{DeploymentId, EnrolmentId, Hash},
     limits::{Limits, RELATED_APPLICATIONS},
+    log::LogRequest,
     policy::{
         ASSIGNMENT_LIFETIME, Assignment, BodyKind, BodyRef, ClientSettings, DeploymentPolicy, LocationPolicy,
         PolicyRefusal, Recipient, WindowPolicy,
@@ -61,6 +62,8 @@ pub struct Policy {
     settings: ClientSettings,
     location: Option<LocationPolicy>,
     windows: Option<WindowPolicy>,
+    /// One that this client does not understand it does not answer.
+    log_request: Option<LogRequest>,
     deployments: Vec<Deployment>,
     /// Deployments of which the site says more than this client understands.
     unread: Vec<UnreadDeployment>,
@@ -192,6 +195,12 @@ impl Policy {
         self.windows.as_ref().map_or(&[], |policy| &policy.windows)
     }
 
+    /// The piece of the log that the site wants.
+    #[must_use]
+    pub const fn log_request(&self) -> Option<&LogRequest> {
+        self.log_request.as_ref()
+    }
+
     /// The deployments.
     #[must_use]
     pub fn deployments(&self) -> &[Deployment] {
@@ -312,7 +321,7 @@ pub fn assemble(
 ) -> Result<Policy, PolicyRefusal> {
     let (mut settings, mut location, mut deployments) = (None, None, Vec::<(Hash, DeploymentPolicy)>::new());
     let mut approvals = Vec::new();
-    let (mut applications, mut secrets, mut windows) = (BTreeMap::new(), Vec::new(), None);
+    let (mut applications, mut secrets, mut windows, mut log_request) = (BTreeMap::new(), Vec::new(), None, None);
     let (mut objects, mut held, mut unread) = (BTreeMap::new(), Vec::<BaselinePolicy>::new(), Vec::new());
     for reference in &assignment.value().bodies {
         let body = bodies.get(&reference.hash).ok_or(PolicyRefusal::BodyMissing)?;
@@ -358,6 +367,7 @@ pub fn assemble(
                 }
                 held.push(policy);
             }
+            BodyKind::LogRequest => log_request = serde_json::from_slice(body).ok(),
             BodyKind::Secret => secrets.extend(believe_secret(body, bundle, assignment.value())),
         }
     }
@@ -390,13 +400,13 @@ pub fn assemble(
         Ok(BaselineDeployment { policy, baseline })
     });
     let baselines = baselines.collect::<Result<_, _>>()?;
-    let settings = settings.unwrap_or_default();
     Ok(Policy {
         assignment,
         digest: sha256(envelope_bytes),
-        settings,
+        settings: settings.unwrap_or_default(),
         location,
         windows,
+        log_request,
         deployments,
         unread,
         baselines,

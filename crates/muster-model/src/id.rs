@@ -117,6 +117,10 @@ uuid_id!(
     AlertId, "an alert id"
 );
 uuid_id!(
+    /// A wish for a piece of a client's log.
+    LogRequestId, "a log request id"
+);
+uuid_id!(
     /// A query that is kept.
     SavedQueryId, "a query id"
 );

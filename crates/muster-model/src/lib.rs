@@ -5,6 +5,7 @@
 pub mod api;
 pub mod application;
 pub mod attestation;
+pub mod audit;
 pub mod baseline;
 pub mod boundary;
 pub mod catalogue;
@@ -19,6 +20,7 @@ pub mod id;
 pub mod inventory;
 pub mod ldap;
 pub mod limits;
+pub mod log;
 pub mod mof;
 pub mod peer;
 pub mod policy;

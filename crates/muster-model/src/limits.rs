@@ -421,6 +421,33 @@ pub const LEASES_BYTES: u64 = 16 << 20;
 /// Neighbours of one look.
 pub const NETWORK_NEIGHBOURS: usize = 50_000;
 
+/// Bytes of one record of a client's log. A usual one has 350.
+pub const LOG_RECORD_BYTES: usize = 8 << 10;
+/// Bytes of the sentence of such a record, and of one of its values; what is longer is cut.
+pub const LOG_TEXT_BYTES: usize = 1 << 10;
+/// Values of such a record.
+pub const LOG_FIELDS: usize = 16;
+/// Bytes of a file of a client's log, and how many files are kept: some 12,000 records, of a quiet client a year.
+pub const LOG_SEGMENT_BYTES: u64 = 1 << 20;
+/// See [`LOG_SEGMENT_BYTES`].
+pub const LOG_SEGMENTS: usize = 4;
+/// Records and bytes of a piece of a client's log that the site asks for: less than a report may have, however little it can be compressed.
+pub const LOG_PIECE_RECORDS: u32 = 20_000;
+/// See [`LOG_PIECE_RECORDS`].
+pub const LOG_PIECE_BYTES: usize = 3 << 20;
+/// Heads of the log of one device that the site keeps; the oldest goes.
+pub const LOG_ANCHORS: usize = 100;
+/// Pieces of logs that are kept of one device, and bytes of all devices together as they are kept.
+pub const LOG_PIECES: u64 = 5;
+/// See [`LOG_PIECES`].
+pub const LOG_PIECES_BYTES: u64 = 2 << 30;
+/// Days that a piece is kept.
+pub const LOG_PIECE_DAYS: i64 = 30;
+/// Entries of the audit log in one file of an export, and bytes of them. One alone may have more.
+pub const AUDIT_SEGMENT_ENTRIES: u32 = 1_000;
+/// See [`AUDIT_SEGMENT_ENTRIES`].
+pub const AUDIT_SEGMENT_BYTES: usize = 512 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -89,6 +89,8 @@ pub enum BodyKind {
     BaselineDeployment,
     /// A signed approval of a deployment in the same assignment ([`crate::deployment_approval::DeploymentApproval`]).
     DeploymentApproval,
+    /// JSON of [`crate::log::LogRequest`]: the site wants a piece of the client's log. At most one.
+    LogRequest,
 }
 
 impl BodyKind {
@@ -105,6 +107,7 @@ impl BodyKind {
             Self::Baseline => "baseline",
             Self::BaselineDeployment => "baseline_deployment",
             Self::DeploymentApproval => "deployment_approval",
+            Self::LogRequest => "log_request",
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     id::{Hash, SiteCode},
     inventory::InventoryReport,
     limits,
+    log::{LogAnchor, LogPiece},
     status::{DeploymentReport, StatusMessage},
     time::UnixMillis,
 };
@@ -34,7 +35,7 @@ pub const POLL_TYPE: &str = "application/vnd.muster.poll+json";
 pub enum Channel {
     /// Status messages, states of deployments and baselines, heartbeats.
     Status,
-    /// Inventory.
+    /// Inventory, and pieces of logs.
     Inventory,
 }
 
@@ -101,6 +102,10 @@ pub enum Body {
     Compliance(ComplianceReport),
     /// What is on the device.
     Inventory(InventoryReport),
+    /// Where the client's log stands.
+    Log(LogAnchor),
+    /// A piece of the client's log.
+    LogPiece(LogPiece),
 }
 
 impl Body {
@@ -108,13 +113,15 @@ impl Body {
     #[must_use]
     pub const fn channel(&self) -> Channel {
         match self {
-            Self::Inventory(_) => Channel::Inventory,
+            // Large ones do not hold up what is urgent.
+            Self::Inventory(_) | Self::LogPiece(_) => Channel::Inventory,
             Self::Status(_)
             | Self::Deployment(_)
             | Self::Heartbeat(_)
             | Self::Network(_)
             | Self::Discovery(_)
-            | Self::Compliance(_) => Channel::Status,
+            | Self::Compliance(_)
+            | Self::Log(_) => Channel::Status,
         }
     }
 }

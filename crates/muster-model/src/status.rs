@@ -151,6 +151,8 @@ messages! {
     OutboxLost = "outbox_lost", "Messages {from} to {to} were lost with the outbox of the client.";
     /// The outbox is full; the oldest messages of low value were dropped and counted.
     OutboxFull = "outbox_full", "The outbox was full; {count} messages were not kept.";
+    /// The client found its own log altered.
+    LogAltered = "log_altered", "The client's log was altered between {from} and {until}: {fault}, at record {sequence}.";
     /// The machine needs a restart; `reasons` says for what, with the source of each.
     RestartPending = "restart_pending", "The machine needs a restart: {reasons}.";
     /// The machine needed a restart, and needs it no more.

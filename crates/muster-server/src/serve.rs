@@ -2,6 +2,7 @@
 
 use crate::{
     authority,
+    audit_export,
     config::{self, Config},
     directory::Directories,
     endorsement, foreign_list,
@@ -180,6 +181,7 @@ impl Server {
             directories: Directories::new(&layout.resolve(&config.discovery.directories)),
             leases: config.discovery.lease_files.iter().map(|path| layout.resolve(path)).collect(),
             authority,
+            audit: Some(&config.audit.export).filter(|path| !path.is_empty()).map(|path| layout.resolve(path)),
         };
         spawn(&site, &tls, &registry, &config, known, sockets, &stop);
         let text = serde_json::to_vec_pretty(&urls).unwrap_or_default();
@@ -355,11 +357,12 @@ fn recorder() -> PrometheusHandle {
         .clone()
 }
 
-/// What discovery may read, and who answers for SCEP.
+/// What discovery may read, and who answers for SCEPwhere the audit log is exported to.
 struct Known {
     directories: Directories,
     leases: Vec<PathBuf>,
     authority: Option<Arc<MobileAuthority>>,
+    audit: Option<PathBuf>,
 }
 
 fn spawn(
@@ -375,6 +378,10 @@ fn spawn(
     tokio::spawn(upkeep(metrics.clone(), stop.clone()));
     tokio::spawn(listen::tls::keep_fresh(tls.clone(), site.clone(), stop.clone()));
     tokio::spawn(contacts(site.clone(), stop.clone()));
+    if let Some(directory) = known.audit {
+        let every = Duration::from_secs(config.audit.export_seconds);
+        tokio::spawn(audit_export::keep_exported(site.clone(), directory, every, stop.clone()));
+    }
     tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
     tokio::spawn(known.directories.keep_read(site.clone(), stop.clone()));
     tokio::spawn(network::keep_looking(site.clone(), known.leases, stop.clone()));

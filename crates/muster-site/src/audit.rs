@@ -4,23 +4,40 @@
 //! `[number, time, actor, action, object, detail]`. Whoever alters, removes or inserts an entry has to redo all that follow.
 
 use crate::{Ctx, SiteError, authz, site::Site};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    api::{AuditEntry, AuditVerdict, Page, PageQuery},
-    id::Hash,
+    api::{AlertKind, AuditEntry, AuditSegment, AuditSegmentQuery, AuditSegments, AuditVerdict, Page, PageQuery},
+    audit::AuditHead,
+    id::{AlertId, Hash},
+    limits::{AUDIT_SEGMENT_BYTES, AUDIT_SEGMENT_ENTRIES},
+    problem::Code,
+    status::Severity,
     time::UnixMillis,
 };
-use muster_store::{Tx, db::audit};
+use muster_store::{
+    Tx,
+    db::{
+        alert::{self, Raised},
+        audit,
+    },
+    transaction,
+    time::UnixMillis,
+};
 
 /// The action of an entry that notes which ones were removed.
 const REMOVED: &str = "audit_remove";
 /// Entries that are read at once when the log is verified.
 const VERIFY_ROWS: u32 = 1_000;
 
+/// The bytes of an entry that the chain is over.
+fn bytes(entry: &AuditEntry) -> Result<Vec<u8>, SiteError> {
+    let fields = (entry.number, entry.time, &entry.actor, &entry.action, &entry.object, &entry.detail);
+    serde_json::to_vec(&fields).map_err(|error| SiteError::Fault(error.to_string()))
+}
+
 /// The head after `entry`.
 fn head_after(head: Hash, entry: &AuditEntry) -> Result<Hash, SiteError> {
-    let fields = (entry.number, entry.time, &entry.actor, &entry.action, &entry.object, &entry.detail);
-    let bytes = serde_json::to_vec(&fields).map_err(|error| SiteError::Fault(error.to_string()))?;
-    Ok(muster_trust::chain(head, &bytes))
+    Ok(muster_trust::chain(head, &bytes(entry)?))
 }
 
 /// Adds an entry in the caller's transaction. Call it last: it holds the log until the transaction ends.
@@ -86,6 +103,10 @@ pub async fn audit_list(ctx: &Ctx, site: &Site, query: PageQuery) -> Result<Page
 /// `unauthenticated`.
 pub async fn audit_verify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteError> {
     authz::see(ctx)?;
+    verify(site).await
+}
+
+async fn verify(site: &Site) -> Result<AuditVerdict, SiteError> {
     let (base, base_head) = audit::base(&mut *site.store.reader().await?).await?;
     let mut verdict = AuditVerdict { entries: base, broken_at: None, head: base_head };
     // What was removed was noted in the log itself, which nobody can add afterwards without making all heads anew.
@@ -116,4 +137,104 @@ pub async fn audit_verify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteEr
         verdict.broken_at = Some(verdict.entries + 1);
     }
     Ok(verdict)
+}
+
+/// What follows an entry, with a signed head, for whoever keeps it elsewhere.
+///
+/// # Errors
+/// `unauthenticated`; `conflict`: that entry is not there, has another head, or what follows does not continue the chain. Somebody altered
+/// the database.
+pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) -> Result<AuditSegments, SiteError> {
+    if authz::site(ctx).is_err() {
+        authz::see(ctx)?;
+    }
+    let altered = |number: u64, what: &str| {
+        let detail = format!("The audit log was altered: entry {number} {what}.");
+        SiteError::refused(Code::Conflict, detail)
+    };
+    let mut reader = site.store.reader().await?;
+    // The head first: entries that are added meanwhile may be taken, and none that it promises may be missing.
+    let (last, _) = audit::head(&mut reader).await?;
+    if last < wanted.after {
+        return Err(altered(last + 1, "is gone"));
+    }
+    let before = match wanted.after.checked_sub(1) {
+        Some(before) => audit::after(&mut reader, before, 1).await?.pop().map(|entry| (entry.number, entry.head)),
+        None => Some((0, Hash::ZERO)),
+    };
+    match before {
+        Some((number, _)) if number != wanted.after => return Err(altered(wanted.after, "is gone")),
+        None => return Err(altered(wanted.after, "is gone")),
+        Some((_, head)) if head != wanted.head => return Err(altered(wanted.after, "is not the one that it was")),
+        Some(_) => {}
+    }
+    let entries = audit::after(&mut reader, wanted.after, AUDIT_SEGMENT_ENTRIES).await?;
+    drop(reader);
+    let (mut head, mut number, mut lines) = (wanted.head, wanted.after, Vec::new());
+    for entry in entries {
+        let line = bytes(&entry)?;
+        if !lines.is_empty() && lines.len() + line.len() > AUDIT_SEGMENT_BYTES {
+            break;
+        }
+        head = muster_trust::chain(head, &line);
+        number += 1;
+        if entry.number != number || entry.head != head {
+            return Err(altered(number, "does not continue the chain"));
+        }
+        lines.extend_from_slice(&line);
+        lines.push(b'\n');
+    }
+    if number == wanted.after {
+        // It promises more.
+        return if last > number { Err(altered(number + 1, "is gone")) } else { Ok(AuditSegments { segment: None }) };
+    }
+    let about = AuditHead {
+        site: site.code,
+        first: wanted.after + 1,
+        last: number,
+        previous: wanted.head,
+        head,
+        digest: muster_trust::sha256(&lines),
+        time: ctx.now,
+    };
+    let trust = site.trust.load_full();
+    let key = BASE64.encode(trust.keys.policy.public().spki());
+    let signed = muster_trust::envelope::sign1_json(&*trust.keys.policy, &about)
+        .map_err(|error| SiteError::Fault(format!("the head of the audit log could not be signed: {error}")))?;
+    let lines = String::from_utf8(lines).map_err(|error| SiteError::Fault(error.to_string()))?;
+    Ok(AuditSegments { segment: Some(AuditSegment { about, lines, signed: BASE64.encode(signed), key }) })
+}
+
+/// As [`audit_verify`], by the site's own export.
+///
+/// # Errors
+/// `unauthenticated` for everybody but the site itself.
+pub async fn audit_reverify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteError> {
+    authz::site(ctx)?;
+    verify(site).await
+}
+
+/// The site's own export found that the audit log is not the one that was exported: somebody is told. `since`: then it was.
+///
+/// # Errors
+/// `unauthenticated` for everybody but the site itself.
+pub async fn audit_altered(ctx: &Ctx, site: &Site, what: &str, since: Option<UnixMillis>) -> Result<(), SiteError> {
+    authz::site(ctx)?;
+    let shown = |at: UnixMillis| {
+        jiff::Timestamp::from_millisecond(at.0)
+            .map_or_else(|_| at.0.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    };
+    let since = since.map_or_else(|| "an unknown time".to_owned(), shown);
+    let text = format!("{what} That happened between {since} and {}.", shown(ctx.now));
+    let raised = Raised {
+        id: AlertId(site.sources.id()),
+        kind: AlertKind::AuditAltered,
+        subject: "audit".to_owned(),
+        severity: Severity::Error,
+        text,
+        devices: 0,
+        named: Vec::new(),
+    };
+    transaction!(site.store, "audit_altered", |tx| { Ok::<_, SiteError>(alert::raise(tx, &raised, ctx.now).await?) })?;
+    Ok(())
 }

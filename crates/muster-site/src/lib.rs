@@ -19,7 +19,7 @@ pub mod testing;
 pub mod truth;
 pub mod worker;
 
-pub use audit::{audit_list, audit_verify};
+pub use audit::{audit_altered, audit_list, audit_reverify, audit_segment, audit_verify};
 pub use ctx::{Caller, Ctx};
 pub use delivery::{
     ahead::assignment_ahead,
@@ -124,6 +124,7 @@ pub use site::{Site, SiteParts};
 pub use truth::{
     alert::{AlertWork, alert_acknowledge, alert_count, alert_devices, alert_list, alert_show, alert_work},
     budget::{device_admitted, report_admitted, report_refused},
+    client_log::{client_log_collect, client_log_download, client_log_show},
     compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,
     deployment_event::{deployment_history, deployment_state},

@@ -31,6 +31,8 @@ use std::sync::{
 };
 use uuid::Uuid;
 
+pub use muster_store::testing::tamper;
+
 /// When the clock of a test begins: 2026-09-21, 14:13:20 UTC.
 pub const START: UnixMillis = UnixMillis(1_790_000_000_000);
 

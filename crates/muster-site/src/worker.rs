@@ -24,7 +24,8 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
-        maintenance::{MaintenanceWork, maintenance_work},
+        maintenanceclient_log::client_log_purge,
+        deployment_event::{MaintenanceWork, maintenance_work},
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -207,7 +208,10 @@ impl Worker {
             if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
                 return Ok(true);
             }
-            if compliance_purge(&self.site, now).await? {
+            if compliance_purge(&self.site, now).await? 
+                || event_purge(&self.site, now).await?
+                || client_log_purge(&self.site, now).await?
+            {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;

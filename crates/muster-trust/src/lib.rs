@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod kerberos;
 pub mod key;
 pub mod mobile;
+pub mod log;
 pub mod names_within;
 pub mod ocsp;
 pub mod proposal;

@@ -251,6 +251,8 @@ pub(super) async fn enter<'a>(
         deployment: policy.deployment,
         watch: agent,
     };
+    // What is below the filter may be altered in the meantime; what was there before is known to the site.
+    agent.anchor_log();
     match servicing::begin(&order) {
         Ok(open) => {
             step.inside = open.inside();

@@ -19,6 +19,7 @@ use crate::{
     enrol::{EnrolError, Enrolment, Progress},
     identity::{self, Identity, Stage},
     local,
+    log::{self, Log},
     os::{PrivateDirectory, claims},
     policy::{self, Policy},
     restart, secret, updates,
@@ -61,6 +62,8 @@ pub struct Held {
     pub directory: PrivateDirectory,
     /// Where users of this machine ask for software; `None`: nowhere.
     pub software: Option<PathBuf>,
+    /// Where what the agent says comes from; `None`: only what it says of its log itself is written there.
+    pub log: Option<Log>,
     _lock: std::fs::File,
 }
 
@@ -72,7 +75,7 @@ pub fn hold(path: &Path) -> Result<Held, StartError> {
     let directory = PrivateDirectory::open(path)?;
     let lock = directory.lock(LOCK)?.ok_or_else(|| StartError::Running(directory.path().to_owned()))?;
     crate::reset::resume(&directory)?;
-    Ok(Held { directory, software: None, _lock: lock })
+    Ok(Held { directory, software: None, log: None, _lock: lock })
 }
 
 /// Runs until `stop` says so.
@@ -85,7 +88,7 @@ pub async fn run(
     collector: Collector,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let Held { directory, software, _lock } = held;
+    let Held { directory, software, log, _lock } = held;
     let identity = Identity::load(&directory).map_err(StartError::from)?.ok_or(StartError::NotPinned)?;
     if identity.stage == Stage::Assigned {
         return Err(StartError::Assigned(identity.site).into());
@@ -95,7 +98,12 @@ pub async fn run(
     {
         return Ok(());
     }
-    let agent = Arc::new(Agent::open(directory, clock, collector)?);
+    let mut agent = Agent::open(directory, clock, collector)?;
+    if let Some(log) = log {
+        agent.log = log;
+    }
+    agent.open_log();
+    let agent = Arc::new(agent);
     work(agent, software, stop).await;
     Ok(())
 }
@@ -151,6 +159,8 @@ async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Rec
     tasks.spawn(follow::policy(agent.clone(), publish, wake.clone()));
     tasks.spawn(follow::live(agent.clone(), wake));
     tasks.spawn(follow::certificate(agent.clone()));
+    tasks.spawn(log::run::run(agent.clone()));
+    tasks.spawn(log::run::answer(agent.clone(), policy.clone()));
     tasks.spawn(secret::run(agent.clone(), policy.clone()));
     match identity::config(&agent.directory) {
         Ok(config) => {
@@ -179,10 +189,12 @@ async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Rec
     let _ = applying.await;
     let _ = complying.await;
     agent.report(Component::Agent, Severity::Information, MessageId::AgentStopped, &[]);
+    agent.anchor_log();
     if tokio::time::timeout(LAST_WORDS, send::flush(&agent)).await.is_err() {
         tracing::info!("the last messages go out at the next start");
     }
     tracing::info!("the agent stopped");
+    agent.note_log();
 }
 
 fn load_policy(agent: &Agent) -> Option<Arc<Policy>> {

@@ -8,6 +8,7 @@ use super::{Store, StoreError, set_value, value};
 use muster_model::{
     compliance::ComplianceOutcome,
     id::{Hash, SiteCode},
+    log::LogPiece,
     report::{Batch, Body, Channel, Message, ReportAnswer},
     status::{Component, MessageId, Severity, StatusMessage},
     time::UnixMillis,
@@ -127,8 +128,10 @@ pub(super) fn push(
         Body::Discovery(_) => ("discovery", false),
         Body::Compliance(_) => ("compliance", false),
         Body::Inventory(_) => ("inventory", false),
+        Body::Log(_) => ("log", false),
+        Body::LogPiece(_) => ("log_piece", false),
     };
-    if matches!(message.body, Body::Heartbeat(_) | Body::Network(_) | Body::Discovery(_)) {
+    if matches!(kind, "heartbeat" | "network" | "discovery" | "log_piece") {
         remove_waiting(tx, size, kind)?;
     }
     let body = serde_json::to_string(message).map_err(|_| StoreError::Damaged)?;
@@ -202,8 +205,22 @@ impl Store {
         if self.value(key)?.as_deref() == Some(value) {
             return Ok(());
         }
+        self.push_with([(key, value)], message)
+    }
+
+    /// As [`Store::push`], and keeps values under their names, both at once.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn push_with<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+        message: &Message,
+    ) -> Result<(), StoreError> {
         self.run(|tx, size, bounds| {
-            set_value(tx, key, value)?;
+            for (key, value) in values {
+                set_value(tx, key, value)?;
+            }
             push(tx, size, bounds, message).map(drop)
         })?;
         self.more.notify_one();
@@ -353,17 +370,12 @@ impl Store {
                 tx.execute("UPDATE channel SET most = ?2 WHERE name = ?1", params![channel, (count / 2) as i64])?;
                 return Ok(());
             }
+            let piece = log_piece(tx, sent)?;
             let body = match sent.channel {
                 Channel::Status => {
                     status(Component::Transport, Severity::Error, MessageId::OutboxFull, &[("count", "1")])
                 }
-                Channel::Inventory => Body::Inventory(muster_model::inventory::InventoryReport {
-                    sections: Vec::new(),
-                    unread: vec![muster_model::inventory::Unread {
-                        class: "OPERATING_SYSTEM".into(),
-                        reason: "The inventory is larger than the site takes; raise the site's limit.".into(),
-                    }],
-                }),
+                Channel::Inventory => piece.map_or_else(unsent_inventory, Body::LogPiece),
             };
             let body = serde_json::to_string(&Message { time: now, body }).map_err(|_| StoreError::Damaged)?;
             let sql = "UPDATE message SET body = ?3 WHERE channel = ?1 AND sequence = ?2";
@@ -372,6 +384,29 @@ impl Store {
             *size = measure(tx)?;
             Ok(())
         })
+    }
+}
+
+/// What is said instead of an inventory that is too large.
+fn unsent_inventory() -> Body {
+    Body::Inventory(muster_model::inventory::InventoryReport {
+        sections: Vec::new(),
+        unread: vec![muster_model::inventory::Unread {
+            class: "OPERATING_SYSTEM".into(),
+            reason: "The inventory is larger than the site takes; raise the site's limit.".into(),
+        }],
+    })
+}
+
+/// A batch that is a piece of the log alone: that piece without its lines, which the site does not take.
+fn log_piece(tx: &Transaction<'_>, sent: &Outgoing) -> Result<Option<LogPiece>, StoreError> {
+    let sql = "SELECT body FROM message WHERE channel = ?1 AND sequence = ?2";
+    let text: Option<String> =
+        tx.query_row(sql, params![sent.channel.as_str(), sent.first], |row| row.get(0)).optional()?;
+    let message = text.and_then(|text| serde_json::from_str::<Message>(&text).ok());
+    match message.map(|message| message.body) {
+        Some(Body::LogPiece(piece)) => Ok(Some(LogPiece { lines: Vec::new(), ..piece })),
+        _ => Ok(None),
     }
 }
 
@@ -413,8 +448,9 @@ fn sealed(tx: &Transaction<'_>, channel: Channel, most: usize) -> Result<Vec<Box
 
 /// Gives numbers to the oldest messages that have none.
 fn seal(tx: &Transaction<'_>, channel: Channel, after: u64, most: usize) -> Result<Vec<Box<RawValue>>, StoreError> {
-    let sql = "SELECT id, body FROM message WHERE channel = ?1 AND sequence IS NULL ORDER BY id LIMIT ?2";
+    let sql = "SELECT id, body, kind FROM message WHERE channel = ?1 AND sequence IS NULL ORDER BY id LIMIT ?2";
     let (mut statement, mut bytes, mut messages) = (tx.prepare_cached(sql)?, 0, Vec::new());
+    let mut inventory = false;
     let mut rows = statement.query(params![channel.as_str(), most as i64])?;
     while let Some(row) = rows.next()? {
         let (id, body): (i64, String) = (row.get(0)?, row.get(1)?);
@@ -425,8 +461,10 @@ fn seal(tx: &Transaction<'_>, channel: Channel, after: u64, most: usize) -> Resu
         let sequence = after + 1 + messages.len() as u64;
         tx.prepare_cached("UPDATE message SET sequence = ?2 WHERE id = ?1")?.execute(params![id, sequence])?;
         messages.push(raw(body)?);
+        inventory |= row.get::<_, String>(2)? == "inventory";
     }
-    if channel == Channel::Inventory && !messages.is_empty() {
+    // Not for a piece of the log alone: what waits behind it may still be replaced.
+    if inventory {
         super::sections::seal(tx)?;
     }
     Ok(messages)

@@ -20,6 +20,7 @@ mod disk;
 mod dns;
 mod enrolment;
 mod location;
+mod log;
 mod mischief;
 mod outbox;
 mod parameter;

@@ -4,7 +4,7 @@ use super::{
     Context, Part,
     ask::confirm,
     certificate::Why,
-    find,
+    client_log, find,
     history::{Compare, History},
 };
 use crate::{CliError, output, when};
@@ -47,6 +47,9 @@ pub(super) enum Verb {
         /// Device id or host name
         device: String,
     },
+    /// The log of a device: where it stands, and pieces of it
+    #[command(subcommand)]
+    Logs(client_log::Verb),
     /// Lock a device out at once; it can be unblocked
     Block(Block),
     /// Let a blocked device in again
@@ -124,6 +127,7 @@ impl Verb {
                 ctx.out.value(&client.device_settings(id).await?, |settings| super::settings::of_device(settings))
             }
             Self::Compliance { device } => super::device_compliance::device_compliance(ctx, &device).await,
+            Self::Logs(verb) => verb.run(ctx).await,
             Self::Block(block) => block.run(ctx).await,
             Self::Unblock(change) => change.run(ctx, Kind::Unblock).await,
             Self::Retire(change) => change.run(ctx, Kind::Retire).await,

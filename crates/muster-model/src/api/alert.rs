@@ -18,6 +18,17 @@ api! {
         DeadlineMissed = "deadline_missed",
         /// The site blocked a mobile device that asked for certificates too often.
         MobileBlocked = "mobile_blocked",
+        /// The log of a client was altered.
+        LogAltered = "log_altered",
+        /// The audit log is not the one that was exported.
+        AuditAltered = "audit_altered",
+    }
+}
+impl AlertKind {
+    /// Whether it tells what happened once: it is over when somebody has looked, and not by itself.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        matches!(self, Self::LogAltered | Self::AuditAltered)
     }
 }
 api! {
@@ -38,7 +49,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment, or of a mobile device.
+        /// The id of the thing: of a deployment, or of a mobile devicedevice; or `audit`.
         subject: String,
         /// Where it stands.
         state: AlertState,

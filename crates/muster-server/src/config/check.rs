@@ -105,6 +105,10 @@ fn numbers(config: &Config, found: &mut Vec<String>) {
             found.push(format!("{name} is {value}: it must be from 1 to {most}."));
         }
     }
+    if !(10..=86_400).contains(&config.audit.export_seconds) {
+        let seconds = config.audit.export_seconds;
+        found.push(format!("audit.export_seconds is {seconds}: it must be from 10 to 86400."));
+    }
     let numbers = [
         ("http.management_point_connections", http.management_point_connections),
         ("http.enrolment_connections", http.enrolment_connections),

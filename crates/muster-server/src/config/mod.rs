@@ -49,6 +49,9 @@ pub struct Config {
     /// What it takes from outside.
     #[serde(default)]
     pub limits: Limits,
+    /// Where its audit log is kept a second time.
+    #[serde(default)]
+    pub audit: Audit,
     /// What it writes to its log.
     #[serde(default)]
     pub log: Log,
@@ -293,6 +296,22 @@ impl Default for Attestation {
     }
 }
 
+/// `[audit]`: where the audit log is kept a second time, in files that are written once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// The directory; it must be there. Empty: nowhere.
+    pub export: String,
+    /// How often what is new is written.
+    pub export_seconds: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { export: String::new(), export_seconds: 300 }
+    }
+}
+
 /// `[log]`: what is written to standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -334,6 +353,7 @@ impl Config {
             discovery: Discovery::default(),
             pkcs11: Pkcs11::default(),
             limits: Limits::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }

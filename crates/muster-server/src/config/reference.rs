@@ -150,6 +150,12 @@ const KEYS: &[(&str, &str)] = &[
     ("limits.history_days", "Days for which changes of inventory are kept; 0 to 3650, with 0 none are."),
     ("limits.history_rows", "Rows in the kept changes of one device; the oldest change goes first."),
     ("limits.page_rows", "Rows of one page of a list."),
+    (
+        "audit.export",
+        "Directory in which the audit log is kept a second time, in files that are written once, each with a signed head \
+         (`docs/guides/audit-export.md`). Best on a disk of another machine on which this one may make files and change none. Empty: nowhere.",
+    ),
+    ("audit.export_seconds", "Seconds between two looks for new entries; 10 to 86400."),
     ("log.format", "`human` or `json`, one line each, on standard error."),
     ("log.level", "`error`, `warn`, `info`, `debug`, `trace`, or by part: `info,muster_site=debug`."),
 ];

@@ -11,8 +11,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{
-        ClassRows, Device, DeviceComparison, DeviceDetail, DeviceQuery, DeviceSetting, DeviceSort, DeviceState,
-        Message, MessageQuery, Page, PageQuery, Reason, TimelineEntry,
+        ClassRows, ClientLog, Device, DeviceComparison, DeviceDetail, DeviceQuery, DeviceSetting, DeviceSort,
+        DeviceState, Message, MessageQuery, Page, PageQuery, Reason, TimelineEntry,
     },
     id::DeviceId,
     inventory::Value,
@@ -111,6 +111,8 @@ pub(crate) enum Tab {
     Messages(Page<Message>, PageQuery),
     /// Its client settings, each with what says so.
     Settings(Vec<DeviceSetting>),
+    /// Where its log stands, and pieces of it.
+    Logs(ClientLog),
     /// Its history.
     Timeline(Page<TimelineEntry>, PageQuery),
 }
@@ -139,6 +141,7 @@ impl DevicePage {
             Tab::History(_) | Tab::Compare(_) => "history",
             Tab::Messages(..) => "messages",
             Tab::Settings(_) => "settings",
+            Tab::Logs(_) => "logs",
             Tab::Timeline(..) => "timeline",
         };
         here == name

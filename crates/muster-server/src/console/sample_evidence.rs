@@ -3,10 +3,11 @@
 use super::sample::{Flavour, NOW, ago, hash, uuid};
 use muster_model::{
     api::{
-        Approval, ApprovalMode, Attestation, Conflict, ConflictDecision, ConflictKind, ConflictMachine, DeviceState,
-        DomainAccount, Serial, TrustedDomain,
+        Approval, ApprovalMode, Attestation, ClientLog, Conflict, ConflictDecision, ConflictKind, ConflictMachine,
+        DeviceState, DomainAccount, LogAlteration, LogCollected, LogStanding, LogState, Serial, TrustedDomain,
     },
-    id::{ConflictId, DeviceId, EnrolmentId},
+    id::{ConflictId, DeviceId, EnrolmentId, LogRequestId},
+    log::LogFault,
     time::{DAY, MINUTE},
 };
 
@@ -25,6 +26,37 @@ pub(super) fn attestation(vouched_by: &str) -> Attestation {
         nonce: hash(4),
         exporter: hash(5),
     }
+}
+
+/// The log of a device, and pieces of it.
+pub(super) fn client_log(f: Flavour) -> ClientLog {
+    if f == Flavour::Empty {
+        return ClientLog { standing: None, pieces: vec![] };
+    }
+    let (from, until) = (ago(3 * DAY), ago(2 * DAY));
+    let altered = Some(LogAlteration { fault: LogFault::Replaced, sequence: 812, from, until });
+    let piece = |number, received, state, altered| LogCollected {
+        id: LogRequestId(uuid(number)),
+        since: None,
+        limit: 20_000,
+        asked: ago(2 * DAY),
+        asked_by: f.text("Ada"),
+        received,
+        first: received.map(|_| 1),
+        last: received.map(|_| 4_711),
+        state,
+        altered,
+        anchors: 12,
+        bytes: 81_000,
+        expires: NOW.plus(28 * DAY),
+    };
+    let standing = LogStanding { sequence: 4_711, head: hash(21), first: 1, received: ago(MINUTE), altered };
+    let pieces = vec![
+        piece(401, None, LogState::Awaited, None),
+        piece(402, Some(ago(DAY)), LogState::Altered, altered),
+        piece(403, Some(ago(DAY)), LogState::Intact, None),
+    ];
+    ClientLog { standing: Some(standing), pieces }
 }
 
 impl Flavour {

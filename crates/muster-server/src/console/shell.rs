@@ -79,13 +79,15 @@ pub(crate) enum Done {
     DiscoveryAsked,
     UpdateRuleSaved,
     UpdateRuleLooked,
+    LogCollected,
     UpdateRuleRemoved,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 39] = [
+    const ALL: [(Self, &str, &str); 3938] = [
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
+        (Self::LogCollected, "log-collected", "The log was asked for. It comes with the device's next report."),
         (Self::UpdateRuleRemoved, "update-rule-removed", "The rule was removed. What was signed and deployed stays."),
         (Self::Approved, "approved", "The request was approved. The device gets its certificate with its next poll."),
         (Self::Refused, "refused", "The request was refused. The device needs a new token to ask again."),

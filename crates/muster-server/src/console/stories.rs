@@ -236,7 +236,11 @@ async fn an_analyst_sees_every_page_and_changes_nothing() {
 async fn nobody_sees_a_page_without_signing_in() {
     let mut browser = Browser::new().await;
     for route in routes().iter().filter(|route| route.access != Access::Anyone) {
-        let path = route.path.replace("{id}", "0192f0c1-7a3b-7c4d-8e5f-0123456789ab").replace("{class}", "DISK");
+        let path = route
+            .path
+            .replace("{id}", "0192f0c1-7a3b-7c4d-8e5f-0123456789ab")
+            .replace("{class}", "DISK")
+            .replace("{piece}", "0192f0c1-7a3b-7c4d-8e5f-0123456789ab");
         let path = path.replace("{hash}", &"0f".repeat(32));
         let answer = match route.method {
             Method::GET => browser.get(&path).await,

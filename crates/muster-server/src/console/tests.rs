@@ -84,6 +84,7 @@ fn pages_of_devices(f: Flavour) -> Vec<(&'static str, String)> {
         page("device-compare", device(Tab::Compare(Box::new(super::sample_history::comparison(f))))),
         page("device-messages", device(Tab::Messages(f.page(f.messages(), 400), first()))),
         page("device-settings", device(Tab::Settings(super::sample_settings::of_device(f)))),
+        page("device-logs", device(Tab::Logs(super::sample_evidence::client_log(f)))),
         page("device-timeline", device(Tab::Timeline(f.page(f.timeline(), 6), first()))),
         page("device-block", block(f)),
         page(

@@ -14,6 +14,7 @@ fn address(route: &Route) -> String {
         ("{id}", "0192f0c1-7a3b-7c4d-8e5f-0123456789ab"),
         ("{hash}", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"),
         ("{class}", "OPERATING_SYSTEM"),
+        ("{piece}", "0192f0c1-7a3b-7c4d-8e5f-0123456789ab"),
     ] {
         path = path.replace(name, value);
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
 mod access;
+mod audit_export;
 mod commands;
 mod doors;
 mod flood;

@@ -120,7 +120,7 @@ struct SealedVector {
     secret: SealedSecret,
 }
 
-fn root_of_repository() -> PathBuf {
+pub(crate) fn root_of_repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -550,7 +550,7 @@ fn a_foreign_program_verifies_the_vectors() {
 }
 
 /// Says loudly that a test could not run, as `./test` counts it.
-fn skip(what: &str, why: &str) {
+pub(crate) fn skip(what: &str, why: &str) {
     let strict = std::env::var("CI").is_ok_and(|v| v == "true" || v == "1");
     assert!(!strict, "{what} was not run, and CI=true allows no skip: {why}");
     let line = format!("SKIPPED {what}: {why}\n");

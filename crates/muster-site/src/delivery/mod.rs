@@ -14,6 +14,7 @@ pub mod deployment_approval;
 pub mod forecast;
 pub(crate) mod kept;
 mod location;
+mod log_request;
 pub mod phase;
 mod phase_plan;
 pub mod policy;

@@ -2,7 +2,7 @@
 
 use crate::{
     Ctx, Site, SiteError, authz,
-    delivery::{deployment_approval, location, phase, settings, window},
+    delivery::{deployment_approval, location, log_request, phase, settings, window},
     site::Trust,
 };
 use bytes::Bytes;
@@ -141,7 +141,11 @@ pub async fn body_show(ctx: &Ctx, site: &Site, hash: Hash) -> Result<Vec<u8>, Si
     if let Some(body) = policy_body::get(&mut reader, hash).await? {
         return Ok(body);
     }
-    secret::get(&mut reader, authz::device(ctx)?.id, hash).await?.ok_or_else(SiteError::not_found)
+    let device = authz::device(ctx)?.id;
+    if let Some(body) = log_request::get(&mut reader, device, hash).await? {
+        return Ok(body);
+    }
+    secret::get(&mut reader, device, hash).await?.ok_or_else(SiteError::not_found)
 }
 
 /// The assignment of the device that asks.
@@ -277,7 +281,8 @@ pub(super) async fn compile(
             add_application(bodies, hash, size);
         }
     }
-    for (device, body) in secret::wanted(tx, &active).await? {
+    let requests = log_request::bodies(tx, &active).await?;
+    for (device, body) in secret::wanted(tx, &active).await?.into_iter().chain(requests) {
         if let Some(bodies) = bodies.get_mut(&device) {
             bodies.push(body);
         }

@@ -104,8 +104,9 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     }
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
-    // At the end of a look also those of deployments that are over. Every kind that is left is about a deployment.
+    // At the end of a look also those of deployments that are over. What was told that is left is over when deploymentsomebody has looked.
     let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
+        _ if alert.kind.is_told() => false,
         Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
         None => !more && !work.present.contains(&alert.subject),
     };
@@ -291,10 +292,18 @@ pub async fn alert_acknowledge(ctx: &Ctx, site: &Site, id: AlertId) -> Result<Al
             };
             return Err(SiteError::refused(Code::Conflict, detail));
         }
+        if known.kind.is_told() {
+            // What happened once is not so no longer by itself.
+            alert::close(tx, known.kind, &known.subject, ctx.now).await?;
+        }
         audit::append(tx, ctx, "alert_acknowledge", format!("alert {id}"), known.text.clone()).await?;
         Ok(known)
     })?;
     site.bus.publish(Notice::Changed(Noun::Deployment));
     let (acknowledged, acknowledged_by) = (Some(ctx.now), Some(by));
-    Ok(Alert { state: AlertState::Acknowledged, acknowledged, acknowledged_by, ..known })
+    let (state, closed) = match known.kind.is_told() {
+        true => (AlertState::Closed, Some(ctx.now)),
+        false => (AlertState::Acknowledged, None),
+    };
+    Ok(Alert { state, acknowledged, acknowledged_by, closed, ..known })
 }

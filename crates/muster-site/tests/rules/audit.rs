@@ -1,7 +1,8 @@
 //! The audit log: complete, in order, and nobody alters it unnoticed.
 
 use muster_model::{
-    api::{PageQuery, TokenCreate},
+    api::{AuditSegment, AuditSegmentQuery, PageQuery, TokenCreate},
+    id::Hash,
     problem::Code,
 };
 use muster_site::{testing::TestSite, *};
@@ -72,5 +73,39 @@ async fn numbers_have_no_gap_however_many_write_at_once() {
         let over = audit_list(&test.full(), &test.site, PageQuery { offset: 0, limit: 501 }).await.unwrap_err();
         assert_eq!(over.code(), Code::TooLarge);
         assert_eq!(audit_verify(&test.anonymous(), &test.site).await.unwrap_err().code(), Code::Unauthenticated);
+    }
+}
+
+async fn segment(test: &TestSite, after: u64, head: Hash) -> Result<Option<AuditSegment>, SiteError> {
+    let found = audit_segment(&test.analyst(), &test.site, AuditSegmentQuery { after, head }).await?;
+    Ok(found.segment)
+}
+
+#[tokio::test]
+async fn what_follows_an_entry_is_signed_and_an_altered_entry_is_followed_by_nothing() {
+    for test in TestSite::all().await {
+        with_tokens(&test).await;
+        let all = segment(&test, 0, Hash::ZERO).await.unwrap().unwrap();
+        let about = &all.about;
+        assert_eq!((about.first, about.last, about.previous), (1, 7, Hash::ZERO));
+        assert_eq!(about.digest, muster_trust::sha256(all.lines.as_bytes()));
+        let lines = all.lines.lines();
+        let head = lines.clone().fold(Hash::ZERO, |head, line| muster_trust::chain(head, line.as_bytes()));
+        assert_eq!((head, about.head), (audit_verify(&test.full(), &test.site).await.unwrap().head, head));
+        let third = lines.take(3).fold(Hash::ZERO, |head, line| muster_trust::chain(head, line.as_bytes()));
+        assert_eq!(segment(&test, 3, third).await.unwrap().unwrap().about.first, 4);
+        assert_eq!(segment(&test, 7, head).await.unwrap(), None);
+        let (nobody, wanted) = (test.anonymous(), AuditSegmentQuery { after: 0, head: Hash::ZERO });
+        let denied = audit_segment(&nobody, &test.site, wanted).await.unwrap_err();
+        assert_eq!(denied.code(), Code::Unauthenticated);
+        // Another log, or the same one shorter: of this one nothing is said.
+        for (after, head) in [(0, head), (3, head), (7, third), (8, head), (u64::MAX, head)] {
+            assert_eq!(segment(&test, after, head).await.unwrap_err().code(), Code::Conflict, "{after}");
+        }
+        tamper(&test.site.store, "UPDATE audit SET detail = 'nothing' WHERE number = 5").await;
+        let refused = segment(&test, 3, third).await.unwrap_err();
+        assert!(refused.problem().detail.contains("entry 5"), "{refused}");
+        tamper(&test.site.store, "DELETE FROM audit WHERE number = 3").await;
+        assert_eq!(segment(&test, 3, third).await.unwrap_err().code(), Code::Conflict);
     }
 }

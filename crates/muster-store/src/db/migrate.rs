@@ -47,6 +47,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (48, include_str!("../../migrations/0048_maintenance.sql")),
     (43, include_str!("../../migrations/0043_content_peer.sql")),
     (50, include_str!("../../migrations/0050_mobile.sql")),
+    (47, include_str!("../../migrations/0047_client_log.sql")),
 ];
 
 /// Which migrations a database has.

@@ -15,6 +15,7 @@ pub mod boundary;
 mod bulk;
 pub mod certificate;
 pub mod channel;
+pub mod client_log;
 pub mod client_settings;
 pub mod collection;
 pub mod collection_member;

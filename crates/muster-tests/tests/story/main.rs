@@ -20,6 +20,7 @@ mod harness;
 mod hsm;
 mod kills;
 mod location;
+mod logs;
 mod loop_closes;
 mod move_database;
 mod ports;

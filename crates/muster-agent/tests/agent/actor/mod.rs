@@ -284,6 +284,8 @@ impl Site {
             Body::Discovery(_) => "discovery".to_owned(),
             Body::Network(said) => format!("network {said:?}"),
             Body::Compliance(said) => format!("compliance {:?}", said.outcome),
+            Body::Log(anchor) => format!("log at {}, altered {:?}", anchor.sequence, anchor.broken),
+            Body::LogPiece(piece) => format!("{} lines of the log", piece.lines.len()),
             Body::Inventory(report) => format!("inventory of {}", report.sections.len()),
         };
         self.state().messages.iter().map(|(_, n, message)| format!("{n} {}", short(message))).collect()

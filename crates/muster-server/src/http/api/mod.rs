@@ -9,6 +9,7 @@ mod baseline;
 mod boundary;
 mod certificate;
 mod class;
+mod client_log;
 mod collection;
 mod conflict;
 mod content;
@@ -60,6 +61,7 @@ pub(crate) fn routes() -> Vec<Route> {
         approval::routes(),
         serial::routes(),
         device::routes(),
+        client_log::routes(),
         resource::routes(),
         discovery::routes(),
         certificate::routes(),

@@ -14,6 +14,7 @@ use crate::{
     },
     site::Sources,
     truth::{
+        client_log,
         compliance::{self, Said},
         step,
     },
@@ -76,6 +77,7 @@ struct Plan {
     messages: Vec<MessageRow>,
     steps: Vec<(usize, u64, deployment::Step, muster_model::id::Hash)>,
     compliance: Vec<Said>,
+    logs: Vec<client_log::Said>,
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
     networks: BTreeMap<DeviceId, NetworkRow>,
     discoveries: BTreeMap<DeviceId, DiscoveryRecord>,
@@ -150,7 +152,9 @@ async fn write(
     plan.networks.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.discoveries.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.compliance.retain(|said| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == said.device));
+    plan.logs.retain(|said| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == said.device));
     plan.comply(tx, reports).await?;
+    plan.logs(tx, sources, reports).await?;
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
     committed.suspects = suspect::quarantine(tx, sources, suspects).await?;
     for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
@@ -257,6 +261,15 @@ impl Plan {
                     let (seen_address, said) = (report.address.clone(), said.clone());
                     self.networks.insert(device, NetworkRow { device, seen_address, report: said, reported: received });
                 }
+                Item::Log(happened, anchor, piece) => self.logs.push(client_log::Said {
+                    at,
+                    sequence,
+                    device,
+                    happened: *happened,
+                    received,
+                    anchor: anchor.clone(),
+                    piece: piece.clone(),
+                }),
                 Item::Discovery(facts) => {
                     self.discoveries.insert(device, discovery::heartbeat(device, facts.clone(), received));
                 }
@@ -365,12 +378,25 @@ impl Plan {
     async fn comply(&mut self, tx: &mut Tx, reports: &[&Report]) -> Result<(), SiteError> {
         let taken = compliance::take(tx, std::mem::take(&mut self.compliance)).await?;
         self.timeline.extend(taken.timeline);
-        for (at, sequence, reason) in taken.refused {
+        self.put_aside(reports, taken.refused);
+        Ok(())
+    }
+
+    /// Messages that are not taken, by the place of their report and their number.
+    fn put_aside(&mut self, reports: &[&Report], refused: Vec<(usize, u64, &'static str)>) {
+        for (at, sequence, reason) in refused {
             let Some(report) = reports.get(at) else { continue };
             let number = usize::try_from(sequence - report.batch.first).unwrap_or_default();
             let text = report.batch.messages.get(number).map_or("", |message| message.get());
             self.quarantine(at, report, sequence, None, reason, text);
         }
+    }
+
+    /// Where logs of clients stand, and pieces of them.
+    async fn logs(&mut self, tx: &mut Tx, sources: &dyn Sources, reports: &[&Report]) -> Result<(), SiteError> {
+        let taken = client_log::take(tx, sources, std::mem::take(&mut self.logs)).await?;
+        self.timeline.extend(taken.timeline);
+        self.put_aside(reports, taken.refused);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::{
         interner::Interner,
         section::{self, clean},
     },
+    truth::client_log,
 };
 use muster_model::{
     catalogue::Catalogue,
@@ -16,6 +17,7 @@ use muster_model::{
     enrol::DeviceClaims,
     id::DeviceId,
     limits::Limits,
+    log::LogAnchor,
     problem::Code,
     report::{Batch, Body, Channel, Message, NetworkReport, REPORT_TYPE},
     status::{DeploymentReport, DeploymentState, StatusMessage},
@@ -53,6 +55,8 @@ pub(super) enum Item {
     Compliance(UnixMillis, ComplianceReport),
     /// What is on the device.
     Inventory(section::Report),
+    /// Where the client's log stands, with a piece of it or without.
+    Log(UnixMillis, LogAnchor, Option<Box<client_log::Read>>),
     /// Not taken, and why.
     Refused(String),
 }
@@ -126,10 +130,22 @@ fn malformed(what: &str) -> SiteError {
 /// Reads each message of a batch by itself.
 pub(super) fn items(batch: &Batch, catalogue: &Catalogue, limits: &Limits, interner: &Interner) -> Vec<Item> {
     let read = |text: &str| match batch.channel {
-        Channel::Inventory => section::read(catalogue, limits, interner, text).map(Item::Inventory),
+        Channel::Inventory => match section::read(catalogue, limits, interner, text) {
+            Ok(report) => Ok(Item::Inventory(report)),
+            Err(why) => log_piece(text).unwrap_or(Err(why)),
+        },
         Channel::Status => status(limits, text),
     };
     batch.messages.iter().map(|message| read(message.get()).unwrap_or_else(Item::Refused)).collect()
+}
+
+/// A piece of a log; `None`: it is something else.
+fn log_piece(text: &str) -> Option<Result<Item, String>> {
+    let Ok(Message { time, body: Body::LogPiece(piece) }) = serde_json::from_str(text) else { return None };
+    if !piece.is_well_formed() {
+        return Some(Err("A piece of a log has lines of bounded number and length, and its end.".to_owned()));
+    }
+    Some(client_log::read(piece).map(|(anchor, piece)| Item::Log(time, anchor, Some(piece))))
 }
 
 fn status(limits: &Limits, text: &str) -> Result<Item, String> {
@@ -169,6 +185,8 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         Body::Compliance(_) => {
             Err("A result is none of `unknown`, and has a value and a sentence of bounded length.".to_owned())
         }
-        Body::Inventory(_) => Err("Inventory has a channel of its own.".to_owned()),
+        Body::Log(anchor) if anchor.is_well_formed() => Ok(Item::Log(message.time, anchor, None)),
+        Body::Log(_) => Err("The numbers of a log do not fit each other.".to_owned()),
+        Body::Inventory(_) | Body::LogPiece(_) => Err("Inventory has a channel of its own.".to_owned()),
     }
 }
