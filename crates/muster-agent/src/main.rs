@@ -1,7 +1,7 @@
 //! `muster-agent`, the client: command line, log, and the two signals that stop it.
 
 use clap::{Args, Parser, Subcommand};
-use muster_agent::{clock::Clock, collect::Collector, command, notify, run, software};
+use muster_agent::{clock::Clock, collect::Collector, command, health, notify, run, software};
 use muster_model::status::Verb;
 use std::{
     path::{Path, PathBuf},
@@ -63,6 +63,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check this client now and print what was found; the running agent mends by itself. Exit code 7: something is wrong.
+    Health {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Take the inventory once and print it as JSON. Nothing is sent.
     Inventory,
     /// Find the site of the anchor in agent.json by the directory and the DNS domain that are configured there.
@@ -100,6 +106,9 @@ enum Command {
     /// Print the version.
     Version,
 }
+
+/// The command worked, and what it found is bad news.
+const BAD_NEWS: u8 = 7;
 
 /// Where the client keeps its state.
 const STATE: &str = "/var/lib/muster-agent";
@@ -183,7 +192,7 @@ fn main() -> ExitCode {
         Err(error) => Err(Box::from(error)),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
@@ -203,7 +212,7 @@ fn start_log(arguments: &Arguments) {
     }
 }
 
-async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+async fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (state, clock) = (arguments.state, Clock::System);
     match arguments.command {
         Command::Enrol { token, wait, again, enterprise } => {
@@ -218,6 +227,11 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
         Command::Software(command) => ask(&arguments.socket.unwrap_or_else(|| SOCKET.into()), command)?,
         Command::Notify(how) => show(&arguments.socket.unwrap_or_else(|| SOCKET.into()), &how)?,
         Command::Status { json } => command::status(&state, json, &clock)?,
+        Command::Health { json } => {
+            if !health::command(&state, &Collector::this_machine(), json, &clock).await? {
+                return Ok(ExitCode::from(BAD_NEWS));
+            }
+        }
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
         Command::Assign { json } => command::assign(&state, json, &clock).await?,
         Command::Locate { json } => command::locate(&state, json, &clock).await?,
@@ -229,7 +243,7 @@ async fn execute(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
             writeln!(std::io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn ask(socket: &Path, command: SoftwareCommand) -> Result<(), software::SoftwareError> {

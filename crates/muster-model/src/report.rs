@@ -14,6 +14,7 @@ use crate::{
     compliance::ComplianceReport,
     discovery::{Facts, check_facts},
     enrol::DeviceClaims,
+    health::HealthReport,
     id::{Hash, SiteCode},
     inventory::InventoryReport,
     limits,
@@ -99,6 +100,8 @@ pub enum Body {
     Discovery(DiscoveryReport),
     /// How the device stands to a configuration baseline.
     Compliance(ComplianceReport),
+    /// What the client's checks of itself found.
+    Health(HealthReport),
     /// What is on the device.
     Inventory(InventoryReport),
 }
@@ -114,7 +117,8 @@ impl Body {
             | Self::Heartbeat(_)
             | Self::Network(_)
             | Self::Discovery(_)
-            | Self::Compliance(_) => Channel::Status,
+            | Self::Compliance(_)
+            | Self::Health(_) => Channel::Status,
         }
     }
 }

@@ -10,6 +10,7 @@ mod body;
 mod boundary;
 mod certificate;
 mod class;
+mod client_status;
 mod collection;
 mod conflict;
 mod content;

@@ -16,6 +16,10 @@ api! {
         PhaseStopped = "phase_stopped",
         /// Long after the deadline of a deployment many devices are not done with it.
         DeadlineMissed = "deadline_missed",
+        /// Fewer clients of a collection are active than its threshold wants.
+        ClientsInactive = "clients_inactive",
+        /// Of fewer clients of a collection the checks passed than its threshold wants.
+        ClientsUnhealthy = "clients_unhealthy",
     }
 }
 api! {
@@ -36,7 +40,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment.
+        /// The id of the thing: of a deployment, or of a collection.
         subject: String,
         /// Where it stands.
         state: AlertState,

@@ -9,6 +9,7 @@ mod baseline;
 mod boundary;
 mod chart;
 mod class;
+mod client_status;
 mod collection;
 mod collection_import;
 mod confirm;
@@ -241,6 +242,11 @@ fn routes_of_software() -> Vec<Route> {
         get("/alerts", See, alert::alert_list),
         get("/alerts/{id}", See, alert::alert_show),
         post("/alerts/{id}/acknowledge", Change, alert::alert_acknowledge),
+        get("/client-status", See, client_status::client_status_summary),
+        get("/client-status/devices", See, client_status::client_status_list),
+        get("/client-status/devices/{id}", See, client_status::client_status_show),
+        post("/client-status/settings", Change, client_status::client_status_settings_update),
+        post("/client-status/thresholds/{id}", Change, client_status::client_status_threshold_set),
     ]
 }
 

@@ -53,6 +53,7 @@ pub(crate) enum Done {
     DeploymentRetried,
     PhaseBegun,
     AlertAcknowledged,
+    ClientStatusSaved,
     TokenRevoked,
     SettingsSaved,
     ApprovalSaved,
@@ -79,7 +80,8 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 37] = [
+    const ALL: [(Self, &str, &str); 38] = [
+        (Self::ClientStatusSaved, "client-status-saved", "It is saved. Clients are counted by it from now on."),
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
         (Self::UpdateRuleRemoved, "update-rule-removed", "The rule was removed. What was signed and deployed stays."),

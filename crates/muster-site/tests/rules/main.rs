@@ -12,6 +12,7 @@ mod certificate;
 mod chunk;
 mod class;
 mod client;
+mod client_status;
 mod collection;
 mod collection_failure;
 mod collection_random;

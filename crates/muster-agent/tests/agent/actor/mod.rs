@@ -268,6 +268,7 @@ impl Site {
             Body::Discovery(_) => "discovery".to_owned(),
             Body::Network(said) => format!("network {said:?}"),
             Body::Compliance(said) => format!("compliance {:?}", said.outcome),
+            Body::Health(said) => format!("health {:?}", said.checks),
             Body::Inventory(report) => format!("inventory of {}", report.sections.len()),
         };
         self.state().messages.iter().map(|(_, n, message)| format!("{n} {}", short(message))).collect()

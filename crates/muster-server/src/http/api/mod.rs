@@ -9,6 +9,7 @@ mod baseline;
 mod boundary;
 mod certificate;
 mod class;
+mod client_status;
 mod collection;
 mod conflict;
 mod content;
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> Vec<Route> {
         deployment::routes(),
         deployment_control::routes(),
         alert::routes(),
+        client_status::routes(),
         baseline::routes(),
         update::routes(),
         boundary::routes(),

@@ -14,6 +14,7 @@ use muster_model::{
     compliance::ComplianceReport,
     discovery::Facts,
     enrol::DeviceClaims,
+    health::HealthReport,
     id::DeviceId,
     limits::Limits,
     problem::Code,
@@ -51,6 +52,8 @@ pub(super) enum Item {
     Discovery(Facts),
     /// How the device stands to a baseline.
     Compliance(UnixMillis, ComplianceReport),
+    /// What the client's checks of itself found.
+    Health(UnixMillis, HealthReport),
     /// What is on the device.
     Inventory(section::Report),
     /// Not taken, and why.
@@ -168,6 +171,10 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         Body::Compliance(said) if said.is_well_formed() => Ok(Item::Compliance(message.time, said)),
         Body::Compliance(_) => {
             Err("A result is none of `unknown`, and has a value and a sentence of bounded length.".to_owned())
+        }
+        Body::Health(said) if said.is_well_formed() => Ok(Item::Health(message.time, said)),
+        Body::Health(_) => {
+            Err("A client reports at most 32 checks, each once, with sentences of bounded length.".to_owned())
         }
         Body::Inventory(_) => Err("Inventory has a channel of its own.".to_owned()),
     }
