@@ -125,7 +125,7 @@ async fn mend(scene: &Scene<'_>, agent: &Arc<Agent>, name: &str) -> Result<Strin
         "packages" => packages::mend(scene).await,
         "updates" => updates::mend(agent).await,
         "logs" => logs::mend(scene),
-        "work" => work::mend(scene, agent),
+        "work" => work::mend(scene, agent).await,
         "provisioning" => provisioning::mend(agent).await,
         _ => Err("The client cannot mend this.".to_owned()),
     }

@@ -7,8 +7,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::task::JoinHandle;
+
+/// How long the end of a part may take: what waits in the kernel may never end.
+const LETS_GO: Duration = Duration::from_secs(10);
 
 type Made = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -49,12 +53,13 @@ impl Parts {
         self.inner().iter().filter(|(_, part)| part.task.is_finished()).map(|(name, _)| *name).collect()
     }
 
-    /// Ends a part and begins it anew. `false`: there is none of that name.
-    pub fn again(&self, name: &str) -> bool {
-        let mut inner = self.inner();
-        let Some(part) = inner.get_mut(name) else { return false };
+    /// Ends a part and begins it anew, once the old one has let go. `false`: there is none of that name.
+    pub async fn again(&self, name: &str) -> bool {
+        let Some((name, part)) = self.inner().remove_entry(name) else { return false };
         part.task.abort();
-        part.task = tokio::spawn((part.make)());
+        let _ = tokio::time::timeout(LETS_GO, part.task).await;
+        let task = tokio::spawn((part.make)());
+        self.inner().insert(name, Part { make: part.make, task });
         true
     }
 

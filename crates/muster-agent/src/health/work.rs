@@ -21,11 +21,17 @@ pub(super) fn detect(scene: &Scene<'_>) -> Finding {
 }
 
 /// Ends what hangs and takes it up again. What waits in the kernel for a disk that does not answer is left behind.
-pub(super) fn mend(scene: &Scene<'_>, agent: &Arc<Agent>) -> Result<String, String> {
+pub(super) async fn mend(scene: &Scene<'_>, agent: &Arc<Agent>) -> Result<String, String> {
     let mut names = agent.health.parts.ended();
     names.extend(agent.health.busy.longer(STUCK, scene.now));
-    match names.iter().filter(|name| agent.health.parts.again(name)).count() {
-        0 => Err("There is no part of that name to be taken up again; restart the agent.".to_owned()),
-        _ => Ok(format!("They were taken up again: {}.", names.join(", "))),
+    let mut begun = Vec::new();
+    for name in names {
+        if agent.health.parts.again(name).await {
+            begun.push(name);
+        }
+    }
+    match begun.is_empty() {
+        true => Err("There is no part of that name to be taken up again; restart the agent.".to_owned()),
+        false => Ok(format!("They were taken up again: {}.", begun.join(", "))),
     }
 }

@@ -51,6 +51,8 @@ mod sample_baseline;
 #[cfg(test)]
 mod sample_class;
 #[cfg(test)]
+mod sample_client_status;
+#[cfg(test)]
 mod sample_collection;
 #[cfg(test)]
 mod sample_evidence;
