@@ -15,18 +15,15 @@ pub(super) async fn detect(scene: &Scene<'_>) -> Finding {
     }
     let mut arguments: Vec<String> = root_argument(scene.root).into_iter().collect();
     arguments.extend(["--verify".to_owned(), PACKAGE.to_owned()]);
-    let (found, advice) = match tool(scene, "verify", "/usr/bin/dpkg", arguments, Duration::from_secs(120)).await {
+    let found = match tool(scene, "verify", "/usr/bin/dpkg", arguments, Duration::from_secs(120), false).await {
         Ok((0 | 1, text)) if text.trim().is_empty() => return Finding::Sound,
         Ok((0 | 1, text)) => {
             let names: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()).take(5).collect();
-            (format!("Files of the agent are altered or missing: {}.", names.join(", ")), "")
+            format!("Files of the agent are altered or missing: {}.", names.join(", "))
         }
-        Ok((code, text)) => (format!("dpkg --verify ended with {code}: {text}"), ""),
-        Err(why) => (why, ""),
+        Ok((code, _)) => format!("dpkg --verify ended with {code}."),
+        Err(why) => why,
     };
-    let advice = match advice {
-        "" => "Reinstall the package from your signed source: apt-get install --reinstall muster-agent",
-        other => other,
-    };
+    let advice = "Reinstall the package from your signed source: apt-get install --reinstall muster-agent";
     Finding::Beyond(found, advice.to_owned())
 }

@@ -189,20 +189,22 @@ pub async fn check(scene: &Scene<'_>, mode: HealthMode) -> HealthReport {
     HealthReport { remediates: mode == HealthMode::Remediate, checks }
 }
 
-/// A tool of the system, its arguments as they are and no shell; its code and what it printed.
+/// A tool of the system, its arguments as they are and no shell; its code and what it printed, with its `errors` or without.
 async fn tool(
     scene: &Scene<'_>,
     place: &str,
     program: &str,
     arguments: Vec<String>,
     limit: Duration,
+    errors: bool,
 ) -> Result<(i32, String), String> {
     let failed = |error: std::io::Error| format!("{program} cannot be started: {error}.");
     let runs = scene.directory.directory("run").map_err(|error| format!("{error}."))?;
     // Whoever looks beside the agent has a place of its own.
     let beside = if scene.agent.is_some() { "" } else { ".beside" };
     let pipe = format!("health.{place}{beside}");
-    let mut output = Output::open(&runs, &pipe, true).map_err(failed)?;
+    let output = Output::open(&runs, &pipe, true).map_err(failed)?;
+    let mut output = if errors { output } else { output.without_errors() };
     let mut tail = Tail::new(OUTPUT_BYTES);
     let mark = format!("{pipe} {}", runs.path().display());
     let environment = vec![("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned())];

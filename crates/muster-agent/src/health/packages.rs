@@ -77,7 +77,7 @@ pub(super) async fn mend(scene: &Scene<'_>) -> Result<String, String> {
     let mut arguments: Vec<String> = root_argument(scene.root).into_iter().collect();
     // What the administrator changed in configuration files stays.
     arguments.extend(["--force-confdef", "--force-confold", "--configure", "-a"].map(str::to_owned));
-    match tool(scene, "configure", "/usr/bin/dpkg", arguments, Duration::from_secs(900)).await? {
+    match tool(scene, "configure", "/usr/bin/dpkg", arguments, Duration::from_secs(900), true).await? {
         (0, _) => Ok("dpkg --configure -a ended what was half done.".to_owned()),
         (code, text) => Err(format!("dpkg --configure -a ended with {code}: {text}")),
     }

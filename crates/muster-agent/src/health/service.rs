@@ -44,7 +44,7 @@ pub(super) fn detect(scene: &Scene<'_>) -> Finding {
 pub(super) async fn mend(scene: &Scene<'_>) -> Result<String, String> {
     let mut arguments: Vec<String> = root_argument(scene.root).into_iter().collect();
     arguments.extend(["enable".to_owned(), UNIT.to_owned()]);
-    match tool(scene, "enable", SYSTEMCTL, arguments, Duration::from_secs(60)).await? {
+    match tool(scene, "enable", SYSTEMCTL, arguments, Duration::from_secs(60), true).await? {
         (0, _) => Ok("The service was enabled.".to_owned()),
         (code, text) => Err(format!("systemctl enable ended with {code}: {text}")),
     }

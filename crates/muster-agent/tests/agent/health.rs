@@ -153,6 +153,7 @@ async fn an_altered_file_is_told_and_never_replaced() {
     assert_eq!(std::fs::read_to_string(&program).unwrap(), "other\n");
 }
 
+// proves P5
 #[tokio::test]
 async fn what_dpkg_left_half_done_is_ended_by_dpkg() {
     if !is_root() || !Path::new("/usr/bin/dpkg").exists() {
@@ -178,12 +179,14 @@ async fn what_dpkg_left_half_done_is_ended_by_dpkg() {
     client.is_mended("packages").await;
     assert_eq!(std::fs::read_dir(dpkg.join("updates")).unwrap().count(), 0);
     // What dpkg cannot end is not said to be mended.
-    std::fs::write(dpkg.join("status"), "Package: broken\nStatus: install ok unpacked\n").unwrap();
+    let lacking = stanza("unpacked").replace("Version: 1", "Version: 1\nDepends: nowhere");
+    std::fs::write(dpkg.join("status"), lacking).unwrap();
     let failed = client.mended("packages").await;
     assert_eq!(failed.outcome, CheckOutcome::Failed);
     assert!(failed.done.contains("ended with"), "{failed:?}");
 }
 
+// proves P5
 #[tokio::test]
 async fn messages_that_wait_are_sent_over_a_new_connection_without_waiting_longer() {
     let client = Client::new().await;
@@ -218,6 +221,7 @@ async fn a_stale_policy_is_fetched() {
     client.agent.health.parts.shutdown().await;
 }
 
+// proves P5
 #[tokio::test]
 async fn a_certificate_that_nobody_renewed_is_renewed() {
     let site = Site::start_at(crate::actor::now().plus(-25 * DAY)).await;

@@ -44,6 +44,7 @@ fn started(state: &crate::actor::State) -> usize {
     state.messages.iter().filter(|(_, _, message)| is_start(&message.body)).count()
 }
 
+// proves P5
 #[tokio::test]
 async fn an_agent_that_hangs_is_started_anew_and_loses_nothing() {
     let (site, machine) = (Site::start().await, Machine::new());

@@ -82,8 +82,12 @@ pub(super) fn pages(f: Flavour) -> Vec<(&'static str, String)> {
     let detail = ClientStatusDetail { status: status(f, ClientCheck::Failed), checks };
     let all = [ClientCheck::Passed, ClientCheck::Failed, ClientCheck::Unknown];
     let devices = f.page(all.into_iter().map(|check| status(f, check)).collect(), 120);
-    let wanted =
-        ClientStatusQuery { check: Some(ClientCheck::Failed), remedied: true, limit: 50, ..ClientStatusQuery::default() };
+    let wanted = ClientStatusQuery {
+        check: Some(ClientCheck::Failed),
+        remedied: true,
+        limit: 50,
+        ..ClientStatusQuery::default()
+    };
     vec![
         page("client-status", of(None)),
         page("client-status-collection", of(Some(CollectionId::ALL_SYSTEMS))),

@@ -11,7 +11,7 @@ use crate::{Ctx, Site, SiteError, authz, delivery::policy};
 use commit::Outcome;
 use muster_model::{
     problem::{Code, Problem},
-    report::{Channel, ReportAnswer},
+    report::ReportAnswer,
 };
 use muster_trust::sequence::SequenceError;
 use std::time::Instant;
@@ -33,11 +33,11 @@ pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<Re
         }
     };
     site.memory.budgets.read(device.id, &site.limits, Instant::now(), report.items.len(), report.bytes());
-    let is_status = report.batch.channel == Channel::Status;
+    let says_something = report.says_something();
     let accepted_policy = report.accepted_policy();
     match site.memory.reports.submit(site, report).await? {
         Outcome::Answer(answer) => {
-            if is_status {
+            if says_something {
                 site.memory.signs.note(device.id, Sign::StatusMessage, ctx.now);
             }
             if let Some(version) = accepted_policy {

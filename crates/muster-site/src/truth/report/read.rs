@@ -111,6 +111,13 @@ impl Report {
         self.batch.messages.iter().map(|message| message.get().len()).sum()
     }
 
+    /// Whether the client said something beside that it is there, and what it has.
+    pub(super) fn says_something(&self) -> bool {
+        let says =
+            |item: &Item| matches!(item, Item::Status(..) | Item::Step(..) | Item::Compliance(..) | Item::Health(..));
+        self.items.iter().any(says)
+    }
+
     /// The last policy that the device says it accepted.
     pub(super) fn accepted_policy(&self) -> Option<u64> {
         self.items.iter().rev().find_map(|item| match item {
