@@ -33,7 +33,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// The highest time that the site signed for this client, and the highest version of its policy by each key that signed one.
-const FLOOR: &str = "time_floor";
+pub(crate) const FLOOR: &str = "time_floor";
 const VERSIONS: &str = "policy_versions";
 /// The version of the policy that the site was told is in force.
 const SAID: &str = "policy_said";
@@ -124,6 +124,8 @@ pub struct Agent {
     pub(crate) updates: crate::updates::State,
     /// Whether a look into files, for a baseline, waits for a file system that does not answer.
     pub(crate) comply_hangs: Arc<AtomicBool>,
+    /// What the checks of the client share with its parts.
+    pub health: crate::health::State,
     clock_is_wrong: AtomicBool,
 }
 
@@ -161,6 +163,7 @@ impl Agent {
             window_time: WindowTime::default(),
             comply_hangs: Arc::default(),
             updates: crate::updates::State::default(),
+            health: crate::health::State::default(),
             clock_is_wrong: AtomicBool::new(false),
         };
         agent.site.time.raise(agent.floor());
@@ -272,6 +275,11 @@ impl Agent {
                 None
             }
         }
+    }
+
+    /// Whether the clock is known to be wrong.
+    pub(crate) fn clock_is_wrong(&self) -> bool {
+        self.clock_is_wrong.load(Ordering::Relaxed)
     }
 
     /// Compares the client's time with a better one. Reports once when it becomes wrong, and says when it is right again.

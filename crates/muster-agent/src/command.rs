@@ -147,11 +147,11 @@ pub async fn enrol(state: &Path, how: &How, clock: &Clock) -> Result<(), Command
     }
 }
 
-fn say(text: &str) -> Result<(), CommandError> {
+pub(crate) fn say(text: &str) -> Result<(), CommandError> {
     writeln!(io::stdout(), "{text}").map_err(CommandError::Output)
 }
 
-fn say_json(value: &impl Serialize) -> Result<(), CommandError> {
+pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CommandError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CommandError::Output(io::Error::other(error)))?;
     say(&text)
 }
@@ -216,7 +216,7 @@ pub fn status(state: &Path, json: bool, clock: &Clock) -> Result<(), CommandErro
     say(&lines.join("\n"))
 }
 
-fn open_existing(state: &Path) -> Result<PrivateDirectory, CommandError> {
+pub(crate) fn open_existing(state: &Path) -> Result<PrivateDirectory, CommandError> {
     if !state.exists() {
         return Err(CommandError::NoState(state.to_owned()));
     }
@@ -278,7 +278,7 @@ fn deployment_status(progress: &store::deployments::Progress) -> DeploymentStatu
     }
 }
 
-fn load_policy(directory: &PrivateDirectory, clock: &Clock) -> Result<Option<Policy>, CommandError> {
+pub(crate) fn load_policy(directory: &PrivateDirectory, clock: &Clock) -> Result<Option<Policy>, CommandError> {
     let Some(identity) = Identity::load(directory)? else { return Ok(None) };
     let Stage::Active { device, .. } = identity.stage else { return Ok(None) };
     let Some(trust) = identity::load_trust(directory, &identity)? else { return Ok(None) };

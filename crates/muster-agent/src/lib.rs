@@ -11,6 +11,7 @@ pub mod content;
 pub mod domain;
 pub mod enrol;
 pub mod enterprise;
+pub mod health;
 pub mod http;
 pub mod identity;
 pub mod image;

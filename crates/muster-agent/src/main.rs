@@ -6,7 +6,7 @@ use muster_agent::{
     collect::Collector,
     command,
     log::{Layer as Kept, Log},
-    notify, run, software,
+    health, notify, run, software,
 };
 use muster_model::status::Verb;
 use std::{
@@ -69,6 +69,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check this client now and print what was found; the running agent mends by itself. Exit code 7: something is wrong.
+    Health {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Take the inventory once and print it as JSON. Nothing is sent.
     Inventory,
     /// Find the site of the anchor in agent.json by the directory and the DNS domain that are configured there.
@@ -106,6 +112,9 @@ enum Command {
     /// Print the version.
     Version,
 }
+
+/// The command worked, and what it found is bad news.
+const BAD_NEWS: u8 = 7;
 
 /// Where the client keeps its state.
 const STATE: &str = "/var/lib/muster-agent";
@@ -189,7 +198,7 @@ fn main() -> ExitCode {
         Err(error) => Err(Box::from(error)),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
@@ -213,7 +222,7 @@ fn start_log(arguments: &Arguments) -> Option<Log> {
     log
 }
 
-async fn execute(arguments: Arguments, log: Option<Log>) -> Result<(), Box<dyn std::error::Error>> {
+async fn execute(arguments: Arguments, log: Option<Log>) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (state, clock) = (arguments.state, Clock::System);
     match arguments.command {
         Command::Enrol { token, wait, again, enterprise } => {
@@ -229,6 +238,11 @@ async fn execute(arguments: Arguments, log: Option<Log>) -> Result<(), Box<dyn s
         Command::Software(command) => ask(&arguments.socket.unwrap_or_else(|| SOCKET.into()), command)?,
         Command::Notify(how) => show(&arguments.socket.unwrap_or_else(|| SOCKET.into()), &how)?,
         Command::Status { json } => command::status(&state, json, &clock)?,
+        Command::Health { json } => {
+            if !health::command(&state, &Collector::this_machine(), json, &clock).await? {
+                return Ok(ExitCode::from(BAD_NEWS));
+            }
+        }
         Command::Inventory => command::inventory(&Collector::this_machine(), &clock)?,
         Command::Assign { json } => command::assign(&state, json, &clock).await?,
         Command::Locate { json } => command::locate(&state, json, &clock).await?,
@@ -240,7 +254,7 @@ async fn execute(arguments: Arguments, log: Option<Log>) -> Result<(), Box<dyn s
             writeln!(std::io::stdout(), "muster-agent {}", env!("CARGO_PKG_VERSION"))?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn ask(socket: &Path, command: SoftwareCommand) -> Result<(), software::SoftwareError> {

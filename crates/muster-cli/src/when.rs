@@ -23,6 +23,15 @@ pub fn full(moment: UnixMillis) -> String {
     }
 }
 
+/// The day in UTC: `2026-11-24`.
+#[must_use]
+pub fn day(moment: UnixMillis) -> String {
+    match Timestamp::from_millisecond(moment.0) {
+        Ok(timestamp) => timestamp.strftime("%Y-%m-%d").to_string(),
+        Err(_) => format!("{} ms", moment.0),
+    }
+}
+
 /// Both: `2026-11-24 06:49:12 UTC (3 min ago)`.
 #[must_use]
 pub fn both(now: UnixMillis, moment: UnixMillis) -> String {

@@ -16,6 +16,7 @@ pub mod discovery;
 pub mod enrol;
 pub mod enterprise;
 pub mod glob;
+pub mod health;
 pub mod id;
 pub mod inventory;
 pub mod ldap;

@@ -416,6 +416,14 @@ pub const DEPLOYMENT_ATTEMPTS: u32 = 1_000;
 pub const DEPLOYMENT_EVENTS: u32 = 100;
 /// Devices of an alert that are kept by name.
 pub const ALERT_DEVICES: usize = 1_000;
+/// Checks in a client's report of its own health, bytes of the name of one, and of each of its sentences.
+pub const HEALTH_CHECKS: usize = 32;
+/// See [`HEALTH_CHECKS`].
+pub const HEALTH_NAME_BYTES: usize = 32;
+/// See [`HEALTH_CHECKS`].
+pub const HEALTH_TEXT_BYTES: usize = 400;
+/// Collections with a threshold of client status. Each is counted every few minutes.
+pub const CLIENT_STATUS_THRESHOLDS: u64 = 100;
 /// Bytes of a table of neighbours or leases that is read.
 pub const LEASES_BYTES: u64 = 16 << 20;
 /// Neighbours of one look.

@@ -14,6 +14,7 @@ use crate::{
     compliance::ComplianceReport,
     discovery::{Facts, check_facts},
     enrol::DeviceClaims,
+    health::HealthReport,
     id::{Hash, SiteCode},
     inventory::InventoryReport,
     limits,
@@ -100,6 +101,8 @@ pub enum Body {
     Discovery(DiscoveryReport),
     /// How the device stands to a configuration baseline.
     Compliance(ComplianceReport),
+    /// What the client's checks of itself found.
+    Health(HealthReport),
     /// What is on the device.
     Inventory(InventoryReport),
     /// Where the client's log stands.
@@ -121,7 +124,7 @@ impl Body {
             | Self::Network(_)
             | Self::Discovery(_)
             | Self::Compliance(_)
-            | Self::Log(_) => Channel::Status,
+            | Self::LogHealth(_) => Channel::Status,
         }
     }
 }

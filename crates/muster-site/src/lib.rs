@@ -125,6 +125,11 @@ pub use truth::{
     alert::{AlertWork, alert_acknowledge, alert_count, alert_devices, alert_list, alert_show, alert_work},
     budget::{device_admitted, report_admitted, report_refused},
     client_log::{client_log_collect, client_log_download, client_log_show},
+    client_status::{
+        ClientStatusWork, HISTORY_DAYS, client_signs_flush, client_status_list, client_status_settings_show,
+        client_status_settings_update, client_status_show, client_status_summary, client_status_threshold_list,
+        client_status_threshold_set, client_status_work, device_live,
+    },
     compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,
     deployment_event::{deployment_history, deployment_state},

@@ -14,7 +14,10 @@ use crate::{
         inventory::interner::Interner,
         title::TitleWork,
     },
-    truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue, spread::LastSpread},
+    truth::{
+        budget::Budgets, client_status::SignMemory, dashboard::Last, online::Online, report::queue::Queue,
+        spread::LastSpread,
+    },
 };
 use muster_model::api::{DeploymentRival, Forecast};
 use std::sync::{
@@ -48,6 +51,8 @@ pub struct Memory {
     pub(crate) lists: Lists,
     /// Last contacts that are not written yet.
     pub seen: Seen,
+    /// Signs of life that are not written yet.
+    pub(crate) signs: SignMemory,
     /// Which devices said which version of their policy they have, as far as it is not written yet.
     pub confirmed: Confirmed,
     /// Somebody asked for maintenance.

@@ -24,7 +24,7 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
-        maintenanceclient_log::client_log_purge,
+        maintenanceclient_log::client_log_purgeclient_status::{ClientStatusWork, client_status_work},
         deployment_event::{MaintenanceWork, maintenance_work},
     },
 };
@@ -79,6 +79,8 @@ pub struct Worker {
     phases: PhaseWork,
     /// How far the look for what needs somebody is.
     alerts: AlertWork,
+    /// How far the count of clients is.
+    clients: ClientStatusWork,
     /// Why the trust bundle in the database was not taken.
     refused: Option<String>,
     /// When updates were counted.
@@ -100,6 +102,7 @@ impl Worker {
             sweep: None,
             phases: PhaseWork::default(),
             alerts: AlertWork::default(),
+            clients: ClientStatusWork::default(),
             refused: None,
             updates: UpdateWork::default(),
             maintenance,
@@ -183,6 +186,11 @@ impl Worker {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "What needs somebody could not be looked at; it is tried again."),
+        }
+        match client_status_work(&self.site, &mut self.clients, now).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "Clients could not be counted; they are counted again."),
         }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let mut asked = policy_renew(&self.site, now).await?;

@@ -228,7 +228,7 @@ pub(super) fn make_room(
     let cache = &agent.cache;
     let rules = Rules { now: agent.clock.now(), min_age: settings.cache_min_age, is_due };
     let (disk, free) = cache.space()?;
-    let free = free.saturating_sub(RESERVE.min(disk / 100 * RESERVE_PERCENT));
+    let free = free.saturating_sub(reserve(disk));
     let room = room(&Contents::read(cache)?, pins, files, rules, limit(cache, settings)?, free)?;
     for hash in room {
         tracing::info!(%hash, "content makes room in the cache");
@@ -263,6 +263,35 @@ fn room(
     // Where the disk has too little, more goes; the last bytes are for the system and the agent's own database.
     let short = missing.saturating_sub(free).max(over);
     contents.victims(short, pins, &rules).ok_or(ContentError::DiskFull)
+}
+
+/// Bytes of a disk of this size that are left to others.
+#[must_use]
+pub fn reserve(disk: u64) -> u64 {
+    RESERVE.min(disk / 100 * RESERVE_PERCENT)
+}
+
+/// Throws away content that nothing needs now, as much as `bytes` if so much may go; how many bytes went. Where no policy is known, nobody
+/// knows what is needed, and nothing goes.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn relieve(agent: &Agent, policy: Option<&Policy>, settings: &ClientSettings, bytes: u64) -> io::Result<u64> {
+    let (Some(policy), Some(_turn)) = (policy, agent.turn.between()) else { return Ok(0) };
+    let (pins, contents) = (Pins::of(agent, policy, &[]), Contents::read(&agent.cache)?);
+    let rules = Rules { now: agent.clock.now(), min_age: settings.cache_min_age, is_due: true };
+    let (mut wanted, mut freed) = (bytes, 0);
+    while wanted > 0 {
+        if let Some(victims) = contents.victims(wanted, &pins, &rules) {
+            for hash in victims {
+                freed += contents.whole.iter().find(|entry| entry.hash == hash).map_or(0, |entry| entry.size);
+                forget(&agent.cache, hash)?;
+            }
+            break;
+        }
+        wanted /= 2;
+    }
+    Ok(freed)
 }
 
 /// Throws away what nobody needs to be there, and what is over the limit; not while anything is fetched.

@@ -4,7 +4,7 @@
 use crate::{
     agent::Agent,
     clock::{Backoff, random, spread},
-    enrol, enterprise,
+    enrol, enterprise, health,
     http::HttpError,
     identity,
     policy::{self, Expected, Policy},
@@ -69,6 +69,10 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
         unproven = follower.server_refused(refreshed.as_ref().err(), unproven);
         let wait = match refreshed {
             Ok(()) => {
+                let now = agent.clock.now().0.to_string();
+                if let Err(error) = agent.store.set_value(health::FETCHED, &now) {
+                    tracing::warn!(%error, "it could not be kept that the policy is fresh");
+                }
                 agent.site.content();
                 backoff.reset();
                 spread(follower.poll_interval(), random())
@@ -85,6 +89,7 @@ pub async fn policy(agent: Arc<Agent>, publish: watch::Sender<Option<Arc<Policy>
                 wait
             }
         };
+        agent.health.fetched.notify_waiters();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = wake.notified() => {}
@@ -167,7 +172,7 @@ pub async fn certificate(agent: Arc<Agent>) {
     }
 }
 
-async fn renew(agent: &Agent) -> Result<(), enrol::EnrolError> {
+pub(crate) async fn renew(agent: &Agent) -> Result<(), enrol::EnrolError> {
     let mut session = agent.site.session().await?;
     let expires = enrol::renew(&agent.directory, &agent.site, &mut session).await?;
     let text = crate::clock::shown(expires);

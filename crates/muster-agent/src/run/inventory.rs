@@ -90,6 +90,7 @@ async fn others(policy: &mut Policies, known: Option<SoftwareScan>) {
 }
 
 async fn take(agent: &Arc<Agent>, files: Option<Option<SoftwareScan>>, said: Vec<Said>) -> Result<(), StoreError> {
+    let _busy = agent.health.busy.begin("inventory", agent.clock.now());
     let taker = agent.clone();
     let work = move || {
         let now = taker.clock.now();

@@ -17,6 +17,7 @@ use crate::{
     comply,
     content::peer,
     enrol::{EnrolError, Enrolment, Progress},
+    health,
     identity::{self, Identity, Stage},
     local,
     log::{self, Log},
@@ -34,10 +35,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
-};
+use tokio::sync::{Notify, watch};
 
 /// The lock file that only one agent at a time can hold.
 pub const LOCK: &str = "lock";
@@ -148,43 +146,72 @@ async fn become_active(
     }
 }
 
+/// Begins the parts that run for as long as the agent does.
+fn begin(
+    agent: &Arc<Agent>,
+    publish: watch::Sender<Option<Arc<Policy>>>,
+    policy: &watch::Receiver<Option<Arc<Policy>>>,
+    wake: &Arc<Notify>,
+    software: Option<PathBuf>,
+) {
+    let parts = &agent.health.parts;
+    /// A part that needs the agent and the policy.
+    macro_rules! part {
+        ($name:literal, $run:path) => {{
+            let (agent, policy) = (agent.clone(), policy.clone());
+            parts.spawn($name, move || $run(agent.clone(), policy.clone()));
+        }};
+    }
+    // First: a manager that watches is told from the beginning on that the agent is there.
+    parts.spawn("watchdog", health::beat);
+    let sender = agent.clone();
+    parts.spawn("send", move || send::run(sender.clone()));
+    let (follower, waker) = (agent.clone(), wake.clone());
+    parts.spawn("policy", move || follow::policy(follower.clone(), publish.clone(), waker.clone()));
+    let (listener, waker) = (agent.clone(), wake.clone());
+    parts.spawn("live", move || follow::live(listener.clone(), waker.clone()));
+    tasks.spawn(log::run::run(agent.clone()));
+    tasks.spawn(log::run::answer(agent.clone(), policy.clone()));
+    tasks.spawn(secret::run(let renewer = agent.clone();
+    parts.spawn("certificate", move || follow::certificate(renewer.clone()));
+    part!("secret", secret::run);
+    match identity::config(&agent.directory) {
+        Ok(config) => {
+            let (restarter, policy, program) = (agent.clone(), policy.clone(), config.restart);
+            parts.spawn("restart", move || restart::run(restarter.clone(), policy.clone(), program.clone()));
+            let (finder, location) = (agent.clone(), config.location);
+            parts.spawn("locate", move || locate::run(finder.clone(), location.clone()));
+        }
+        Err(error) => tracing::error!(%error, "no management points are looked for, and no restart is made"),
+    }
+    part!("location", locate::follow);
+    part!("inventory", inventory::run);
+    part!("updates", updates::run);
+    part!("heartbeat", heartbeat);
+    part!("discovery", discovery::run);
+    part!("content", content::run);
+    tasks.spawn(peer::run(agent.clone(), policy.clone()));
+    let complying = tokio::spawnpart!("health", health::run);
+    if let Some(path) = software {
+        let (asked, policy) = (agent.clone(), policy.clone());
+        parts.spawn("local", move || local::run(asked.clone(), policy.clone(), path.clone()));
+    }
+}
+
 /// The run phase.
 async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Receiver<bool>) {
     let (publish, policy) = watch::channel::<Option<Arc<Policy>>>(load_policy(&agent));
     let wake = Arc::new(Notify::new());
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     agent.report(Component::Agent, Severity::Information, MessageId::AgentStarted, &version);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(send::run(agent.clone()));
-    tasks.spawn(follow::policy(agent.clone(), publish, wake.clone()));
-    tasks.spawn(follow::live(agent.clone(), wake));
-    tasks.spawn(follow::certificate(agent.clone()));
-    tasks.spawn(log::run::run(agent.clone()));
-    tasks.spawn(log::run::answer(agent.clone(), policy.clone()));
-    tasks.spawn(secret::run(agent.clone(), policy.clone()));
-    match identity::config(&agent.directory) {
-        Ok(config) => {
-            tasks.spawn(restart::run(agent.clone(), policy.clone(), config.restart));
-            tasks.spawn(locate::run(agent.clone(), config.location));
-        }
-        Err(error) => tracing::error!(%error, "no management points are looked for, and no restart is made"),
-    }
-    tasks.spawn(locate::follow(agent.clone(), policy.clone()));
-    tasks.spawn(inventory::run(agent.clone(), policy.clone()));
-    tasks.spawn(updates::run(agent.clone(), policy.clone()));
-    tasks.spawn(heartbeat(agent.clone(), policy.clone()));
-    tasks.spawn(discovery::run(agent.clone(), policy.clone()));
-    tasks.spawn(content::run(agent.clone(), policy.clone()));
-    tasks.spawn(peer::run(agent.clone(), policy.clone()));
+    begin(&agent, publish, &policy, &wake, software);
     let complying = tokio::spawn(comply::run(agent.clone(), policy.clone(), stop.clone()));
-    if let Some(path) = software {
-        tasks.spawn(local::run(agent.clone(), policy.clone(), path));
-    }
     let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
     tracing::info!(site = %agent.site.identity().site, "the agent runs");
+    health::ready();
     // A stop that can never come is a stop.
     let _ = stop.wait_for(|stop| *stop).await;
-    tasks.shutdown().await;
+    agent.health.parts.shutdown().await;
     // An installer that runs goes on by itself; the next agent takes it up.
     let _ = applying.await;
     let _ = complying.await;

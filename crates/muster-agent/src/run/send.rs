@@ -48,7 +48,9 @@ pub enum SendError {
 pub async fn run(agent: Arc<Agent>) {
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(600));
     loop {
-        match flush(&agent).await {
+        let flushed = flush(&agent).await;
+        agent.health.sent.notify_waiters();
+        match flushed {
             Ok(()) => {
                 agent.site.content();
                 backoff.reset();
@@ -67,7 +69,10 @@ pub async fn run(agent: Arc<Agent>) {
                     }
                 }
                 tracing::warn!(%error, wait = wait.as_secs(), "messages could not be sent; they are kept");
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = agent.health.send_now.notified() => backoff.reset(),
+                }
             }
         }
     }

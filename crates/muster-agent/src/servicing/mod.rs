@@ -352,6 +352,12 @@ fn unlock() -> Result<(), ServicingError> {
     firewall::open().map_err(at(Step::Unlock))
 }
 
+/// Since when a servicing goes on, by what is kept of it. `None`: none does.
+#[must_use]
+pub fn begun(directory: &PrivateDirectory) -> Option<UnixMillis> {
+    Some(Journal::read(directory).ok()??.ok()?.begun)
+}
+
 /// Ends a servicing that was interrupted, wherever that was. `None`: there was none.
 ///
 /// # Errors

@@ -127,11 +127,12 @@ pub(super) fn push(
         Body::Network(_) => ("network", false),
         Body::Discovery(_) => ("discovery", false),
         Body::Compliance(_) => ("compliance", false),
+        Body::Health(_) => ("health", false),
         Body::Inventory(_) => ("inventory", false),
         Body::Log(_) => ("log", false),
         Body::LogPiece(_) => ("log_piece", false),
     };
-    if matches!(kind, "heartbeat" | "network" | "discovery" | "log_piece") {
+    if matches!(kind, "heartbeat" | "network" | "discovery" | "log_piece"Body::Discovery(_) | Body::Health(_)) {
         remove_waiting(tx, size, kind)?;
     }
     let body = serde_json::to_string(message).map_err(|_| StoreError::Damaged)?;
@@ -185,7 +186,27 @@ fn count_dropped(tx: &Transaction<'_>, more: u64) -> Result<(), StoreError> {
     set_value(tx, DROPPED, &(before + more).to_string())
 }
 
+/// When the oldest message that waits was made. `None`: none waits.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn oldest(connection: &Connection) -> Result<Option<UnixMillis>, StoreError> {
+    let sql = "SELECT body FROM message ORDER BY id LIMIT 1";
+    let body: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    body.map(|body| serde_json::from_str(&body).map(|message: Message| message.time))
+        .transpose()
+        .map_err(|_| StoreError::Damaged)
+}
+
 impl Store {
+    /// As [`oldest`].
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn oldest(&self) -> Result<Option<UnixMillis>, StoreError> {
+        oldest(&self.lock().connection)
+    }
+
     /// Puts a message in. When this returns it is on the disk.
     ///
     /// # Errors

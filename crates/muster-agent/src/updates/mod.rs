@@ -7,7 +7,7 @@ mod scan;
 mod tool;
 
 pub use scan::{Scan, ScanState};
-pub(crate) use scan::{kept, run};
+pub(crate) use scan::{again, kept, kept_in, run};
 
 use crate::{
     agent::Agent,

@@ -76,7 +76,12 @@ pub struct Scan {
 
 /// The last scan, where there was one.
 pub(crate) fn kept(agent: &Agent) -> Option<Scan> {
-    let bytes = agent.directory.read(KEPT, 2 * UPDATE_BYTES).ok().flatten()?;
+    kept_in(&agent.directory)
+}
+
+/// The last scan that is kept in a state directory.
+pub(crate) fn kept_in(directory: &crate::os::PrivateDirectory) -> Option<Scan> {
+    let bytes = directory.read(KEPT, 2 * UPDATE_BYTES).ok().flatten()?;
     serde_json::from_slice(&bytes).ok()
 }
 
@@ -132,7 +137,16 @@ fn keep(agent: &Agent, scan: &Scan) -> std::io::Result<()> {
     agent.directory.write(KEPT, &serde_json::to_vec(scan)?)
 }
 
+/// Takes a scan now and keeps it.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) async fn again(agent: &Agent) -> std::io::Result<()> {
+    keep(agent, &take(agent).await)
+}
+
 async fn take(agent: &Agent) -> Scan {
+    let _busy = agent.health.busy.begin("updates", agent.clock.now());
     let found = ask(agent).await;
     let (state, reason, updates) = match found {
         Ok(Simulation { changes, unread: 0, .. }) => (ScanState::Complete, String::new(), updates(changes)),

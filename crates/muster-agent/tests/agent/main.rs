@@ -19,6 +19,8 @@ mod directory;
 mod disk;
 mod dns;
 mod enrolment;
+mod health;
+mod health_watchdog;
 mod location;
 mod log;
 mod mischief;

@@ -11,6 +11,7 @@ mod boundary;
 mod certificate;
 mod class;
 mod client_log;
+mod client_status;
 mod collection;
 mod conflict;
 mod content;

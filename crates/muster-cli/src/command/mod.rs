@@ -13,6 +13,7 @@ mod boundary_group;
 mod certificate;
 mod class;
 mod client_log;
+mod client_status;
 mod collection;
 mod collection_rule;
 mod collection_transfer;
@@ -142,6 +143,9 @@ enum Noun {
     /// Alerts: what needs somebody
     #[command(subcommand)]
     Alert(alert::Verb),
+    /// Client status: which clients are active, and which are sound
+    #[command(subcommand)]
+    ClientStatus(client_status::Verb),
     /// Configuration baselines: what settings of devices should be, and which are
     #[command(subcommand)]
     Baseline(baseline::Verb),
@@ -281,6 +285,7 @@ impl Cli {
             Noun::Secret(verb) => verb.run(&ctx).await,
             Noun::Deployment(verb) => verb.run(&ctx).await,
             Noun::Alert(verb) => verb.run(&ctx).await,
+            Noun::ClientStatus(verb) => verb.run(&ctx).await,
             Noun::Baseline(verb) => verb.run(&ctx).await,
             Noun::Update(verb) => verb.run(&ctx).await,
             Noun::Collection(verb) => verb.run(&ctx).await,
@@ -388,6 +393,12 @@ mod tests {
         "muster maintenance set audit_log --keep-days 365 --hours 'sat-sun 00:00-06:00'",
         "muster maintenance preview status_messages --keep-days 14",
         "muster maintenance run status_messages --yes",
+        "muster client-status show --collection Kiosks",
+        "muster client-status list --activity inactive --check failed --collection Kiosks",
+        "muster client-status device kiosk-7",
+        "muster client-status settings --heartbeat 14 --check 5",
+        "muster client-status thresholds",
+        "muster client-status threshold Kiosks --active 95 --healthy 90",
         "muster alert show 0192f0c1-7a3b-7c4d-8e5f-0123456789ab",
         "muster alert acknowledge 0192f0c1-7a3b-7c4d-8e5f-0123456789ab",
         "muster deployment create Hello --collection Kiosks --high-impact",

@@ -29,6 +29,10 @@ impl AlertKind {
     #[must_use]
     pub const fn is_told(self) -> bool {
         matches!(self, Self::LogAltered | Self::AuditAltered)
+        /// Fewer clients of a collection are active than its threshold wants.
+        ClientsInactive = "clients_inactive",
+        /// Of fewer clients of a collection the checks passed than its threshold wants.
+        ClientsUnhealthy = "clients_unhealthy",
     }
 }
 api! {
@@ -49,7 +53,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment, or of a mobile devicedevice; or `audit`.
+        /// The id of the thing: of a deployment, or of a mobile devicedevice; or `audit`collection.
         subject: String,
         /// Where it stands.
         state: AlertState,

@@ -50,6 +50,7 @@ const COMPLIANCE: &str = "Compliance settings";
 const AGENT: &str = "Computer agent";
 const RESTART: &str = "Computer restart";
 const SERVICING: &str = "Write filters";
+const HEALTH: &str = "Client health";
 
 /// Every setting, by group.
 pub static CATALOGUE: &[Setting] = &[
@@ -284,6 +285,23 @@ pub static CATALOGUE: &[Setting] = &[
         "Longest servicing",
         number(5, 480, "minutes"),
         "How long one servicing may last. What may take longer is not installed.",
+    ),
+    private(
+        plain(
+            "health.mode",
+            HEALTH,
+            "Checks of the client",
+            Kind::Choice(&["off", "notify", "remediate"]),
+            "Whether a client checks itself: not at all, to say what it found, or to mend it, too.",
+        ),
+        "Sentences on the client itself: its service, files, certificate, clock, disk, messages, policy, packages and logs.",
+    ),
+    plain(
+        "health.interval",
+        HEALTH,
+        "Interval of the checks",
+        length(HOUR, 31 * DAY),
+        "How often a client checks itself, at a time of its own.",
     ),
 ];
 

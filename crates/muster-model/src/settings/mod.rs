@@ -89,6 +89,8 @@ pub struct ClientSettings {
     pub restart: RestartSettings,
     /// Servicing of write filters.
     pub servicing: ServicingSettings,
+    /// The client's checks of itself.
+    pub health: HealthSettings,
 }
 
 impl Default for ClientSettings {
@@ -119,6 +121,7 @@ impl Default for ClientSettings {
             script_policy: ScriptPolicy::AllSigned,
             restart: RestartSettings::default(),
             servicing: ServicingSettings::default(),
+            health: HealthSettings::default(),
         }
     }
 }
@@ -215,6 +218,37 @@ impl Default for ServicingSettings {
     fn default() -> Self {
         Self { allowed: false, max_minutes: 60 }
     }
+}
+
+/// The client's checks of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HealthSettings {
+    /// Whether it checks itself, and mends what it finds. Default: both.
+    pub mode: HealthMode,
+    /// How often it checks itself. Default 1 day.
+    pub interval: i64,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self { mode: HealthMode::Remediate, interval: DAY }
+    }
+}
+
+/// What a client does about its own health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum HealthMode {
+    /// Nothing.
+    Off,
+    /// It checks itself and says what it found.
+    Notify,
+    /// It mends what it can, too.
+    #[default]
+    Remediate,
 }
 
 /// What comes before a restart.

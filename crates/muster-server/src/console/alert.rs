@@ -8,7 +8,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Alert, AlertDevice, AlertQuery, AlertState, Page, PageQuery},
+    api::{Alert, AlertDevice, AlertKind, AlertQuery, AlertState, Page, PageQuery},
     id::AlertId,
 };
 
@@ -53,6 +53,18 @@ impl AlertPage {
     pub(crate) fn new(shell: Shell, alert: Alert, wanted: PageQuery, page: Page<AlertDevice>) -> Self {
         let paging = Paging::new(&page, wanted.limit, |offset| format!("/alerts/{}?offset={offset}", alert.id));
         Self { shell, alert, page, paging }
+    }
+
+    fn is_of_clients(&self) -> bool {
+        matches!(self.alert.kind, AlertKind::ClientsInactive | AlertKind::ClientsUnhealthy)
+    }
+
+    /// Where the thing is that it is about.
+    fn subject(&self) -> String {
+        match self.is_of_clients() {
+            true => format!("/client-status?collection={}", self.alert.subject),
+            false => format!("/deployments/{}", self.alert.subject),
+        }
     }
 
     fn is_open(&self) -> bool {

@@ -10,6 +10,7 @@ mod boundary;
 mod chart;
 mod class;
 mod client_log;
+mod client_status;
 mod collection;
 mod collection_import;
 mod confirm;
@@ -51,6 +52,8 @@ mod sample_application;
 mod sample_baseline;
 #[cfg(test)]
 mod sample_class;
+#[cfg(test)]
+mod sample_client_status;
 #[cfg(test)]
 mod sample_collection;
 #[cfg(test)]
@@ -250,6 +253,11 @@ fn routes_of_software() -> Vec<Route> {
         post("/maintenance/{task}/run", Change, maintenance::maintenance_run),
         get("/alerts/{id}", See, alert::alert_show),
         post("/alerts/{id}/acknowledge", Change, alert::alert_acknowledge),
+        get("/client-status", See, client_status::client_status_summary),
+        get("/client-status/devices", See, client_status::client_status_list),
+        get("/client-status/devices/{id}", See, client_status::client_status_show),
+        post("/client-status/settings", Change, client_status::client_status_settings_update),
+        post("/client-status/thresholds/{id}", Change, client_status::client_status_threshold_set),
     ]
 }
 

@@ -53,6 +53,7 @@ pub(crate) enum Done {
     DeploymentRetried,
     PhaseBegun,
     AlertAcknowledged,
+    ClientStatusSaved,
     TokenRevoked,
     SettingsSaved,
     ApprovalSaved,
@@ -84,7 +85,8 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 3938] = [
+    const ALL: [(Self, &str, &str); 393838] = [
+        (Self::ClientStatusSaved, "client-status-saved", "It is saved. Clients are counted by it from now on."),
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
         (Self::LogCollected, "log-collected", "The log was asked for. It comes with the device's next report."),

@@ -48,6 +48,7 @@ fn pages(f: Flavour) -> Vec<(&'static str, String)> {
     pages.extend(pages_of_software(f));
     pages.extend(super::sample_baseline::pages(f));
     pages.extend(super::sample_phase::pages(f));
+    pages.extend(super::sample_client_status::pages(f));
     pages.extend(super::sample_title::pages(f));
     pages.extend(pages_of_the_rest(f));
     pages

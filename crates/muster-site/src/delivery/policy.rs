@@ -4,6 +4,7 @@ use crate::{
     Ctx, Site, SiteError, authz,
     delivery::{deployment_approval, location, log_request, phase, settings, window},
     site::Trust,
+    truth::client_status::Sign,
 };
 use bytes::Bytes;
 use lru::LruCache;
@@ -116,7 +117,9 @@ impl Assignments {
 /// # Errors
 /// `unauthenticated`; `device_not_active`.
 pub async fn assignment_show(ctx: &Ctx, site: &Site) -> Result<Arc<Current>, SiteError> {
-    current(ctx, site).await
+    let current = current(ctx, site).await?;
+    site.memory.signs.note(authz::device(ctx)?.id, Sign::PolicyRequest, ctx.now);
+    Ok(current)
 }
 
 /// The device that asks says that it has its assignment of this version. Written later, with many others.

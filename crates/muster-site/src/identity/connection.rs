@@ -1,6 +1,6 @@
 //! Who may talk over an open connection, and when a device was last in contact: both without a query for each request.
 
-use crate::{SiteError, ctx::DeviceCaller, site::Site};
+use crate::{SiteError, ctx::DeviceCaller, site::Site, truth::client_status::client_signs_flush};
 use lru::LruCache;
 use muster_model::{
     api::DeviceState,
@@ -243,6 +243,7 @@ pub async fn device_seen_flush(site: &Site) -> Result<usize, SiteError> {
         written += chunk.len();
     }
     confirmed_flush(site).await?;
+    client_signs_flush(site).await?;
     Ok(written)
 }
 

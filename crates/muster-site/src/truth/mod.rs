@@ -3,6 +3,7 @@
 pub mod alert;
 pub(crate) mod budget;
 pub mod client_log;
+pub mod client_status;
 pub mod compliance;
 pub mod dashboard;
 pub mod deployment_event;

@@ -13,6 +13,7 @@ mod chunk;
 mod class;
 mod client;
 mod client_log;
+mod client_status;
 mod collection;
 mod collection_failure;
 mod collection_random;

@@ -48,6 +48,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (43, include_str!("../../migrations/0043_content_peer.sql")),
     (50, include_str!("../../migrations/0050_mobile.sql")),
     (47, include_str!("../../migrations/0047_client_log.sql")),
+    (46, include_str!("../../migrations/0046_client_status.sql")),
 ];
 
 /// Which migrations a database has.

@@ -17,6 +17,7 @@ pub mod certificate;
 pub mod channel;
 pub mod client_log;
 pub mod client_settings;
+pub mod client_status;
 pub mod collection;
 pub mod collection_member;
 pub mod collection_turn;

@@ -42,7 +42,12 @@ impl Running {
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
+        Self::at(&std::env::temp_dir())
+    }
+
+    /// On the file system of that directory.
+    pub(crate) fn at(place: &Path) -> Self {
+        let temp = tempfile::tempdir_in(place).unwrap();
         // As below `/var/lib`: others may pass the directory that the state is in, and not the state.
         std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o711)).unwrap();
         Self { temp, clock: Clock::System }

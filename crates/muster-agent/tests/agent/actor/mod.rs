@@ -286,6 +286,7 @@ impl Site {
             Body::Compliance(said) => format!("compliance {:?}", said.outcome),
             Body::Log(anchor) => format!("log at {}, altered {:?}", anchor.sequence, anchor.broken),
             Body::LogPiece(piece) => format!("{} lines of the log", piece.lines.len()),
+            Body::Health(said) => format!("health {:?}", said.checks),
             Body::Inventory(report) => format!("inventory of {}", report.sections.len()),
         };
         self.state().messages.iter().map(|(_, n, message)| format!("{n} {}", short(message))).collect()

@@ -108,7 +108,9 @@ impl Connection {
     pub(crate) fn seen(&self) {
         if let Ok(known) = &self.device {
             let site = &self.point.site;
-            muster_site::device_seen(site, known.identity.device, site.sources.now());
+            let (device, now) = (known.identity.device, site.sources.now());
+            muster_site::device_seen(site, device, now);
+            muster_site::device_live(site, device, now);
         }
     }
 

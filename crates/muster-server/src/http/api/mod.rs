@@ -10,6 +10,7 @@ mod boundary;
 mod certificate;
 mod class;
 mod client_log;
+mod client_status;
 mod collection;
 mod conflict;
 mod content;
@@ -74,6 +75,7 @@ pub(crate) fn routes() -> Vec<Route> {
         deployment::routes(),
         deployment_control::routes(),
         alert::routes(),
+        client_status::routes(),
         baseline::routes(),
         update::routes(),
         boundary::routes(),

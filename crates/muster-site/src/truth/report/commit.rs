@@ -31,6 +31,7 @@ use muster_store::{
     db::{
         assignment, boundary,
         channel::{self, ChannelRow, Standing},
+        client_status::{self, HealthRow},
         conflict::ConflictRow,
         deployment, deployment_event, device,
         inventory_class::{self, WaitingRow},
@@ -79,6 +80,8 @@ struct Plan {
     compliance: Vec<Said>,
     logs: Vec<client_log::Said>,
     claims: Vec<(DeviceId, muster_model::enrol::DeviceClaims)>,
+    heartbeats: BTreeMap<DeviceId, UnixMillis>,
+    health: BTreeMap<DeviceId, HealthRow>,
     networks: BTreeMap<DeviceId, NetworkRow>,
     discoveries: BTreeMap<DeviceId, DiscoveryRecord>,
     quarantine: Vec<(usize, QuarantineRow)>,
@@ -151,6 +154,8 @@ async fn write(
     plan.claims.retain(|(device, _)| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.networks.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.discoveries.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
+    plan.heartbeats.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
+    plan.health.retain(|device, _| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == *device));
     plan.compliance.retain(|said| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == said.device));
     plan.logs.retain(|said| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == said.device));
     plan.comply(tx, reports).await?;
@@ -255,7 +260,15 @@ impl Plan {
                     received,
                     report: said.clone(),
                 }),
-                Item::Heartbeat(claims) => self.claims.push((device, claims.clone())),
+                Item::Heartbeat(claims) => {
+                    self.claims.push((device, claims.clone()));
+                    self.heartbeats.insert(device, received);
+                }
+                Item::Health(happened, said) => {
+                    // It may have waited in the outbox; a clock that is ahead makes it no younger. The last one counts.
+                    let checked = (*happened).min(received);
+                    self.health.insert(device, HealthRow { device, checked, report: said.clone() });
+                }
                 Item::Network(said) => {
                     // The last one counts.
                     let (seen_address, said) = (report.address.clone(), said.clone());
@@ -442,6 +455,10 @@ impl Plan {
         for (device, claims) in &self.claims {
             device::set_claims(tx, *device, claims).await?;
         }
+        let heartbeats: Vec<_> = std::mem::take(&mut self.heartbeats).into_iter().collect();
+        client_status::heartbeat(tx, &heartbeats).await?;
+        let health: Vec<HealthRow> = std::mem::take(&mut self.health).into_values().collect();
+        client_status::put(tx, &health).await?;
         self.store_networks(tx, reports).await?;
         self.store_discoveries(tx, reports).await?;
         let mut rows = Vec::with_capacity(self.quarantine.len());

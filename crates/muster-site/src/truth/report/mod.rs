@@ -6,7 +6,7 @@ pub(crate) mod queue;
 mod read;
 mod suspect;
 
-use super::budget;
+use super::{budget, client_status::Sign};
 use crate::{Ctx, Site, SiteError, authz, delivery::policy};
 use commit::Outcome;
 use muster_model::{
@@ -33,9 +33,13 @@ pub async fn report_submit(ctx: &Ctx, site: &Site, envelope: &[u8]) -> Result<Re
         }
     };
     site.memory.budgets.read(device.id, &site.limits, Instant::now(), report.items.len(), report.bytes());
+    let says_something = report.says_something();
     let accepted_policy = report.accepted_policy();
     match site.memory.reports.submit(site, report).await? {
         Outcome::Answer(answer) => {
+            if says_something {
+                site.memory.signs.note(device.id, Sign::StatusMessage, ctx.now);
+            }
             if let Some(version) = accepted_policy {
                 site.memory.confirmed.note(device.id, version, ctx.now);
             }

@@ -15,6 +15,7 @@ use muster_model::{
     compliance::ComplianceReport,
     discovery::Facts,
     enrol::DeviceClaims,
+    health::HealthReport,
     id::DeviceId,
     limits::Limits,
     log::LogAnchor,
@@ -53,6 +54,8 @@ pub(super) enum Item {
     Discovery(Facts),
     /// How the device stands to a baseline.
     Compliance(UnixMillis, ComplianceReport),
+    /// What the client's checks of itself found.
+    Health(UnixMillis, HealthReport),
     /// What is on the device.
     Inventory(section::Report),
     /// Where the client's log stands, with a piece of it or without.
@@ -110,6 +113,13 @@ impl Report {
     /// Bytes of its messages.
     pub(super) fn bytes(&self) -> usize {
         self.batch.messages.iter().map(|message| message.get().len()).sum()
+    }
+
+    /// Whether the client said something beside that it is there, and what it has.
+    pub(super) fn says_something(&self) -> bool {
+        let says =
+            |item: &Item| matches!(item, Item::Status(..) | Item::Step(..) | Item::Compliance(..) | Item::Health(..));
+        self.items.iter().any(says)
     }
 
     /// The last policy that the device says it accepted.
@@ -185,8 +195,10 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         Body::Compliance(_) => {
             Err("A result is none of `unknown`, and has a value and a sentence of bounded length.".to_owned())
         }
-        Body::Log(anchor) if anchor.is_well_formed() => Ok(Item::Log(message.time, anchor, None)),
-        Body::Log(_) => Err("The numbers of a log do not fit each other.".to_owned()),
+        Body::Log(anchorHealth(said) if anchorsaid.is_well_formed() => Ok(Item::LogHealth(message.time, anchor, Nonesaid)),
+        Body::Log(_) => Err("The numbers of a log do not fit each otherHealth(_) => {
+            Err("A client reports at most 32 checks, each once, with sentences of bounded length.".to_owned()),
+        }
         Body::Inventory(_) | Body::LogPiece(_) => Err("Inventory has a channel of its own.".to_owned()),
     }
 }
