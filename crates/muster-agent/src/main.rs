@@ -4,9 +4,9 @@ use clap::{Args, Parser, Subcommand};
 use muster_agent::{
     clock::Clock,
     collect::Collector,
-    command,
+    command, health,
     log::{Layer as Kept, Log},
-    health, notify, run, software,
+    notify, run, software,
 };
 use muster_model::status::Verb;
 use std::{

@@ -124,7 +124,8 @@ impl Body {
             | Self::Network(_)
             | Self::Discovery(_)
             | Self::Compliance(_)
-            | Self::LogHealth(_) => Channel::Status,
+            | Self::Log(_)
+            | Self::Health(_) => Channel::Status,
         }
     }
 }

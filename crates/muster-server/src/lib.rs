@@ -1,7 +1,7 @@
 //! The site server: configuration, listeners, HTTP, console, background work.
 
-mod authority;
 pub mod audit_export;
+mod authority;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -1,8 +1,7 @@
 //! A site server from its start to its end. At the start every error stops it with one sentence; afterwards the log has them.
 
 use crate::{
-    authority,
-    audit_export,
+    audit_export, authority,
     config::{self, Config},
     directory::Directories,
     endorsement, foreign_list,
@@ -357,7 +356,7 @@ fn recorder() -> PrometheusHandle {
         .clone()
 }
 
-/// What discovery may read, and who answers for SCEPwhere the audit log is exported to.
+/// What discovery may read, who answers for SCEP, and where the audit log is exported to.
 struct Known {
     directories: Directories,
     leases: Vec<PathBuf>,

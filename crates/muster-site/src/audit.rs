@@ -12,20 +12,23 @@ use muster_model::{
     limits::{AUDIT_SEGMENT_BYTES, AUDIT_SEGMENT_ENTRIES},
     problem::Code,
     status::Severity,
-    time::UnixMillis,
+    time::{DAY, HOUR, UnixMillis},
 };
 use muster_store::{
-    Tx,
+    Connection, Tx,
     db::{
         alert::{self, Raised},
-        audit,
+        audit, setting,
     },
     transaction,
-    time::UnixMillis,
 };
 
 /// The action of an entry that notes which ones were removed.
 const REMOVED: &str = "audit_remove";
+/// Under this name stands how far the log is exported.
+const EXPORTED: &str = "audit_exported";
+/// An export that has asked for nothing for so long is none any more.
+const EXPORTS: i64 = 30 * DAY;
 /// Entries that are read at once when the log is verified.
 const VERIFY_ROWS: u32 = 1_000;
 
@@ -66,6 +69,13 @@ pub async fn append(
     Ok(())
 }
 
+/// Up to which entry the site's own export has the log, and when it last asked for more.
+async fn exported(conn: &mut Connection) -> Result<Option<(u64, UnixMillis)>, SiteError> {
+    let text = setting::get(conn, EXPORTED).await?.unwrap_or_default();
+    let parsed = text.split_once(' ').and_then(|(number, at)| Some((number.parse().ok()?, at.parse().ok()?)));
+    Ok(parsed.map(|(number, at)| (number, UnixMillis(at))))
+}
+
 /// Removes some of the oldest entries, all from before a moment; how many went. What was removed is an entry itself.
 ///
 /// # Errors
@@ -73,6 +83,9 @@ pub async fn append(
 pub(crate) async fn remove_aged(tx: &mut Tx, ctx: &Ctx, before: UnixMillis, most: u32) -> Result<u64, SiteError> {
     // Nobody adds one meanwhile.
     let (end, _) = audit::lock(tx).await?;
+    // What is exported somewhere stays until it was.
+    let exported = exported(tx.conn()).await?.filter(|(_, at)| (0..EXPORTS).contains(&ctx.now.since(*at)));
+    let end = exported.map_or(end, |(number, _)| end.min(number.saturating_add(1)));
     let Some((last, count)) = audit::aged(tx.conn(), (before, end), most).await? else { return Ok(0) };
     audit::remove_until(tx, &last).await?;
     let detail =
@@ -145,7 +158,8 @@ async fn verify(site: &Site) -> Result<AuditVerdict, SiteError> {
 /// `unauthenticated`; `conflict`: that entry is not there, has another head, or what follows does not continue the chain. Somebody altered
 /// the database.
 pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) -> Result<AuditSegments, SiteError> {
-    if authz::site(ctx).is_err() {
+    let own = authz::site(ctx).is_ok();
+    if !own {
         authz::see(ctx)?;
     }
     let altered = |number: u64, what: &str| {
@@ -158,7 +172,21 @@ pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) ->
     if last < wanted.after {
         return Err(altered(last + 1, "is gone"));
     }
+    let (base, base_head) = audit::base(&mut reader).await?;
+    // Who has nothing begins where the log does.
+    let wanted = match wanted.after {
+        0 => AuditSegmentQuery { after: base, head: base_head },
+        after if after < base => {
+            let detail = format!(
+                "Entries up to {base} were removed because they are too old, and those after {after} were not exported before; begin in \
+                 another directory."
+            );
+            return Err(SiteError::refused(Code::Conflict, detail));
+        }
+        _ => wanted,
+    };
     let before = match wanted.after.checked_sub(1) {
+        _ if wanted.after == base => Some((base, base_head)),
         Some(before) => audit::after(&mut reader, before, 1).await?.pop().map(|entry| (entry.number, entry.head)),
         None => Some((0, Hash::ZERO)),
     };
@@ -169,7 +197,14 @@ pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) ->
         Some(_) => {}
     }
     let entries = audit::after(&mut reader, wanted.after, AUDIT_SEGMENT_ENTRIES).await?;
+    let noted = if own { exported(&mut reader).await? } else { None };
     drop(reader);
+    if own && noted.is_none_or(|(number, at)| number < wanted.after || ctx.now.since(at) >= HOUR) {
+        let text = format!("{} {}", wanted.after, ctx.now.0);
+        transaction!(site.store, "audit_exported", |tx| {
+            Ok::<_, SiteError>(setting::set(tx, EXPORTED, &text).await?)
+        })?;
+    }
     let (mut head, mut number, mut lines) = (wanted.head, wanted.after, Vec::new());
     for entry in entries {
         let line = bytes(&entry)?;

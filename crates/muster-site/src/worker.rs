@@ -24,8 +24,9 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
-        maintenanceclient_log::client_log_purgeclient_status::{ClientStatusWork, client_status_work},
-        deployment_event::{MaintenanceWork, maintenance_work},
+        client_log::client_log_purge,
+        client_status::{ClientStatusWork, client_status_work},
+        maintenance::{MaintenanceWork, maintenance_work},
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -216,10 +217,7 @@ impl Worker {
             if inventory_sweep(&self.site, self.sweep.get_or_insert_default(), now).await? {
                 return Ok(true);
             }
-            if compliance_purge(&self.site, now).await? 
-                || event_purge(&self.site, now).await?
-                || client_log_purge(&self.site, now).await?
-            {
+            if compliance_purge(&self.site, now).await? || client_log_purge(&self.site, now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;

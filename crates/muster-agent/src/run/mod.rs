@@ -170,9 +170,10 @@ fn begin(
     parts.spawn("policy", move || follow::policy(follower.clone(), publish.clone(), waker.clone()));
     let (listener, waker) = (agent.clone(), wake.clone());
     parts.spawn("live", move || follow::live(listener.clone(), waker.clone()));
-    tasks.spawn(log::run::run(agent.clone()));
-    tasks.spawn(log::run::answer(agent.clone(), policy.clone()));
-    tasks.spawn(secret::run(let renewer = agent.clone();
+    let keeper = agent.clone();
+    parts.spawn("log", move || log::run::run(keeper.clone()));
+    part!("log_pieces", log::run::answer);
+    let renewer = agent.clone();
     parts.spawn("certificate", move || follow::certificate(renewer.clone()));
     part!("secret", secret::run);
     match identity::config(&agent.directory) {
@@ -190,8 +191,8 @@ fn begin(
     part!("heartbeat", heartbeat);
     part!("discovery", discovery::run);
     part!("content", content::run);
-    tasks.spawn(peer::run(agent.clone(), policy.clone()));
-    let complying = tokio::spawnpart!("health", health::run);
+    part!("peer", peer::run);
+    part!("health", health::run);
     if let Some(path) = software {
         let (asked, policy) = (agent.clone(), policy.clone());
         parts.spawn("local", move || local::run(asked.clone(), policy.clone(), path.clone()));

@@ -132,7 +132,7 @@ pub(super) fn push(
         Body::Log(_) => ("log", false),
         Body::LogPiece(_) => ("log_piece", false),
     };
-    if matches!(kind, "heartbeat" | "network" | "discovery" | "log_piece"Body::Discovery(_) | Body::Health(_)) {
+    if matches!(kind, "heartbeat" | "network" | "discovery" | "log_piece" | "health") {
         remove_waiting(tx, size, kind)?;
     }
     let body = serde_json::to_string(message).map_err(|_| StoreError::Damaged)?;

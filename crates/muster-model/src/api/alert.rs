@@ -22,6 +22,10 @@ api! {
         LogAltered = "log_altered",
         /// The audit log is not the one that was exported.
         AuditAltered = "audit_altered",
+        /// Fewer clients of a collection are active than its threshold wants.
+        ClientsInactive = "clients_inactive",
+        /// Of fewer clients of a collection the checks passed than its threshold wants.
+        ClientsUnhealthy = "clients_unhealthy",
     }
 }
 impl AlertKind {
@@ -29,10 +33,6 @@ impl AlertKind {
     #[must_use]
     pub const fn is_told(self) -> bool {
         matches!(self, Self::LogAltered | Self::AuditAltered)
-        /// Fewer clients of a collection are active than its threshold wants.
-        ClientsInactive = "clients_inactive",
-        /// Of fewer clients of a collection the checks passed than its threshold wants.
-        ClientsUnhealthy = "clients_unhealthy",
     }
 }
 api! {
@@ -53,7 +53,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment, or of a mobile devicedevice; or `audit`collection.
+        /// The id of the thing: of a deployment, of a device or of a collection; or `audit`.
         subject: String,
         /// Where it stands.
         state: AlertState,

@@ -85,7 +85,7 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 393838] = [
+    const ALL: [(Self, &str, &str); 41] = [
         (Self::ClientStatusSaved, "client-status-saved", "It is saved. Clients are counted by it from now on."),
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),

@@ -85,8 +85,8 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     };
     let mut reader = site.store.reader().await?;
     let mut live = alert::all_live(&mut reader).await?;
-    // Those are about no deployment, and are not counted hereof collections are looked at by the count of clients.
-    live.retain(|alert| alert.kind != AlertKind::MobileBlocked!is_ours(alert.kind));
+    // Those are about no deployment: they are looked at by the count of clients, or told once.
+    live.retain(|alert| alert.kind != AlertKind::MobileBlocked && !is_ours(alert.kind));
     let watched = alert::watched(&mut reader, &after, PIECE).await?;
     let mut more = watched.len() == usize::try_from(PIECE).unwrap_or(usize::MAX);
     let mut looked: HashMap<String, Needs> = HashMap::new();
@@ -105,7 +105,7 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     }
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
-    // At the end of a look also those of deployments that are over. What was told that that is left is left is over when deploymentsomebody has lookeddeployment.
+    // At the end of a look also those of deployments that are over. What was told is over when somebody has looked.
     let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
         _ if alert.kind.is_told() => false,
         Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),

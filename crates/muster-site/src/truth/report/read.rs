@@ -195,9 +195,11 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
         Body::Compliance(_) => {
             Err("A result is none of `unknown`, and has a value and a sentence of bounded length.".to_owned())
         }
-        Body::Log(anchorHealth(said) if anchorsaid.is_well_formed() => Ok(Item::LogHealth(message.time, anchor, Nonesaid)),
-        Body::Log(_) => Err("The numbers of a log do not fit each otherHealth(_) => {
-            Err("A client reports at most 32 checks, each once, with sentences of bounded length.".to_owned()),
+        Body::Log(anchor) if anchor.is_well_formed() => Ok(Item::Log(message.time, anchor, None)),
+        Body::Log(_) => Err("The numbers of a log do not fit each other.".to_owned()),
+        Body::Health(said) if said.is_well_formed() => Ok(Item::Health(message.time, said)),
+        Body::Health(_) => {
+            Err("A client reports at most 32 checks, each once, with sentences of bounded length.".to_owned())
         }
         Body::Inventory(_) | Body::LogPiece(_) => Err("Inventory has a channel of its own.".to_owned()),
     }
