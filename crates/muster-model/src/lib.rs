@@ -30,6 +30,7 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod status;
+pub mod status_catalogue;
 pub mod time;
 pub mod title;
 pub mod update;

@@ -44,6 +44,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (40, include_str!("../../migrations/0040_update_rule.sql")),
     (41, include_str!("../../migrations/0041_deployment_options.sql")),
     (42, include_str!("../../migrations/0042_compliance_total.sql")),
+    (44, include_str!("../../migrations/0044_status_rule.sql")),
 ];
 
 /// Which migrations a database has.
