@@ -113,14 +113,25 @@ pub use knowledge::{
 pub use site::{Site, SiteParts};
 pub use truth::{
     alert::{AlertWork, alert_acknowledge, alert_count, alert_devices, alert_list, alert_show, alert_work},
+    alert_told::{alert_close, alert_postpone},
     budget::{device_admitted, report_admitted, report_refused},
     compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,
     deployment_event::{deployment_history, deployment_state},
     foreign::foreign_submit,
-    message::message_list,
+    message::{message_catalogue, message_list, message_show},
     quarantine::quarantine_list,
     report::report_submit,
+    rule_index::RuleIndex,
+    status_action::{
+        Sending, status_action_claim, status_action_due, status_action_end, status_action_list, status_action_retry,
+        target_known, target_list,
+    },
+    status_count::{status_hours, status_threshold_list, status_threshold_set},
+    status_rule::{
+        status_rule_change, status_rule_create, status_rule_delete, status_rule_list, status_rule_show,
+    },
+    subscription::{subscription_create, subscription_delete, subscription_list},
     timeline::device_timeline,
 };
 pub use worker::Worker;

@@ -14,7 +14,10 @@ use crate::{
         inventory::interner::Interner,
         title::TitleWork,
     },
-    truth::{budget::Budgets, dashboard::Last, online::Online, report::queue::Queue, spread::LastSpread},
+    truth::{
+        budget::Budgets, dashboard::Last, online::Online, report::queue::Queue, rule_run::Rules, spread::LastSpread,
+        status_action::Targets,
+    },
 };
 use muster_model::api::{DeploymentRival, Forecast};
 use std::sync::{
@@ -80,6 +83,12 @@ pub struct Memory {
     pub(crate) left_out: Kept<u64>,
     /// The last dashboard.
     pub(crate) dashboard: Last,
+    /// Status filter rules, as they were when messages were last stored.
+    pub(crate) rules: Rules,
+    /// The targets that this machine knows.
+    pub(crate) targets: Targets,
+    /// Tells what sends that there is something to send.
+    pub send: Arc<Notify>,
     /// The last counts of models and software.
     pub(crate) spread: LastSpread,
 }

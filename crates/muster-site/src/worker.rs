@@ -24,7 +24,9 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
+        alert_told,
         deployment_event::event_purge,
+        status_action::status_purge,
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -82,6 +84,8 @@ pub struct Worker {
     refused: Option<String>,
     /// When updates were counted.
     updates: UpdateWork,
+    /// When it was last looked how parts of the agents do.
+    told: Option<UnixMillis>,
 }
 
 impl Worker {
@@ -99,6 +103,7 @@ impl Worker {
             alerts: AlertWork::default(),
             refused: None,
             updates: UpdateWork::default(),
+            told: None,
         }
     }
 
@@ -180,6 +185,10 @@ impl Worker {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "What needs somebody could not be looked at; it is tried again."),
         }
+        match alert_told::told_work(&self.site, &mut self.told, now).await {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "How parts of the agents do could not be looked at; it is tried again."),
+        }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let mut asked = policy_renew(&self.site, now).await?;
             if asked == 0 && self.renewed.is_none() {
@@ -205,6 +214,9 @@ impl Worker {
                 return Ok(true);
             }
             if compliance_purge(&self.site, now).await? || event_purge(&self.site, now).await? {
+                return Ok(true);
+            }
+            if status_purge(&self.site, now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;
