@@ -183,8 +183,7 @@ mod tests {
         let numbers: HashSet<u16> = MessageId::ALL.iter().map(|id| id.entry().number).collect();
         assert_eq!(numbers.len(), MessageId::ALL.len());
         for id in MessageId::ALL {
-            let named: Vec<&str> =
-                id.sentence().split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
+            let named: Vec<&str> = id.sentence().split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
             let known: Vec<&str> = id.entry().values.iter().map(|(name, _)| *name).collect();
             assert_eq!(named, known, "{}", id.as_str());
         }

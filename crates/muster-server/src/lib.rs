@@ -16,5 +16,6 @@ mod pem;
 mod pkcs11;
 mod ring;
 pub mod serve;
+pub mod target;
 #[cfg(test)]
 mod testing;

@@ -23,6 +23,7 @@ use crate::{
     },
     network,
     ring::Ring,
+    target::Targets,
 };
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -163,6 +164,7 @@ impl Server {
         let (stopper, stop) = Stop::new();
         let known = Known {
             directories: Directories::new(&layout.resolve(&config.discovery.directories)),
+            targets: Targets::new(&layout.resolve(&config.status.targets)),
             leases: config.discovery.lease_files.iter().map(|path| layout.resolve(path)).collect(),
         };
         spawn(&site, &tls, &registry, &config, known, sockets, &stop);
@@ -333,6 +335,8 @@ fn recorder() -> PrometheusHandle {
 struct Known {
     directories: Directories,
     leases: Vec<PathBuf>,
+    /// What messages may be sent to.
+    targets: Targets,
 }
 
 fn spawn(
@@ -350,6 +354,7 @@ fn spawn(
     tokio::spawn(contacts(site.clone(), stop.clone()));
     tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
     tokio::spawn(known.directories.keep_read(site.clone(), stop.clone()));
+    tokio::spawn(known.targets.keep_sending(site.clone(), stop.clone()));
     tokio::spawn(network::keep_looking(site.clone(), known.leases, stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));

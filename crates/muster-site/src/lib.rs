@@ -128,9 +128,7 @@ pub use truth::{
         target_known, target_list,
     },
     status_count::{status_hours, status_threshold_list, status_threshold_set},
-    status_rule::{
-        status_rule_change, status_rule_create, status_rule_delete, status_rule_list, status_rule_show,
-    },
+    status_rule::{status_rule_change, status_rule_create, status_rule_delete, status_rule_list, status_rule_show},
     subscription::{subscription_create, subscription_delete, subscription_list},
     timeline::device_timeline,
 };

@@ -187,7 +187,9 @@ impl Worker {
         }
         match alert_told::told_work(&self.site, &mut self.told, now).await {
             Ok(()) => {}
-            Err(error) => tracing::warn!(%error, "How parts of the agents do could not be looked at; it is tried again."),
+            Err(error) => {
+                tracing::warn!(%error, "How parts of the agents do could not be looked at; it is tried again.")
+            }
         }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let mut asked = policy_renew(&self.site, now).await?;

@@ -112,7 +112,7 @@ api! {
     }
 }
 api! {
-    /// `PATCH /api/v1/status/rules/{id}`: what is not said stays.
+    /// `PUT /api/v1/status/rules/{id}`: what is not said stays.
     #[derive(Copy, Eq, Default)]
     struct StatusRuleChange {
         /// Whether it is in force.

@@ -34,6 +34,7 @@ mod settings;
 mod shell;
 mod sign_in;
 mod site;
+mod status_rule;
 mod title;
 mod token;
 mod update;
@@ -119,6 +120,11 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/queries/{id}/delete", Change, query::delete_confirm),
         post("/queries/{id}/delete", Change, query::query_delete),
         get("/messages", See, message::message_list),
+        get("/status-rules", See, status_rule::status_rule_list),
+        post("/status-rules", Change, status_rule::status_rule_create),
+        post("/status-rules/{id}/turn", Change, status_rule::status_rule_change),
+        get("/status-rules/{id}/delete", Change, status_rule::delete_confirm),
+        post("/status-rules/{id}/delete", Change, status_rule::status_rule_delete),
         get("/quarantine", See, message::quarantine_list),
         get("/audit", See, audit::audit_list),
         get("/audit/verify", See, audit::audit_verify),
@@ -241,6 +247,8 @@ fn routes_of_software() -> Vec<Route> {
         get("/alerts", See, alert::alert_list),
         get("/alerts/{id}", See, alert::alert_show),
         post("/alerts/{id}/acknowledge", Change, alert::alert_acknowledge),
+        post("/alerts/{id}/postpone", Change, alert::alert_postpone),
+        post("/alerts/{id}/close", Change, alert::alert_close),
     ]
 }
 

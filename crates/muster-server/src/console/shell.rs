@@ -76,10 +76,18 @@ pub(crate) enum Done {
     UpdateRuleSaved,
     UpdateRuleLooked,
     UpdateRuleRemoved,
+    StatusRuleSaved,
+    StatusRuleRemoved,
+    AlertPostponed,
+    AlertClosed,
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 37] = [
+    const ALL: [(Self, &str, &str); 41] = [
+        (Self::StatusRuleSaved, "status-rule-saved", "The rule is kept."),
+        (Self::StatusRuleRemoved, "status-rule-removed", "The rule was removed."),
+        (Self::AlertPostponed, "alert-postponed", "You hear of it again in 24 hours."),
+        (Self::AlertClosed, "alert-closed", "The alert is closed."),
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
         (Self::UpdateRuleRemoved, "update-rule-removed", "The rule was removed. What was signed and deployed stays."),

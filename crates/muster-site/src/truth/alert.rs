@@ -104,9 +104,12 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
     // At the end of a look also those of deployments that are over.
-    let is_over = |alert: &&Alert| alert.kind.is_of_deployment() && match looked.get(&alert.subject) {
-        Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
-        None => !more && !work.present.contains(&alert.subject),
+    let is_over = |alert: &&Alert| {
+        alert.kind.is_of_deployment()
+            && match looked.get(&alert.subject) {
+                Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
+                None => !more && !work.present.contains(&alert.subject),
+            }
     };
     let over: Vec<&Alert> = live.iter().filter(is_over).collect();
     let known = |raised: &&Raised| {
@@ -286,7 +289,9 @@ pub async fn alert_acknowledge(ctx: &Ctx, site: &Site, id: AlertId) -> Result<Al
         if !alert::acknowledge(tx, id, ctx.now, &by).await? {
             let detail = match known.state {
                 AlertState::Closed => "This alert is over.",
-                AlertState::Open | AlertState::Acknowledged | AlertState::Postponed => "Somebody has acknowledged this alert.",
+                AlertState::Open | AlertState::Acknowledged | AlertState::Postponed => {
+                    "Somebody has acknowledged this alert."
+                }
             };
             return Err(SiteError::refused(Code::Conflict, detail));
         }

@@ -128,7 +128,8 @@ pub(crate) async fn told_work(site: &Site, last: &mut Option<UnixMillis>, now: U
         let mut changed = false;
         for woken in alert::wake(tx, now).await? {
             let (id, kind, severity, devices) = (woken.id, woken.kind, woken.severity, woken.devices);
-            let raised = Raised { id, kind, severity, devices, subject: woken.subject, text: woken.text, named: vec![] };
+            let raised =
+                Raised { id, kind, severity, devices, subject: woken.subject, text: woken.text, named: vec![] };
             tell(tx, sources, &raised, now).await?;
             changed = true;
         }

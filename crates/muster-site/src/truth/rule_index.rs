@@ -54,7 +54,8 @@ impl RuleIndex {
             of_text[place].push(at);
         }
         let made = if texts.is_empty() { None } else { Some(AhoCorasick::new(&texts)) };
-        let texts = made.transpose().map_err(|error| format!("The texts of the rules cannot be looked for: {error}."))?;
+        let texts =
+            made.transpose().map_err(|error| format!("The texts of the rules cannot be looked for: {error}."))?;
         let collections = rules.iter().filter_map(|info| info.rule.collection).collect();
         Ok(Self { rules, of_kind, texts, of_text, collections })
     }

@@ -98,7 +98,10 @@ pub async fn status_action_retry(ctx: &Ctx, site: &Site, id: StatusActionId) -> 
     let shown = transaction!(site.store, "status_action_retry", |tx| {
         stored::get(tx.conn(), id).await?.ok_or_else(SiteError::not_found)?;
         if !stored::retry(tx, id, ctx.now).await? {
-            return Err(SiteError::refused(Code::Conflict, "It waits, or was done; only what was given up is tried again."));
+            return Err(SiteError::refused(
+                Code::Conflict,
+                "It waits, or was done; only what was given up is tried again.",
+            ));
         }
         let shown = stored::get(tx.conn(), id).await?.ok_or_else(SiteError::not_found)?;
         let detail = format!("{} sends again to {}.", shown.name, shown.target);

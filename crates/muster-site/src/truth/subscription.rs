@@ -26,22 +26,14 @@ pub async fn subscription_list(ctx: &Ctx, site: &Site, page: PageQuery) -> Resul
 /// # Errors
 /// `unauthenticated`, `forbidden`; `malformed`; `not_found`: there is no such target; `conflict`: there is one of that name, or there are too
 /// many.
-pub async fn subscription_create(
-    ctx: &Ctx,
-    site: &Site,
-    wanted: Subscription,
-) -> Result<SubscriptionInfo, SiteError> {
+pub async fn subscription_create(ctx: &Ctx, site: &Site, wanted: Subscription) -> Result<SubscriptionInfo, SiteError> {
     let created_by = authz::change(ctx)?.name.clone();
     known_target(site, &wanted.target)?;
     if wanted.kinds.len() > AlertKind::ALL.len() {
         return Err(SiteError::refused(Code::Malformed, "A kind of alerts is named more than once."));
     }
-    let info = SubscriptionInfo {
-        id: SubscriptionId(site.sources.id()),
-        subscription: wanted,
-        created: ctx.now,
-        created_by,
-    };
+    let info =
+        SubscriptionInfo { id: SubscriptionId(site.sources.id()), subscription: wanted, created: ctx.now, created_by };
     transaction!(site.store, "subscription_create", |tx| {
         let (_, total) = stored::list(tx.conn(), PageQuery { offset: 0, limit: 1 }).await?;
         if total >= SUBSCRIPTIONS {

@@ -77,8 +77,11 @@ pub(super) const fn severity(level: i64) -> Severity {
     }
 }
 
-static INSERT: Bulk =
-    Bulk::new("INSERT INTO message (device, happened, received, component, message, severity, value_list, expires)", 8, "");
+static INSERT: Bulk = Bulk::new(
+    "INSERT INTO message (device, happened, received, component, message, severity, value_list, expires)",
+    8,
+    "",
+);
 
 /// Adds messages, in order.
 ///
@@ -223,8 +226,7 @@ async fn chosen(
     let without_before = numbers.len() - usize::from(query.before.is_some());
     let total = bound(statement, [most, 0], &numbers[..without_before]).fetch_one(&mut *conn).await?;
     let total = column::count(&total, "total")?;
-    let statement =
-        format!("{} WHERE {} ORDER BY m.id DESC LIMIT $1 OFFSET $2", select!(""), parts.join(" AND "));
+    let statement = format!("{} WHERE {} ORDER BY m.id DESC LIMIT $1 OFFSET $2", select!(""), parts.join(" AND "));
     let page = [i64::from(query.limit), column::signed(query.offset)];
     let rows = bound(statement, page, &numbers).fetch_all(conn).await?;
     Ok((rows.iter().map(stored).collect::<Result<_, _>>()?, total))

@@ -42,11 +42,8 @@ pub struct Claimed {
     pub tries: u32,
 }
 
-static INSERT: Bulk = Bulk::new(
-    "INSERT INTO status_action (id, name, target, device, state, created, due, text, content)",
-    9,
-    "",
-);
+static INSERT: Bulk =
+    Bulk::new("INSERT INTO status_action (id, name, target, device, state, created, due, text, content)", 9, "");
 
 /// Adds what is to be sent at once.
 ///
@@ -205,10 +202,7 @@ pub async fn get(conn: &mut AnyConnection, id: StatusActionId) -> Result<Option<
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn list(
-    conn: &mut AnyConnection,
-    query: &StatusActionQuery,
-) -> Result<(Vec<StatusAction>, u64), StoreError> {
+pub async fn list(conn: &mut AnyConnection, query: &StatusActionQuery) -> Result<(Vec<StatusAction>, u64), StoreError> {
     let state = query.state.map_or("", muster_model::api::ActionState::as_str);
     let statement = "SELECT COUNT(*) FROM status_action WHERE ($1 = '' OR state = $1)";
     let total: i64 = sqlx::query_scalar(statement).bind(state).fetch_one(&mut *conn).await?;
@@ -226,7 +220,6 @@ pub async fn list(
 /// # Errors
 /// When the database cannot be written.
 pub async fn purge(tx: &mut Tx, before: UnixMillis, most: u32) -> Result<u64, StoreError> {
-    let statement =
-        "DELETE FROM status_action WHERE id IN (SELECT id FROM status_action WHERE ended < $1 ORDER BY ended, id LIMIT $2)";
+    let statement = "DELETE FROM status_action WHERE id IN (SELECT id FROM status_action WHERE ended < $1 ORDER BY ended, id LIMIT $2)";
     Ok(sqlx::query(statement).bind(before.0).bind(i64::from(most)).execute(tx.conn()).await?.rows_affected())
 }

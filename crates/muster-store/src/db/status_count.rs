@@ -1,9 +1,6 @@
 //! Counts of status messages by part, severity and hour, kept as messages come; and from how many on a part does not do well.
 
-use super::{
-    StoreError, Tx, column, message,
-    report_hour::hour_of,
-};
+use super::{StoreError, Tx, column, message, report_hour::hour_of};
 use muster_model::{
     api::{StatusHour, StatusThreshold},
     status::{Component, Severity},

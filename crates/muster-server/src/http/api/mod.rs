@@ -32,6 +32,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod status;
 mod title;
 mod token;
 mod trust;
@@ -75,6 +76,7 @@ pub(crate) fn routes() -> Vec<Route> {
         query::routes(),
         settings::routes(),
         message::routes(),
+        status::routes(),
         quarantine::routes(),
         secret::routes(),
         audit::routes(),
