@@ -129,6 +129,18 @@ uuid_id!(
     UpdateRuleId, "an update rule id"
 );
 uuid_id!(
+    /// A status filter rule.
+    StatusRuleId, "a status rule id"
+);
+uuid_id!(
+    /// Something that is sent to a target.
+    StatusActionId, "a status action id"
+);
+uuid_id!(
+    /// A subscription to alerts.
+    SubscriptionId, "a subscription id"
+);
+uuid_id!(
     /// A boundary group.
     BoundaryGroupId, "a boundary group id"
 );

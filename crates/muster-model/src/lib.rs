@@ -34,6 +34,7 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod status;
+pub mod status_catalogue;
 pub mod time;
 pub mod title;
 pub mod update;

@@ -289,6 +289,26 @@ pub const DEFERRAL_GRACE_MINUTES: u32 = 90 * 24 * 60;
 pub const UPDATE_PACKAGES: usize = 1_000;
 /// See [`UPDATE_PACKAGES`].
 pub const UPDATE_PATTERNS: usize = 200;
+/// Status filter rules of a site: a message is held against each that can be about its kind.
+pub const STATUS_RULES: u64 = 500;
+/// Targets that a status filter rule names.
+pub const STATUS_RULE_TARGETS: usize = 8;
+/// Bytes of the text that a status filter rule looks for.
+pub const STATUS_RULE_TEXT: usize = 200;
+/// How often in an hour a status filter rule acts at most, whatever it says itself.
+pub const STATUS_RULE_RATE: u32 = 1_000;
+/// How many days a status filter rule keeps a message at most.
+pub const STATUS_KEEP_DAYS: u32 = 3_650;
+/// Messages that wait to be sent to targets. What comes beyond is counted and dropped: a target that is away must not fill the database.
+pub const STATUS_ACTIONS: u64 = 10_000;
+/// Tries before what waits for a target is given up; with the pauses between them, somewhat more than a day.
+pub const STATUS_ACTION_TRIES: u32 = 12;
+/// Subscriptions to alerts, of a site.
+pub const SUBSCRIPTIONS: u64 = 200;
+/// Targets that the server's machine may name.
+pub const TARGETS: usize = 100;
+/// Bytes that a target may answer; what a program prints beyond is not read.
+pub const TARGET_ANSWER_BYTES: usize = 16 << 10;
 /// Rules that propose groups of updates, of a site.
 pub const UPDATE_RULES: u64 = 100;
 /// Packages that the system's tool may name in one answer.

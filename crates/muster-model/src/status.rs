@@ -48,8 +48,9 @@ pub struct StatusMessage {
 }
 
 /// Parts of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Component {
     /// Start, stop, identity.
     Agent,
@@ -84,6 +85,7 @@ macro_rules! messages {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $sentence:literal;)+) => {
         /// What a status message can say. Closed: a client cannot invent a kind of message.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum MessageId { $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+ }
         impl MessageId {
             /// Every message there is.

@@ -19,5 +19,6 @@ mod pkcs11;
 mod ring;
 pub mod serve;
 mod serve_mobile;
+pub mod target;
 #[cfg(test)]
 mod testing;

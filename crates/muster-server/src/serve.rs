@@ -26,6 +26,7 @@ use crate::{
     network,
     ring::Ring,
     serve_mobile,
+    target::Targets,
 };
 use axum::extract::ConnectInfo;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -178,6 +179,7 @@ impl Server {
         let (stopper, stop) = Stop::new();
         let known = Known {
             directories: Directories::new(&layout.resolve(&config.discovery.directories)),
+            targets: Targets::new(&layout.resolve(&config.status.targets)),
             leases: config.discovery.lease_files.iter().map(|path| layout.resolve(path)).collect(),
             authority,
             audit: Some(&config.audit.export).filter(|path| !path.is_empty()).map(|path| layout.resolve(path)),
@@ -362,6 +364,8 @@ struct Known {
     leases: Vec<PathBuf>,
     authority: Option<Arc<MobileAuthority>>,
     audit: Option<PathBuf>,
+    /// What messages may be sent to.
+    targets: Targets,
 }
 
 fn spawn(
@@ -383,6 +387,7 @@ fn spawn(
     }
     tokio::spawn(foreign_list::keep_fetched(site.clone(), stop.clone()));
     tokio::spawn(known.directories.keep_read(site.clone(), stop.clone()));
+    tokio::spawn(known.targets.keep_sending(site.clone(), stop.clone()));
     tokio::spawn(network::keep_looking(site.clone(), known.leases, stop.clone()));
     let mut ending = stop.clone();
     tokio::spawn(Worker::new(site.clone()).run(async move { ending.wait().await }));

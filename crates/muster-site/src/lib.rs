@@ -123,6 +123,7 @@ pub use mobile::{
 pub use site::{Site, SiteParts};
 pub use truth::{
     alert::{AlertWork, alert_acknowledge, alert_count, alert_devices, alert_list, alert_show, alert_work},
+    alert_told::{alert_close, alert_postpone},
     budget::{device_admitted, report_admitted, report_refused},
     client_log::{client_log_collect, client_log_download, client_log_show},
     client_status::{
@@ -137,9 +138,17 @@ pub use truth::{
     maintenance::{
         maintenance_history, maintenance_list, maintenance_preview, maintenance_run, maintenance_set, maintenance_show,
     },
-    message::message_list,
+    message::{message_catalogue, message_list, message_show},
     quarantine::quarantine_list,
     report::report_submit,
+    rule_index::RuleIndex,
+    status_action::{
+        Sending, status_action_claim, status_action_due, status_action_end, status_action_list, status_action_retry,
+        target_known, target_list,
+    },
+    status_count::{status_hours, status_threshold_list, status_threshold_set},
+    status_rule::{status_rule_change, status_rule_create, status_rule_delete, status_rule_list, status_rule_show},
+    subscription::{subscription_create, subscription_delete, subscription_list},
     timeline::device_timeline,
 };
 pub use worker::Worker;

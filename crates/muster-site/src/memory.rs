@@ -16,7 +16,8 @@ use crate::{
     },
     truth::{
         budget::Budgets, client_status::SignMemory, dashboard::Last, online::Online, report::queue::Queue,
-        spread::LastSpread,
+         rule_run::Rules, spread::LastSpread,
+        status_action::Targets,
     },
 };
 use muster_model::api::{DeploymentRival, Forecast};
@@ -87,6 +88,12 @@ pub struct Memory {
     pub(crate) left_out: Kept<u64>,
     /// The last dashboard.
     pub(crate) dashboard: Last,
+    /// Status filter rules, as they were when messages were last stored.
+    pub(crate) rules: Rules,
+    /// The targets that this machine knows.
+    pub(crate) targets: Targets,
+    /// Tells what sends that there is something to send.
+    pub send: Arc<Notify>,
     /// The last counts of models and software.
     pub(crate) spread: LastSpread,
 }

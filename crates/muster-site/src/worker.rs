@@ -24,9 +24,11 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
-        client_log::client_log_purge,
+        client_logalert_told,
+        deployment_event::client_log_purge,
         client_status::{ClientStatusWork, client_status_work},
         maintenance::{MaintenanceWork, maintenance_work},
+        status_action::status_purge,
     },
 };
 use muster_model::time::{DAY, MINUTE, UnixMillis};
@@ -88,6 +90,8 @@ pub struct Worker {
     updates: UpdateWork,
     /// How far maintenance is.
     maintenance: MaintenanceWork,
+    /// When it was last looked how parts of the agents do.
+    told: Option<UnixMillis>,
 }
 
 impl Worker {
@@ -107,6 +111,7 @@ impl Worker {
             refused: None,
             updates: UpdateWork::default(),
             maintenance,
+            told: None,
         }
     }
 
@@ -193,6 +198,12 @@ impl Worker {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "Clients could not be counted; they are counted again."),
         }
+        match alert_told::told_work(&self.site, &mut self.told, now).await {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%error, "How parts of the agents do could not be looked at; it is tried again.")
+            }
+        }
         if self.renewed.is_none_or(|last| !(0..MINUTE).contains(&now.since(last))) {
             let mut asked = policy_renew(&self.site, now).await?;
             if asked == 0 && self.renewed.is_none() {
@@ -218,6 +229,9 @@ impl Worker {
                 return Ok(true);
             }
             if compliance_purge(&self.site, now).await? || client_log_purge(&self.site, now).await? {
+                return Ok(true);
+            }
+            if status_purge(&self.site, now).await? {
                 return Ok(true);
             }
             let changes = self.purge.take().unwrap_or_default().gone;

@@ -80,6 +80,14 @@ pub fn secret_eq(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
+/// HMAC-SHA-256 (RFC 2104) in lower-case hexadecimal digits.
+#[must_use]
+pub fn hmac_sha256_hex(secret: &[u8], message: &[u8]) -> String {
+    use aws_lc_rs::hmac;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message);
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Next head of a message chain: SHA-256 over the head before and the SHA-256 of the message.
 #[must_use]
 pub fn chain(head: Hash, message: &[u8]) -> Hash {

@@ -34,6 +34,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod status;
 mod title;
 mod token;
 mod transport;

@@ -1,11 +1,11 @@
 //! `muster alert`: what needs somebody.
 
-use super::{Context, Part};
+use super::{Context, Part, ask::confirm, message::Least};
 use crate::{CliError, output, when};
 use clap::Subcommand;
 use muster_model::{
-    api::{Alert, AlertQuery},
-    id::AlertId,
+    api::{Alert, AlertKind, AlertQuery, Subscription, SubscriptionInfo},
+    id::{AlertId, Name, SubscriptionId},
 };
 
 #[derive(Debug, Subcommand)]
@@ -24,6 +24,42 @@ pub(super) enum Verb {
         alert: AlertId,
         #[command(flatten)]
         part: Part,
+    },
+    /// Hear nothing of an alert for a while
+    Postpone {
+        /// Id of the alert
+        alert: AlertId,
+        /// For so many hours
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+    },
+    /// Say that an alert is over that a filter rule raised
+    Close {
+        /// Id of the alert
+        alert: AlertId,
+    },
+    /// List which targets are told of which alerts
+    Subscriptions {
+        #[command(flatten)]
+        part: Part,
+    },
+    /// Have a target told of alerts
+    Subscribe {
+        /// Name of the subscription
+        name: Name,
+        /// The target: see `muster status targets`
+        target: Name,
+        /// Only alerts of this kind [default: all]
+        #[arg(long)]
+        kind: Vec<AlertKind>,
+        /// Only alerts that are at least so serious
+        #[arg(long)]
+        severity: Option<Least>,
+    },
+    /// Tell a target no more
+    Unsubscribe {
+        /// Id of the subscription
+        subscription: SubscriptionId,
     },
     /// Say that you have looked; it stays until it is so no longer
     Acknowledge {
@@ -81,8 +117,46 @@ impl Verb {
             Self::Acknowledge { alert } => {
                 ctx.out.value(&client.alert_acknowledge(alert).await?, |alert| format!("Acknowledged: {}", alert.text))
             }
+            Self::Postpone { alert, hours } => {
+                let shown = client.alert_postpone(alert, hours).await?;
+                ctx.out.value(&shown, |alert| format!("Postponed: {}", output::clean(&alert.text)))
+            }
+            Self::Close { alert } => {
+                let shown = client.alert_close(alert).await?;
+                ctx.out.value(&shown, |alert| format!("Closed: {}", output::clean(&alert.text)))
+            }
+            Self::Subscriptions { part } => {
+                let page = client.subscription_list(&part.query()).await?;
+                ctx.out.value(&page, |page| {
+                    let rows = page.items.iter().map(subscription);
+                    let table = output::table(["ID", "NAME", "TARGET", "KINDS", "AT LEAST"], rows);
+                    output::listed(&table, page.items.len(), page.total, page.offset, "Nobody is told of alerts.")
+                })
+            }
+            Self::Subscribe { name, target, kind, severity } => {
+                let wanted = Subscription { name, kinds: kind, severity: severity.map(Into::into), target };
+                let made = client.subscription_create(&wanted).await?;
+                ctx.out.value(&made, |made| format!("{} is told.", made.subscription.target))
+            }
+            Self::Unsubscribe { subscription } => {
+                confirm(ctx, "The target is told no more.")?;
+                client.subscription_delete(subscription).await?;
+                ctx.out.line("The target is told no more.")
+            }
         }
     }
+}
+
+fn subscription(info: &SubscriptionInfo) -> [String; 5] {
+    let wanted = &info.subscription;
+    let kinds: Vec<&str> = wanted.kinds.iter().map(|kind| kind.as_str()).collect();
+    [
+        info.id.to_string(),
+        wanted.name.to_string(),
+        wanted.target.to_string(),
+        if kinds.is_empty() { "all".to_owned() } else { kinds.join(", ") },
+        wanted.severity.map_or("", |severity| severity.as_str()).to_owned(),
+    ]
 }
 
 fn row(ctx: &Context, alert: &Alert) -> [String; 7] {

@@ -46,6 +46,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod status;
 mod title;
 mod token;
 mod trust;
@@ -158,6 +159,9 @@ enum Noun {
     /// Status messages of devices
     #[command(subcommand)]
     Message(message::Verb),
+    /// Filter rules for status messages, what they send, and how parts of the agents do
+    #[command(subcommand)]
+    Status(status::Verb),
     /// What devices sent and the site did not take
     #[command(subcommand)]
     Quarantine(quarantine::Verb),
@@ -290,6 +294,7 @@ impl Cli {
             Noun::Update(verb) => verb.run(&ctx).await,
             Noun::Collection(verb) => verb.run(&ctx).await,
             Noun::Message(verb) => verb.run(&ctx).await,
+            Noun::Status(verb) => verb.run(&ctx).await,
             Noun::Quarantine(verb) => verb.run(&ctx).await,
             Noun::Audit(verb) => verb.run(&ctx).await,
             Noun::Admin(verb) => verb.run(&ctx).await,

@@ -1,7 +1,7 @@
 //! Alerts: what needs somebody, for as long as it is so.
 
 use crate::{
-    id::{AlertId, DeviceId},
+    id::{AlertId, DeviceId, Name, SubscriptionId},
     status::Severity,
     time::UnixMillis,
 };
@@ -33,6 +33,10 @@ impl AlertKind {
     #[must_use]
     pub const fn is_told(self) -> bool {
         matches!(self, Self::LogAltered | Self::AuditAltered)
+        /// A status filter rule says so.
+        StatusRule = "status_rule",
+        /// A part of the agents says more warnings or errors than it may.
+        ComponentStatus = "component_status",
     }
 }
 api! {
@@ -42,6 +46,8 @@ api! {
         Open = "open",
         /// Somebody has.
         Acknowledged = "acknowledged",
+        /// Somebody wants to hear of it again later.
+        Postponed = "postponed",
         /// It is so no longer.
         Closed = "closed",
     }
@@ -53,7 +59,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment, of a device or of a collection; or `audit`.
+        /// The id of the thing: of a deployment, or of a device or of a collection; or `audit`rule; or the part of the agents.
         subject: String,
         /// Where it stands.
         state: AlertState,
@@ -73,6 +79,44 @@ api! {
         acknowledged_by: Option<String>,
         /// When it was over.
         closed: Option<UnixMillis>,
+        /// Who said that it is over; nobody, where the site saw it.
+        closed_by: Option<String>,
+        /// Until when somebody wants to hear nothing of it.
+        postponed: Option<UnixMillis>,
+    }
+}
+api! {
+    /// `POST /api/v1/alerts/{id}/postpone`.
+    #[derive(Copy, Eq)]
+    struct AlertPostpone {
+        /// For how many hours.
+        hours: u32,
+    }
+}
+api! {
+    /// Who is told of which alerts.
+    struct Subscription {
+        /// Its name.
+        name: Name,
+        /// Only alerts of these kinds; none: of all.
+        #[serde(default)] kinds: Vec<AlertKind>,
+        /// Only alerts that are at least so serious.
+        #[serde(default)] severity: Option<Severity>,
+        /// The target that is told, as the server's machine names it.
+        target: Name,
+    }
+}
+api! {
+    /// A subscription as it is kept.
+    struct SubscriptionInfo {
+        /// The id.
+        id: SubscriptionId,
+        /// What was asked for.
+        subscription: Subscription,
+        /// When it was made.
+        created: UnixMillis,
+        /// Who made it.
+        created_by: Name,
     }
 }
 api! {
@@ -85,6 +129,19 @@ api! {
         #[serde(default)] offset: u64,
         /// Rows wanted.
         #[serde(default = "fifty")] limit: u32,
+    }
+}
+impl AlertKind {
+    /// Whether an administrator says that it is over, because the site cannot see it.
+    #[must_use]
+    pub const fn is_closed_by_hand(self) -> bool {
+        matches!(self, Self::StatusRule)
+    }
+
+    /// Whether it is about a deployment.
+    #[must_use]
+    pub const fn is_of_deployment(self) -> bool {
+        matches!(self, Self::NeverFits | Self::PhaseStopped | Self::DeadlineMissed)
     }
 }
 const fn fifty() -> u32 {

@@ -43,6 +43,9 @@ pub struct Config {
     /// Which directories it knows.
     #[serde(default)]
     pub discovery: Discovery,
+    /// Where messages may be sent.
+    #[serde(default)]
+    pub status: Status,
     /// Where its keys are, when they are not files.
     #[serde(default)]
     pub pkcs11: Pkcs11,
@@ -264,6 +267,20 @@ impl Default for Discovery {
     }
 }
 
+/// `[status]`: where messages may be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Status {
+    /// Directory of the files about targets, one for each.
+    pub targets: String,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { targets: "targets".to_owned() }
+    }
+}
+
 /// `[pkcs11]`: a token that holds the issuing keys and the policy keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -351,6 +368,7 @@ impl Config {
             attestation: Attestation::default(),
             approval: Approval::default(),
             discovery: Discovery::default(),
+            status: Status::default(),
             pkcs11: Pkcs11::default(),
             limits: Limits::default(),
             audit: Audit::default(),

@@ -126,6 +126,12 @@ const KEYS: &[(&str, &str)] = &[
         "Lease files of a DHCP server on this machine (ISC, Kea's CSV, dnsmasq), which network discovery reads where it is on \
          (`muster discovery network`).",
     ),
+    (
+        "status.targets",
+        "Directory of the files about targets of status filter rules and subscriptions: `<name>.toml` says where a webhook or a mail \
+         server is and who vouches for it, or which program is run (see the guide on status messages). Read at each try; the same on \
+         every server of a site.",
+    ),
     ("limits.enrol_bytes", "Bytes of a request to enrol."),
     ("limits.attestation_bytes", "Bytes of each part of an attestation."),
     ("limits.domain_bytes", "Bytes of a proof of a computer's domain."),

@@ -8,7 +8,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Alert, AlertDevice, AlertKind, AlertQuery, AlertState, Page, PageQuery},
+    api::{Alert, AlertDevice, AlertKindAlertPostpone, AlertQuery, AlertState, Page, PageQuery},
     id::AlertId,
 };
 
@@ -67,6 +67,10 @@ impl AlertPage {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.alert.state == AlertState::Closed
+    }
+
     fn is_open(&self) -> bool {
         self.alert.state == AlertState::Open
     }
@@ -93,6 +97,19 @@ pub(crate) async fn alert_show(visit: Visit, Named(id): Named<AlertId>, Wanted(r
     let alert = visit.ask(muster_site::alert_show(&visit.ctx, visit.site(), id).await)?;
     let page = visit.ask(muster_site::alert_devices(&visit.ctx, visit.site(), id, rows).await)?;
     visit.page(&AlertPage::new(visit.shell("alerts").await?, alert, rows, page))
+}
+
+/// `POST /alerts/{id}/postpone`
+pub(crate) async fn alert_postpone(visit: Visit, Named(id): Named<AlertId>) -> Answer {
+    let wanted = AlertPostpone { hours: 24 };
+    visit.ask(muster_site::alert_postpone(&visit.ctx, visit.site(), id, wanted).await)?;
+    Ok(go_done(&format!("/alerts/{id}"), Done::AlertPostponed))
+}
+
+/// `POST /alerts/{id}/close`
+pub(crate) async fn alert_close(visit: Visit, Named(id): Named<AlertId>) -> Answer {
+    visit.ask(muster_site::alert_close(&visit.ctx, visit.site(), id).await)?;
+    Ok(go_done(&format!("/alerts/{id}"), Done::AlertClosed))
 }
 
 /// `POST /alerts/{id}/acknowledge`

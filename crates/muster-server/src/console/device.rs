@@ -300,7 +300,8 @@ pub(crate) async fn inventory_show(
 /// `GET /devices/{id}/messages`
 pub(crate) async fn message_list(visit: Visit, Named(id): Named<DeviceId>, Wanted(rows): Wanted<Rows>) -> Answer {
     let wanted = PageQuery::from(rows);
-    let query = MessageQuery { device: Some(id), severity: None, offset: wanted.offset, limit: wanted.limit };
+    let query =
+        MessageQuery { device: Some(id), offset: wanted.offset, limit: wanted.limit, ..MessageQuery::default() };
     let page = visit.ask(muster_site::message_list(&visit.ctx, visit.site(), &query).await)?;
     show(visit, id, Tab::Messages(page, wanted)).await
 }

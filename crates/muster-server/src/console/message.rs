@@ -9,7 +9,8 @@ use super::{
 use askama::Template;
 use muster_model::{
     api::{Message, MessageQuery, Page, PageQuery, QuarantineItem},
-    status::Severity,
+    status::{Component, Severity},
+    status_catalogue::MessageType,
 };
 
 /// `GET /messages`.
@@ -32,7 +33,10 @@ impl MessagesPage {
         let device = wanted.device.map(|d| d.to_string()).unwrap_or_default();
         let address = |offset: u64| {
             let offset = offset.to_string();
-            format!("/messages{}", query(&[("severity", severity), ("device", &device), ("offset", &offset)]))
+            let part = wanted.component.map_or("", Component::as_str);
+            let kind = wanted.kind.map_or("", MessageType::as_str);
+            let asked = [("severity", severity), ("component", part), ("kind", kind), ("device", &device)];
+            format!("/messages{}", query(&[&asked[..], &[("offset", &offset)]].concat()))
         };
         let paging = Paging::new(&page, wanted.limit, address);
         Self { shell, query: wanted, page, paging }
@@ -41,6 +45,14 @@ impl MessagesPage {
     /// What the filter offers.
     fn severities(&self) -> [(Severity, &'static str); 2] {
         [(Severity::Warning, "Warnings and errors"), (Severity::Error, "Errors only")]
+    }
+
+    fn is_component(&self, component: &&Component) -> bool {
+        self.query.component == Some(**component)
+    }
+
+    fn is_kind(&self, kind: &&MessageType) -> bool {
+        self.query.kind == Some(**kind)
     }
 
     fn is_severity(&self, severity: &Severity) -> bool {
@@ -74,6 +86,10 @@ pub(crate) struct MessagesWanted {
     device: String,
     #[serde(default)]
     severity: String,
+    #[serde(default)]
+    component: String,
+    #[serde(default)]
+    kind: String,
 }
 
 /// `GET /messages`
@@ -87,8 +103,11 @@ pub(crate) async fn message_list(
     let query = MessageQuery {
         device: chosen(&visit, &wanted.device)?,
         severity: severities.into_iter().find(|severity| severity.as_str() == wanted.severity),
+        component: Component::ALL.iter().copied().find(|component| component.as_str() == wanted.component),
+        kind: MessageType::ALL.iter().copied().find(|kind| kind.as_str() == wanted.kind),
         offset: rows.offset,
         limit: rows.limit,
+        ..MessageQuery::default()
     };
     let page = visit.ask(muster_site::message_list(&visit.ctx, visit.site(), &query).await)?;
     visit.page(&MessagesPage::new(visit.shell("messages").await?, query, page))

@@ -37,6 +37,7 @@ mod settings;
 mod shell;
 mod sign_in;
 mod site;
+mod status_rule;
 mod title;
 mod token;
 mod update;
@@ -124,6 +125,11 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/queries/{id}/delete", Change, query::delete_confirm),
         post("/queries/{id}/delete", Change, query::query_delete),
         get("/messages", See, message::message_list),
+        get("/status-rules", See, status_rule::status_rule_list),
+        post("/status-rules", Change, status_rule::status_rule_create),
+        post("/status-rules/{id}/turn", Change, status_rule::status_rule_change),
+        get("/status-rules/{id}/delete", Change, status_rule::delete_confirm),
+        post("/status-rules/{id}/delete", Change, status_rule::status_rule_delete),
         get("/quarantine", See, message::quarantine_list),
         get("/audit", See, audit::audit_list),
         get("/audit/verify", See, audit::audit_verify),
@@ -258,6 +264,8 @@ fn routes_of_software() -> Vec<Route> {
         get("/client-status/devices/{id}", See, client_status::client_status_show),
         post("/client-status/settings", Change, client_status::client_status_settings_update),
         post("/client-status/thresholds/{id}", Change, client_status::client_status_threshold_set),
+        post("/alerts/{id}/postpone", Change, alert::alert_postpone),
+        post("/alerts/{id}/close", Change, alert::alert_close),
     ]
 }
 

@@ -349,6 +349,10 @@ impl Flavour {
                 id: self.text(id),
                 severity,
                 text: self.text(text),
+                key: at as u64 + 1,
+                number: Some(1_000),
+                kind: Some(muster_model::status_catalogue::MessageType::Detail),
+                values: std::collections::BTreeMap::new(),
             };
         said.into_iter().enumerate().map(message).collect()
     }

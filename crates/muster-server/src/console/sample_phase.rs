@@ -6,15 +6,17 @@ use super::{
     deployment_control::DeploymentHistoryPage,
     sample::{Flavour, NOW, ago, uuid},
     sample_collection,
+    status_rule::StatusRulesPage,
 };
 use askama::Template;
 use muster_model::{
     api::{
-        Alert, AlertDevice, AlertKind, AlertQuery, AlertState, DeploymentAct, DeploymentEvent, DeploymentRival,
-        DeploymentStanding, PageQuery, Phase, PhaseReach, PhaseStanding, RivalKind,
+        ActionState, Alert, AlertDevice, AlertKind, AlertQuery, AlertState, DeploymentAct, DeploymentEvent,
+        DeploymentRival, DeploymentStanding, PageQuery, Phase, PhaseReach, PhaseStanding, RivalKind, StatusAction,
+        StatusHour, StatusRule, StatusRuleInfo, StatusTarget, TargetKind,
     },
-    id::{AlertId, DeploymentId, DeviceId},
-    status::{DeploymentState, FailureReason, Severity, WaitReason},
+    id::{AlertId, DeploymentId, DeviceId, StatusActionId, StatusRuleId},
+    status::{Component, DeploymentState, FailureReason, Severity, WaitReason},
     time::HOUR,
 };
 
@@ -120,7 +122,78 @@ fn alert(f: Flavour, number: u64, kind: AlertKind, state: AlertState) -> Alert {
         acknowledged: seen.then(|| ago(3 * HOUR)),
         acknowledged_by: seen.then(|| f.text("amelia")),
         closed: (state == AlertState::Closed).then_some(NOW),
+        closed_by: None,
+        postponed: None,
     }
+}
+
+fn status_rules(f: Flavour) -> Vec<StatusRuleInfo> {
+    let rule = StatusRule {
+        name: "Errors".parse().unwrap(),
+        enabled: true,
+        component: None,
+        message: None,
+        severity: Some(Severity::Error),
+        kind: None,
+        device: None,
+        collection: None,
+        text: Some(f.text("denied")),
+        value: None,
+        keep_days: None,
+        discard: false,
+        alert: true,
+        targets: vec!["siem".parse().unwrap()],
+        stop: false,
+        per_hour: 60,
+    };
+    let info = |place: u64, enabled| StatusRuleInfo {
+        id: StatusRuleId(uuid(700 + place)),
+        place,
+        rule: StatusRule { enabled, ..rule.clone() },
+        created: ago(HOUR),
+        created_by: "amelia".parse().unwrap(),
+        matched: 812,
+        fired: 60,
+        dropped: 752,
+        last: Some(NOW),
+    };
+    if f == Flavour::Empty { vec![] } else { vec![info(1, true), info(2, false)] }
+}
+
+fn status_targets(f: Flavour) -> Vec<StatusTarget> {
+    let target = |name: &str, kind, problem| StatusTarget { name: name.parse().unwrap(), kind, problem };
+    if f == Flavour::Empty {
+        return vec![];
+    }
+    vec![target("siem", Some(TargetKind::Webhook), None), target("desk", None, Some(f.text("to names nobody")))]
+}
+
+fn status_actions(f: Flavour) -> Vec<StatusAction> {
+    let action = StatusAction {
+        id: StatusActionId(uuid(720)),
+        name: f.text("Errors"),
+        target: "siem".parse().unwrap(),
+        state: ActionState::Failed,
+        created: ago(HOUR),
+        tries: 12,
+        due: NOW,
+        ended: Some(NOW),
+        outcome: f.text("the server cannot be reached"),
+        device: None,
+        text: f.text("A policy was refused: signature."),
+    };
+    if f == Flavour::Empty { vec![] } else { vec![action] }
+}
+
+fn status_hours(f: Flavour) -> Vec<StatusHour> {
+    let hour = |ago_hours: i64, information, warning, error| StatusHour {
+        hour: ago(ago_hours * HOUR),
+        component: Component::Policy,
+        information,
+        warning,
+        error,
+    };
+    if f == Flavour::Empty { vec![] } else { vec![hour(20, 500, 2, 0), hour(3, 80, 40, 12), hour(0, 9, 0, 1)] }
 }
 
 /// Each page with its name.
@@ -156,7 +229,16 @@ pub(super) fn pages(f: Flavour) -> Vec<(&'static str, String)> {
         f.page(f.device_deployments(), 1_236),
         sample_collection::forecast(f),
     );
+    let rules = StatusRulesPage::new(
+        f.shell("messages"),
+        first,
+        f.page(status_rules(f), 2),
+        (status_targets(f), status_actions(f)),
+        (&status_hours(f), NOW),
+        (f == Flavour::Hostile).then(|| f.text("The name does not do.")),
+    );
     vec![
+        page("status-rules", rules.render()),
         page("deployment-phases", phased.standing(standing(f), rivals(f)).render()),
         page(
             "deployment-history",

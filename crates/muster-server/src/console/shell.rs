@@ -82,11 +82,18 @@ pub(crate) enum Done {
     UpdateRuleLooked,
     LogCollected,
     UpdateRuleRemoved,
+    StatusRuleSaved,
+    StatusRuleRemoved,
+    AlertPostponed,
+    AlertClosed,
 }
 
 impl Done {
     const ALL: [(Self, &str, &str); 41] = [
-        (Self::ClientStatusSaved, "client-status-saved", "It is saved. Clients are counted by it from now on."),
+        (Self::ClientStatusSaved, "client-status-StatusRuleSaved, "status-rule-saved", "It is saved. Clients are counted by it from now onThe rule is kept."),
+        (Self::StatusRuleRemoved, "status-rule-removed", "The rule was removed."),
+        (Self::AlertPostponed, "alert-postponed", "You hear of it again in 24 hours."),
+        (Self::AlertClosed, "alert-closed", "The alert is closed."),
         (Self::UpdateRuleSaved, "update-rule-saved", "The rule is kept, and has looked."),
         (Self::UpdateRuleLooked, "update-rule-looked", "The rule has looked."),
         (Self::LogCollected, "log-collected", "The log was asked for. It comes with the device's next report."),

@@ -36,7 +36,8 @@ pub(super) struct DirectoryFile {
 /// Host, port, and whether TLS starts with the connection.
 pub(super) type Address = (String, u16, bool);
 
-fn bytes(path: &Path, most: u64, private: bool) -> Result<Zeroizing<Vec<u8>>, String> {
+/// The bytes of a file of the machine's administrator: not more than `most`, and where it is private, nobody else's.
+pub(crate) fn bytes(path: &Path, most: u64, private: bool) -> Result<Zeroizing<Vec<u8>>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(|error| failed(&error))?;
     let status = file.metadata().map_err(|error| failed(&error))?;

@@ -14,6 +14,7 @@ mod tests;
 use crate::listen::Stop;
 use connection::Connection;
 use file::DirectoryFile;
+pub(crate) use file::bytes as file_bytes;
 use muster_site::{Ctx, DirectoryRun, Site, SiteError};
 use std::{
     path::{Path, PathBuf},

@@ -2,6 +2,7 @@
 //! stored, so that none is lost, and none stays when it is so no longer.
 
 use super::client_status::is_ours;
+use super::alert_told;
 use crate::{Ctx, Site, SiteError, audit, authz, delivery::forecast::foreseen};
 use muster_model::{
     api::{Alert, AlertDevice, AlertKind, AlertQuery, AlertState, Page, PageQuery},
@@ -106,10 +107,14 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
     // At the end of a look also those of deployments that are over. What was told is over when somebody has looked.
-    let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
+    let is_over = |alert: &&Alert| {
+        alert.kind.is_of_deployment()
+            && match looked.get(&alert.subject) {
         _ if alert.kind.is_told() => false,
-        Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
-        None => !more && !work.present.contains(&alert.subject),
+        
+                Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
+                None => !more && !work.present.contains(&alert.subject),
+            }
     };
     let over: Vec<&Alert> = live.iter().filter(is_over).collect();
     let known = |raised: &&Raised| {
@@ -120,7 +125,7 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     if !(over.is_empty() && new.is_empty()) {
         transaction!(site.store, "alert_work", |tx| {
             for raised in &new {
-                alert::raise(tx, raised, now).await?;
+                alert_told::raise(tx, site.sources.as_ref(), raised, now).await?;
             }
             for alert in &over {
                 alert::close(tx, alert.kind, &alert.subject, now).await?;
@@ -289,7 +294,9 @@ pub async fn alert_acknowledge(ctx: &Ctx, site: &Site, id: AlertId) -> Result<Al
         if !alert::acknowledge(tx, id, ctx.now, &by).await? {
             let detail = match known.state {
                 AlertState::Closed => "This alert is over.",
-                AlertState::Open | AlertState::Acknowledged => "Somebody has acknowledged this alert.",
+                AlertState::Open | AlertState::Acknowledged | AlertState::Postponed => {
+                    "Somebody has acknowledged this alert."
+                }
             };
             return Err(SiteError::refused(Code::Conflict, detail));
         }

@@ -2,7 +2,7 @@
 
 use crate::{Ctx, Site, SiteError, authz};
 use muster_model::{
-    api::{Message, MessageQuery, Page, PageQuery},
+    api::{Message, MessageEntry, MessageQuery, Page, PageQuery},
     status::MessageId,
 };
 use muster_store::db::message::{self, Stored};
@@ -19,8 +19,47 @@ pub async fn message_list(ctx: &Ctx, site: &Site, query: &MessageQuery) -> Resul
     Ok(Page { items: rows.into_iter().map(shown).collect(), total, offset: page.offset })
 }
 
+/// One status message, by its place in the list.
+///
+/// # Errors
+/// `unauthenticated`, `not_found`.
+pub async fn message_show(ctx: &Ctx, site: &Site, key: u64) -> Result<Message, SiteError> {
+    authz::see(ctx)?;
+    let found = message::get(&mut *site.store.reader().await?, key).await?;
+    found.map(shown).ok_or_else(SiteError::not_found)
+}
+
+/// Every kind of status message, by its number.
+///
+/// # Errors
+/// `unauthenticated`.
+pub fn message_catalogue(ctx: &Ctx) -> Result<Page<MessageEntry>, SiteError> {
+    authz::see(ctx)?;
+    let mut items: Vec<MessageEntry> = MessageId::ALL
+        .iter()
+        .map(|id| {
+            let entry = id.entry();
+            let value = |(name, of): &(&str, muster_model::status_catalogue::ValueType)| {
+                ((*name).to_owned(), of.as_str().to_owned())
+            };
+            MessageEntry {
+                id: id.as_str().to_owned(),
+                number: entry.number,
+                component: entry.component,
+                severity: entry.severity,
+                kind: entry.kind,
+                sentence: id.sentence().to_owned(),
+                values: entry.values.iter().map(value).collect(),
+            }
+        })
+        .collect();
+    items.sort_by_key(|item| item.number);
+    Ok(Page { total: items.len() as u64, items, offset: 0 })
+}
+
 pub(super) fn shown(row: Stored) -> Message {
-    let text = sentence(row.id(), &row.values);
+    let id = row.id();
+    let text = sentence(id, &row.values);
     Message {
         time: row.happened,
         received: row.received,
@@ -30,6 +69,10 @@ pub(super) fn shown(row: Stored) -> Message {
         id: row.message,
         severity: row.severity,
         text,
+        key: row.key,
+        number: id.map(|id| id.entry().number),
+        kind: id.map(|id| id.entry().kind),
+        values: row.values,
     }
 }
 

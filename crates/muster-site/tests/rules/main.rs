@@ -52,6 +52,7 @@ mod secret;
 mod session;
 mod settings;
 mod site;
+mod status_rule;
 mod title;
 mod trust;
 mod update;

@@ -33,6 +33,16 @@ pub struct Raised {
     pub named: Vec<DeviceId>,
 }
 
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, subject, severity, text, devices, opened, changed, acknowledged, acknowledged_by, closed, closed_by, postponed \
+             FROM alert ",
+            $rest
+        )
+    };
+}
+
 static DEVICES: Bulk =
     Bulk::new("INSERT INTO alert_device (alert, device)", 2, "ON CONFLICT (alert, device) DO NOTHING");
 
@@ -69,8 +79,8 @@ pub async fn raise(tx: &mut Tx, raised: &Raised, now: UnixMillis) -> Result<bool
 /// # Errors
 /// When the database cannot be written.
 pub async fn close(tx: &mut Tx, kind: AlertKind, subject: &str, now: UnixMillis) -> Result<bool, StoreError> {
-    let statement =
-        "UPDATE alert SET live = NULL, closed = CAST($2 AS BIGINT), changed = CAST($2 AS BIGINT) WHERE live = $1";
+    let statement = "UPDATE alert SET live = NULL, closed = CAST($2 AS BIGINT), changed = CAST($2 AS BIGINT) \
+         WHERE live = $1";
     let query = sqlx::query(statement).bind(live(kind, subject)).bind(now.0);
     Ok(query.execute(tx.conn()).await?.rows_affected() > 0)
 }
@@ -86,13 +96,49 @@ pub async fn acknowledge(tx: &mut Tx, id: AlertId, now: UnixMillis, by: &str) ->
     Ok(query.execute(tx.conn()).await?.rows_affected() > 0)
 }
 
+/// Notes that somebody wants to hear nothing of it until a moment. `false`: it is over.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn postpone(tx: &mut Tx, id: AlertId, until: UnixMillis) -> Result<bool, StoreError> {
+    let statement = "UPDATE alert SET postponed = CAST($2 AS BIGINT) WHERE id = $1 AND closed IS NULL";
+    let query = sqlx::query(statement).bind(id.to_string()).bind(until.0);
+    Ok(query.execute(tx.conn()).await?.rows_affected() > 0)
+}
+
+/// Closes what somebody says is over. `false`: it was.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn close_by_hand(tx: &mut Tx, id: AlertId, now: UnixMillis, by: &str) -> Result<bool, StoreError> {
+    let statement = "UPDATE alert SET live = NULL, closed = CAST($2 AS BIGINT), changed = CAST($2 AS BIGINT), \
+         closed_by = $3 WHERE id = $1 AND closed IS NULL";
+    let query = sqlx::query(statement).bind(id.to_string()).bind(now.0).bind(by.to_owned());
+    Ok(query.execute(tx.conn()).await?.rows_affected() > 0)
+}
+
+/// Opens again what was postponed until now.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn wake(tx: &mut Tx, now: UnixMillis) -> Result<Vec<Alert>, StoreError> {
+    let statement = select!("WHERE live IS NOT NULL AND postponed <= $1 ORDER BY id");
+    let rows = sqlx::query(statement).bind(now.0).fetch_all(tx.conn()).await?;
+    let statement = "UPDATE alert SET postponed = NULL, acknowledged = NULL, acknowledged_by = NULL \
+         WHERE live IS NOT NULL AND postponed <= $1";
+    sqlx::query(statement).bind(now.0).execute(tx.conn()).await?;
+    rows.iter().map(alert).collect()
+}
+
 fn alert(row: &AnyRow) -> Result<Alert, StoreError> {
     let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|time| time.map(UnixMillis));
     let (acknowledged, closed) = (time("acknowledged")?, time("closed")?);
-    let state = match (closed, acknowledged) {
-        (Some(_), _) => AlertState::Closed,
-        (None, Some(_)) => AlertState::Acknowledged,
-        (None, None) => AlertState::Open,
+    let postponed = time("postponed")?;
+    let state = match (closed, postponed, acknowledged) {
+        (Some(_), ..) => AlertState::Closed,
+        (None, Some(_), _) => AlertState::Postponed,
+        (None, None, Some(_)) => AlertState::Acknowledged,
+        (None, None, None) => AlertState::Open,
     };
     Ok(Alert {
         id: parsed(row, "id")?,
@@ -107,17 +153,9 @@ fn alert(row: &AnyRow) -> Result<Alert, StoreError> {
         acknowledged,
         acknowledged_by: row.try_get("acknowledged_by")?,
         closed,
+        closed_by: row.try_get("closed_by")?,
+        postponed,
     })
-}
-
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, kind, subject, severity, text, devices, opened, changed, acknowledged, acknowledged_by, closed \
-             FROM alert ",
-            $rest
-        )
-    };
 }
 
 /// An alert.
@@ -158,7 +196,7 @@ pub async fn all_live(conn: &mut AnyConnection) -> Result<Vec<Alert>, StoreError
 /// # Errors
 /// When the database cannot be read.
 pub async fn count_open(conn: &mut AnyConnection) -> Result<u64, StoreError> {
-    let statement = "SELECT COUNT(*) FROM alert WHERE live IS NOT NULL AND acknowledged IS NULL";
+    let statement = "SELECT COUNT(*) FROM alert WHERE live IS NOT NULL AND acknowledged IS NULL AND postponed IS NULL";
     Ok(column::unsigned(sqlx::query_scalar::<_, i64>(statement).fetch_one(conn).await?))
 }
 

@@ -49,6 +49,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (47, include_str!("../../migrations/0047_client_log.sql")),
     (48, include_str!("../../migrations/0048_maintenance.sql")),
     (50, include_str!("../../migrations/0050_mobile.sql")),
+    (44, include_str!("../../migrations/0044_status_rule.sql")),
 ];
 
 /// Which migrations a database has.

@@ -2,14 +2,14 @@
 
 use crate::http::{
     AppState,
-    extract::{Asked, Asking, Part},
+    extract::{Asked, Asking, Json, Part},
     respond::{Refusal, json},
     route::Route,
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use muster_model::{
-    api::{Alert, AlertDevice, AlertQuery, PageQuery},
+    api::{Alert, AlertDevice, AlertPostpone, AlertQuery, PageQuery},
     id::AlertId,
 };
 use muster_site::authz::Access;
@@ -27,6 +27,13 @@ pub(super) fn routes() -> Vec<Route> {
             .gives_page::<AlertDevice>(),
         Route::post("/api/v1/alerts/{id}/acknowledge", Access::Change, acknowledge)
             .about("alert_acknowledge", "Say that somebody has looked. It stays until it is so no longer.")
+            .gives::<Alert>(),
+        Route::post("/api/v1/alerts/{id}/postpone", Access::Change, postpone)
+            .about("alert_postpone", "Hear nothing of an alert for some hours.")
+            .takes::<AlertPostpone>()
+            .gives::<Alert>(),
+        Route::post("/api/v1/alerts/{id}/close", Access::Change, close)
+            .about("alert_close", "Say that an alert is over that the site cannot see to be over.")
             .gives::<Alert>(),
     ]
 }
@@ -58,4 +65,17 @@ async fn acknowledge(
     Part(id): Part<AlertId>,
 ) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &muster_site::alert_acknowledge(&ctx, &app.site, id).await?))
+}
+
+async fn postpone(
+    State(app): State<AppState>,
+    Asking(ctx): Asking,
+    Part(id): Part<AlertId>,
+    Json(wanted): Json<AlertPostpone>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::alert_postpone(&ctx, &app.site, id, wanted).await?))
+}
+
+async fn close(State(app): State<AppState>, Asking(ctx): Asking, Part(id): Part<AlertId>) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &muster_site::alert_close(&ctx, &app.site, id).await?))
 }

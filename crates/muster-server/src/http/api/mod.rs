@@ -36,6 +36,7 @@ mod serial;
 mod session;
 mod settings;
 mod site;
+mod status;
 mod title;
 mod token;
 mod trust;
@@ -83,6 +84,7 @@ pub(crate) fn routes() -> Vec<Route> {
         settings::routes(),
         maintenance::routes(),
         message::routes(),
+        status::routes(),
         quarantine::routes(),
         secret::routes(),
         audit::routes(),

@@ -16,6 +16,7 @@ use crate::{
     truth::{
         client_log,
         compliance::{self, Said},
+        rule_run::{self, Rules},
         step,
     },
 };
@@ -63,6 +64,8 @@ pub(super) struct Committed {
     /// One outcome per report.
     pub(super) outcomes: Vec<Outcome>,
     pub(super) messages: u64,
+    /// Whether filter rules have something sent or raised.
+    pub(super) acts: bool,
     pub(super) steps: u64,
     pub(super) inventories: u64,
     pub(super) quarantined: u64,
@@ -98,9 +101,11 @@ pub(super) async fn commit(
     interner: &Interner,
     limits: &Limits,
     sources: &dyn Sources,
+    rules: &Rules,
     reports: &[&Report],
 ) -> Result<Result<Committed, Stale>, SiteError> {
-    let done = transaction!(store, "report_submit", |tx| { write(tx, interner, limits, sources, reports).await })?;
+    let done =
+        transaction!(store, "report_submit", |tx| { write(tx, interner, limits, sources, rules, reports).await })?;
     Ok(done.map(|(committed, applied)| {
         interner.put(&applied.sweeps, applied.known);
         committed
@@ -112,6 +117,7 @@ async fn write(
     interner: &Interner,
     limits: &Limits,
     sources: &dyn Sources,
+    rules: &Rules,
     reports: &[&Report],
 ) -> Result<Result<(Committed, Applied), Stale>, SiteError> {
     let devices: Vec<DeviceId> = reports.iter().map(|report| report.device).collect();
@@ -160,6 +166,9 @@ async fn write(
     plan.logs.retain(|said| !suspects.iter().any(|suspect: &Suspect<'_>| suspect.device() == said.device));
     plan.comply(tx, reports).await?;
     plan.logs(tx, sources, reports).await?;
+    let doubted = suspects.iter().map(Suspect::device).collect();
+    committed.messages = plan.messages.len() as u64;
+    committed.acts = rule_run::run(tx, rules, sources, &mut plan.messages, &doubted).await?;
     plan.store(tx, limits, reports, &mut committed, incoming.iter().filter(|message| !message.again).count()).await?;
     committed.suspects = suspect::quarantine(tx, sources, suspects).await?;
     for (report, outcome) in reports.iter().zip(&mut committed.outcomes) {
@@ -246,7 +255,7 @@ impl Plan {
             match item {
                 Item::Status(happened, message) => {
                     let (happened, message) = (*happened, message.clone());
-                    self.messages.push(MessageRow { device, happened, received, message });
+                    self.messages.push(MessageRow { device, happened, received, message, expires: None });
                 }
                 Item::Step(happened, step) => {
                     let application = step.application;
@@ -445,7 +454,6 @@ impl Plan {
         committed: &mut Committed,
         inventories: usize,
     ) -> Result<(), SiteError> {
-        committed.messages = self.messages.len() as u64;
         committed.steps = self.timeline.len() as u64;
         committed.heartbeats = self.claims.len() as u64;
         committed.inventories = inventories as u64;

@@ -11,6 +11,7 @@ use crate::{
     identity::{conflict, connection::Verdicts},
     knowledge::inventory::interner::Interner,
     site::Sources,
+    truth::rule_run::Rules,
 };
 use arc_swap::ArcSwap;
 use muster_model::{catalogue::Catalogue, id::DeviceId, limits::Limits, problem::Code};
@@ -23,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// Reports in one transaction.
 const TOGETHER: usize = 256;
@@ -65,6 +66,8 @@ struct Worker {
     catalogue: Arc<ArcSwap<Catalogue>>,
     sources: Arc<dyn Sources>,
     verdicts: Arc<Verdicts>,
+    rules: Rules,
+    send: Arc<Notify>,
 }
 
 impl Queue {
@@ -99,6 +102,8 @@ impl Queue {
                 catalogue: site.catalogue.clone(),
                 sources: site.sources.clone(),
                 verdicts: site.memory.verdicts.clone(),
+                rules: site.memory.rules.clone(),
+                send: site.memory.send.clone(),
             };
             tokio::spawn(worker.work());
         }
@@ -195,10 +200,14 @@ impl Worker {
     async fn commit(&self, reports: &mut [Report]) -> Result<Vec<Outcome>, SiteError> {
         loop {
             let refs: Vec<&Report> = reports.iter().collect();
-            match commit::commit(&self.store, &self.interner, &self.limits, self.sources.as_ref(), &refs).await? {
+            let (sources, rules) = (self.sources.as_ref(), &self.rules);
+            match commit::commit(&self.store, &self.interner, &self.limits, sources, rules, &refs).await? {
                 Ok(committed) => {
                     conflict::close(&self.verdicts, &self.bus, &committed.suspects);
                     self.tell(&committed);
+                    if committed.acts {
+                        self.send.notify_one();
+                    }
                     return Ok(committed.outcomes);
                 }
                 // Rows were swept since the reports were read. It happens once a day at most.

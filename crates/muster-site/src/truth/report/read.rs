@@ -169,7 +169,8 @@ fn status(limits: &Limits, text: &str) -> Result<Item, String> {
             }
             let clean = |(name, value): (String, String)| (clean(&name, VALUE_BYTES), clean(&value, VALUE_BYTES));
             let values = status.values.into_iter().map(clean).collect();
-            Ok(Item::Status(message.time, StatusMessage { values, ..status }))
+            // Part and severity are those of the catalogue, whatever the client says.
+            Ok(Item::Status(message.time, StatusMessage { values, ..status }.catalogued()?))
         }
         Body::Deployment(step) => {
             if step.state == DeploymentState::Targeted {
