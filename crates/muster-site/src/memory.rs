@@ -16,8 +16,7 @@ use crate::{
     },
     truth::{
         budget::Budgets, client_status::SignMemory, dashboard::Last, online::Online, report::queue::Queue,
-         rule_run::Rules, spread::LastSpread,
-        status_action::Targets,
+        rule_run::Rules, spread::LastSpread, status_action::Targets,
     },
 };
 use muster_model::api::{DeploymentRival, Forecast};

@@ -24,8 +24,8 @@ use crate::{
     },
     truth::{
         alert::{AlertWork, alert_work},
-        client_logalert_told,
-        deployment_event::client_log_purge,
+        alert_told,
+        client_log::client_log_purge,
         client_status::{ClientStatusWork, client_status_work},
         maintenance::{MaintenanceWork, maintenance_work},
         status_action::status_purge,

@@ -26,6 +26,10 @@ api! {
         ClientsInactive = "clients_inactive",
         /// Of fewer clients of a collection the checks passed than its threshold wants.
         ClientsUnhealthy = "clients_unhealthy",
+        /// A status filter rule says so.
+        StatusRule = "status_rule",
+        /// A part of the agents says more warnings or errors than it may.
+        ComponentStatus = "component_status",
     }
 }
 impl AlertKind {
@@ -33,10 +37,6 @@ impl AlertKind {
     #[must_use]
     pub const fn is_told(self) -> bool {
         matches!(self, Self::LogAltered | Self::AuditAltered)
-        /// A status filter rule says so.
-        StatusRule = "status_rule",
-        /// A part of the agents says more warnings or errors than it may.
-        ComponentStatus = "component_status",
     }
 }
 api! {
@@ -59,7 +59,7 @@ api! {
         id: AlertId,
         /// What it is about.
         kind: AlertKind,
-        /// The id of the thing: of a deployment, or of a device or of a collection; or `audit`rule; or the part of the agents.
+        /// The id of the thing: of a deployment, a device, a collection or a rule; `audit`; or the part of the agents.
         subject: String,
         /// Where it stands.
         state: AlertState,

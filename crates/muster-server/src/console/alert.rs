@@ -8,7 +8,7 @@ use super::{
 };
 use askama::Template;
 use muster_model::{
-    api::{Alert, AlertDevice, AlertKindAlertPostpone, AlertQuery, AlertState, Page, PageQuery},
+    api::{Alert, AlertDevice, AlertKind, AlertPostpone, AlertQuery, AlertState, Page, PageQuery},
     id::AlertId,
 };
 
@@ -55,15 +55,20 @@ impl AlertPage {
         Self { shell, alert, page, paging }
     }
 
-    fn is_of_clients(&self) -> bool {
-        matches!(self.alert.kind, AlertKind::ClientsInactive | AlertKind::ClientsUnhealthy)
-    }
-
-    /// Where the thing is that it is about.
-    fn subject(&self) -> String {
-        match self.is_of_clients() {
-            true => format!("/client-status?collection={}", self.alert.subject),
-            false => format!("/deployments/{}", self.alert.subject),
+    /// Where the thing is that it is about, and what that is.
+    fn subject(&self) -> Option<(String, &'static str)> {
+        let of = &self.alert.subject;
+        match self.alert.kind {
+            AlertKind::MobileBlocked => None,
+            AlertKind::LogAltered => Some((format!("/devices/{of}/logs"), "the log of the device")),
+            AlertKind::AuditAltered => Some(("/audit".to_owned(), "the audit log")),
+            AlertKind::ClientsInactive | AlertKind::ClientsUnhealthy => {
+                Some((format!("/client-status?collection={of}"), "the clients"))
+            }
+            AlertKind::StatusRule | AlertKind::ComponentStatus => Some(("/status-rules".to_owned(), "filter rules")),
+            AlertKind::NeverFits | AlertKind::PhaseStopped | AlertKind::DeadlineMissed => {
+                Some((format!("/deployments/{of}"), "the deployment"))
+            }
         }
     }
 

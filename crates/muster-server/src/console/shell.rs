@@ -89,8 +89,9 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const ALL: [(Self, &str, &str); 41] = [
-        (Self::ClientStatusSaved, "client-status-StatusRuleSaved, "status-rule-saved", "It is saved. Clients are counted by it from now onThe rule is kept."),
+    const ALL: [(Self, &str, &str); 45] = [
+        (Self::ClientStatusSaved, "client-status-saved", "It is saved. Clients are counted by it from now on."),
+        (Self::StatusRuleSaved, "status-rule-saved", "The rule is kept."),
         (Self::StatusRuleRemoved, "status-rule-removed", "The rule was removed."),
         (Self::AlertPostponed, "alert-postponed", "You hear of it again in 24 hours."),
         (Self::AlertClosed, "alert-closed", "The alert is closed."),

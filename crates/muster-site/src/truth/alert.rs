@@ -1,8 +1,8 @@
 //! Alerts: what needs somebody, raised and closed by the site's own look at what is so. An alert is never told: it follows from what is
 //! stored, so that none is lost, and none stays when it is so no longer.
 
-use super::client_status::is_ours;
 use super::alert_told;
+use super::client_status::is_ours;
 use crate::{Ctx, Site, SiteError, audit, authz, delivery::forecast::foreseen};
 use muster_model::{
     api::{Alert, AlertDevice, AlertKind, AlertQuery, AlertState, Page, PageQuery},
@@ -86,8 +86,8 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     };
     let mut reader = site.store.reader().await?;
     let mut live = alert::all_live(&mut reader).await?;
-    // Those are about no deployment: they are looked at by the count of clients, or told once.
-    live.retain(|alert| alert.kind != AlertKind::MobileBlocked && !is_ours(alert.kind));
+    // The others are looked at elsewhere, or told once.
+    live.retain(|alert| alert.kind.is_of_deployment());
     let watched = alert::watched(&mut reader, &after, PIECE).await?;
     let mut more = watched.len() == usize::try_from(PIECE).unwrap_or(usize::MAX);
     let mut looked: HashMap<String, Needs> = HashMap::new();
@@ -107,14 +107,10 @@ pub async fn alert_work(site: &Site, work: &mut AlertWork, now: UnixMillis) -> R
     drop(reader);
     let wanted = || looked.values().flat_map(|needs| &needs.raised);
     // At the end of a look also those of deployments that are over. What was told is over when somebody has looked.
-    let is_over = |alert: &&Alert| {
-        alert.kind.is_of_deployment()
-            && match looked.get(&alert.subject) {
-        _ if alert.kind.is_told() => false,
-        
-                Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
-                None => !more && !work.present.contains(&alert.subject),
-            }
+    let is_over = |alert: &&Alert| match looked.get(&alert.subject) {
+        _ if !alert.kind.is_of_deployment() => false,
+        Some(needs) => !needs.leaves(alert.kind) && !needs.raised.iter().any(|raised| is_same(raised, alert)),
+        None => !more && !work.present.contains(&alert.subject),
     };
     let over: Vec<&Alert> = live.iter().filter(is_over).collect();
     let known = |raised: &&Raised| {

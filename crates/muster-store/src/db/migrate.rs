@@ -45,11 +45,11 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (41, include_str!("../../migrations/0041_deployment_options.sql")),
     (42, include_str!("../../migrations/0042_compliance_total.sql")),
     (43, include_str!("../../migrations/0043_content_peer.sql")),
+    (44, include_str!("../../migrations/0044_status_rule.sql")),
     (46, include_str!("../../migrations/0046_client_status.sql")),
     (47, include_str!("../../migrations/0047_client_log.sql")),
     (48, include_str!("../../migrations/0048_maintenance.sql")),
     (50, include_str!("../../migrations/0050_mobile.sql")),
-    (44, include_str!("../../migrations/0044_status_rule.sql")),
 ];
 
 /// Which migrations a database has.
