@@ -24,12 +24,12 @@ impl Client {
         self.post(&format!("/devices/{id}/logs"), wanted).await
     }
 
-    /// `GET /devices/{id}/logs/{piece}`: its lines.
+    /// `POST /devices/{id}/logs/{piece}/download`: its lines. That they were read is a change: it is in the audit log.
     ///
     /// # Errors
     /// `forbidden`, `not_found`.
     pub async fn client_log_download(&self, id: DeviceId, piece: LogRequestId) -> Result<Vec<u8>, ClientError> {
-        let builder = self.request(Method::GET, &format!("/devices/{id}/logs/{piece}"));
+        let builder = self.request(Method::POST, &format!("/devices/{id}/logs/{piece}/download"));
         let answer = self.call(self.build(builder, body::empty())?).await?;
         Ok(answer.body.into())
     }

@@ -25,7 +25,7 @@ pub(crate) async fn client_log_collect(visit: Visit, Named(id): Named<DeviceId>)
     Ok(go_done(&format!("/devices/{id}/logs"), Done::LogCollected))
 }
 
-/// `GET /devices/{id}/logs/{piece}`
+/// `POST /devices/{id}/logs/{piece}`: that it was read is in the audit log.
 pub(crate) async fn client_log_download(visit: Visit, Named((id, piece)): Named<(DeviceId, LogRequestId)>) -> Answer {
     let lines = visit.ask(muster_site::client_log_download(&visit.ctx, visit.site(), id, piece).await)?;
     let headers = [

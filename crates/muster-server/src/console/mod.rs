@@ -173,7 +173,7 @@ fn routes_of_devices() -> Vec<Route> {
         get("/devices/{id}/settings", See, device::device_settings),
         get("/devices/{id}/logs", See, client_log::client_log_show),
         post("/devices/{id}/logs", Change, client_log::client_log_collect),
-        get("/devices/{id}/logs/{piece}", Change, client_log::client_log_download),
+        post("/devices/{id}/logs/{piece}", Change, client_log::client_log_download),
         get("/devices/{id}/block", Change, device::block_confirm),
         post("/devices/{id}/block", Change, device::device_block),
         get("/devices/{id}/unblock", Change, device::unblock_confirm),

@@ -30,7 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
             .takes::<LogCollect>()
             .status(202)
             .gives::<LogCollected>(),
-        Route::get("/api/v1/devices/{id}/logs/{piece}", Access::Change, download)
+        Route::post("/api/v1/devices/{id}/logs/{piece}/download", Access::Change, download)
             .about("client_log_download", "The lines of a piece of a log. That it was read is in the audit log.")
             .gives_bytes(LINES),
     ]
