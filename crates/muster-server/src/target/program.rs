@@ -46,7 +46,8 @@ pub(super) async fn run(program: &Path, arguments: &[String], seconds: u64, inpu
     .await;
     // Whatever it has started ends with it.
     if let Some(group) = group {
-        drop(kill_process_group(group, Signal::KILL));
+        // There is none any more where all of it has ended.
+        let _ = kill_process_group(group, Signal::KILL);
     }
     match ended {
         Err(_) => Err(format!("the program took longer than {seconds} seconds, and was ended")),

@@ -37,7 +37,7 @@ fn put(dir: &TempDir, name: &str, text: &str, mode: u32) -> PathBuf {
 
 /// Something to be sent, as a rule of a site has it.
 async fn sending(test: &TestSite) -> Sending {
-    let ctx = Ctx::site(test.sources.now());
+    let ctx = Ctx::site(test.now());
     let target = muster_model::api::StatusTarget { name: name("siem"), kind: Some(TargetKind::Webhook), problem: None };
     muster_site::target_known(&ctx, &test.site, vec![target]).unwrap();
     let rule: StatusRule = serde_json::from_value(serde_json::json!({"name": "All", "targets": ["siem"]})).unwrap();
@@ -193,7 +193,7 @@ async fn a_webhook_is_signed_as_another_library_checks_it_and_its_secret_is_nowh
     put(&temp, "secret", SECRET, 0o600);
     let (_child, port, mut lines) = peer(&temp, HOOK).await;
     let first = sending(&test).await;
-    let now = test.sources.now();
+    let now = test.now();
     let authorities = super::file::authorities(temp.path(), Path::new("ca.pem")).unwrap();
     let url = format!("https://localhost:{port}/hook");
     assert_eq!(webhook::send(&url, &authorities, SECRET.as_bytes(), &first, now).await.as_deref(), Ok("204"));
