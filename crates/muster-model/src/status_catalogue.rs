@@ -131,6 +131,7 @@ entries! {
     RestartBegun = 1013 Agent Information Milestone { "tries": Number, "reasons": Text }
     Restarted = 1014 Agent Information Milestone { "seconds": Number, "left": Number }
     RestartFailed = 1015 Agent Error Milestone { "reason": Text }
+    LogAltered = 1016 Agent Error Milestone { "from": Text, "until": Text, "fault": Text, "sequence": Number }
     PolicyAccepted = 1100 Policy Information Milestone { "version": Number }
     PolicyRefused = 1101 Policy Error Detail { "reason": Text }
     TrustAccepted = 1102 Policy Information Milestone { "version": Number }
@@ -139,6 +140,8 @@ entries! {
     ContentAltered = 1300 Content Error Detail { "hash": Hash }
     ChunkListRefused = 1301 Content Warning Detail { "hash": Hash, "reason": Text }
     ContentFetched = 1302 Content Information Detail { "hash": Hash, "size": Number, "moved": Number, "reused": Number }
+    ContentFromPeers = 1303 Content Information Detail { "hash": Hash, "bytes": Number, "peers": Number }
+    PeerRefused = 1304 Content Warning Detail { "device": Text, "hash": Hash, "reason": Text }
     UserBegan = 1400 Deployment Information Audit { "user": Text, "verb": Text, "name": Text, "deployment": Deployment }
     UserDeferred = 1401 Deployment Information Audit { "user": Text, "name": Text, "until": Text, "count": Number, "times": Number, "deployment": Deployment }
     ServicingStep = 1410 Deployment Information Detail { "step": Text }

@@ -119,8 +119,23 @@ pub async fn audit_verify(ctx: &Ctx, site: &Site) -> Result<AuditVerdict, SiteEr
     verify(site).await
 }
 
+/// How often the log is looked at anew, because its beginning was removed meanwhile.
+const LOOKS: u32 = 20;
+
 async fn verify(site: &Site) -> Result<AuditVerdict, SiteError> {
-    let (base, base_head) = audit::base(&mut *site.store.reader().await?).await?;
+    for _ in 1..LOOKS {
+        let base = audit::base(&mut *site.store.reader().await?).await?;
+        let verdict = verify_from(site, base).await?;
+        // What was removed while it was read is no alteration.
+        if verdict.broken_at.is_none() || audit::base(&mut *site.store.reader().await?).await? == base {
+            return Ok(verdict);
+        }
+    }
+    let base = audit::base(&mut *site.store.reader().await?).await?;
+    verify_from(site, base).await
+}
+
+async fn verify_from(site: &Site, (base, base_head): (u64, Hash)) -> Result<AuditVerdict, SiteError> {
     let mut verdict = AuditVerdict { entries: base, broken_at: None, head: base_head };
     // What was removed was noted in the log itself, which nobody can add afterwards without making all heads anew.
     let mut is_noted = base == 0;
@@ -162,6 +177,26 @@ pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) ->
     if !own {
         authz::see(ctx)?;
     }
+    let mut base = audit::base(&mut *site.store.reader().await?).await?;
+    loop {
+        let answer = segment(ctx, site, own, wanted, base).await;
+        let is_odd = matches!(&answer, Err(SiteError::Refused(problem)) if problem.code == Code::Conflict);
+        let now = audit::base(&mut *site.store.reader().await?).await?;
+        // What was removed while it was read is no alteration.
+        if !is_odd || now == base {
+            return answer;
+        }
+        base = now;
+    }
+}
+
+async fn segment(
+    ctx: &Ctx,
+    site: &Site,
+    own: bool,
+    wanted: AuditSegmentQuery,
+    (base, base_head): (u64, Hash),
+) -> Result<AuditSegments, SiteError> {
     let altered = |number: u64, what: &str| {
         let detail = format!("The audit log was altered: entry {number} {what}.");
         SiteError::refused(Code::Conflict, detail)
@@ -172,7 +207,6 @@ pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) ->
     if last < wanted.after {
         return Err(altered(last + 1, "is gone"));
     }
-    let (base, base_head) = audit::base(&mut reader).await?;
     // Who has nothing begins where the log does.
     let wanted = match wanted.after {
         0 => AuditSegmentQuery { after: base, head: base_head },
@@ -181,7 +215,7 @@ pub async fn audit_segment(ctx: &Ctx, site: &Site, wanted: AuditSegmentQuery) ->
                 "Entries up to {base} were removed because they are too old, and those after {after} were not exported before; begin in \
                  another directory."
             );
-            return Err(SiteError::refused(Code::Conflict, detail));
+            return Err(SiteError::refused(Code::NotFound, detail));
         }
         _ => wanted,
     };

@@ -26,11 +26,11 @@ fn file(machine: &Machine) -> PathBuf {
 /// Waits for a head that was told after this one.
 async fn anchor(site: &Site, after: u64) -> LogAnchor {
     site.wait("a head of the log", |state| {
-        let anchors = state.messages.iter().filter_map(|(_, _, message)| match &message.body {
+        let mut anchors = state.messages.iter().filter_map(|(_, _, message)| match &message.body {
             Body::Log(anchor) if anchor.sequence > after => Some(anchor.clone()),
             _ => None,
         });
-        anchors.last()
+        anchors.next_back()
     })
     .await
 }

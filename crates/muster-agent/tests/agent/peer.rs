@@ -236,7 +236,9 @@ async fn a_peer_that_lies_refuses_or_is_another_costs_little_and_the_site_gives_
     let lies = lying
         .serves(data.clone(), |bytes| {
             // The third chunk is another.
-            bytes.get_mut(2 * CHUNK + 9).map(|byte| *byte ^= 1);
+            if let Some(byte) = bytes.get_mut(2 * CHUNK + 9) {
+                *byte ^= 1;
+            }
             Some(0)
         })
         .await;

@@ -73,12 +73,9 @@ async fn words_of_a_device_are_text_in_a_mail_and_input_of_a_program_and_nothing
     let (head, _) = bytes.split_once("\r\n\r\n").unwrap();
     assert!(!head.contains("Bcc") && !head.contains("evil") && head.contains("Subject: [Muster] All"), "{head}");
     // The same where nothing was cleaned before.
-    let raw = Sending {
-        text: HOSTILE.to_owned(),
-        device_name: Some(HOSTILE.to_owned()),
-        name: HOSTILE.to_owned(),
-        ..sending.clone()
-    };
+    let mut raw = sending.clone();
+    (raw.text, raw.name) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+    raw.device_name = Some(HOSTILE.to_owned());
     if let Ok(mail) = mail::message("muster@corp.example", &["desk@corp.example".to_owned()], &raw) {
         let bytes = String::from_utf8(mail.formatted()).unwrap();
         let (head, _) = bytes.split_once("\r\n\r\n").unwrap();
@@ -315,8 +312,8 @@ async fn a_target_that_hangs_or_talks_plainly_is_given_up_for_now() {
          to = [\"b@corp.example\"]\n"
     );
     put(&temp, "siem.toml", &text, 0o600);
-    let sent =
-        tokio::time::timeout(Duration::from_secs(30), Targets::new(temp.path()).send_all(&test.site, &name("siem")));
+    let (targets, siem) = (Targets::new(temp.path()), name("siem"));
+    let sent = tokio::time::timeout(Duration::from_secs(30), targets.send_all(&test.site, &siem));
     assert_eq!(sent.await.unwrap().unwrap(), 0);
     let heard = server.await.unwrap();
     assert!(!heard.contains("MAIL") && !heard.contains("policy"), "{heard}");

@@ -2,7 +2,6 @@
 //! stored, so that none is lost, and none stays when it is so no longer.
 
 use super::alert_told;
-use super::client_status::is_ours;
 use crate::{Ctx, Site, SiteError, audit, authz, delivery::forecast::foreseen};
 use muster_model::{
     api::{Alert, AlertDevice, AlertKind, AlertQuery, AlertState, Page, PageQuery},

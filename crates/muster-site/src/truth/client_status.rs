@@ -317,7 +317,7 @@ pub async fn client_status_work(site: &Site, work: &mut ClientStatusWork, now: U
 }
 
 /// Whether an alert is about the clients of a collection.
-pub(super) const fn is_ours(kind: AlertKind) -> bool {
+const fn is_ours(kind: AlertKind) -> bool {
     matches!(kind, AlertKind::ClientsInactive | AlertKind::ClientsUnhealthy)
 }
 

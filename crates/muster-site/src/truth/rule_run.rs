@@ -26,7 +26,10 @@ use std::{
 
 /// The rules as this process last read them, with their version.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rules(Arc<Mutex<Option<(u64, Arc<RuleIndex>)>>>);
+pub(crate) struct Rules(Arc<Mutex<Option<Known>>>);
+
+/// Rules and their version.
+type Known = (u64, Arc<RuleIndex>);
 
 impl Rules {
     /// The rules as they are in this transaction.

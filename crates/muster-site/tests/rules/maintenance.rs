@@ -35,7 +35,7 @@ async fn messages(test: &TestSite, device: &TestDevice, days: i64, count: usize)
         id: MessageId::AgentStarted,
         values: Default::default(),
     };
-    let row = MessageRow { device: device.id, happened: at, received: at, message };
+    let row = MessageRow { device: device.id, happened: at, received: at, message, expires: None };
     transaction!(test.site.store, "t", |tx| { message::insert(tx, &vec![row.clone(); count]).await }).unwrap();
 }
 

@@ -196,6 +196,14 @@ const fn tables(name: TaskName) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+/// What a task leaves alone: a filter rule may have messages kept for longer or shorter, and has them removed itself.
+const fn spared(name: TaskName) -> &'static str {
+    match name {
+        TaskName::StatusMessages => " AND expires IS NULL",
+        _ => "",
+    }
+}
+
 /// How far a removal is: the id up to which each table was looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place([i64; 2]);
@@ -228,12 +236,14 @@ pub async fn remove(
         ));
         let row = sqlx::query(statement).bind(*place).bind(i64::from(most)).fetch_one(tx.conn()).await?;
         let Some(last) = row.try_get::<Option<i64>, _>("last")? else { continue };
-        let statement = AssertSqlSafe(format!("DELETE FROM {table} WHERE id > $1 AND id <= $2 AND {at} < $3"));
+        let spared = spared(name);
+        let statement = AssertSqlSafe(format!("DELETE FROM {table} WHERE id > $1 AND id <= $2 AND {at} < $3{spared}"));
         let query = sqlx::query(statement).bind(*place).bind(last).bind(before.0);
         let removed = query.execute(tx.conn()).await?.rows_affected();
         gone += removed;
-        // What a wrong clock dated into the future hides nothing behind it.
-        let is_odd = removed == 0 && row.try_get::<Option<i64>, _>("latest")?.is_some_and(|latest| latest > now.0);
+        // What a wrong clock dated into the future hides nothing behind it, and neither does what stays for longer.
+        let latest = row.try_get::<Option<i64>, _>("latest")?;
+        let is_odd = removed == 0 && latest.is_some_and(|latest| latest > now.0 || latest < before.0);
         if is_odd {
             *place = last;
         }
@@ -260,8 +270,10 @@ pub struct Found {
 pub async fn found(conn: &mut AnyConnection, name: TaskName, before: UnixMillis) -> Result<Found, StoreError> {
     let mut found = Found::default();
     for (table, at) in tables(name) {
+        let spared = spared(name);
         let statement = AssertSqlSafe(format!(
-            "SELECT COUNT(*) AS total, COUNT(CASE WHEN {at} < $1 THEN 1 END) AS gone, MIN({at}) AS oldest FROM {table}"
+            "SELECT COUNT(*) AS total, COUNT(CASE WHEN {at} < $1{spared} THEN 1 END) AS gone, MIN({at}) AS oldest \
+             FROM {table}"
         ));
         let row = sqlx::query(statement).bind(before.0).fetch_one(&mut *conn).await?;
         found.rows += column::count(&row, "gone")?;

@@ -83,7 +83,9 @@ async fn messages_are_found_by_device_and_severity_in_order() {
         done.unwrap();
         let mut reader = store.reader().await.unwrap();
         let list = async |reader: &mut _, device, severity, offset| {
-            message::list(reader, &MessageQuery { device, severity, offset, limit: 7, ..MessageQuery::default() }).await.unwrap()
+            message::list(reader, &MessageQuery { device, severity, offset, limit: 7, ..MessageQuery::default() })
+                .await
+                .unwrap()
         };
         let (page, total) = list(&mut reader, None, None, 1).await;
         assert_eq!((page.len(), total, page[0].happened), (7, 300, UnixMillis(298)));

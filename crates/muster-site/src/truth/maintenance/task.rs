@@ -257,9 +257,14 @@ pub async fn maintenance_run(ctx: &Ctx, site: &Site, name: TaskName) -> Result<M
         return Err(SiteError::refused(Code::Conflict, format!("{name} goes on all the time; it has no runs.")));
     }
     transaction!(site.store, "maintenance_run", |tx| {
-        let keep_days = row(site, tx.conn(), name).await?.keep_days;
+        let TaskRow { keep_days, enabled, .. } = row(site, tx.conn(), name).await?;
         let before = cutoff(tx.conn(), keep_days, ctx.now).await?;
-        if !stored::begin(tx, name, before, Some(&by), ctx.now).await? {
+        let begun = stored::begin(tx, name, before, Some(&by), ctx.now).await?;
+        if !begun {
+            if !enabled {
+                let detail = format!("A run of {name} ends, because it was switched off; ask again in a minute.");
+                return Err(SiteError::refused(Code::Conflict, detail));
+            }
             stored::press(tx, name, &by).await?;
         }
         let detail = format!("{name} was asked for: what is older than {keep_days} days is removed.");

@@ -119,6 +119,8 @@ async fn piece(site: &Site, work: &mut MaintenanceWork, name: TaskName, now: Uni
     if run.asked_by.is_none() && !(open && task.enabled) {
         return Ok(false);
     }
+    // Who switched it off since it began wants it to end.
+    let stopped = !task.enabled && task.changed >= run.began;
     let holder = work.holder.clone();
     let piece = work.pieces.entry(name).or_insert_with(|| Piece { rows: FIRST, place: Place::default(), longest: 0 });
     let (rows, longest) = (piece.rows, piece.longest);
@@ -130,7 +132,13 @@ async fn piece(site: &Site, work: &mut MaintenanceWork, name: TaskName, now: Uni
         // How long the pieces before took; of its own one a transaction cannot tell.
         stored::took(tx, run.id, longest).await?;
         let mut place = piece.place.clone();
-        let (removed, more) = remove(tx, &run, &mut place, rows, now).await?;
+        // Days that were set since hold from here on; nothing more goes than what was to go when it began.
+        let before = cutoff(tx.conn(), task.keep_days, now).await?.min(run.before);
+        let run = MaintenanceRun { before, ..run.clone() };
+        let (removed, more) = match stopped {
+            true => (0, false),
+            false => remove(tx, &run, &mut place, rows, now).await?,
+        };
         stored::note(tx, run.id, removed, (!more).then_some(now)).await?;
         if !more && run.removed + removed > 0 && name != TaskName::AuditLog {
             let detail = format!("{} row(s) that had been kept for long enough were removed.", run.removed + removed);
