@@ -216,7 +216,7 @@ async fn a_computer_s_key_is_known_in_every_encoding() {
             let expected = if at == 0 { Code::KeyMismatch } else { Code::CsrInvalid };
             assert_eq!(refused.map_err(|error| error.code()), Err(expected), "{at}");
         }
-        // The key of one that waits, too; and no computer gets the key of a mobile device.
+        // proves I4: neither side takes the other's key. That of one that waits, too; and no computer gets the key of a mobile device.
         let waiting = test.request("pc2").await;
         assert_eq!(issue(&test, &made.challenge, &waiting.key).await, Err(Code::KeyMismatch));
         let key = PrivateKey::generate().unwrap();
@@ -246,6 +246,7 @@ async fn what_another_process_revoked_gives_no_certificate_any_more() {
         for part in [&serials[0], &serials[1], &next.public().id().to_string()] {
             assert!(entry.detail.contains(part), "{}", entry.detail);
         }
+        // proves I8: the memory of this process does not know it yet.
         let other = test.reopened().await;
         let why = || Revoke { reason: "a test".to_owned(), code: RevocationReason::KeyCompromise };
         certificate_revoke(&test.full(), &other, &serials[0], why()).await.unwrap();
@@ -305,6 +306,7 @@ async fn of_devices_that_come_at_once_no_more_get_in_than_a_user_may_have() {
         for _ in 0..4 {
             tokens.push((token(&test, MobileClass::Apple, "Grace").await, PrivateKey::generate().unwrap()));
         }
+        // proves I8: also where transactions do not see what the other one writes.
         let asks = |at: usize| issue(&test, &tokens[at].0.challenge, &tokens[at].1);
         let answers = tokio::join!(asks(0), asks(1), asks(2), asks(3));
         let answers = [answers.0, answers.1, answers.2, answers.3];
