@@ -4,7 +4,7 @@
 //! certificate has, and no computer's door takes; and the other way round.
 
 use crate::certificate::{CertificateError, Issued, IssuingCa, hex, issued_for_clients, params};
-use crate::cms::{certificate::parts, der, oid};
+use crate::cms::{certificate::parts, oid, verify::AnyKey};
 use muster_model::{
     api::MobileClass,
     id::{Hash, MobileId, SiteCode},
@@ -46,19 +46,13 @@ struct Foreign<'a> {
 
 impl<'a> Foreign<'a> {
     fn from_spki(spki: &'a [u8]) -> Result<Self, CertificateError> {
-        let bad = |_| CertificateError::Malformed;
-        let mut inside = der::Reader::new(der::only(spki, der::SEQUENCE).map_err(bad)?);
-        let mut algorithm = der::Reader::new(inside.expect(der::SEQUENCE).map_err(bad)?);
-        let kind = algorithm.expect(der::OID).map_err(bad)?;
-        let curve = algorithm.value().map_err(bad)?.content;
-        let key = inside.expect(der::BIT_STRING).map_err(bad)?.strip_prefix(&[0]).ok_or(CertificateError::Malformed)?;
-        let algorithm = match (kind, curve) {
-            (oid::RSA, []) => &rcgen::PKCS_RSA_SHA256,
-            (oid::EC, oid::P256) => &rcgen::PKCS_ECDSA_P256_SHA256,
-            (oid::EC, oid::P384) => &rcgen::PKCS_ECDSA_P384_SHA384,
-            _ => return Err(CertificateError::Malformed),
+        let key = AnyKey::from_spki(spki).map_err(|_| CertificateError::Malformed)?;
+        let algorithm = match key.curve() {
+            None => &rcgen::PKCS_RSA_SHA256,
+            Some(oid::P256) => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Some(_) => &rcgen::PKCS_ECDSA_P384_SHA384,
         };
-        Ok(Self { key, algorithm })
+        Ok(Self { key: key.bytes(), algorithm })
     }
 }
 

@@ -14,7 +14,7 @@ use attribute::Kind;
 use muster_trust::cms::{
     CmsError, RsaKey, certificate,
     der::{self, Reader},
-    enveloped::{Cipher, open, seal},
+    enveloped::{Cipher, can_seal, open, seal},
     request::SigningRequest,
     signed::{Attribute, Content, Sha1, SignAs, SignedBy, SignedData, SigningKey, certificates_only, sign},
 };
@@ -174,6 +174,12 @@ impl Request {
     #[must_use]
     pub fn is_by(&self, spki: &[u8]) -> bool {
         certificate::parts(&self.sender).is_ok_and(|parts| parts.spki == spki)
+    }
+
+    /// Whether something can be granted to the sender: an answer is sealed to its RSA key of 2,048 to 8,192 bits.
+    #[must_use]
+    pub fn can_be_granted(&self) -> bool {
+        can_seal(&self.sender)
     }
 
     /// The signed answer. `nonce`: 16 fresh random bytes.

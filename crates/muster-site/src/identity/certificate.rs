@@ -5,7 +5,9 @@ use super::revocation;
 use crate::{Ctx, SiteError, audit, authz, site::Site};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use muster_model::{
-    api::{Certificate, CertificateQuery, DeviceState, Page, PageQuery, Reason, RevocationReason, Revoke},
+    api::{
+        Certificate, CertificateKind, CertificateQuery, DeviceState, Page, PageQuery, Reason, RevocationReason, Revoke,
+    },
     enrol::{RenewAnswer, RenewRequest},
     problem::Code,
     status::Severity,
@@ -16,7 +18,7 @@ use muster_store::{
     db::{
         certificate,
         device::{self, DeviceRow},
-        timeline,
+        mobile, timeline,
     },
     transaction,
 };
@@ -150,7 +152,7 @@ pub(super) fn checked_revoke(request: Revoke) -> Result<(String, RevocationReaso
 
 /// Revokes one certificate for good, a device's or the server's own. A server whose certificate was revoked gets another one at
 /// once. With the newest certificate of a device its key is revoked, and it comes back by enrolling anew; when it is an earlier
-/// one, the device goes on with the newest.
+/// one, the device goes on with the newest. A mobile device whose certificate at work was revoked comes back by a new token.
 ///
 /// # Errors
 /// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when it was revoked before or has ended.
@@ -167,6 +169,10 @@ pub async fn certificate_revoke(
         let row = certificate::get(tx, &serial).await?.ok_or_else(SiteError::not_found)?;
         if let Some(device) = row.device {
             device::touch(tx, device).await?;
+        }
+        if let Some(device) = mobile::device_of(tx.conn(), &serial).await? {
+            mobile::touch(tx, device).await?;
+            mobile::certificate_end_one(tx, &serial, ctx.now).await?;
         }
         let revoked = revocation::revoke_one(tx, ctx, &serial, code).await?;
         if revoked.is_empty() {
@@ -194,6 +200,7 @@ pub async fn certificate_revoke(
             site.memory.verdicts.forget(device);
             site.bus.publish(Notice::DeviceClosed(device));
         }
+        None if row.kind == CertificateKind::Mobile => (),
         None => site.bus.publish(Notice::ServerCertificateRevoked),
     }
     site.bus.publish(Notice::Changed(Noun::Device));

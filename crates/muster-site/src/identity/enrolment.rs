@@ -30,7 +30,7 @@ use muster_store::{
         device::{self, DeviceRow},
         domain_account,
         enrolment::{self, EnrolmentRow},
-        hardware, serial, timeline,
+        hardware, mobile, serial, timeline,
         token::{self, TokenRow},
     },
     transaction,
@@ -44,7 +44,7 @@ const RETRY_AFTER: u32 = 5;
 ///
 /// # Errors
 /// `malformed`, `csr_invalid`, `token_unknown`, `token_used`, `token_expired`, `token_revoked`, `attestation_refused`,
-/// `domain_refused`, `serial_mismatch`; nothing is changed then.
+/// `domain_refused`, `serial_mismatch`; `key_mismatch` for the key of a mobile device. Nothing is changed then.
 pub async fn enrolment_request(
     ctx: &Ctx,
     site: &Site,
@@ -113,6 +113,9 @@ pub async fn enrolment_request(
         hardware::lock(tx).await?;
         match token::take(tx, &secret, id, ctx.now).await? {
             Some(token) => {
+                if mobile::is_key_of_mobile(tx, &new.key).await? {
+                    return Err(SiteError::refused(Code::KeyMismatch, "This is the key of a mobile device."));
+                }
                 let row = EnrolmentRow { token, ..new.clone() };
                 let (row, suspects) = admission::admit(tx, ctx, site, row, &proven).await?;
                 Ok((row, true, suspects))

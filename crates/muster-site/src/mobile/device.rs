@@ -35,7 +35,7 @@ pub async fn mobile_device_list(ctx: &Ctx, site: &Site, query: PageQuery) -> Res
     Ok(Page { items, total, offset: page.offset })
 }
 
-/// Blocks a device for good, and revokes its certificate.
+/// Blocks a device for good, and revokes its certificates.
 ///
 /// # Errors
 /// `unauthenticated`, `forbidden`, `malformed`, `not_found`; `conflict` when it was blocked before.
@@ -66,10 +66,9 @@ pub async fn mobile_device_block(
 /// Blocks, in the transaction of a decision.
 async fn block(tx: &mut Tx, ctx: &Ctx, id: MobileId, reason: &str) -> Result<Committed, SiteError> {
     mobile::set_blocked(tx, id, Some((ctx.now, reason))).await?;
-    match mobile::certificate_end(tx, id, ctx.now).await? {
-        Some(serial) => revocation::revoke_one(tx, ctx, &serial, RevocationReason::PrivilegeWithdrawn).await,
-        None => Ok(Committed::default()),
-    }
+    mobile::certificate_end(tx, id, ctx.now).await?;
+    // Also those before it: whoever believes certificates by list alone believes them until their own end.
+    revocation::revoke_mobile(tx, ctx, id, RevocationReason::PrivilegeWithdrawn).await
 }
 
 /// Blocks a device that asks for certificates without end, and tells the administrators.
@@ -85,8 +84,8 @@ pub(super) async fn block_for_abuse(ctx: &Ctx, site: &Site, id: MobileId) -> Res
         let reason = "It asked for certificates too often in a day.";
         let revoked = block(tx, &own, id, reason).await?;
         let text = format!(
-            "The device {id} ({}) of {} asked for certificates too often in a day, last from {}; it was blocked and its certificate \
-             revoked. Find out who has its key, and give it a new token.",
+            "The device {id} ({}) of {} asked for certificates too often in a day, last from {}; it was blocked and its \
+             certificates revoked. Find out who has its key, and give it a new token.",
             row.class, row.user, ctx.address
         );
         let raised = Raised {

@@ -16,7 +16,7 @@ use muster_store::{
     Tx,
     bus::{Notice, Noun},
     db::{
-        certificate,
+        certificate, hardware,
         mobile::{self, MobileCertificateRow},
     },
     transaction,
@@ -67,7 +67,14 @@ pub async fn mobile_certificate_issue(
     let (_, hash) = read_secret(secret).ok_or_else(unknown)?;
     let key = sha256(&request.spki);
     let device = MobileId(site.sources.id());
+    // Whoever tries secrets makes nobody write, and waits for nothing.
+    let token = mobile::token_by_secret(&mut *site.store.reader().await?, &hash).await?;
+    if token.is_none_or(|token| token.used_by.is_none() && (token.revoked.is_some() || token.expires <= ctx.now)) {
+        return Err(unknown());
+    }
     let row = transaction!(site.store, "mobile_certificate_issue", |tx| {
+        // Neither does a computer get this key meanwhile, nor this user another device.
+        hardware::lock(tx).await?;
         let Some(token) = mobile::token_take(tx, &hash, device, ctx.now).await? else {
             return answered_before(tx, &hash, &key).await;
         };
@@ -152,7 +159,13 @@ pub async fn mobile_certificate_renew(
     let said = shown(ctx, site, current)?;
     let key = sha256(&request.spki);
     let row = transaction!(site.store, "mobile_certificate_renew", |tx| {
+        hardware::lock(tx).await?;
         mobile::touch(tx, said.device).await?;
+        // What another process revoked, this one need not know yet.
+        let noted = certificate::get(tx.conn(), &said.serial).await?;
+        if noted.is_none_or(|noted| noted.revocation.is_some()) {
+            return Err(not_active());
+        }
         let of = mobile::get(tx.conn(), said.device).await?;
         let at_work = mobile::certificate_of(tx.conn(), said.device).await?;
         let is_active = |of: &MobileDevice| of.blocked.is_none() && of.class == said.class;
@@ -173,7 +186,10 @@ pub async fn mobile_certificate_renew(
             return Ok(None);
         }
         mobile::certificate_end(tx, of.id, ctx.now).await?;
-        issue(tx, ctx, site, &of, request).await.map(Some)
+        let row = issue(tx, ctx, site, &of, request).await?;
+        let detail = format!("Certificate {} is followed by {}, for key {key}.", said.serial, row.serial);
+        audit::append(tx, ctx, "mobile_certificate_renew", format!("mobile device {}", of.id), detail).await?;
+        Ok(Some(row))
     })?;
     match row {
         Some(row) => granted(site, row.certificate),

@@ -4,6 +4,7 @@
 use super::{
     authority::MobileAuthority,
     issue::{mobile_certificate_issue, mobile_certificate_renew, shown},
+    token::is_open,
 };
 use crate::{Ctx, SiteError, identity::revocation::revocation_list_show, site::Site};
 use muster_mdm::scep::{
@@ -12,7 +13,7 @@ use muster_mdm::scep::{
 };
 use muster_model::problem::Code;
 use muster_store::db::mobile;
-use muster_trust::cms::{certificate::parts, enveloped::Cipher};
+use muster_trust::cms::{MAX_BYTES, certificate::parts, enveloped::Cipher};
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +71,9 @@ async fn answered(
     let mut nonce = [0; 16];
     muster_trust::random(&mut nonce).map_err(|error| SiteError::Fault(error.to_string()))?;
     let (outcome, cipher) = match request.open(by) {
-        Ok((asked, cipher)) => (outcome(ctx, site, request, asked).await?, cipher),
-        Err(_) => (None, Cipher::Aes128),
+        // Nothing happens for a sender to whom nothing can be sealed: it would never learn of it.
+        Ok((asked, cipher)) if request.can_be_granted() => (outcome(ctx, site, request, asked).await?, cipher),
+        _ => (None, Cipher::Aes128),
     };
     let made = match &outcome {
         Some(Outcome::Granted(chain)) => {
@@ -81,8 +83,6 @@ async fn answered(
         Some(Outcome::List(list)) => request.answer(by, cipher, &nonce, Answer::List(list)),
         None => request.answer(by, cipher, &nonce, FAILED),
     };
-    // A sender without an RSA key cannot be answered but with a failure, which needs none.
-    let made = made.or_else(|_| request.answer(by, cipher, &nonce, FAILED));
     made.map_err(|error| SiteError::Fault(error.to_string()))
 }
 
@@ -93,6 +93,12 @@ async fn outcome(ctx: &Ctx, site: &Site, request: &Request, asked: Asked) -> Res
             let challenge = asked.challenge.as_ref().filter(|_| request.kind == MessageType::PkcsReq);
             // Some clients ask for the next certificate as for the first; the certificate they sign with says which it is.
             if shown(ctx, site, &request.sender).is_ok() {
+                // Whoever shows an open token asks for a first certificate, not for the next one of this device.
+                if let Some(challenge) = &asked.challenge
+                    && is_open(ctx, site, challenge).await?
+                {
+                    return Ok(None);
+                }
                 mobile_certificate_renew(ctx, site, &request.sender, &asked).await
             } else if let Some(challenge) = challenge.filter(|_| asked.is_rsa && request.is_by(&asked.spki)) {
                 // Whoever asks first signs with the key that the certificate is for; an answer could not be sealed to another kind.
@@ -117,7 +123,7 @@ async fn outcome(ctx: &Ctx, site: &Site, request: &Request, asked: Asked) -> Res
     }
 }
 
-/// The revocation list of the issuing CA, which is public.
+/// The revocation list of the issuing CA, which is public. A long one is not sealed for whoever asks; it is where certificates say it is.
 async fn list(ctx: &Ctx, site: &Site, issuer: &[u8]) -> Result<Option<Outcome>, SiteError> {
     let trust = site.trust.load_full();
     let ca = &trust.keys.issuing;
@@ -125,7 +131,7 @@ async fn list(ctx: &Ctx, site: &Site, issuer: &[u8]) -> Result<Option<Outcome>, 
         return Ok(None);
     }
     let list = revocation_list_show(ctx, site, ca.key_id()).await?;
-    Ok(Some(Outcome::List(list.der.to_vec())))
+    Ok((list.der.len() <= MAX_BYTES).then(|| Outcome::List(list.der.to_vec())))
 }
 
 /// A device's own certificate, and nobody else's.

@@ -1,6 +1,10 @@
 //! Tokens of mobile devices: each for one device of one class and one user, once.
 
-use crate::{Ctx, SiteError, audit, authz, identity::new_secret, site::Site};
+use crate::{
+    Ctx, SiteError, audit, authz,
+    identity::{new_secret, read_secret},
+    site::Site,
+};
 use muster_model::{
     api::{MobileToken, MobileTokenCreate, MobileTokenCreated, MobileTokenState, Page, PageQuery},
     id::TokenId,
@@ -37,6 +41,13 @@ fn shown(row: MobileTokenRow, now: UnixMillis) -> MobileToken {
         created_by: row.created_by,
         used_by: row.used_by,
     }
+}
+
+/// Whether this is the challenge of a token that can be used.
+pub(super) async fn is_open(ctx: &Ctx, site: &Site, challenge: &str) -> Result<bool, SiteError> {
+    let Some((_, hash)) = read_secret(challenge) else { return Ok(false) };
+    let row = mobile::token_by_secret(&mut *site.store.reader().await?, &hash).await?;
+    Ok(row.is_some_and(|row| shown(row, ctx.now).state == MobileTokenState::Open))
 }
 
 /// A page of tokens, the newest first.

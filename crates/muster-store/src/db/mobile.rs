@@ -271,12 +271,22 @@ pub async fn count_of_user(conn: &mut AnyConnection, user: &Name) -> Result<u64,
     Ok(unsigned(sqlx::query_scalar::<_, i64>(statement).bind(user.as_str()).fetch_one(conn).await?))
 }
 
-/// Whether a computer has this key, by its id.
+/// Whether a computer has this key, by its id, or asks to be enrolled with it.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn is_key_of_computer(conn: &mut AnyConnection, key: &Hash) -> Result<bool, StoreError> {
-    let statement = "SELECT COUNT(*) FROM device WHERE key_id = $1";
+    let statement = "SELECT (SELECT COUNT(*) FROM device WHERE key_id = $1) \
+         + (SELECT COUNT(*) FROM enrolment WHERE key_id = $1 AND state = 'pending')";
+    Ok(sqlx::query_scalar::<_, i64>(statement).bind(key.to_string()).fetch_one(conn).await? > 0)
+}
+
+/// Whether a certificate of a mobile device is at work for this key, by its id.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn is_key_of_mobile(conn: &mut AnyConnection, key: &Hash) -> Result<bool, StoreError> {
+    let statement = "SELECT COUNT(*) FROM mobile_certificate WHERE key_id = $1 AND ended IS NULL";
     Ok(sqlx::query_scalar::<_, i64>(statement).bind(key.to_string()).fetch_one(conn).await? > 0)
 }
 
@@ -303,14 +313,33 @@ pub async fn certificate_insert(tx: &mut Tx, row: &MobileCertificateRow) -> Resu
     Ok(())
 }
 
-/// Ends the certificate of a device that is at work; its serial number.
+/// Ends the certificate of a device that is at work.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub async fn certificate_end(tx: &mut Tx, device: MobileId, now: UnixMillis) -> Result<Option<String>, StoreError> {
-    let statement = "UPDATE mobile_certificate SET ended = $2 WHERE device = $1 AND ended IS NULL RETURNING serial";
-    let query = sqlx::query_scalar(statement).bind(device.to_string()).bind(now.0);
-    Ok(query.fetch_optional(tx.conn()).await?)
+pub async fn certificate_end(tx: &mut Tx, device: MobileId, now: UnixMillis) -> Result<(), StoreError> {
+    let statement = "UPDATE mobile_certificate SET ended = $2 WHERE device = $1 AND ended IS NULL";
+    sqlx::query(statement).bind(device.to_string()).bind(now.0).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Ends this certificate, where it is at work.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn certificate_end_one(tx: &mut Tx, serial: &str, now: UnixMillis) -> Result<(), StoreError> {
+    let statement = "UPDATE mobile_certificate SET ended = $2 WHERE serial = $1 AND ended IS NULL";
+    sqlx::query(statement).bind(serial).bind(now.0).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Whose a certificate is, at work or not.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn device_of(conn: &mut AnyConnection, serial: &str) -> Result<Option<MobileId>, StoreError> {
+    let query = sqlx::query("SELECT device FROM mobile_certificate WHERE serial = $1").bind(serial);
+    query.fetch_optional(conn).await?.map(|row| parsed(&row, "device")).transpose()
 }
 
 /// The certificate of a device that is at work.

@@ -7,7 +7,7 @@ use super::{
 };
 use muster_model::{
     api::RevocationReason,
-    id::{DeviceId, Hash},
+    id::{DeviceId, Hash, MobileId},
     time::UnixMillis,
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -80,6 +80,15 @@ async fn insert(
 /// When the database cannot be written.
 pub async fn insert_device(tx: &mut Tx, device: DeviceId, cause: Cause<'_>) -> Result<Vec<RevokedRow>, StoreError> {
     insert(tx, revoke!("device = $1"), device.to_string(), cause).await
+}
+
+/// Revokes every certificate of a mobile device that has not ended: the one at work, and those before it.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn insert_mobile(tx: &mut Tx, device: MobileId, cause: Cause<'_>) -> Result<Vec<RevokedRow>, StoreError> {
+    let statement = revoke!("serial IN (SELECT serial FROM mobile_certificate WHERE device = $1)");
+    insert(tx, statement, device.to_string(), cause).await
 }
 
 /// Revokes one certificate, where it is there, has not ended and was not revoked (for good) before.

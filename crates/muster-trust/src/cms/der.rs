@@ -62,7 +62,8 @@ impl<'a> Reader<'a> {
     /// The next value.
     ///
     /// # Errors
-    /// [`CmsError::Malformed`] when there is none, or a tag of several bytes, or a length that is indefinite or longer than what is there.
+    /// [`CmsError::Malformed`] when there is none, or a tag of several bytes, or a length that is indefinite, longer than what is there, or
+    /// not in its shortest form.
     pub fn value(&mut self) -> Result<Value<'a>, CmsError> {
         let (header, length) = header(self.rest)?;
         let end = header.checked_add(length).ok_or(CmsError::Malformed)?;
@@ -122,7 +123,12 @@ fn header(bytes: &[u8]) -> Result<(usize, usize), CmsError> {
         return Err(CmsError::Malformed);
     }
     let digits_of = rest.get(..digits).ok_or(CmsError::Malformed)?;
-    Ok((2 + digits, digits_of.iter().fold(0, |length, digit| length << 8 | usize::from(*digit))))
+    let length = digits_of.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
+    // Two ways to write one value would be two hashes of it.
+    if length < 0x80 || digits_of[0] == 0 {
+        return Err(CmsError::Malformed);
+    }
+    Ok((2 + digits, length))
 }
 
 /// Tag and length before a content of this many bytes.

@@ -9,7 +9,7 @@ use super::{
     certificate::parts,
     der::{self, Reader},
     oid,
-    rsa::seal_key,
+    rsa::{seal_key, sealing_key},
 };
 use aws_lc_rs::{
     cipher::{
@@ -154,6 +154,12 @@ pub fn open(bytes: &[u8], certificate: &[u8], key: &RsaKey) -> Result<Opened, Cm
     let context = DecryptionContext::Iv128(FixedLength::from(envelope.iv));
     let content = cipher.decrypt(&mut envelope.content, context).map_err(|_| CmsError::NotOpened)?;
     Ok(Opened { content: Zeroizing::new(content.to_vec()), cipher: envelope.cipher })
+}
+
+/// Whether [`seal`] can seal to the key of `certificate`.
+#[must_use]
+pub fn can_seal(certificate: &[u8]) -> bool {
+    parts(certificate).is_ok_and(|to| sealing_key(to.spki).is_ok())
 }
 
 /// Seals a content to the RSA key of `certificate`.

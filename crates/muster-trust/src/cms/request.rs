@@ -15,7 +15,7 @@ pub const MAX_REQUEST_BYTES: usize = 16 * 1024;
 /// A request whose signature is by its own key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningRequest {
-    /// `SubjectPublicKeyInfo`, DER: RSA of 2,048 to 8,192 bits, P-256 or P-384.
+    /// `SubjectPublicKeyInfo` in the one encoding that its key has: RSA of 2,048 to 8,192 bits, P-256 or P-384.
     pub spki: Vec<u8>,
     /// Whether the key is RSA.
     pub is_rsa: bool,
@@ -49,7 +49,7 @@ impl SigningRequest {
         let key = AnyKey::from_spki(spki)?;
         let digest = Digest::of_signature(algorithm).filter(|digest| *digest != Digest::Sha1);
         key.verify(digest.ok_or(CmsError::NotVerified)?, asked.raw, signature)?;
-        Ok(Self { spki: spki.to_vec(), is_rsa: key.is_rsa(), challenge })
+        Ok(Self { spki: key.spki(), is_rsa: key.is_rsa(), challenge })
     }
 }
 

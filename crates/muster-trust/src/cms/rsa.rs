@@ -111,13 +111,18 @@ fn spki_of(public: &[u8]) -> Vec<u8> {
     der::sequence(&[&algorithm, &der::value(der::BIT_STRING, &[&[0], public])])
 }
 
-/// Seals a content key for whoever has the private half of this `SubjectPublicKeyInfo`.
-pub(super) fn seal_key(spki: &[u8], key: &[u8]) -> Result<Vec<u8>, CmsError> {
+/// What seals for whoever has the private half of this `SubjectPublicKeyInfo`: an RSA key of 2,048 to 8,192 bits.
+pub(super) fn sealing_key(spki: &[u8]) -> Result<Pkcs1PublicEncryptingKey, CmsError> {
     let public = PublicEncryptingKey::from_der(spki).map_err(|_| CmsError::Malformed)?;
     if !(2_048..=8_192).contains(&public.key_size_bits()) {
         return Err(CmsError::Malformed);
     }
-    let public = Pkcs1PublicEncryptingKey::new(public).map_err(|_| CmsError::Malformed)?;
+    Pkcs1PublicEncryptingKey::new(public).map_err(|_| CmsError::Malformed)
+}
+
+/// Seals a content key for whoever has the private half of this `SubjectPublicKeyInfo`.
+pub(super) fn seal_key(spki: &[u8], key: &[u8]) -> Result<Vec<u8>, CmsError> {
+    let public = sealing_key(spki)?;
     let mut sealed = vec![0; public.ciphertext_size()];
     let length = public.encrypt(key, &mut sealed).map_err(|_| CmsError::Key)?.len();
     sealed.truncate(length);

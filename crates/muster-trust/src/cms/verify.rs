@@ -54,7 +54,8 @@ impl Digest {
     }
 }
 
-/// A public key of a kind that may ask for certificates: RSA of at least 2,048 bits, P-256 or P-384.
+/// A public key of a kind that may ask for certificates: RSA of at least 2,048 bits, P-256 or P-384. Of each key one encoding is taken,
+/// so that its hash is its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AnyKey<'a> {
     kind: Kind,
@@ -69,13 +70,15 @@ enum Kind {
 }
 
 impl<'a> AnyKey<'a> {
-    /// From `SubjectPublicKeyInfo`, DER.
+    /// From `SubjectPublicKeyInfo`, DER: a point that is not compressed, or exactly one `RSAPublicKey`.
     pub(crate) fn from_spki(spki: &'a [u8]) -> Result<Self, CmsError> {
         let mut inside = der::Reader::new(der::only(spki, der::SEQUENCE)?);
         let mut algorithm = der::Reader::new(inside.expect(der::SEQUENCE)?);
         let kind = match algorithm.expect(der::OID)? {
             oid::RSA => {
-                algorithm.expect(der::NULL)?;
+                if !algorithm.expect(der::NULL)?.is_empty() {
+                    return Err(CmsError::Malformed);
+                }
                 Kind::Rsa
             }
             oid::EC => match algorithm.expect(der::OID)? {
@@ -88,7 +91,35 @@ impl<'a> AnyKey<'a> {
         algorithm.end()?;
         let key = inside.expect(der::BIT_STRING)?.strip_prefix(&[0]).ok_or(CmsError::Malformed)?;
         inside.end()?;
+        match kind {
+            Kind::Rsa => rsa_public_key(key)?,
+            Kind::P256 => point(key, 65)?,
+            Kind::P384 => point(key, 97)?,
+        }
         Ok(Self { kind, key })
+    }
+
+    /// What is in the bit string of its `SubjectPublicKeyInfo`.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// The object identifier of its curve; `None`: an RSA key.
+    pub(crate) fn curve(&self) -> Option<&'static [u8]> {
+        match self.kind {
+            Kind::Rsa => None,
+            Kind::P256 => Some(oid::P256),
+            Kind::P384 => Some(oid::P384),
+        }
+    }
+
+    /// `SubjectPublicKeyInfo`, written anew: what is hashed and issued is never what somebody sent.
+    pub(crate) fn spki(&self) -> Vec<u8> {
+        let algorithm = match self.curve() {
+            None => der::sequence(&[&der::oid(oid::RSA), &[der::NULL, 0]]),
+            Some(curve) => der::sequence(&[&der::oid(oid::EC), &der::oid(curve)]),
+        };
+        der::sequence(&[&algorithm, &der::value(der::BIT_STRING, &[&[0], self.key])])
     }
 
     /// Whether it is an RSA key, to which an envelope can be addressed.
@@ -113,4 +144,21 @@ impl<'a> AnyKey<'a> {
         };
         UnparsedPublicKey::new(algorithm, self.key).verify(message, signature).map_err(|_| CmsError::NotVerified)
     }
+}
+
+/// That these bytes are one point that is not compressed.
+fn point(bytes: &[u8], length: usize) -> Result<(), CmsError> {
+    if bytes.len() == length && bytes[0] == 4 { Ok(()) } else { Err(CmsError::Malformed) }
+}
+
+/// That these bytes are a modulus and an exponent, positive and in their shortest form, and nothing else.
+fn rsa_public_key(bytes: &[u8]) -> Result<(), CmsError> {
+    let mut inside = der::Reader::new(der::only(bytes, der::SEQUENCE)?);
+    for number in [inside.expect(der::INTEGER)?, inside.expect(der::INTEGER)?] {
+        match number {
+            [1..0x80, ..] | [0, 0x80..=0xff, ..] => (),
+            _ => return Err(CmsError::Malformed),
+        }
+    }
+    inside.end()
 }

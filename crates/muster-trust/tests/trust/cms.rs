@@ -5,7 +5,7 @@ use muster_trust::{
     PrivateKey,
     cms::{
         CmsError, RsaKey, certificate,
-        der::Reader,
+        der::{self, Reader},
         enveloped::{Cipher, open, seal},
         oid,
         request::SigningRequest,
@@ -254,4 +254,43 @@ fn a_request_is_by_the_key_in_it_and_its_wishes_stay_unread() {
     let small = judge.run("req -new -key small.key -subj /CN=small -outform DER");
     assert_eq!(SigningRequest::read(&small), Err(CmsError::NotVerified), "a key of 1,024 bits");
     assert_eq!(oid::RSA.len(), 9);
+}
+
+#[test]
+fn an_rsa_key_is_taken_in_one_encoding() {
+    let key = RsaKey::generate().unwrap();
+    let ask = |spki: &[u8]| {
+        let inside = der::sequence(&[&der::small(0), &der::sequence(&[]), spki]);
+        let signature = der::value(der::BIT_STRING, &[&[0], &key.sign(&inside).unwrap()]);
+        let algorithm = der::sequence(&[&der::oid(oid::RSA_SHA256), &[der::NULL, 0]]);
+        SigningRequest::read(&der::sequence(&[&inside, &algorithm, &signature])).map(|read| read.spki)
+    };
+    let around = |null: &[u8], key: &[u8]| {
+        let algorithm = der::sequence(&[&der::oid(oid::RSA), null]);
+        der::sequence(&[&algorithm, &der::value(der::BIT_STRING, &[&[0], key])])
+    };
+    let mut parts = Reader::new(der::only(key.spki(), der::SEQUENCE).unwrap());
+    parts.value().unwrap();
+    let public = &parts.expect(der::BIT_STRING).unwrap()[1..];
+    let mut numbers = Reader::new(der::only(public, der::SEQUENCE).unwrap());
+    let (modulus, exponent) = (numbers.value().unwrap(), numbers.value().unwrap());
+    let null = [der::NULL, 0];
+    assert_eq!(ask(&around(&null, public)).unwrap(), key.spki());
+    let longer = |number: &[u8]| der::value(der::INTEGER, &[&[0], number]);
+    let odd = [
+        around(&[der::NULL, 1, 7], public),
+        around(&[], public),
+        around(&[null, null].concat(), public),
+        around(&null, key.spki()),
+        around(&null, &[public, &[0]].concat()),
+        around(&null, &[public, &null].concat()),
+        around(&null, &der::sequence(&[modulus.raw, exponent.raw, &der::small(1)])),
+        around(&null, &der::sequence(&[&longer(modulus.content), exponent.raw])),
+        around(&null, &der::sequence(&[modulus.raw, &longer(exponent.content)])),
+        around(&null, &[&[0x30, 0x83, 0], &public[2..]].concat()),
+        der::sequence(&[&key.spki()[4..], &null]),
+    ];
+    for (at, spki) in odd.iter().enumerate() {
+        assert_eq!(ask(spki), Err(CmsError::Malformed), "{at}");
+    }
 }

@@ -14,7 +14,7 @@ pub use ocsp::{OcspAnswer, STATUS_LIFETIME, ocsp_answer, server_certificate_is_r
 use crate::{Ctx, SiteError, site::Site};
 use muster_model::{
     api::RevocationReason,
-    id::DeviceId,
+    id::{DeviceId, MobileId},
     time::{DAY, UnixMillis},
 };
 use muster_store::{
@@ -167,8 +167,20 @@ pub(super) async fn revoke_device(
     counted(tx, added, Vec::new()).await
 }
 
+/// Revokes every certificate of a mobile device, in the transaction of a decision.
+pub(crate) async fn revoke_mobile(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    device: MobileId,
+    reason: RevocationReason,
+) -> Result<Committed, SiteError> {
+    let by = ctx.actor();
+    let added = revocation::insert_mobile(tx, device, Cause { reason, at: ctx.now, by: &by }).await?;
+    counted(tx, added, Vec::new()).await
+}
+
 /// Revokes one certificate.
-pub(crate) async fn revoke_one(
+pub(super) async fn revoke_one(
     tx: &mut Tx,
     ctx: &Ctx,
     serial: &str,
