@@ -67,7 +67,7 @@ impl Fetch<'_> {
             pool.note_own(chunk.hash, at);
             at += u64::from(chunk.size);
         }
-        self.from_peers(&list, &mut pool, part).await?;
+        self.ask_peers(&list, &mut pool, part).await?;
         while part.chunks() < list.chunks().len() {
             let plan = Plan::new(&list, part.chunks(), |chunk| pool.has(chunk));
             let followed = match self.follow(&plan, &list, &mut pool, part).await {

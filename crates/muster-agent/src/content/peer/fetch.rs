@@ -34,7 +34,7 @@ pub(crate) struct FromPeers {
 
 impl Fetch<'_> {
     /// Puts chunks in place that are here or that peers have, up to where nobody goes on.
-    pub(in crate::content) async fn from_peers(
+    pub(in crate::content) async fn ask_peers(
         &mut self,
         list: &ChunkList,
         pool: &mut Pool,
@@ -56,7 +56,7 @@ impl Fetch<'_> {
             }
             let mut progress = now;
             let before = self.from_peers.bytes;
-            let outcome = self.from_peer(&envelope, peer, list, pool, part, &mut progress).await?;
+            let outcome = self.ask_peer(&envelope, peer, list, pool, part, &mut progress).await?;
             if self.from_peers.bytes > before {
                 self.from_peers.peers += 1;
             }
@@ -72,7 +72,7 @@ impl Fetch<'_> {
     }
 
     /// What one has; `Err`: it gives no more.
-    async fn from_peer(
+    async fn ask_peer(
         &mut self,
         envelope: &[u8],
         peer: &Peer,
