@@ -8,7 +8,7 @@ use muster_model::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -54,10 +54,11 @@ impl Gate {
     }
 }
 
-/// Whom an address stands for: in IPv6 one machine takes as many addresses of its network as it likes.
+/// Whom an address stands for: in IPv6 one machine takes as many addresses of its network as it likes, and of loopback anybody does.
 fn source(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) >> 64 << 64).into(),
+        IpAddr::V4(v4) if v4.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V4(_) => address,
     }
 }
@@ -160,6 +161,9 @@ mod tests {
         let all: u32 = (0..100).map(|last| passed(address(last), later)).sum();
         assert_eq!(many + all, PEER_ACCEPTS, "limit + 1 in all");
         assert_eq!(passed(address(200), later + EVERY * 5), 5);
+        let much_later = later + Duration::from_secs(3_600);
+        let local: u32 = (1..100).map(|last| passed(IpAddr::from([127, 0, 0, last]), much_later)).sum();
+        assert_eq!(local, PEER_SOURCE_ACCEPTS, "all of loopback is one");
     }
 
     #[test]
