@@ -191,6 +191,12 @@ impl DeviceKey {
             Self::Tpm(key) => key.clone(),
         }
     }
+
+    /// Whether each signature is a command to hardware, which takes its time.
+    #[must_use]
+    pub fn is_in_tpm(&self) -> bool {
+        matches!(self, Self::Tpm(_))
+    }
 }
 
 impl Signer for DeviceKey {

@@ -108,6 +108,16 @@ pub const PEER_RANGE_BYTES: u32 = 1 << 20;
 pub const PEER_REQUESTS: u32 = 65_536;
 /// Connections that a client serves to one address at once, of all that the settings allow.
 pub const PEER_ADDRESS_CONNECTIONS: usize = 2;
+/// Handshakes of peers that a client is at at once, beside the connections that it serves: a stranger may begin one.
+pub const PEER_HANDSHAKES: usize = 4;
+/// Of these, with one address.
+pub const PEER_ADDRESS_HANDSHAKES: usize = 2;
+/// Handshakes that one source may begin at once; after that, two a second. One is an IPv4 address, or 64 bits of an IPv6 address.
+pub const PEER_SOURCE_ACCEPTS: u32 = 32;
+/// Handshakes that all sources may begin at once; after that, eight a second.
+pub const PEER_ACCEPTS: u32 = 64;
+/// Sources of which a client that serves remembers how often they came.
+pub const PEER_SOURCES: usize = 256;
 /// Peers that a client remembers not to ask for a while.
 pub const PEERS_SHUNNED: usize = 256;
 

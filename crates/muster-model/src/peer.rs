@@ -222,11 +222,12 @@ impl PeerRange {
 }
 
 /// The part of the network in which the site looks for peers of an address that it saw: 24 bits of an IPv4 address, 64 of an IPv6
-/// address. Which of them are in its own subnet, the client itself knows better. `None`: an address of which nobody is a neighbour.
+/// address. Which of them are in its own subnet, the client itself knows better. `None`: an address of which nobody is a neighbour, as
+/// is loopback: what comes from there came through a tunnel or a proxy, and says nothing of where the clients are.
 #[must_use]
 pub fn neighbourhood(address: IpAddr) -> Option<String> {
     match address.to_canonical() {
-        address if address.is_unspecified() || address.is_multicast() => None,
+        address if address.is_unspecified() || address.is_multicast() || address.is_loopback() => None,
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
             Some(format!("{}/24", Ipv4Addr::new(a, b, c, 0)))
@@ -333,6 +334,7 @@ mod tests {
         assert_eq!(of("10.1.2.3").as_deref(), Some("10.1.2.0/24"));
         assert_eq!(of("::ffff:10.1.2.3"), of("10.1.2.200"), "one address, however it is written");
         assert_eq!(of("2001:db8:1:2:3::4").as_deref(), Some("2001:db8:1:2::/64"));
+        assert_eq!([of("127.0.0.1"), of("::1"), of("::ffff:127.0.0.1")], [const { None }; 3]);
         assert_eq!([of("0.0.0.0"), of("::"), of("fe80::1"), of("ff02::1"), of("224.0.0.1")], [const { None }; 5]);
         let own: [(IpAddr, u8); 3] = [
             ("10.1.2.3".parse().unwrap(), 25),

@@ -32,6 +32,18 @@ async fn approve(site: &Site, request: &Value) -> String {
     device["id"].as_str().unwrap().to_owned()
 }
 
+/// Strangers who connect do not have the TPM sign: whatever the settings say, nobody listens.
+async fn nobody_is_served(site: &Site) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let set = format!("content_peer_port={port}");
+    let set = ["settings", "update", "--set", "content_peers=fetch_and_serve", "--set", &set, "--yes"];
+    let ran = site.muster(&set).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = "the key of this client is in its TPM: it serves nobody";
+    site.until(said, async |_| Ok(site.log("agent").contains(said).then_some(()))).await;
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
 // proves S4 S8
 #[tokio::test]
 async fn a_machine_with_a_tpm_is_attested_and_cannot_come_back_once_it_is_blocked() {
@@ -64,6 +76,7 @@ async fn a_machine_with_a_tpm_is_attested_and_cannot_come_back_once_it_is_blocke
     assert!(list.contains("attested"), "{list}");
     let status = site.agent("agent", &["status", "--json"]).await.json();
     assert_eq!(status["key_place"], "in the TPM");
+    nobody_is_served(&site).await;
     agent.kill().await.unwrap();
 
     // After three weeks the certificate is renewed, for the same key.

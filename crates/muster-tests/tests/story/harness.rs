@@ -110,12 +110,33 @@ pub(crate) struct Site {
     clock: Option<FakeClock>,
     traced: bool,
     env: Option<(String, String)>,
+    host: String,
 }
 
 impl Site {
     /// Makes a site and starts its server; administrators come over the loopback address, in plain HTTP.
     pub(crate) async fn start() -> Self {
         Self::start_with("127.0.0.1", &[]).await
+    }
+
+    /// As [`Site::start`], with doors for clients at an address of a network, where this machine is in one: on loopback nobody is a
+    /// neighbour.
+    pub(crate) async fn start_in_network() -> Self {
+        // Nothing is sent; the kernel says from which address it would be.
+        let from = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+            socket.connect("192.0.2.1:9")?;
+            socket.local_addr()
+        });
+        let host = from.ok().map(|from| from.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+        let mut site =
+            Self::at(&host.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string()), "127.0.0.1", &[]).await;
+        site.serve().await;
+        site
+    }
+
+    /// Whether its clients come from a network and not over loopback.
+    pub(crate) fn is_in_network(&self) -> bool {
+        self.host != "127.0.0.1"
     }
 
     /// As [`Site::start`], with another address for administrators.
@@ -244,9 +265,14 @@ impl Site {
     }
 
     async fn made(admin: &str, more: &[&str]) -> Self {
-        let site = Self { dir: tempfile::tempdir().unwrap(), server: None, clock: None, traced: false, env: None };
+        Self::at("127.0.0.1", admin, more).await
+    }
+
+    async fn at(host: &str, admin: &str, more: &[&str]) -> Self {
+        let (dir, host) = (tempfile::tempdir().unwrap(), host.to_owned());
+        let site = Self { dir, server: None, clock: None, traced: false, env: None, host };
         let [management_point, enrolment, console, revocation] = free_ports();
-        let local = |port: u16| format!("127.0.0.1:{port}");
+        let local = |port: u16| format!("{}:{port}", site.host);
         let listen = [local(management_point), local(enrolment), format!("{admin}:{console}"), local(revocation)];
         let dir = site.path("site").display().to_string();
         let made = run(
@@ -264,7 +290,7 @@ impl Site {
                     "Ada",
                     "--unattended",
                     "--host",
-                    "127.0.0.1",
+                    &site.host,
                     "--listen-management-point",
                     &listen[0],
                     "--listen-enrolment",

@@ -62,7 +62,7 @@ async fn deployed(site: &Site, name: &str, program: &str, device: &str) -> Strin
 
 #[tokio::test]
 async fn a_machine_becomes_a_managed_client() {
-    the_loop_closes(Site::start().await).await;
+    the_loop_closes(Site::start_in_network().await).await;
 }
 
 #[tokio::test]

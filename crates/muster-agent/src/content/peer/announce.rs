@@ -36,6 +36,14 @@ const SETTLE: Duration = Duration::from_millis(300);
 pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Policy>>>) {
     // Whether the site may think that this client serves.
     let mut told = false;
+    // Who answers signs before the other has shown anything: a TPM takes a long time for that, and strangers would have the agent
+    // wait for it as often as they connect.
+    if agent.site.key.is_in_tpm() {
+        if policy.wait_for(|policy| port(policy.as_deref()).is_some()).await.is_ok() {
+            tracing::warn!("the key of this client is in its TPM: it serves nobody, though the settings say so");
+        }
+        return;
+    }
     loop {
         let port = port(policy.borrow_and_update().as_deref());
         let followed = policy.clone();

@@ -18,7 +18,7 @@ use muster_trust::sha256;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How much time all peers together may cost one file without bringing anything.
+/// How much time all peers together may cost one file beside what their bytes take.
 const LOST: Duration = Duration::from_secs(20);
 /// After so long the connection to the site, on which nothing was said meanwhile, is not relied on.
 const IDLE: Duration = Duration::from_secs(5);
@@ -54,14 +54,12 @@ impl Fetch<'_> {
             if self.agent.peers.is_shunned(peer.key, now) || !is_neighbour(peer.address) {
                 continue;
             }
-            let mut progress = now;
             let before = self.from_peers.bytes;
-            let outcome = self.ask_peer(&envelope, peer, list, pool, part, &mut progress).await?;
+            let outcome = self.ask_peer(&envelope, peer, list, pool, part, &mut lost).await?;
             if self.from_peers.bytes > before {
                 self.from_peers.peers += 1;
             }
             if let Err(failure) = outcome {
-                lost += progress.elapsed();
                 self.disappointed(peer, failure);
             }
         }
@@ -71,7 +69,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// What one has; `Err`: it gives no more.
+    /// What one has; `Err`: it gives no more. What it cost beside its bytes is added to `lost`.
     async fn ask_peer(
         &mut self,
         envelope: &[u8],
@@ -79,12 +77,34 @@ impl Fetch<'_> {
         list: &ChunkList,
         pool: &mut Pool,
         part: &mut Part,
-        progress: &mut Instant,
+        lost: &mut Duration,
     ) -> Result<Result<(), Failure>, ContentError> {
-        let mut link = match Link::open(self.agent, envelope, peer).await {
+        let (rate, began) = (self.policy.settings().content_rate, Instant::now());
+        let opened = Link::open(self.agent, envelope, peer, rate).await;
+        let mut link = match opened {
             Ok(link) => link,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => {
+                *lost += began.elapsed();
+                return Ok(Err(failure));
+            }
         };
+        let outcome = self.take_from(&mut link, list, pool, part).await;
+        *lost += link.lost();
+        if matches!(outcome, Err(ContentError::Slow)) && link.is_tardy() {
+            // Otherwise the next turn of this file would be its, too.
+            self.disappointed(peer, Failure::Refused(PeerRefusal::Slow));
+        }
+        outcome
+    }
+
+    /// Part after part over one connection.
+    async fn take_from(
+        &mut self,
+        link: &mut Link,
+        list: &ChunkList,
+        pool: &mut Pool,
+        part: &mut Part,
+    ) -> Result<Result<(), Failure>, ContentError> {
         let rate = self.policy.settings().content_rate;
         while let Some(chunk) = list.chunks().get(part.chunks()) {
             if pool.has(chunk) {
@@ -101,7 +121,7 @@ impl Fetch<'_> {
             let most = rate.map_or(PEER_RANGE_BYTES, |rate| u32::try_from(rate).unwrap_or(u32::MAX));
             let run = run(&list.chunks()[part.chunks()..], most.min(PEER_RANGE_BYTES), |chunk| pool.has(chunk));
             let range = PeerRange { first: part.at(), length: run.iter().map(|chunk| chunk.size).sum() };
-            let bytes = match link.take(range, rate).await {
+            let bytes = match link.take(range).await {
                 Ok(bytes) => bytes,
                 Err(failure) => return Ok(Err(failure)),
             };
@@ -118,9 +138,7 @@ impl Fetch<'_> {
                 self.from_peers.bytes += piece.len() as u64;
                 rest = behind;
             }
-            *progress = Instant::now();
             self.pace(bytes.len()).await?;
-            *progress = Instant::now();
         }
         Ok(Ok(()))
     }

@@ -8,7 +8,9 @@
 
 mod announce;
 mod fetch;
+mod gate;
 mod link;
+mod meter;
 mod serve;
 
 pub use announce::run;

@@ -1,29 +1,26 @@
 //! The side that answers. It gives whole files of the cache, to devices of its own subnet and site, by a grant that names both of
-//! them and the file; each connection is bounded in time, requests and bytes, and there are few at once.
+//! them and the file; each connection is bounded in time, requests and bytes, may not be too slow, and there are few at once.
 
-use super::{super::PIECE, is_neighbour, opened, own_key, side};
+use super::{
+    super::PIECE,
+    gate::{Gate, Slot, Slots},
+    meter::Meter,
+    opened, own_key, side,
+};
 use crate::{agent::Agent, policy::Policy};
 use muster_model::{
     id::Hash,
-    limits::{PEER_ADDRESS_CONNECTIONS, PEER_GRANT_BYTES, PEER_REQUESTS},
+    limits::{PEER_ADDRESS_CONNECTIONS, PEER_ADDRESS_HANDSHAKES, PEER_GRANT_BYTES, PEER_HANDSHAKES, PEER_REQUESTS},
     peer::{PEER_RANGE_FORM, PeerRange, PeerRefusal},
 };
 use muster_trust::tls::peer_key;
-use std::{
-    collections::HashMap,
-    fs::File,
-    io,
-    net::IpAddr,
-    os::unix::fs::FileExt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fs::File, future::Future, io, net::IpAddr, os::unix::fs::FileExt, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -31,12 +28,18 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 const OPEN: Duration = Duration::from_secs(5);
 /// How long it may ask for nothing, and how long a piece may take until it is taken.
 const IDLE: Duration = Duration::from_secs(30);
+/// What it must take a second at least, after its first `IDLE`: a quarter of the least that `content_rate` may be on its side. Who
+/// takes less only keeps others out.
+const LEAST_RATE: u64 = 2 << 10;
+/// After one that was turned away: who connects in a loop has no more of this program's time than that.
+const TURNED: Duration = Duration::from_millis(5);
 /// How long a connection may last. Who wants more connects again.
 const WHOLE: Duration = Duration::from_secs(15 * 60);
 
 /// Serves at this listener until it is given up; every connection ends with it.
 pub(super) async fn serve(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<Policy>>>, listener: TcpListener) {
-    let (slots, mut connections) = (Arc::new(Slots::default()), JoinSet::new());
+    let (mut gate, mut connections) = (Gate::default(), JoinSet::new());
+    let (handshakes, served) = (Arc::new(Slots::default()), Arc::new(Slots::default()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -50,76 +53,79 @@ pub(super) async fn serve(agent: Arc<Agent>, policy: watch::Receiver<Option<Arc<
                 continue;
             }
         };
-        let most = policy.borrow().as_deref().map_or(0, |policy| policy.settings().content_peer_connections);
-        // Before the handshake: who is one too many costs nothing.
-        let Some(slot) = Slots::take(&slots, address, most as usize) else { continue };
-        let conversation = Conversation { agent: agent.clone(), policy: policy.clone(), served: 0 };
+        // Before the handshake: who is one too many, or no neighbour, costs nothing.
+        let is_room = served.has(address, most(&policy), PEER_ADDRESS_CONNECTIONS)
+            && handshakes.has(address, PEER_HANDSHAKES, PEER_ADDRESS_HANDSHAKES);
+        let passes = is_room && gate.lets(address, Instant::now());
+        let handshake = passes.then(|| Slots::take(&handshakes, address, PEER_HANDSHAKES, PEER_ADDRESS_HANDSHAKES));
+        let Some(handshake) = handshake.flatten() else {
+            drop(tcp);
+            sleep(TURNED).await;
+            continue;
+        };
+        let conversation = Conversation {
+            agent: agent.clone(),
+            policy: policy.clone(),
+            slots: served.clone(),
+            address,
+            asked: 0,
+            meter: Meter::default(),
+        };
         connections.spawn(async move {
-            let _slot = slot;
-            if is_neighbour(address) {
-                let _ = timeout(WHOLE, conversation.hold(tcp)).await;
-            }
+            let _ = timeout(WHOLE, conversation.hold(tcp, handshake)).await;
         });
     }
 }
 
-/// Connections that are open, in all and of each address.
-#[derive(Debug, Default)]
-struct Slots(Mutex<HashMap<IpAddr, usize>>);
-
-/// One of them.
-#[derive(Debug)]
-struct Slot(Arc<Slots>, IpAddr);
-
-impl Slots {
-    fn take(slots: &Arc<Self>, address: IpAddr, most: usize) -> Option<Slot> {
-        let mut open = slots.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let own = open.get(&address).copied().unwrap_or(0);
-        if all >= most || own >= PEER_ADDRESS_CONNECTIONS {
-            return None;
-        }
-        open.insert(address, own + 1);
-        Some(Slot(slots.clone(), address))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.1) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(open.remove(&self.1)),
-        }
-    }
+/// Connections that are served at once, as the policy says now.
+fn most(policy: &watch::Receiver<Option<Arc<Policy>>>) -> usize {
+    policy.borrow().as_deref().map_or(0, |policy| policy.settings().content_peer_connections as usize)
 }
 
 /// With one other client.
 struct Conversation {
     agent: Arc<Agent>,
     policy: watch::Receiver<Option<Arc<Policy>>>,
-    served: u64,
+    /// Of those that are served.
+    slots: Arc<Slots>,
+    address: IpAddr,
+    /// Bytes that it asked for.
+    asked: u64,
+    meter: Meter,
 }
 
 impl Conversation {
-    async fn hold(mut self, tcp: TcpStream) -> io::Result<()> {
+    async fn hold(mut self, tcp: TcpStream, handshake: Slot) -> io::Result<()> {
         let opening = timeout(OPEN, self.open(tcp)).await.map_err(|_| io::ErrorKind::TimedOut)?;
         let (mut stream, admitted) = opening?;
         let (file, size) = match admitted {
             Ok(found) => found,
             Err(refusal) => return end(stream, refusal).await,
         };
+        // From here on it is one that the site sent, and counts among those.
+        let slot = Slots::take(&self.slots, self.address, most(&self.policy), PEER_ADDRESS_CONNECTIONS);
+        let Some(_slot) = slot else { return end(stream, PeerRefusal::TooMany).await };
+        drop(handshake);
         stream.write_u8(0).await?;
         stream.flush().await?;
         for _ in 0..PEER_REQUESTS {
             let mut form = [0; PEER_RANGE_FORM];
-            timeout(IDLE, stream.read_exact(&mut form)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            self.waited(0, stream.read_exact(&mut form)).await?;
             match self.next(form, size) {
                 Ok(range) => self.give(&mut stream, &file, range).await?,
                 Err(refusal) => return end(stream, refusal).await,
             }
         }
         end(stream, PeerRefusal::TooMany).await
+    }
+
+    /// Waits for the other side, which takes so many bytes meanwhile; not for long, and not again and again for long.
+    async fn waited<T>(&mut self, bytes: u64, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let began = Instant::now();
+        let patience = IDLE.min(self.meter.patience(bytes, LEAST_RATE, IDLE));
+        let done = timeout(patience, work).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        self.meter.add(bytes, began.elapsed());
+        Ok(done)
     }
 
     /// The handshake, and what the other may have.
@@ -159,11 +165,11 @@ impl Conversation {
     /// What is asked for next; one connection brings as many bytes as the file has, and not more.
     fn next(&mut self, form: [u8; PEER_RANGE_FORM], size: u64) -> Result<PeerRange, PeerRefusal> {
         let range = PeerRange::decode(form, size)?;
-        self.served += u64::from(range.length);
-        if self.served > size { Err(PeerRefusal::TooMany) } else { Ok(range) }
+        self.asked += u64::from(range.length);
+        if self.asked > size { Err(PeerRefusal::TooMany) } else { Ok(range) }
     }
 
-    async fn give(&self, stream: &mut TlsStream<TcpStream>, file: &Arc<File>, range: PeerRange) -> io::Result<()> {
+    async fn give(&mut self, stream: &mut TlsStream<TcpStream>, file: &Arc<File>, range: PeerRange) -> io::Result<()> {
         let (mut at, mut left) = (range.first, range.length as usize);
         let mut is_first = true;
         while left > 0 {
@@ -182,7 +188,7 @@ impl Conversation {
                 stream.write_all(&bytes).await?;
                 stream.flush().await
             };
-            timeout(IDLE, write).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            self.waited(count as u64, write).await?;
             (at, left, is_first) = (at + count as u64, left - count, false);
             let policy = self.policy.borrow().clone();
             if let Some(policy) = policy {
@@ -201,25 +207,4 @@ async fn end(mut stream: TlsStream<TcpStream>, refusal: PeerRefusal) -> io::Resu
         stream.shutdown().await
     };
     timeout(OPEN, last).await.map_err(|_| io::ErrorKind::TimedOut)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_are_served_at_once_and_not_one_more() {
-        // proves S1: connections of other clients are bounded, in all and of each address.
-        let (slots, address) = (Arc::new(Slots::default()), |last: u8| IpAddr::from([10, 0, 0, last]));
-        let held: Vec<_> = (0..4).map(|n| Slots::take(&slots, address(n), 4).unwrap()).collect();
-        assert!(Slots::take(&slots, address(9), 4).is_none(), "limit + 1");
-        drop(held);
-        let both: Vec<_> =
-            (0..PEER_ADDRESS_CONNECTIONS).map(|_| Slots::take(&slots, address(1), 32).unwrap()).collect();
-        assert!(Slots::take(&slots, address(1), 32).is_none(), "limit + 1 of one address");
-        assert!(Slots::take(&slots, address(2), 32).is_some(), "and another one is served");
-        drop(both);
-        assert!(slots.0.lock().unwrap().is_empty());
-        assert!(Slots::take(&slots, address(1), 0).is_none());
-    }
 }
