@@ -6,6 +6,7 @@ use crate::{
         machine::{Machine, skip},
     },
     update::Repository,
+    window,
 };
 use muster_agent::{
     agent::Agent,
@@ -21,7 +22,7 @@ use muster_model::{
     report::{Body, Message},
     settings::{ClientSettings, HealthMode},
     status::{Component, MessageId, Severity},
-    time::DAY,
+    time::{DAY, HOUR, UnixMillis},
     update::UpdateTool,
 };
 use std::{
@@ -191,7 +192,19 @@ async fn what_dpkg_left_half_done_is_ended_by_dpkg() {
     std::fs::write(dpkg.join("status"), stanza("unpacked")).unwrap();
     let unknown = client.mended("packages").await;
     assert!(unknown.outcome == CheckOutcome::Failed && unknown.done.contains("No policy"), "{unknown:?}");
+    // Not outside of maintenance windows, and not beside a servicing.
+    let night = window::window(client.agent.clock.now().plus(6 * HOUR), 60);
+    window::assign(&client.site, &[night], &[], &ClientSettings::default());
     client.has_policy().await;
+    let early = client.mended("packages").await;
+    assert!(early.outcome == CheckOutcome::Failed && early.done.contains("window"), "{early:?}");
+    client.site.assign(Vec::new());
+    client.has_policy().await;
+    client.agent.directory.write("servicing.json", servicing(client.agent.clock.now()).as_bytes()).unwrap();
+    let beside = client.mended("packages").await;
+    assert!(beside.outcome == CheckOutcome::Failed && beside.done.contains("worked on"), "{beside:?}");
+    client.agent.directory.remove("servicing.json").unwrap();
+    assert!(std::fs::read_to_string(dpkg.join("status")).unwrap().contains("ok unpacked"));
     client.is_mended("packages").await;
     assert_eq!(std::fs::read_to_string(dpkg.join("status")).unwrap().matches("install ok installed").count(), 1);
     // Killed in the middle: what it was about to write lies there.
@@ -382,6 +395,11 @@ async fn a_tool_for_updates_that_did_not_answer_is_asked_again() {
     client.is_mended("updates").await;
 }
 
+/// What is kept of a servicing.
+fn servicing(begun: UnixMillis) -> String {
+    format!(r#"{{"step":"install","begun":{},"boot":"","namespace":null,"file_systems":[],"deployments":[]}}"#, begun.0)
+}
+
 #[tokio::test]
 async fn what_only_a_person_can_mend_is_said_to_be_so() {
     let client = Client::new().await;
@@ -390,10 +408,7 @@ async fn what_only_a_person_can_mend_is_said_to_be_so() {
     let clock = client.mended("clock").await;
     assert!(clock.outcome == CheckOutcome::Failed && clock.done.contains("Set the clock"), "{clock:?}");
     assert_eq!(client.mended("provisioning").await.outcome, CheckOutcome::Passed);
-    let begun = client.agent.clock.now().plus(-DAY).0;
-    let journal = format!(
-        r#"{{"step":"install","begun":{begun},"boot":"","namespace":null,"file_systems":[],"deployments":[]}}"#
-    );
+    let journal = servicing(client.agent.clock.now().plus(-DAY));
     client.agent.directory.write("servicing.json", journal.as_bytes()).unwrap();
     let open = client.noticed("provisioning").await;
     assert!(open.outcome == CheckOutcome::Failed && open.found.contains("24 hours"), "{open:?}");
@@ -409,6 +424,8 @@ async fn what_only_a_person_can_mend_is_said_to_be_so() {
 async fn checks_that_are_wanted_are_made_and_reach_the_site() {
     let client = Client::new().await;
     let (_publish, policy) = watch::channel(None);
+    // Nobody here fetches a policy: mending that would take its time.
+    client.agent.store.set_value("policy_fetched", &client.agent.clock.now().0.to_string()).unwrap();
     let (checker, sender) = (client.agent.clone(), client.agent.clone());
     client.agent.health.parts.spawn("health", move || muster_agent::health::run(checker.clone(), policy.clone()));
     client.agent.health.parts.spawn("send", move || send::run(sender.clone()));
