@@ -190,11 +190,16 @@ fn main() -> ExitCode {
     // One thread does everything; a few more, for a moment, do what would hold it up.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(4)
         .thread_keep_alive(Duration::from_secs(2))
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(execute(arguments, log)),
+        Ok(runtime) => {
+            let done = runtime.block_on(execute(arguments, log));
+            // A thread that waits for a disk that does not answer is not waited for.
+            runtime.shutdown_background();
+            done
+        }
         Err(error) => Err(Box::from(error)),
     };
     match done {

@@ -43,7 +43,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-pub(crate) use window::starts;
+pub(crate) use window::{allows_updates, starts};
 
 /// The longest wait without looking at the clock: it may be set, and a machine may sleep.
 const LOOK: i64 = MINUTE;
@@ -81,6 +81,7 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
     servicing::start(&agent);
     loop {
         servicing::recover(&agent);
+        agent.health.recovered.notify_waiters();
         let current = policy.borrow_and_update().clone();
         install::sweep(&agent, current.is_some());
         let work = async {

@@ -63,9 +63,25 @@ pub(super) fn early(agent: &Agent, policy: &Policy, deployment: &DeploymentPolic
     }
 }
 
+/// Whether work on packages that belongs to no deployment may begin now, as an update may that takes so many seconds.
+pub(crate) fn allows_updates(agent: &Agent, policy: &Policy, seconds: u32) -> bool {
+    let work = kind(policy, true);
+    if applying(policy.windows(), work).next().is_none() {
+        return true;
+    }
+    // As with deployments: before the site was asked what time it is nothing begins.
+    let Some(now) = agent.window_time.was_asked().then(|| agent.window_time()).flatten() else { return false };
+    let chance = chance(policy.windows(), work, &agent.collector.time_zone(), now, seconds);
+    matches!(chance, Chance::Free | Chance::Now { .. })
+}
+
 /// What windows make of a deployment.
 fn work(policy: &Policy, deployment: &DeploymentPolicy) -> Work {
-    match (deployment.software_update, policy.settings().updates_in_general_windows) {
+    kind(policy, deployment.software_update)
+}
+
+fn kind(policy: &Policy, software_update: bool) -> Work {
+    match (software_update, policy.settings().updates_in_general_windows) {
         (false, _) => Work::Application,
         (true, false) => Work::Update,
         (true, true) => Work::UpdateAnywhere,

@@ -1,46 +1,32 @@
-//! Whether the agent's own log can be written, and is whole.
+//! Whether the agent's own log is open, takes what is said, and is whole.
 
 use super::{Finding, Scene};
-use crate::os::PrivateDirectory;
-
-/// The directory of the log in the state directory.
-const LOGS: &str = "logs";
-const PROBE: &str = "health.probe";
-
-/// A log as this check sees it.
-trait Log {
-    /// Whether it can be written and its chain is whole.
-    fn examine(&self) -> Result<(), String>;
-    /// Makes it writable again, and begins a new chain where the old one is broken.
-    fn renew(&self) -> Result<String, String>;
-}
-
-/// A directory of log files.
-struct Directory<'a>(&'a PrivateDirectory);
-
-impl Log for Directory<'_> {
-    fn examine(&self) -> Result<(), String> {
-        let text = |error: std::io::Error| format!("The log cannot be written: {error}.");
-        let directory = self.0.directory(LOGS).map_err(|error| format!("The log cannot be written: {error}."))?;
-        directory.write(PROBE, b"probe").map_err(text)?;
-        directory.remove(PROBE).map_err(text)
-    }
-
-    fn renew(&self) -> Result<String, String> {
-        // What lies in the way stays, under another name, to be looked at.
-        self.0.rename(LOGS, &format!("{LOGS}.damaged")).map_err(|error| format!("{error}."))?;
-        self.0.directory(LOGS).map_err(|error| format!("{error}."))?;
-        Ok("The log was put aside as logs.damaged, and begun anew.".to_owned())
-    }
-}
+use crate::{agent::Agent, log::Standing};
+use std::sync::Arc;
 
 pub(super) fn detect(scene: &Scene<'_>) -> Finding {
-    if scene.directory.path().join(LOGS).symlink_metadata().is_err() {
-        return Finding::Nothing("The agent keeps no log of its own here.".to_owned());
+    let Some(agent) = scene.agent else {
+        return Finding::Nothing("Only the running agent knows how its log stands.".to_owned());
+    };
+    match agent.log.standing() {
+        Standing::Waiting => Finding::Wrong("The log in the state directory is not open.".to_owned()),
+        Standing::Open(lost) if lost > 0 => Finding::Wrong(format!("{lost} records of the log could not be written.")),
+        Standing::Open(_) if agent.log.unsaid().is_some() => {
+            Finding::Wrong("The log was altered, and the site is not told yet.".to_owned())
+        }
+        Standing::Open(_) => Finding::Sound,
     }
-    Directory(scene.directory).examine().map_or_else(Finding::Wrong, |()| Finding::Sound)
 }
 
-pub(super) fn mend(scene: &Scene<'_>) -> Result<String, String> {
-    Directory(scene.directory).renew()
+/// Opens it, or reads it whole and puts an altered one aside. What follows says something: a disk that takes it has space again.
+pub(super) async fn mend(agent: &Arc<Agent>) -> Result<String, String> {
+    let looking = agent.clone();
+    let look = move || {
+        looking.look_at_log();
+        looking.say_looked();
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(()) => Ok("The log was opened, or read and written to again.".to_owned()),
+        Err(_) => Err("The look at the log broke off.".to_owned()),
+    }
 }

@@ -30,14 +30,20 @@ use crate::{
         PrivateDirectory,
         process::{self, Ending, Job, Output, Tail},
     },
+    store::deployments::Progress,
 };
 use muster_model::{
     health::{CHECKS, CheckOutcome, HealthCheck, HealthReport},
     limits::HEALTH_TEXT_BYTES,
     settings::{ClientSettings, HealthMode},
+    status::DeploymentState,
     time::UnixMillis,
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::sync::Notify;
 
 /// How long one look may take.
@@ -62,6 +68,14 @@ pub struct State {
     pub(crate) sent: Notify,
     /// Told whenever a look for policy came to an end, good or bad.
     pub(crate) fetched: Notify,
+    /// Told whenever the part that applies deployments has looked for a servicing that was interrupted.
+    pub(crate) recovered: Notify,
+    /// Packages wait for a maintenance window to be mended.
+    pub(crate) packages_wait: AtomicBool,
+    /// Only another process gets rid of what hangs: this one ends once it has said so.
+    pub(crate) gives_up: AtomicBool,
+    /// Told when it has.
+    pub(crate) gave_up: Notify,
 }
 
 /// What the checks look at. `muster-agent health` looks beside a running agent, and so without one.
@@ -122,10 +136,10 @@ async fn mend(scene: &Scene<'_>, agent: &Arc<Agent>, name: &str) -> Result<Strin
         "disk" => disk::mend(scene, agent),
         "outbox" => outbox::mend(agent).await,
         "policy" => policy::mend(agent).await,
-        "packages" => packages::mend(scene).await,
+        "packages" => packages::mend(scene, agent).await,
         "updates" => updates::mend(agent).await,
-        "logs" => logs::mend(scene),
-        "work" => work::mend(scene, agent).await,
+        "logs" => logs::mend(agent).await,
+        "work" => work::mend(agent).await,
         "provisioning" => provisioning::mend(agent).await,
         _ => Err("The client cannot mend this.".to_owned()),
     }
@@ -189,6 +203,12 @@ pub async fn check(scene: &Scene<'_>, mode: HealthMode) -> HealthReport {
     HealthReport { remediates: mode == HealthMode::Remediate, checks }
 }
 
+/// Whether an installation or a servicing goes on, or nobody knows: then the client does nothing of its own to this machine.
+fn is_at_work(agent: &Agent) -> bool {
+    let installs = |all: Vec<Progress>| all.iter().any(|progress| progress.state == DeploymentState::Installing);
+    crate::servicing::begun(&agent.directory).is_some() || agent.store.deployments().map_or(true, installs)
+}
+
 /// A tool of the system, its arguments as they are and no shell; its code and what it printed, with its `errors` or without.
 async fn tool(
     scene: &Scene<'_>,
@@ -198,12 +218,22 @@ async fn tool(
     limit: Duration,
     errors: bool,
 ) -> Result<(i32, String), String> {
-    let failed = |error: std::io::Error| format!("{program} cannot be started: {error}.");
-    let runs = scene.directory.directory("run").map_err(|error| format!("{error}."))?;
     // Whoever looks beside the agent has a place of its own.
     let beside = if scene.agent.is_some() { "" } else { ".beside" };
-    let pipe = format!("health.{place}{beside}");
-    let output = Output::open(&runs, &pipe, true).map_err(failed)?;
+    tool_in(scene.directory, &format!("health.{place}{beside}"), program, arguments, limit, errors).await
+}
+
+async fn tool_in(
+    state: &PrivateDirectory,
+    pipe: &str,
+    program: &str,
+    arguments: Vec<String>,
+    limit: Duration,
+    errors: bool,
+) -> Result<(i32, String), String> {
+    let failed = |error: std::io::Error| format!("{program} cannot be started: {error}.");
+    let runs = state.directory("run").map_err(|error| format!("{error}."))?;
+    let output = Output::open(&runs, pipe, true).map_err(failed)?;
     let mut output = if errors { output } else { output.without_errors() };
     let mut tail = Tail::new(OUTPUT_BYTES);
     let mark = format!("{pipe} {}", runs.path().display());
@@ -219,7 +249,7 @@ async fn tool(
         environment,
     };
     let ending = process::run(job, Some((&mut output, &mut tail))).await;
-    let _ = runs.remove(&pipe);
+    let _ = runs.remove(pipe);
     match ending {
         Ending::Exit(Some(code)) => Ok((code, tail.into_text())),
         Ending::Exit(None) => Err(format!("{program} was ended by a signal.")),

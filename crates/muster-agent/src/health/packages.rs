@@ -2,14 +2,28 @@
 //!
 //! Locks of dpkg end with their process, so that a dead one holds none; what it leaves is half done, and `dpkg --configure -a` ends it.
 
-use super::{Finding, Scene, root_argument, tool};
-use crate::os::{Machine, facts::Gaps};
-use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
+use super::{Finding, Scene, is_at_work, root_argument, tool_in};
+use crate::{
+    agent::Agent,
+    apply::allows_updates,
+    os::{Machine, facts::Gaps},
+    policy::Policy,
+};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 const STATUS: &str = "var/lib/dpkg/status";
 const UPDATES: &str = "var/lib/dpkg/updates";
 const LOCKS: [&str; 2] = ["var/lib/dpkg/lock-frontend", "var/lib/dpkg/lock"];
 const STATUS_BYTES: u64 = 64 << 20;
+/// How long dpkg is waited for.
+const WAITS: Duration = Duration::from_secs(900);
+/// And how long it may run.
+const NEVER: Duration = Duration::from_secs(30 * 86_400);
 /// States in which `dpkg --configure -a` has something to do.
 const HALF: [&str; 4] = ["unpacked", "half-configured", "triggers-pending", "triggers-awaited"];
 
@@ -73,12 +87,41 @@ pub(super) fn detect(scene: &Scene<'_>) -> Finding {
     }
 }
 
-pub(super) async fn mend(scene: &Scene<'_>) -> Result<String, String> {
+/// Whether maintenance windows let packages be worked on now.
+pub(super) fn may_begin(agent: &Agent, policy: &Policy) -> bool {
+    allows_updates(agent, policy, WAITS.as_secs().try_into().unwrap_or(u32::MAX))
+}
+
+/// What the packages' own scripts do has no end that could be known: they are waited for, and never ended in the middle.
+pub(super) async fn mend(scene: &Scene<'_>, agent: &Arc<Agent>) -> Result<String, String> {
+    let Some(policy) = scene.policy.as_deref() else {
+        return Err("No policy says when packages may be worked on.".to_owned());
+    };
+    if is_at_work(agent) {
+        return Err("A deployment is worked on; packages are looked at again next time.".to_owned());
+    }
+    let waits = !may_begin(agent, policy);
+    agent.health.packages_wait.store(waits, Ordering::Release);
+    if waits {
+        return Err("It waits for a maintenance window in which updates may be installed.".to_owned());
+    }
     let mut arguments: Vec<String> = root_argument(scene.root).into_iter().collect();
     // What the administrator changed in configuration files stays.
     arguments.extend(["--force-confdef", "--force-confold", "--configure", "-a"].map(str::to_owned));
-    match tool(scene, "configure", "/usr/bin/dpkg", arguments, Duration::from_secs(900), true).await? {
-        (0, _) => Ok("dpkg --configure -a ended what was half done.".to_owned()),
-        (code, text) => Err(format!("dpkg --configure -a ended with {code}: {text}")),
+    let owner = agent.clone();
+    // A task of its own: it reads on where nobody waits any more.
+    let running = tokio::spawn(async move {
+        tool_in(&owner.directory, "health.configure", "/usr/bin/dpkg", arguments, NEVER, true).await
+    });
+    match tokio::time::timeout(WAITS, running).await {
+        Ok(Ok(done)) => match done? {
+            (0, _) => Ok("dpkg --configure -a ended what was half done.".to_owned()),
+            (code, text) => Err(format!("dpkg --configure -a ended with {code}: {text}")),
+        },
+        Ok(Err(_)) => Err("dpkg --configure -a was not waited for to its end.".to_owned()),
+        Err(_) => Err(format!(
+            "dpkg --configure -a runs for more than {} minutes; it goes on, and is not ended.",
+            WAITS.as_secs() / 60
+        )),
     }
 }

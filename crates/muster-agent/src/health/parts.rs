@@ -1,15 +1,14 @@
 //! The parts of the agent that run for ever: each can be taken up again when it ended, or when it hangs.
 
-use muster_model::time::UnixMillis;
 use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 /// How long the end of a part may take: what waits in the kernel may never end.
 const LETS_GO: Duration = Duration::from_secs(10);
@@ -75,36 +74,63 @@ impl Parts {
     }
 }
 
-/// Which part works on something since when.
-#[derive(Debug, Default)]
-pub struct Busy(Mutex<BTreeMap<&'static str, UnixMillis>>);
+#[derive(Debug)]
+struct Work {
+    number: u64,
+    name: &'static str,
+    since: Instant,
+    holds_thread: bool,
+}
+
+/// Which part works on something since when, by a clock that nobody sets.
+#[derive(Debug, Default, Clone)]
+pub struct Busy(Arc<Mutex<(u64, Vec<Work>)>>);
 
 /// Work that goes on until this is dropped.
 #[derive(Debug)]
-pub struct BusyGuard<'a> {
-    busy: &'a Busy,
-    name: &'static str,
+pub struct BusyGuard {
+    busy: Busy,
+    number: u64,
 }
 
 impl Busy {
-    fn inner(&self) -> MutexGuard<'_, BTreeMap<&'static str, UnixMillis>> {
+    fn inner(&self) -> MutexGuard<'_, (u64, Vec<Work>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn insert(&self, name: &'static str, since: Instant, holds_thread: bool) -> BusyGuard {
+        let (number, works) = &mut *self.inner();
+        *number += 1;
+        works.push(Work { number: *number, name, since, holds_thread });
+        BusyGuard { busy: self.clone(), number: *number }
+    }
+
     /// A part begins to work.
-    pub fn begin(&self, name: &'static str, now: UnixMillis) -> BusyGuard<'_> {
-        self.inner().insert(name, now);
-        BusyGuard { busy: self, name }
+    pub fn begin(&self, name: &'static str, since: Instant) -> BusyGuard {
+        self.insert(name, since, false)
+    }
+
+    /// A part begins to work on a thread of its own, which nothing can end: the guard belongs to that work, not to whoever waits for it.
+    pub fn begin_on_thread(&self, name: &'static str, since: Instant) -> BusyGuard {
+        self.insert(name, since, true)
     }
 
     /// Parts that have worked for longer than that.
-    pub fn longer(&self, millis: i64, now: UnixMillis) -> Vec<&'static str> {
-        self.inner().iter().filter(|(_, since)| now.since(**since) > millis).map(|(name, _)| *name).collect()
+    pub fn longer(&self, length: Duration) -> Vec<&'static str> {
+        let mut names: Vec<_> =
+            self.inner().1.iter().filter(|work| work.since.elapsed() > length).map(|work| work.name).collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether a thread is held by work of this part that did not return.
+    pub fn holds_thread(&self, name: &str) -> bool {
+        self.inner().1.iter().any(|work| work.holds_thread && work.name == name)
     }
 }
 
-impl Drop for BusyGuard<'_> {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.busy.inner().remove(self.name);
+        self.busy.inner().1.retain(|work| work.number != self.number);
     }
 }

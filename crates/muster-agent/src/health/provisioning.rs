@@ -3,7 +3,10 @@
 use super::{Finding, Scene};
 use crate::{agent::Agent, servicing};
 use muster_model::time::{HOUR, MINUTE};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How long it may take until somebody has looked.
+const RECOVERS: Duration = Duration::from_secs(120);
 
 pub(super) fn detect(scene: &Scene<'_>) -> Finding {
     let most = i64::from(scene.settings.servicing.max_minutes) * MINUTE + HOUR;
@@ -15,12 +18,12 @@ pub(super) fn detect(scene: &Scene<'_>) -> Finding {
     }
 }
 
+/// The part that applies deployments ends it, and nobody else: only that part knows whether it goes on.
 pub(super) async fn mend(agent: &Arc<Agent>) -> Result<String, String> {
-    let owner = agent.clone();
-    let done = tokio::task::spawn_blocking(move || servicing::recover(&owner.directory)).await;
-    match done {
-        Ok(Ok(_)) => Ok("The servicing was ended, and the machine is protected again.".to_owned()),
-        Ok(Err(error)) => Err(format!("The servicing could not be ended: {error}.")),
-        Err(_) => Err("Ending the servicing failed.".to_owned()),
+    let recovered = agent.health.recovered.notified();
+    agent.look_again.notify_one();
+    match tokio::time::timeout(RECOVERS, recovered).await {
+        Ok(()) => Ok("The servicing was ended, and the machine is protected again.".to_owned()),
+        Err(_) => Err("Deployments are worked on; the servicing is ended after them.".to_owned()),
     }
 }

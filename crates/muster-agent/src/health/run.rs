@@ -1,6 +1,6 @@
 //! When the checks are made: once in their interval, at a time of day that each device has for itself, and when somebody wants it.
 
-use super::{Scene, check};
+use super::{Scene, check, packages};
 use crate::{
     agent::Agent,
     clock::{random, spread},
@@ -13,7 +13,10 @@ use muster_model::{
     settings::{HealthMode, drawn},
     time::{MINUTE, UnixMillis},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// When the checks were last made.
@@ -35,6 +38,7 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
         () = tokio::time::sleep(FIRST + spread(FIRST, random())) => {}
         () = agent.health.wanted.notified() => agent.health.wanted.notify_one(),
     }
+    let mut checked = None;
     loop {
         let current = policy.borrow_and_update().clone();
         let settings = current.as_deref().map(|policy| policy.settings().clone()).unwrap_or_default();
@@ -43,16 +47,24 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
             Ok(device) => drawn(interval, device, DeploymentId(device.0)),
             Err(_) => 0,
         };
-        let last = agent.store.value(CHECKED).ok().flatten().and_then(|text| text.parse().ok()).map(UnixMillis);
+        let kept = agent.store.value(CHECKED).ok().flatten().and_then(|text| text.parse().ok()).map(UnixMillis);
+        // A disk that keeps nothing is no reason to check without end.
+        let last = [kept, checked].into_iter().flatten().filter(|last| *last <= agent.clock.now()).max();
         let due = due(last, interval, offset, agent.clock.now());
-        if due <= agent.clock.now() && settings.health.mode != HealthMode::Off {
+        let opened = agent.health.packages_wait.load(Ordering::Acquire)
+            && current.as_deref().is_some_and(|policy| packages::may_begin(&agent, policy));
+        if (due <= agent.clock.now() || opened) && settings.health.mode != HealthMode::Off {
+            checked = Some(agent.clock.now());
             once(&agent, current).await;
             continue;
         }
         let wait = due.since(agent.clock.now()).clamp(1_000, LOOK);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())) => {}
-            () = agent.health.wanted.notified() => if settings.health.mode != HealthMode::Off { once(&agent, current).await },
+            () = agent.health.wanted.notified() => if settings.health.mode != HealthMode::Off {
+                checked = Some(agent.clock.now());
+                once(&agent, current).await;
+            },
             changed = policy.changed() => if changed.is_err() { std::future::pending::<()>().await },
         }
     }
@@ -60,6 +72,11 @@ pub async fn run(agent: Arc<Agent>, mut policy: watch::Receiver<Option<Arc<Polic
 
 /// Makes the checks and reports them.
 async fn once(agent: &Arc<Agent>, policy: Option<Arc<Policy>>) {
+    agent.health.packages_wait.store(false, Ordering::Release);
+    // Before anything is mended: whatever comes of it, and even where it ends the agent, it is not done again at once.
+    if let Err(error) = agent.store.set_value(CHECKED, &agent.clock.now().0.to_string()) {
+        tracing::error!(%error, "when the client checked itself could not be kept");
+    }
     let settings = policy.as_deref().map(|policy| policy.settings().clone()).unwrap_or_default();
     let mode = settings.health.mode;
     let scene = Scene {
@@ -74,12 +91,11 @@ async fn once(agent: &Arc<Agent>, policy: Option<Arc<Policy>>) {
     let report = check(&scene, mode).await;
     let (failed, remedied) = (report.count(CheckOutcome::Failed), report.count(CheckOutcome::Remedied));
     tracing::info!(failed, remedied, "the client checked itself");
-    let now = agent.clock.now();
-    let kept = agent.store.push(&Message { time: now, body: Body::Health(report) });
-    if let Err(error) = kept.and_then(|()| agent.store.set_value(CHECKED, &now.0.to_string())) {
+    if let Err(error) = agent.store.push(&Message { time: agent.clock.now(), body: Body::Health(report) }) {
         tracing::error!(%error, "what the client's checks found could not be kept");
-        // Not at once again: the checks themselves cost something.
-        tokio::time::sleep(Duration::from_secs(300)).await;
+    }
+    if agent.health.gives_up.load(Ordering::Acquire) {
+        agent.health.gave_up.notify_one();
     }
 }
 

@@ -4,7 +4,13 @@ use super::{Finding, Scene, root_argument, tool};
 use std::{path::Path, time::Duration};
 
 const UNIT: &str = "muster-agent.service";
-const PLACES: [&str; 3] = ["etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+const PLACES: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 fn is_masked(path: &Path) -> bool {
@@ -13,8 +19,8 @@ fn is_masked(path: &Path) -> bool {
 
 /// Whether something that is started with the machine wants the unit.
 fn is_enabled(root: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(root.join(PLACES[0])) else { return false };
-    entries.flatten().any(|entry| {
+    let lists = PLACES.iter().filter_map(|place| std::fs::read_dir(root.join(place)).ok()).flatten();
+    lists.flatten().any(|entry| {
         let name = entry.file_name();
         let is_list = name.to_str().is_some_and(|name| name.ends_with(".wants") || name.ends_with(".requires"));
         is_list && entry.path().join(UNIT).symlink_metadata().is_ok()

@@ -38,6 +38,11 @@ fn patience() -> Option<Duration> {
     number("WATCHDOG_USEC").filter(|micros| *micros > 0).map(Duration::from_micros)
 }
 
+/// Whether a service manager waits for this process's word, and starts it anew where it ends.
+pub(super) fn is_watched() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some() && patience().is_some()
+}
+
 /// Says again and again that the agent is there, from the thread that does everything: where that hangs, nothing is said.
 pub async fn beat() {
     let Some(patience) = patience() else { return std::future::pending().await };

@@ -1,7 +1,7 @@
 //! Whether the log on the disk is the one that was written: every record, the head that the store noted, and the beginning.
 
-use super::{ALTERED, CONTINUED, DIRECTORY, REMOVED_SEGMENT, segment_first};
-use crate::os::PrivateDirectory;
+use super::{ALTERED, ALTERED_TOO, CONTINUED, DIRECTORY, REMOVED_SEGMENT, segment_first};
+use crate::os::{DirectoryError, PrivateDirectory};
 use muster_model::{
     id::Hash,
     limits::{LOG_SEGMENT_BYTES, LOG_SEGMENTS},
@@ -9,6 +9,7 @@ use muster_model::{
     time::UnixMillis,
 };
 use muster_trust::log::{At, next};
+use rustix::io::Errno;
 use serde_json::Value;
 use std::{collections::VecDeque, io};
 
@@ -52,10 +53,18 @@ pub type Checked = io::Result<Result<Whole, Fault>>;
 pub(super) fn directory(state: &PrivateDirectory) -> io::Result<Result<PrivateDirectory, Fault>> {
     match state.directory(DIRECTORY) {
         Ok(directory) => Ok(Ok(directory)),
-        Err(crate::os::DirectoryError::Io { error, .. }) if error.raw_os_error().is_none() => Err(error),
-        Err(crate::os::DirectoryError::Io { error, .. }) if error.kind() == io::ErrorKind::StorageFull => Err(error),
-        // A link in its place, of somebody else, or open to others.
-        Err(_) => Ok(Err(Fault { fault: LogFault::Replaced, sequence: 1, good: None })),
+        Err(error) => judge(error),
+    }
+}
+
+/// What cannot be opened because of what it is was replaced. What the system refuses for want of space, memory, files or a working disk says
+/// nothing of the log.
+fn judge(error: DirectoryError) -> io::Result<Result<PrivateDirectory, Fault>> {
+    let odd = [Errno::LOOP, Errno::NOTDIR].map(|errno| Some(errno.raw_os_error()));
+    match error {
+        DirectoryError::Io { error, .. } if !odd.contains(&error.raw_os_error()) => Err(error),
+        // A link or a file in its place, of somebody else, or open to others.
+        _ => Ok(Err(Fault { fault: LogFault::Replaced, sequence: 1, good: None })),
     }
 }
 
@@ -227,14 +236,36 @@ fn said(record: &LogRecord) -> LogBreak {
     }
 }
 
-/// Keeps an altered log beside, for whoever looks into it; the one before that goes.
-pub(super) fn put_aside(state: &PrivateDirectory) -> io::Result<()> {
+/// Keeps an altered log beside, for whoever looks into it; the one before that goes. `is_unsaid`: nobody was told yet of what was put aside
+/// before, and that stays as it is.
+pub(super) fn put_aside(state: &PrivateDirectory, is_unsaid: bool) -> io::Result<()> {
     let is_there = |name: &str| state.names().map(|names| names.iter().any(|there| there == name));
     if !is_there(DIRECTORY)? {
         return Ok(());
     }
-    if is_there(ALTERED)? {
-        state.remove_directory(ALTERED).or_else(|_| state.remove(ALTERED))?;
+    let name = if is_unsaid && is_there(ALTERED)? { ALTERED_TOO } else { ALTERED };
+    if is_there(name)? {
+        state.remove_directory(name).or_else(|_| state.remove(name))?;
     }
-    state.rename(DIRECTORY, ALTERED)
+    state.rename(DIRECTORY, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_no_alteration() {
+        let judged = |number| {
+            let error = io::Error::from_raw_os_error(number);
+            judge(DirectoryError::Io { path: "log".into(), error }).map(|judged| judged.unwrap_err().fault)
+        };
+        use nix::libc::{EACCES, EDQUOT, EIO, ELOOP, EMFILE, ENOMEM, ENOSPC, ENOTDIR};
+        for number in [EIO, EMFILE, ENOMEM, EDQUOT, ENOSPC, EACCES] {
+            assert_eq!(judged(number).unwrap_err().raw_os_error(), Some(number));
+        }
+        for number in [ELOOP, ENOTDIR] {
+            assert_eq!(judged(number).unwrap(), LogFault::Replaced);
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub use writer::Bounds;
 use crate::{clock::Clock, os::PrivateDirectory};
 use muster_model::{
     id::Hash,
-    log::{LogAnchor, LogBreak, LogSeverity},
+    log::{LogAnchor, LogBreak, LogFault, LogSeverity},
     time::UnixMillis,
 };
 use muster_trust::log::At;
@@ -35,6 +35,12 @@ use writer::Writer;
 pub const DIRECTORY: &str = "log";
 /// Where what is left of an altered one is kept.
 pub const ALTERED: &str = "log.altered";
+/// Where a second one is kept, as long as nobody was told of the first.
+pub const ALTERED_TOO: &str = "log.altered.too";
+/// What was found altered, and not told to the site yet.
+const UNSAID: &str = "log.unsaid";
+/// Bytes of it.
+const UNSAID_BYTES: usize = 4_096;
 /// The record that says that the oldest ones were removed.
 pub const REMOVED_SEGMENT: &str = "log_segment_removed";
 /// The record with which a log goes on after an altered one.
@@ -74,6 +80,15 @@ pub struct Noted {
     pub whole: UnixMillis,
 }
 
+/// How the log stands, as the client's checks ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It waits in memory.
+    Waiting,
+    /// It is open; so many records could not be written since the last one that was.
+    Open(u64),
+}
+
 #[derive(Debug)]
 enum State {
     /// Before the state directory is held.
@@ -88,6 +103,8 @@ enum State {
 #[derive(Debug, Clone)]
 pub struct Log {
     state: Arc<Mutex<State>>,
+    /// What was found altered, and not told to the site yet.
+    unsaid: Arc<Mutex<Option<LogBreak>>>,
     clock: Clock,
     /// Told when something was written.
     written: Arc<Notify>,
@@ -98,7 +115,59 @@ impl Log {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let state = State::Waiting { entries: VecDeque::new(), lost: 0 };
-        Self { state: Arc::new(Mutex::new(state)), clock, written: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), unsaid: Arc::default(), clock, written: Arc::default() }
+    }
+
+    /// How it stands.
+    pub(crate) fn standing(&self) -> Standing {
+        match &*self.lock() {
+            State::Waiting { .. } => Standing::Waiting,
+            State::Open(writer) => Standing::Open(writer.lost()),
+        }
+    }
+
+    fn lock_unsaid(&self) -> MutexGuard<'_, Option<LogBreak>> {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was found altered, and not told to the site yet.
+    #[must_use]
+    pub fn unsaid(&self) -> Option<LogBreak> {
+        self.lock_unsaid().clone()
+    }
+
+    /// The site is told of what was found altered: the message is kept.
+    ///
+    /// # Errors
+    /// When the disk refuses; it is told once more then.
+    pub fn said(&self, held: &PrivateDirectory) -> io::Result<()> {
+        held.remove(UNSAID).or_else(|_| held.remove_directory(UNSAID))?;
+        *self.lock_unsaid() = None;
+        Ok(())
+    }
+
+    /// Remembers what was found, before anything is done about it: what follows may fail, and would look like another fault afterwards. What was
+    /// found first, and not told yet, stays.
+    fn keep(&self, held: &PrivateDirectory, found: LogBreak) -> io::Result<(LogBreak, bool)> {
+        let mut unsaid = self.lock_unsaid();
+        let before = unsaid.clone().map_or_else(|| kept_unsaid(held), |before| Ok(Some(before)))?;
+        let is_new = before.is_none();
+        let found = before.unwrap_or(found);
+        *unsaid = Some(found.clone());
+        if is_new || kept_unsaid(held)?.is_none() {
+            held.write(UNSAID, &serde_json::to_vec(&found)?)?;
+        }
+        Ok((found, !is_new))
+    }
+
+    /// Puts an altered log aside, and begins one that goes on after it.
+    fn begin_again(&self, held: &PrivateDirectory, go: GoOn) -> io::Result<(Writer, LogBreak)> {
+        let GoOn { at, fault, whole, bounds, now } = go;
+        let found = LogBreak { fault: fault.fault, sequence: fault.sequence, whole, found: now };
+        let (found, is_unsaid) = self.keep(held, found)?;
+        check::put_aside(held, is_unsaid)?;
+        let directory = held.directory(DIRECTORY).map_err(io::Error::other)?;
+        Ok((Writer::go_on_after(directory, at, fault, whole, bounds, now)?, found))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -144,13 +213,15 @@ impl Log {
         };
         let (mut writer, broken) = match checked {
             Ok((directory, whole)) => {
-                let unsaid = whole.unsaid.clone();
+                let unsaid = kept_unsaid(held)?.or_else(|| whole.unsaid.clone());
+                *self.lock_unsaid() = unsaid.clone();
                 (Writer::go_on(directory, whole, bounds, now)?, unsaid)
             }
             Err(fault) => {
                 let whole = noted.map_or(UnixMillis(0), |noted| noted.whole);
-                let writer = begin_again(held, at.unwrap_or(At::START), fault, whole, bounds, now)?;
-                (writer, Some(LogBreak { fault: fault.fault, sequence: fault.sequence, whole, found: now }))
+                let at = at.unwrap_or(At::START);
+                let (writer, broken) = self.begin_again(held, GoOn { at, fault, whole, bounds, now })?;
+                (writer, Some(broken))
             }
         };
         if let State::Waiting { entries, lost } = &mut *state {
@@ -183,33 +254,28 @@ impl Log {
         };
         let Err(fault) = found else { return Ok(None) };
         let (at, bounds) = (writer.at, writer.bounds());
-        **writer = begin_again(held, at, fault, whole, bounds, now)?;
-        Ok(Some(LogBreak { fault: fault.fault, sequence: fault.sequence, whole, found: now }))
-    }
-
-    /// Brings what was written to the disk, and says where the log stands. `None`: it is not open.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn sync(&self) -> io::Result<Option<At>> {
-        match &*self.lock() {
-            State::Open(writer) => writer.sync().map(Some),
-            State::Waiting { .. } => Ok(None),
+        match self.begin_again(held, GoOn { at, fault, whole, bounds, now }) {
+            Ok((again, broken)) => {
+                **writer = again;
+                Ok(Some(broken))
+            }
+            Err(error) => {
+                // The open file may be in what was put aside, where nothing may come to it any more.
+                *state = State::Waiting { entries: VecDeque::new(), lost: 0 };
+                Err(error)
+            }
         }
     }
 
-    /// Where it stands, as the site is told. `None`: it is not open, or empty.
-    #[must_use]
-    pub fn anchor(&self) -> Option<LogAnchor> {
+    /// Brings what was written to the disk, and says where the log stands there, as the site is told: never of a record that a loss of power
+    /// would take back. `None`: it is not open. Sequence 0: it is empty.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&self) -> io::Result<Option<LogAnchor>> {
         match &*self.lock() {
-            State::Open(writer) if writer.at.sequence > 0 => Some(LogAnchor {
-                sequence: writer.at.sequence,
-                head: writer.at.head,
-                first: writer.first(),
-                after: None,
-                broken: None,
-            }),
-            _ => None,
+            State::Open(writer) => anchor(writer).map(Some),
+            State::Waiting { .. } => Ok(None),
         }
     }
 
@@ -228,8 +294,7 @@ impl Log {
         if writer.at.sequence == 0 {
             return Ok(None);
         }
-        let (At { sequence, head }, first) = (writer.at, writer.first());
-        let anchor = LogAnchor { sequence, head, first, after: None, broken: None };
+        let anchor = anchor(writer)?;
         Ok(Some((writer.tail(since, records, bytes)?, anchor)))
     }
 
@@ -238,17 +303,31 @@ impl Log {
     }
 }
 
-fn begin_again(
-    held: &PrivateDirectory,
+/// Where a log goes on after one that was altered.
+struct GoOn {
     at: At,
     fault: Fault,
     whole: UnixMillis,
     bounds: Bounds,
     now: UnixMillis,
-) -> io::Result<Writer> {
-    check::put_aside(held)?;
-    let directory = held.directory(DIRECTORY).map_err(io::Error::other)?;
-    Writer::go_on_after(directory, at, fault, whole, bounds, now)
+}
+
+fn anchor(writer: &Writer) -> io::Result<LogAnchor> {
+    let At { sequence, head } = writer.sync()?;
+    Ok(LogAnchor { sequence, head, first: writer.first(), after: None, broken: None })
+}
+
+/// What an agent before found altered, and did not come to tell.
+fn kept_unsaid(held: &PrivateDirectory) -> io::Result<Option<LogBreak>> {
+    let bytes = match held.read(UNSAID, UNSAID_BYTES) {
+        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge || PrivateDirectory::is_foreign(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    // Half of it, or what somebody wrote there: something was found, that much is known.
+    let unknown = LogBreak { fault: LogFault::Replaced, sequence: 1, whole: UnixMillis(0), found: UnixMillis(0) };
+    Ok(Some(serde_json::from_slice(&bytes).unwrap_or(unknown)))
 }
 
 #[cfg(test)]

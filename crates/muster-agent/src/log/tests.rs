@@ -71,6 +71,7 @@ impl Place {
         self.clock.set(self.clock.now().plus(3_600_000));
         let (log, broken) = self.start(Some(noted));
         let found = self.clock.now();
+        log.said(&self.held()).unwrap();
         assert_eq!(broken, Some(LogBreak { fault, sequence, whole: noted.whole, found }));
         let first = self.lines().remove(0);
         assert_eq!((first.id.as_str(), first.sequence, first.previous), (CONTINUED, noted.sequence + 1, noted.head));
@@ -91,7 +92,7 @@ fn records_hang_together_over_files_and_the_removal_of_the_oldest_is_a_record() 
     for number in 0..60 {
         place.say(&log, &format!("record {number}"));
     }
-    let anchor = log.anchor().unwrap();
+    let anchor = log.sync().unwrap().unwrap();
     assert_eq!(place.files().len(), SMALL.segments);
     let lines = place.lines();
     assert_eq!((lines[0].sequence, lines.last().unwrap().sequence), (anchor.first, anchor.sequence));
@@ -173,7 +174,7 @@ fn the_oldest_file_removed_by_somebody_else_is_found() {
     let (log, _) = place.start(None);
     (0..30).for_each(|number| place.say(&log, &format!("record {number}")));
     let noted = place.note(&log);
-    let first = log.anchor().unwrap().first;
+    let first = log.sync().unwrap().unwrap().first;
     fs::remove_file(place.files().remove(0)).unwrap();
     place.finds(noted, LogFault::Removed, first);
 }
@@ -268,7 +269,7 @@ fn a_kill_at_any_moment_looks_like_no_alteration() {
     assert_eq!(place.start(Some(noted)).1, None);
     assert!(!oldest.exists());
     // Between the making of a file and its first record.
-    let at = log.anchor().unwrap().sequence;
+    let at = log.sync().unwrap().unwrap().sequence;
     fs::File::create(place.state.join(DIRECTORY).join(segment_name(at + 1))).unwrap();
     let (log, broken) = place.start(Some(noted));
     assert_eq!(broken, None);
@@ -314,4 +315,50 @@ fn the_last_records_are_found_from_a_time_on() {
     let (last, _) = log.tail(None, 2, 1 << 20).unwrap().unwrap();
     assert_eq!(last[..], lines[lines.len() - 2..]);
     assert!(log.tail(None, 100, 700).unwrap().unwrap().0.len() <= 3);
+}
+
+#[test]
+fn what_was_found_is_not_lost_where_the_disk_refuses_the_next_step() {
+    let place = Place::new();
+    let noted = place.ten();
+    let file = place.files().remove(0);
+    let text = fs::read_to_string(&file).unwrap().replace("record 4", "nothing");
+    fs::write(&file, &text).unwrap();
+    let at = place.clock.now();
+    // The new log cannot be begun, as on a full disk: its predecessor was put aside already.
+    let kept = LogBreak { fault: LogFault::Altered, sequence: 5, whole: noted.whole, found: at };
+    place.held().write(UNSAID, &serde_json::to_vec(&kept).unwrap()).unwrap();
+    fs::rename(place.state.join(DIRECTORY), place.state.join(ALTERED)).unwrap();
+    place.clock.set(at.plus(60_000));
+    let (log, broken) = place.start(Some(noted));
+    assert_eq!((broken.as_ref(), log.unsaid().as_ref()), (Some(&kept), Some(&kept)), "not that it is missing");
+    // Altered once more, before anybody was told: the first evidence stays.
+    fs::remove_file(place.files().remove(0)).unwrap();
+    assert_eq!(log.look(&place.held(), noted.whole).unwrap(), Some(kept));
+    let evidence = place.state.join(ALTERED).join(file.file_name().unwrap());
+    assert_eq!(fs::read_to_string(evidence).unwrap(), text);
+    log.said(&place.held()).unwrap();
+    assert_eq!((log.unsaid(), log.look(&place.held(), noted.whole).unwrap()), (None, None));
+    assert!(!place.state.join(UNSAID).exists());
+}
+
+#[test]
+fn what_cannot_be_kept_beside_leaves_the_altered_log_where_it_is() {
+    let place = Place::new();
+    let noted = place.ten();
+    let file = place.files().remove(0);
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("record 4", "nothing")).unwrap();
+    let in_the_way = place.state.join(format!("{UNSAID}.new"));
+    fs::create_dir(&in_the_way).unwrap();
+    let log = Log::new(place.clock.clone());
+    log.open(&place.held(), Some(noted), SMALL).unwrap_err();
+    assert!(file.exists() && !place.state.join(ALTERED).exists());
+    assert_eq!(log.standing(), Standing::Waiting);
+    // It is tried again, and nothing that was said meanwhile is lost.
+    place.say(&log, "meanwhile");
+    fs::remove_dir(&in_the_way).unwrap();
+    let broken = log.open(&place.held(), Some(noted), SMALL).unwrap().unwrap();
+    assert_eq!((broken.fault, broken.sequence), (LogFault::Altered, 5));
+    assert_eq!(log.standing(), Standing::Open(0));
+    assert_eq!(place.lines().last().unwrap().text, "meanwhile");
 }

@@ -111,6 +111,11 @@ impl Writer {
         self.bounds
     }
 
+    /// Records that could not be written since the last one that was.
+    pub(super) const fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Number of the first record that is kept.
     pub(super) fn first(&self) -> u64 {
         self.files.front().map_or(1, |(first, _)| *first)

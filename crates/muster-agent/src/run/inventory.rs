@@ -90,9 +90,10 @@ async fn others(policy: &mut Policies, known: Option<SoftwareScan>) {
 }
 
 async fn take(agent: &Arc<Agent>, files: Option<Option<SoftwareScan>>, said: Vec<Said>) -> Result<(), StoreError> {
-    let _busy = agent.health.busy.begin("inventory", agent.clock.now());
+    let busy = agent.health.busy.begin_on_thread("inventory", tokio::time::Instant::now());
     let taker = agent.clone();
     let work = move || {
+        let _busy = busy;
         let now = taker.clock.now();
         let mut collected = collect(&taker, now, files)?;
         said.into_iter().for_each(|said| add(&mut collected, said));

@@ -35,7 +35,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 /// The lock file that only one agent at a time can hold.
 pub const LOCK: &str = "lock";
@@ -51,6 +54,11 @@ pub enum RunError {
     /// Enrolment came to an end that waiting does not change.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// Only another process gets rid of what hangs.
+    #[error(
+        "a part of the agent waits for a file system that does not answer; the service manager starts the agent anew"
+    )]
+    Hangs,
 }
 
 /// The state directory, held by this process alone.
@@ -91,6 +99,10 @@ pub async fn run(
     if identity.stage == Stage::Assigned {
         return Err(StartError::Assigned(identity.site).into());
     }
+    // A manager that watches is told from here on that the agent is there: an administrator may take days to approve it.
+    health::ready();
+    let mut beating = JoinSet::new();
+    beating.spawn(health::beat());
     if !matches!(identity.stage, Stage::Active { .. })
         && !become_active(&directory, &clock, identity, &mut stop).await?
     {
@@ -102,8 +114,7 @@ pub async fn run(
     }
     agent.open_log();
     let agent = Arc::new(agent);
-    work(agent, software, stop).await;
-    Ok(())
+    work(agent, software, stop).await
 }
 
 /// Goes on with the enrolment until the client is active; `false`: told to stop before.
@@ -162,8 +173,6 @@ fn begin(
             parts.spawn($name, move || $run(agent.clone(), policy.clone()));
         }};
     }
-    // First: a manager that watches is told from the beginning on that the agent is there.
-    parts.spawn("watchdog", health::beat);
     let sender = agent.clone();
     parts.spawn("send", move || send::run(sender.clone()));
     let (follower, waker) = (agent.clone(), wake.clone());
@@ -200,18 +209,22 @@ fn begin(
 }
 
 /// The run phase.
-async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Receiver<bool>) {
+async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
     let (publish, policy) = watch::channel::<Option<Arc<Policy>>>(load_policy(&agent));
     let wake = Arc::new(Notify::new());
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     agent.report(Component::Agent, Severity::Information, MessageId::AgentStarted, &version);
     begin(&agent, publish, &policy, &wake, software);
-    let complying = tokio::spawn(comply::run(agent.clone(), policy.clone(), stop.clone()));
-    let applying = tokio::spawn(apply::run(agent.clone(), policy, stop.clone()));
+    let (halt, halted) = watch::channel(false);
+    let complying = tokio::spawn(comply::run(agent.clone(), policy.clone(), halted.clone()));
+    let applying = tokio::spawn(apply::run(agent.clone(), policy, halted));
     tracing::info!(site = %agent.site.identity().site, "the agent runs");
-    health::ready();
-    // A stop that can never come is a stop.
-    let _ = stop.wait_for(|stop| *stop).await;
+    let ended = tokio::select! {
+        // A stop that can never come is a stop.
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+        () = agent.health.gave_up.notified() => Err(RunError::Hangs),
+    };
+    halt.send_replace(true);
     agent.health.parts.shutdown().await;
     // An installer that runs goes on by itself; the next agent takes it up.
     let _ = applying.await;
@@ -223,6 +236,7 @@ async fn work(agent: Arc<Agent>, software: Option<PathBuf>, mut stop: watch::Rec
     }
     tracing::info!("the agent stopped");
     agent.note_log();
+    ended
 }
 
 fn load_policy(agent: &Agent) -> Option<Arc<Policy>> {

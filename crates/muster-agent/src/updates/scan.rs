@@ -146,7 +146,7 @@ pub(crate) async fn again(agent: &Agent) -> std::io::Result<()> {
 }
 
 async fn take(agent: &Agent) -> Scan {
-    let _busy = agent.health.busy.begin("updates", agent.clock.now());
+    let _busy = agent.health.busy.begin("updates", tokio::time::Instant::now());
     let found = ask(agent).await;
     let (state, reason, updates) = match found {
         Ok(Simulation { changes, unread: 0, .. }) => (ScanState::Complete, String::new(), updates(changes)),

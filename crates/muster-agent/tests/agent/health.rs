@@ -6,13 +6,15 @@ use crate::{
         machine::{Machine, skip},
     },
     update::Repository,
+    window,
 };
 use muster_agent::{
     agent::Agent,
     collect::Collector,
     health::{Scene, check, check_one},
-    policy,
+    log, policy,
     run::{follow, send},
+    store::outbox,
     updates::{Scan, ScanState},
 };
 use muster_model::{
@@ -20,21 +22,23 @@ use muster_model::{
     report::{Body, Message},
     settings::{ClientSettings, HealthMode},
     status::{Component, MessageId, Severity},
-    time::{DAY, HOUR},
+    time::{DAY, HOUR, UnixMillis},
     update::UpdateTool,
 };
 use std::{
     future::pending,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::{Notify, watch};
 
 /// An active client whose parts do not run.
 struct Client {
+    policy: Mutex<Option<Arc<policy::Policy>>>,
     machine: Machine,
     site: Arc<Site>,
     agent: Arc<Agent>,
@@ -54,7 +58,15 @@ impl Client {
         machine.install_packages(&["base"]);
         let collector = Collector::at(machine.place("tree"));
         let agent = Agent::open(machine.directory(), machine.clock.clone(), collector).unwrap();
-        Self { machine, site, agent: Arc::new(agent) }
+        Self { machine, site, agent: Arc::new(agent), policy: Mutex::default() }
+    }
+
+    /// What the site assigned is in force.
+    async fn has_policy(&self) {
+        let mut policy = self.follow();
+        policy.wait_for(Option::is_some).await.unwrap();
+        *self.policy.lock().unwrap() = policy.borrow().clone();
+        self.agent.health.parts.shutdown().await;
     }
 
     fn tree(&self) -> PathBuf {
@@ -67,7 +79,7 @@ impl Client {
             directory: &self.agent.directory,
             now: self.agent.clock.now(),
             settings: ClientSettings::default(),
-            policy: None,
+            policy: self.policy.lock().unwrap().clone(),
             agent: Some(&self.agent),
             least_free: None,
         }
@@ -118,6 +130,11 @@ async fn a_service_that_is_not_started_with_the_machine_is_enabled_and_a_masked_
     std::fs::create_dir_all(&units).unwrap();
     let unit = "[Service]\nExecStart=/usr/bin/muster-agent run\n[Install]\nWantedBy=multi-user.target\n";
     std::fs::write(units.join("muster-agent.service"), unit).unwrap();
+    let list = units.join("multi-user.target.wants");
+    std::fs::create_dir_all(&list).unwrap();
+    std::os::unix::fs::symlink("../muster-agent.service", list.join("muster-agent.service")).unwrap();
+    assert_eq!(client.noticed("service").await.outcome, CheckOutcome::Passed, "the package's own list wants it");
+    std::fs::remove_dir_all(&list).unwrap();
     client.is_mended("service").await;
     let own = client.tree().join("etc/systemd/system");
     let wanted = own.join("multi-user.target.wants/muster-agent.service");
@@ -160,6 +177,7 @@ async fn what_dpkg_left_half_done_is_ended_by_dpkg() {
         return skip("the test of packages", "it needs root and dpkg");
     }
     let client = Client::new().await;
+    client.site.assign(Vec::new());
     let dpkg = client.tree().join("var/lib/dpkg");
     for name in ["info", "updates", "triggers"] {
         std::fs::create_dir_all(dpkg.join(name)).unwrap();
@@ -172,6 +190,21 @@ async fn what_dpkg_left_half_done_is_ended_by_dpkg() {
     std::fs::write(dpkg.join("available"), "").unwrap();
     std::fs::write(dpkg.join("info/half.list"), "").unwrap();
     std::fs::write(dpkg.join("status"), stanza("unpacked")).unwrap();
+    let unknown = client.mended("packages").await;
+    assert!(unknown.outcome == CheckOutcome::Failed && unknown.done.contains("No policy"), "{unknown:?}");
+    // Not outside of maintenance windows, and not beside a servicing.
+    let night = window::window(client.agent.clock.now().plus(6 * HOUR), 60);
+    window::assign(&client.site, &[night], &[], &ClientSettings::default());
+    client.has_policy().await;
+    let early = client.mended("packages").await;
+    assert!(early.outcome == CheckOutcome::Failed && early.done.contains("window"), "{early:?}");
+    client.site.assign(Vec::new());
+    client.has_policy().await;
+    client.agent.directory.write("servicing.json", servicing(client.agent.clock.now()).as_bytes()).unwrap();
+    let beside = client.mended("packages").await;
+    assert!(beside.outcome == CheckOutcome::Failed && beside.done.contains("worked on"), "{beside:?}");
+    client.agent.directory.remove("servicing.json").unwrap();
+    assert!(std::fs::read_to_string(dpkg.join("status")).unwrap().contains("ok unpacked"));
     client.is_mended("packages").await;
     assert_eq!(std::fs::read_to_string(dpkg.join("status")).unwrap().matches("install ok installed").count(), 1);
     // Killed in the middle: what it was about to write lies there.
@@ -190,7 +223,7 @@ async fn what_dpkg_left_half_done_is_ended_by_dpkg() {
 #[tokio::test]
 async fn messages_that_wait_are_sent_over_a_new_connection_without_waiting_longer() {
     let client = Client::new().await;
-    let body = |id| muster_agent::store::outbox::status(Component::Agent, Severity::Warning, id, &[]);
+    let body = |id| outbox::status(Component::Agent, Severity::Warning, id, &[]);
     let time = client.agent.clock.now().plus(-2 * DAY);
     client.agent.store.push(&Message { time, body: body(MessageId::AgentStarted) }).unwrap();
     let sender = client.agent.clone();
@@ -250,13 +283,51 @@ async fn a_part_that_ended_or_hangs_is_taken_up_again() {
         let (agent, hangs) = (agent.clone(), hangs.swap(false, Ordering::SeqCst));
         async move {
             let agent = agent.upgrade().unwrap();
-            let since = agent.clock.now().plus(-7 * HOUR);
-            let _busy = hangs.then(|| agent.health.busy.begin("hangs", since));
+            let _busy = hangs.then(|| agent.health.busy.begin("hangs", hours_ago(7)));
             pending::<()>().await;
         }
     });
     tokio::task::yield_now().await;
+    // The wall clock says nothing of that.
+    client.machine.clock.set(client.machine.clock.now().plus(2 * DAY));
     client.is_mended("work").await;
+    parts.shutdown().await;
+}
+
+fn hours_ago(hours: u64) -> tokio::time::Instant {
+    tokio::time::Instant::now() - Duration::from_secs(hours * 3_600)
+}
+
+#[tokio::test]
+async fn a_part_whose_thread_does_not_return_is_not_begun_a_second_time() {
+    let client = Client::new().await;
+    let (parts, busy) = (&client.agent.health.parts, &client.agent.health.busy);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (wakes, waits) = std::sync::mpsc::channel::<()>();
+    let waits = Arc::new(std::sync::Mutex::new(waits));
+    let (counter, of) = (begun.clone(), busy.clone());
+    parts.spawn("disk", move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let (guard, waits) = (of.begin_on_thread("disk", hours_ago(7)), waits.clone());
+        async move {
+            // As a file system that does not answer.
+            let work = move || drop((waits.lock().unwrap().recv(), guard));
+            tokio::task::spawn_blocking(work).await.unwrap();
+            pending::<()>().await;
+        }
+    });
+    tokio::task::yield_now().await;
+    for _ in 0..2 {
+        let found = client.mended("work").await;
+        assert_eq!(found.outcome, CheckOutcome::Failed, "{found:?}");
+        assert!(found.done.contains("restart the agent"), "nobody watches this process: {found:?}");
+    }
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+    wakes.send(()).unwrap();
+    while busy.holds_thread("disk") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.noticed("work").await.outcome, CheckOutcome::Passed);
     parts.shutdown().await;
 }
 
@@ -286,14 +357,20 @@ async fn a_disk_with_too_little_space_gets_it_from_the_cache() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_written_is_begun_anew_and_the_old_one_kept() {
+async fn a_log_that_could_not_be_opened_is_begun_anew_and_the_old_one_kept() {
     let client = Client::new().await;
-    assert_eq!(client.mended("logs").await.outcome, CheckOutcome::NotApplicable);
-    let logs = client.machine.state().join("logs");
+    // What the log needs to begin anew cannot be kept: it is not opened at the start.
+    let logs = client.machine.state().join(log::DIRECTORY);
     std::fs::write(&logs, "in the way").unwrap();
+    let obstacle = client.machine.state().join("log.unsaid.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    client.agent.open_log();
+    let failed = client.mended("logs").await;
+    assert_eq!(failed.outcome, CheckOutcome::Failed, "{failed:?}");
+    std::fs::remove_dir(&obstacle).unwrap();
     client.is_mended("logs").await;
     assert!(logs.is_dir());
-    assert_eq!(std::fs::read_to_string(client.machine.state().join("logs.damaged")).unwrap(), "in the way");
+    assert_eq!(std::fs::read_to_string(client.machine.state().join(log::ALTERED)).unwrap(), "in the way");
 }
 
 #[tokio::test]
@@ -305,7 +382,7 @@ async fn a_tool_for_updates_that_did_not_answer_is_asked_again() {
     let site = Site::start().await;
     machine.enrol(&site).await;
     let agent = Agent::open(machine.directory(), machine.clock.clone(), Collector::at(&repository.tree)).unwrap();
-    let client = Client { machine, site, agent: Arc::new(agent) };
+    let client = Client { machine, site, agent: Arc::new(agent), policy: Mutex::default() };
     assert_eq!(client.mended("updates").await.outcome, CheckOutcome::NotApplicable, "it never looked");
     let scan = Scan {
         time: client.agent.clock.now(),
@@ -318,6 +395,11 @@ async fn a_tool_for_updates_that_did_not_answer_is_asked_again() {
     client.is_mended("updates").await;
 }
 
+/// What is kept of a servicing.
+fn servicing(begun: UnixMillis) -> String {
+    format!(r#"{{"step":"install","begun":{},"boot":"","namespace":null,"file_systems":[],"deployments":[]}}"#, begun.0)
+}
+
 #[tokio::test]
 async fn what_only_a_person_can_mend_is_said_to_be_so() {
     let client = Client::new().await;
@@ -326,13 +408,13 @@ async fn what_only_a_person_can_mend_is_said_to_be_so() {
     let clock = client.mended("clock").await;
     assert!(clock.outcome == CheckOutcome::Failed && clock.done.contains("Set the clock"), "{clock:?}");
     assert_eq!(client.mended("provisioning").await.outcome, CheckOutcome::Passed);
-    let begun = client.agent.clock.now().plus(-DAY).0;
-    let journal = format!(
-        r#"{{"step":"install","begun":{begun},"boot":"","namespace":null,"file_systems":[],"deployments":[]}}"#
-    );
+    let journal = servicing(client.agent.clock.now().plus(-DAY));
     client.agent.directory.write("servicing.json", journal.as_bytes()).unwrap();
     let open = client.noticed("provisioning").await;
     assert!(open.outcome == CheckOutcome::Failed && open.found.contains("24 hours"), "{open:?}");
+    // Only the part that applies deployments knows whether it goes on; without it nobody ends it.
+    let waiting = tokio::time::timeout(Duration::from_millis(300), client.mended("provisioning")).await;
+    assert!(waiting.is_err() && client.machine.state().join("servicing.json").exists(), "{waiting:?}");
     let report = check(&client.scene(), HealthMode::Notify).await;
     assert_eq!(report.checks.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), CHECKS);
     assert!(report.is_well_formed() && !report.remediates);
@@ -342,6 +424,8 @@ async fn what_only_a_person_can_mend_is_said_to_be_so() {
 async fn checks_that_are_wanted_are_made_and_reach_the_site() {
     let client = Client::new().await;
     let (_publish, policy) = watch::channel(None);
+    // Nobody here fetches a policy: mending that would take its time.
+    client.agent.store.set_value("policy_fetched", &client.agent.clock.now().0.to_string()).unwrap();
     let (checker, sender) = (client.agent.clone(), client.agent.clone());
     client.agent.health.parts.spawn("health", move || muster_agent::health::run(checker.clone(), policy.clone()));
     client.agent.health.parts.spawn("send", move || send::run(sender.clone()));
@@ -356,6 +440,21 @@ async fn checks_that_are_wanted_are_made_and_reach_the_site() {
         })
         .await;
     assert!(report.remediates && report.checks.len() == CHECKS.len(), "{report:?}");
+    client.agent.health.parts.shutdown().await;
+}
+
+#[tokio::test]
+async fn checks_whose_report_cannot_be_kept_are_not_made_again_at_once() {
+    let client = Client::new().await;
+    let (_publish, policy) = watch::channel(None);
+    client.agent.store.set_bounds(outbox::Bounds { low: 0, all: 0 });
+    let checker = client.agent.clone();
+    client.agent.health.parts.spawn("health", move || muster_agent::health::run(checker.clone(), policy.clone()));
+    client.agent.health.wanted.notify_one();
+    let checked = || client.agent.store.value("health_checked").unwrap();
+    while checked().is_none() {
+        tokio::task::yield_now().await;
+    }
     client.agent.health.parts.shutdown().await;
 }
 

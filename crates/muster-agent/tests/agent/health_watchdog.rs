@@ -1,6 +1,7 @@
 //! A service manager that a test plays: it speaks the protocol of systemd's watchdog to the real agent, and starts it anew when it hangs.
 
 use crate::actor::{Site, machine::Machine};
+use muster_agent::enrol;
 use muster_model::{report::Body, status::MessageId};
 use std::{os::unix::net::UnixDatagram, time::Duration};
 use tokio::process::Child;
@@ -42,6 +43,17 @@ impl Manager {
 fn started(state: &crate::actor::State) -> usize {
     let is_start = |body: &Body| matches!(body, Body::Status(status) if status.id == MessageId::AgentStarted);
     state.messages.iter().filter(|(_, _, message)| is_start(&message.body)).count()
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_for_its_approval_is_up() {
+    let (site, machine) = (Site::start().await, Machine::new());
+    enrol::accept_token(&machine.directory(), &site.token(), false).unwrap();
+    let manager = Manager::new(&machine);
+    let mut agent = manager.start(&machine);
+    manager.wait("READY=1").await;
+    manager.wait("WATCHDOG=1").await;
+    agent.kill().await.unwrap();
 }
 
 // proves P5
