@@ -209,7 +209,7 @@ async fn segment(
     }
     // Who has nothing begins where the log does.
     let wanted = match wanted.after {
-        0 => AuditSegmentQuery { after: base, head: base_head },
+        0 if wanted.head == Hash::ZERO => AuditSegmentQuery { after: base, head: base_head },
         after if after < base => {
             let detail = format!(
                 "Entries up to {base} were removed because they are too old, and those after {after} were not exported before; begin in \

@@ -81,6 +81,7 @@ pub use identity::{
     session::{
         session_caller, session_challenge, session_code, session_code_redeem, session_create, session_end, session_show,
     },
+    sign::{client_signs_flush, device_live},
     token::{token_create, token_list, token_revoke},
     trust::{
         TrustPlace, site_show, trust_accept, trust_bundle_show, trust_bundle_version_show, trust_follow,
@@ -127,9 +128,9 @@ pub use truth::{
     budget::{device_admitted, report_admitted, report_refused},
     client_log::{client_log_collect, client_log_download, client_log_show},
     client_status::{
-        ClientStatusWork, HISTORY_DAYS, client_signs_flush, client_status_list, client_status_settings_show,
-        client_status_settings_update, client_status_show, client_status_summary, client_status_threshold_list,
-        client_status_threshold_set, client_status_work, device_live,
+        ClientStatusWork, HISTORY_DAYS, client_status_list, client_status_settings_show, client_status_settings_update,
+        client_status_show, client_status_summary, client_status_threshold_list, client_status_threshold_set,
+        client_status_work,
     },
     compliance::{compliance_devices, compliance_results, compliance_settings, device_compliance},
     dashboard::dashboard_show,

@@ -8,6 +8,7 @@ use crate::{
         issuer::Issuers,
         limiter::Limiter,
         revocation::{Lists, Revoked},
+        sign::SignMemory,
     },
     knowledge::{
         collection::known::{Known, Noted},
@@ -15,8 +16,8 @@ use crate::{
         title::TitleWork,
     },
     truth::{
-        budget::Budgets, client_status::SignMemory, dashboard::Last, online::Online, report::queue::Queue,
-        rule_run::Rules, spread::LastSpread, status_action::Targets,
+        budget::Budgets, dashboard::Last, online::Online, report::queue::Queue, rule_run::Rules, spread::LastSpread,
+        status_action::Targets,
     },
 };
 use muster_model::api::{DeploymentRival, Forecast};

@@ -395,7 +395,7 @@ mod tests {
         "muster deployment history Hello --device kiosk-7",
         "muster alert list --all",
         "muster maintenance list",
-        "muster maintenance set audit_log --keep-days 365 --hours 'sat-sun 00:00-06:00'",
+        "muster maintenance set audit_log --keep-days 365 --every-days 7",
         "muster maintenance preview status_messages --keep-days 14",
         "muster maintenance run status_messages --yes",
         "muster client-status show --collection Kiosks",

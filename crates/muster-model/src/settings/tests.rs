@@ -15,8 +15,9 @@ fn the_catalogue_and_the_type_say_the_same() {
         setting.check(&values.0[setting.name]).unwrap();
         setting.allowed(&values.0[setting.name], Reach::Everyone).unwrap();
         assert_eq!(CATALOGUE.iter().filter(|other| other.name == setting.name).count(), 1, "{}", setting.name);
-        let collects = ["policy_poll", "heartbeat", "inventory_enabled", "software", "update_scan_enabled"]
-            .contains(&setting.name);
+        let collects =
+            ["policy_poll", "heartbeat", "inventory_enabled", "software", "update_scan_enabled", "health.mode"]
+                .contains(&setting.name);
         assert_eq!(setting.privacy.is_some(), collects, "{}", setting.name);
         assert!(setting.about.ends_with('.') && setting.privacy.is_none_or(|note| note.ends_with('.')));
         if !matches!(setting.kind, Kind::Files) {
@@ -28,7 +29,7 @@ fn the_catalogue_and_the_type_say_the_same() {
     let whole = serde_json::to_value(full()).unwrap();
     let mut names = Vec::new();
     for (name, value) in whole.as_object().unwrap() {
-        match value.as_object().filter(|_| matches!(name.as_str(), "restart" | "servicing")) {
+        match value.as_object().filter(|_| matches!(name.as_str(), "restart" | "servicing" | "health")) {
             Some(fields) => names.extend(fields.keys().map(|field| format!("{name}.{field}"))),
             None => names.push(name.clone()),
         }

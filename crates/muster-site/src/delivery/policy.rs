@@ -3,8 +3,8 @@
 use crate::{
     Ctx, Site, SiteError, authz,
     delivery::{deployment_approval, location, log_request, phase, settings, window},
+    identity::sign::Sign,
     site::Trust,
-    truth::client_status::Sign,
 };
 use bytes::Bytes;
 use lru::LruCache;

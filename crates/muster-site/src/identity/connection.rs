@@ -1,6 +1,7 @@
 //! Who may talk over an open connection, and when a device was last in contact: both without a query for each request.
 
-use crate::{SiteError, ctx::DeviceCaller, site::Site, truth::client_status::client_signs_flush};
+use super::sign::client_signs_flush;
+use crate::{SiteError, ctx::DeviceCaller, site::Site};
 use lru::LruCache;
 use muster_model::{
     api::DeviceState,

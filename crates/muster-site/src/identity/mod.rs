@@ -21,6 +21,7 @@ pub mod new_site;
 pub mod revocation;
 pub mod serial;
 pub mod session;
+pub mod sign;
 pub mod token;
 pub mod trust;
 

@@ -134,7 +134,8 @@ async fn the_present_certificate_gives_the_next_and_whoever_asks_without_end_is_
         let revoked = CertificateQuery { device: None, revoked: true, offset: 0, limit: 10 };
         let revoked = certificate_list(&test.full(), &test.site, revoked).await.unwrap();
         let mut revoked: Vec<_> = revoked.items.into_iter().map(|one| one.serial).collect();
-        (all.sort(), revoked.sort());
+        all.sort();
+        revoked.sort();
         assert_eq!(revoked, all, "those before it too, which have not ended");
         let alerts =
             alert_list(&test.full(), &test.site, AlertQuery { limit: 10, ..AlertQuery::default() }).await.unwrap();

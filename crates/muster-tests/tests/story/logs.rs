@@ -58,7 +58,7 @@ async fn a_log_is_collected_and_one_that_is_altered_or_set_back_is_told() {
     let mut agent = site.agent_run("agent");
     let conflict = site
         .until("the conflict", async |client| {
-            let query = muster_model::api::ConflictQuery::default();
+            let query = muster_model::api::ConflictQuery { limit: 1, ..Default::default() };
             Ok(client.conflict_list(&query).await?.items.first().map(|conflict| conflict.id.to_string()))
         })
         .await;
@@ -84,8 +84,11 @@ async fn the_audit_log_is_exported_and_an_altered_database_is_told() {
     site.kill_server().await;
     let file = site.path("site/musterd.toml");
     let config = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("{config}\n[audit]\nexport = {:?}\nexport_seconds = 10\n", export.display().to_string()))
-        .unwrap();
+    let (before, own) = config.split_once("[audit]\n").unwrap();
+    let rest: Vec<&str> = own.lines().filter(|line| !line.starts_with("export")).collect();
+    let place = export.display().to_string();
+    let own = format!("export = {place:?}\nexport_seconds = 10\n{}\n", rest.join("\n"));
+    fs::write(&file, format!("{before}[audit]\n{own}")).unwrap();
     site.serve().await;
     let there = || {
         fs::read_dir(&export)

@@ -6,7 +6,8 @@ pub(crate) mod queue;
 mod read;
 mod suspect;
 
-use super::{budget, client_status::Sign};
+use super::budget;
+use crate::identity::sign::Sign;
 use crate::{Ctx, Site, SiteError, authz, delivery::policy};
 use commit::Outcome;
 use muster_model::{
