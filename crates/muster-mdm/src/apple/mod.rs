@@ -5,12 +5,14 @@
 mod checkin;
 mod command;
 mod plist;
+mod signature;
 #[cfg(test)]
 mod tests;
 
 pub use checkin::{CheckIn, Message, Push, answer_bootstrap_token};
 pub use command::{Command, Failure, Report, Status};
 pub use plist::{Dictionary, Value, read, write};
+pub use signature::{SIGNATURE_BYTES, signed_by};
 
 /// Bytes of one message at most: a list of all applications of a device has up to 2 MB.
 pub const MESSAGE_BYTES: usize = 10 << 20;
@@ -36,6 +38,9 @@ pub enum AppleError {
     /// A key that has to be there is not, or has another type.
     #[error("the message has no {0} of the right type")]
     Missing(&'static str),
+    /// The signature of a message is not believed.
+    #[error("the message is not signed by the certificate in its signature")]
+    Signature,
     /// A kind of message that is not known.
     #[error("the message is of no kind that is known")]
     Unknown,

@@ -2,6 +2,7 @@
 
 use super::{
     AppleError, CheckIn, Command, DEPTH, Message, Report, Sender, Status, VALUES, Value, answer_bootstrap_token, read,
+    signed_by,
 };
 use std::{
     io::Write,
@@ -115,4 +116,31 @@ fn what_is_hostile_is_refused() {
     }
     assert_eq!(read(b"<dict/>"), Err(AppleError::Malformed));
     assert_eq!(read(b"<plist><dict/>"), Err(AppleError::Malformed));
+}
+
+#[test]
+fn the_signature_of_a_body_is_over_that_body_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = written("{'UDID': 'd', 'Status': 'Idle'}");
+    std::fs::write(dir.path().join("body"), &body).unwrap();
+    let openssl = |arguments: &str| {
+        let mut program = Program::new("openssl");
+        program.args(arguments.split_whitespace()).current_dir(dir.path()).stdin(Stdio::null());
+        let done = program.output().unwrap_or_else(|error| panic!("OpenSSL does not start: {error}"));
+        assert!(done.status.success(), "{arguments}: {}", String::from_utf8_lossy(&done.stderr));
+        done.stdout
+    };
+    openssl("req -x509 -newkey rsa:2048 -nodes -keyout key -out pem -subj /CN=device -days 2");
+    let certificate = openssl("x509 -in pem -outform DER");
+    // As devices do it, and as simulators do.
+    for options in ["-md sha1 -noattr", "-md sha256"] {
+        let message = openssl(&format!("cms -sign -binary -in body -outform DER -signer pem -inkey key {options}"));
+        std::fs::write(dir.path().join("message"), &message).unwrap();
+        let header = String::from_utf8(openssl("base64 -A -in message")).unwrap();
+        assert_eq!(signed_by(&header, &body), Ok(certificate.clone()), "{options}");
+        assert_eq!(signed_by(&header, &body[1..]), Err(AppleError::Signature));
+        assert_eq!(signed_by(&header[4..], &body), Err(AppleError::Signature));
+    }
+    assert_eq!(signed_by(&"A".repeat(super::SIGNATURE_BYTES + 4), &body), Err(AppleError::Signature));
+    assert_eq!(signed_by("", &body), Err(AppleError::Signature));
 }
