@@ -104,21 +104,11 @@ impl Verb {
     }
 }
 
-fn state(task: &MaintenanceTask) -> &'static str {
-    let running = task.last.as_ref().is_some_and(|run| run.ended.is_none());
-    match (task.continuous, running, task.enabled) {
-        (true, ..) => "always",
-        (_, true, _) => "running",
-        (_, _, true) => "on",
-        _ => "off",
-    }
-}
-
 fn row(ctx: &Context, task: &MaintenanceTask) -> [String; 7] {
     let human = |at: Option<UnixMillis>| at.map(|at| when::human(ctx.now, at)).unwrap_or_default();
     [
         task.name.to_string(),
-        state(task).to_owned(),
+        task.state().to_owned(),
         format!("{} d", task.keep_days),
         if task.continuous { String::new() } else { task.hours.clone() },
         human(task.last.as_ref().map(|run| run.began)),
@@ -136,7 +126,7 @@ fn shown(ctx: &Context, task: &MaintenanceTask) -> String {
     output::pairs([
         ("Task", task.name.to_string()),
         ("What", task.about.clone()),
-        ("State", state(task).to_owned()),
+        ("State", task.state().to_owned()),
         ("Kept", format!("{} days (as it comes: {})", task.keep_days, task.default_days)),
         ("Runs", if task.continuous { "all the time".to_owned() } else { format!("every {} day(s)", task.every_days) }),
         ("Hours", if task.continuous { String::new() } else { format!("{} (UTC)", task.hours) }),

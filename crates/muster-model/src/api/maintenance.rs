@@ -111,6 +111,19 @@ api! {
         last: Option<MaintenanceRun>,
     }
 }
+impl MaintenanceTask {
+    /// Where it stands, in a word: `always`, `running`, `on` or `off`.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        let running = self.last.as_ref().is_some_and(|run| run.ended.is_none());
+        match (self.continuous, running, self.enabled) {
+            (true, ..) => "always",
+            (_, true, _) => "running",
+            (_, _, true) => "on",
+            _ => "off",
+        }
+    }
+}
 api! {
     /// What is to be set; what is not said stays as it is.
     #[derive(Eq, Default)]

@@ -46,17 +46,6 @@ pub(crate) fn title(name: impl std::borrow::Borrow<TaskName>) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// Where a task stands, for a pill.
-pub(crate) fn state(task: &MaintenanceTask) -> &'static str {
-    let running = task.last.as_ref().is_some_and(|run| run.ended.is_none());
-    match (task.continuous, running, task.enabled) {
-        (true, ..) => "always",
-        (_, true, _) => "running",
-        (_, _, true) => "on",
-        _ => "off",
-    }
-}
-
 impl TaskPage {
     /// The page of a task.
     pub(crate) fn new(
